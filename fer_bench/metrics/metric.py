@@ -1,0 +1,113 @@
+"""The contract of a metric, and the one function that scores a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, runtime_checkable
+
+from fer_bench import registry
+from fer_bench.runs.arrays import RunArrays
+from fer_bench.score import Score
+
+Requirement = Literal[
+    "logits", "identity", "subjects", "valence_arousal", "factors", "attributes", "extra_tests"
+]
+
+
+@runtime_checkable
+class Metric(Protocol):
+    """Anything with these attributes that can be called on a run.
+
+    Attributes:
+        name: registered name, such as "leakage".
+        version: raised whenever the values change, so that old scores are computed again.
+        needs: what the run must have; it is skipped with that reason otherwise.
+        default: whether it runs when an experiment names no metrics.
+    """
+
+    name: str
+    version: int
+    needs: frozenset[Requirement]
+    default: bool
+
+    def __call__(self, run: RunArrays, *, seed: int = 0) -> Mapping[str, Score]:
+        """Score one run: short key -> Score, such as {"E.identity.linear": ...}."""
+        ...
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one metric on one run: scores, a reason it was skipped, or a failure."""
+
+    version: int
+    scores: Mapping[str, Score] = field(default_factory=dict)
+    skipped: str | None = None
+    failed: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        return {
+            "version": self.version,
+            "scores": {key: score.to_json() for key, score in self.scores.items()},
+            "skipped": self.skipped,
+            "failed": self.failed,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Outcome:
+        """Inverse of `to_json`."""
+        scores = {key: Score.from_json(value) for key, value in data["scores"].items()}
+        return cls(data["version"], scores, data.get("skipped"), data.get("failed"))
+
+
+_REASONS: dict[str, str] = {
+    "logits": "the method predicts no classes",
+    "identity": "the method has no identity embedding",
+    "subjects": "the test part has no subject labels",
+    "valence_arousal": "there are no valence-arousal labels and predictions",
+    "factors": "the data have no exact factors (only generated faces do)",
+    "attributes": "the data have no attribute columns",
+    "extra_tests": "the experiment names no further test sets",
+}
+
+
+def missing(metric: Metric, run: RunArrays) -> str | None:
+    """The reason why a run cannot give what a metric needs, or None."""
+    test = run.test
+    have = {
+        "logits": test.logits is not None,
+        "identity": test.identity is not None,
+        "subjects": test.has_subjects,
+        "valence_arousal": test.valence_arousal is not None
+        and bool((test.target == test.target).any()),
+        "factors": bool(test.factor_names()),
+        "attributes": bool(test.attribute_names()),
+        "extra_tests": any(name.startswith("test:") for name in run.parts),
+    }
+    return next((_REASONS[need] for need in sorted(metric.needs) if not have[need]), None)
+
+
+def load_metrics(names: Sequence[str] | None = None) -> dict[str, Metric]:
+    """Metrics by name; by default all registered ones that are marked `default`."""
+    if names is not None:
+        return {name: registry.metrics.get(name) for name in names}
+    found = {name: registry.metrics.get(name) for name in registry.metrics.names()}
+    return {name: metric for name, metric in found.items() if metric.default}
+
+
+def score_run(
+    run: RunArrays, metrics: Mapping[str, Metric], *, seed: int = 0
+) -> dict[str, Outcome]:
+    """Score one run with several metrics; a failing metric costs its own numbers only."""
+    outcomes = {}
+    for name, metric in metrics.items():
+        reason = missing(metric, run)
+        if reason is not None:
+            outcomes[name] = Outcome(metric.version, skipped=reason)
+            continue
+        try:
+            outcomes[name] = Outcome(metric.version, scores=dict(metric(run, seed=seed)))
+        except Exception as error:  # a third party's metric may raise anything
+            outcomes[name] = Outcome(metric.version, failed=f"{type(error).__name__}: {error}")
+    return outcomes

@@ -1,0 +1,106 @@
+"""The saved arrays of a run: all that a metric may look at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Part:
+    """One evaluated part of a run ("train", "validation", "test", or "test:<name>").
+
+    Attributes:
+        name: of the part.
+        expression: [n, d_e] float32 expression embedding E.
+        identity: [n, d_i] float32 identity embedding I, or None.
+        logits: [n, n_classes] float32, or None.
+        valence_arousal: [n, 2] float32 predictions, or None.
+        labels: one row an image: `expression`, `subject`, `valence`, `arousal`, `sequence`,
+            `path`, `row` (row in the data set), attribute and `factor_` columns; missing stays
+            missing.
+        classes: expression names, in the order of the logits.
+    """
+
+    name: str
+    expression: NDArray[np.float32]
+    identity: NDArray[np.float32] | None
+    logits: NDArray[np.float32] | None
+    valence_arousal: NDArray[np.float32] | None
+    labels: pd.DataFrame
+    classes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @cached_property
+    def y(self) -> NDArray[np.int64]:
+        """[n] expression codes into `classes`, -1 where missing."""
+        return codes(self.labels["expression"], self.classes)
+
+    @cached_property
+    def subjects(self) -> tuple[str, ...]:
+        """Names of the subjects in this part, sorted."""
+        return tuple(sorted(self.labels["subject"].dropna().astype(str).unique()))
+
+    @cached_property
+    def s(self) -> NDArray[np.int64]:
+        """[n] subject codes into `subjects`, -1 where missing."""
+        return codes(self.labels["subject"], self.subjects)
+
+    @cached_property
+    def has_subjects(self) -> bool:
+        """Whether every row has a subject and there are at least two."""
+        return len(self.subjects) >= 2 and bool((self.s >= 0).all())
+
+    @cached_property
+    def target(self) -> NDArray[np.float32]:
+        """[n, 2] true valence and arousal, NaN where missing."""
+        return self.labels[["valence", "arousal"]].to_numpy(dtype=np.float32, na_value=np.nan)
+
+    def attribute_names(self) -> list[str]:
+        """Categorical attribute columns."""
+        fixed = {"expression", "subject", "valence", "arousal", "sequence", "path", "row", "split"}
+        return [c for c in self.labels if c not in fixed and not str(c).startswith("factor_")]
+
+    def factor_names(self) -> list[str]:
+        """Exact continuous factors (generated faces)."""
+        return [str(c) for c in self.labels if str(c).startswith("factor_")]
+
+
+@dataclass(frozen=True)
+class RunArrays:
+    """What metrics score: the parts of one run and a few facts about it.
+
+    Attributes:
+        parts: by name; "train" and "test" are always there, "validation" where one was split.
+        classes: expression names.
+        method: registered name.
+        role: "method", "reference" or "oracle".
+        seed, fold: of the run.
+        facts: JSON-able extras of the run (data set name, terms, notes).
+    """
+
+    parts: Mapping[str, Part]
+    classes: tuple[str, ...]
+    method: str = ""
+    role: Literal["method", "reference", "oracle"] = "method"
+    seed: int = 0
+    fold: int = 0
+    facts: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def test(self) -> Part:
+        """The part that is read once."""
+        return self.parts["test"]
+
+
+def codes(values: pd.Series, names: tuple[str, ...]) -> NDArray[np.int64]:
+    """Positions of `values` in `names`; -1 for a missing value or an unknown name."""
+    return pd.Categorical(values.astype("object"), categories=list(names)).codes.astype(np.int64)
