@@ -1,0 +1,399 @@
+"""The experiment file: TOML -> validated `Experiment`; one planned training -> `RunSpec` -> id."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from fer_bench.errors import ExperimentError, did_you_mean
+
+M = TypeVar("M", bound=BaseModel)
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataSpec(BaseModel):
+    """`[data]`: a registered data set; keys unknown here are options of its reader.
+
+    Attributes:
+        name: registered name, such as "generated", "folder", "manifest", "raf-db".
+        root: its folder or file; relative to the experiment file.
+        size: side of the square faces in pixels.
+        color: three channels, or one.
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    name: str = "generated"
+    root: str | None = None
+    size: Annotated[int, Field(ge=16, le=512)] = 64
+    color: bool = True
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The reader's own options."""
+        return dict(self.model_extra or {})
+
+
+class SplitSpec(_Strict):
+    """`[split]`: subject-disjoint folds, and the validation part inside each train part.
+
+    Attributes:
+        folds: number of outer folds.
+        use: which of them to run (all by default).
+        validation: share of the training subjects that selects epochs.
+        seed: of the folds; independent of the run seeds, so that seeds are paired.
+        official: take the data set's own train/test split as the only fold.
+    """
+
+    folds: Annotated[int, Field(ge=2, le=50)] = 5
+    use: tuple[int, ...] | None = None
+    validation: Annotated[float, Field(gt=0, lt=0.9)] = 0.2
+    seed: int = 0
+    official: bool = False
+
+    @field_validator("use")
+    @classmethod
+    def _known_folds(cls, use: tuple[int, ...] | None, info: Any) -> tuple[int, ...] | None:
+        folds = info.data.get("folds", 5)
+        if use is not None and (not use or not all(0 <= fold < folds for fold in use)):
+            raise ValueError(f"must name folds between 0 and {folds - 1}")
+        return use
+
+    @property
+    def indices(self) -> tuple[int, ...]:
+        """The folds to run."""
+        if self.official:
+            return (0,)
+        return self.use if self.use is not None else tuple(range(self.folds))
+
+
+class TrainingSpec(_Strict):
+    """`[training]`: the budget and the loop, the same for every method unless it overrides one.
+
+    Attributes:
+        epochs: the budget; each stage takes its share of it.
+        batch_size: faces per batch (pairs per batch in pair stages).
+        lr: learning rate of players that name none.
+        schedule: of the learning rate over a stage: "cosine" (with 5 % warm-up) or "constant".
+        clip: largest gradient norm per player; 0 switches clipping off.
+        precision: "32", "bf16-mixed" or "16-mixed".
+        augment: "none", "flip", "affine", or "rotations" (the 14 of the DICE-FER report).
+        normalise: "image" (per-image whitening), "unit" ([-1, 1]) or "imagenet".
+        selection: which epoch is kept: the best on "validation", or the "last".
+        patience: epochs without a better validation value before a stage stops; 0 never stops.
+        target: "expression" or "valence_arousal".
+        balanced: draw training faces so that classes are equally frequent.
+        channels_last, compile: speed switches; the numbers agree within the interval.
+        device: "auto", "cpu" or "cuda".
+    """
+
+    epochs: Annotated[int, Field(ge=1)] = 20
+    batch_size: Annotated[int, Field(ge=2)] = 64
+    lr: Annotated[float, Field(gt=0)] = 1e-3
+    schedule: Literal["cosine", "constant"] = "cosine"
+    clip: Annotated[float, Field(ge=0)] = 5.0
+    precision: Literal["32", "bf16-mixed", "16-mixed"] = "32"
+    augment: Literal["none", "flip", "affine", "rotations"] = "flip"
+    normalise: Literal["image", "unit", "imagenet"] = "image"
+    selection: Literal["validation", "last"] = "validation"
+    patience: Annotated[int, Field(ge=0)] = 0
+    target: Literal["expression", "valence_arousal"] = "expression"
+    balanced: bool = False
+    channels_last: bool = False
+    compile: bool = False
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+
+class MethodSpec(_Strict):
+    """One `[[methods]]` entry.
+
+    Attributes:
+        name: registered name.
+        label: the name in tables; by default the method's title. Two entries of one method
+            with different parameters need different labels.
+        parameters: of the method's `Config`.
+        training: overrides of `[training]` for this entry.
+    """
+
+    name: str
+    label: str | None = None
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    training: dict[str, Any] = Field(default_factory=dict)
+
+
+class ScoresSpec(_Strict):
+    """`[scores]`: which metrics run after training, and how often chance is drawn."""
+
+    metrics: tuple[str, ...] | None = None
+    seed: int = 0
+
+
+class ReportSpec(_Strict):
+    """`[report]`: how the page shows faces.
+
+    Attributes:
+        faces: "show", "blur" or "none"; by default "show" where the terms of the data allow
+            publication and "none" where not.
+        title: of the page.
+    """
+
+    faces: Literal["show", "blur", "none"] | None = None
+    title: str | None = None
+
+
+class Experiment(_Strict):
+    """A whole experiment file.
+
+    >>> Experiment(methods=[{"name": "erm"}], seeds=[0, 1]).seeds
+    (0, 1)
+    """
+
+    name: str = "experiment"
+    notes: str = ""
+    data: DataSpec = DataSpec()
+    tests: dict[str, DataSpec] = Field(default_factory=dict)
+    split: SplitSpec = SplitSpec()
+    training: TrainingSpec = TrainingSpec()
+    seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
+    methods: Annotated[tuple[MethodSpec, ...], Field(min_length=1)]
+    scores: ScoresSpec = ScoresSpec()
+    report: ReportSpec = ReportSpec()
+
+    @field_validator("tests")
+    @classmethod
+    def _plain_names(cls, tests: dict[str, DataSpec]) -> dict[str, DataSpec]:
+        for name in tests:
+            if not re.fullmatch(r"[A-Za-z0-9_.-]+", name):
+                raise ValueError(f"test name {name!r} may hold letters, digits, '_', '.', '-' only")
+        return tests
+
+    @field_validator("seeds")
+    @classmethod
+    def _distinct_seeds(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(seeds)) != len(seeds):
+            raise ValueError("seeds must differ from each other")
+        return seeds
+
+
+def load_experiment(path: str | Path | None = None, *, overrides: Sequence[str] = ()) -> Experiment:
+    """Read and validate an experiment file; None is the embedded quickstart.
+
+    Args:
+        path: a TOML file. Data roots in it are relative to its folder.
+        overrides: "dotted.key=value" strings; the value is TOML, or else a plain string.
+
+    Raises:
+        ExperimentError: names the file, the line, the key, and the nearest valid key.
+    """
+    source = Path(path) if path is not None else Path(__file__).with_name("quickstart.toml")
+    try:
+        text = source.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise ExperimentError(
+            f"cannot read the experiment file {str(source)!r}: {error.strerror or error}."
+        ) from None
+    except UnicodeDecodeError:
+        raise ExperimentError(f"{str(source)!r} is not UTF-8 text: is it a TOML file?") from None
+    try:
+        content = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ExperimentError(f"{source}: not valid TOML: {error}.") from None
+    for override in overrides:
+        _apply_override(content, override)
+    content.setdefault("name", source.stem)
+    _resolve_roots(content, source.parent)
+    return parse_experiment(content, where=str(source), text=text)
+
+
+def parse_experiment(
+    content: Mapping[str, Any], *, where: str = "experiment", text: str = ""
+) -> Experiment:
+    """Validate a plain mapping as an experiment.
+
+    Raises:
+        ExperimentError: one sentence per wrong key, with the key path and the nearest valid key.
+    """
+    try:
+        experiment = Experiment.model_validate(content)
+    except ValidationError as error:
+        lines = [_explain(Experiment, dict(e), where, text) for e in error.errors()]
+        raise ExperimentError("\n".join(lines)) from None
+    for i, method in enumerate(experiment.methods):
+        training_of(experiment, method, where=f"{where}: methods[{i}].training")
+    return experiment
+
+
+def training_of(
+    experiment: Experiment, method: MethodSpec, *, where: str = "methods.training"
+) -> TrainingSpec:
+    """The training settings of one method: the experiment's, with the method's overrides."""
+    merged = experiment.training.model_dump() | method.training
+    return validate(TrainingSpec, merged, where=where)
+
+
+def validate(model: type[M], content: Mapping[str, Any], *, where: str) -> M:
+    """Validate a mapping as `model`; errors name the key path and the nearest valid key."""
+    try:
+        return model.model_validate(dict(content))
+    except ValidationError as error:
+        lines = [_explain(model, dict(e), where, "") for e in error.errors()]
+        raise ExperimentError("\n".join(lines)) from None
+
+
+class RunSpec(_Strict):
+    """One planned training. Its id is a hash of what determines the outcome, and nothing else.
+
+    Attributes:
+        method, label, parameters: the method with every parameter resolved.
+        data: the data set, with the fingerprint of its content.
+        tests: further test sets, likewise.
+        split, fold, fold_hash: the folds and which of them.
+        training, seed: budget and randomness.
+        code: versions of this package and of the one that brings the method.
+    """
+
+    method: str
+    label: str
+    parameters: dict[str, Any]
+    data: DataSpec
+    fingerprint: str
+    tests: dict[str, DataSpec] = Field(default_factory=dict)
+    test_fingerprints: dict[str, str] = Field(default_factory=dict)
+    split: SplitSpec
+    fold: int
+    fold_hash: str
+    training: TrainingSpec
+    seed: int
+    code: dict[str, str]
+
+    @property
+    def id(self) -> str:
+        """Readable and unique, such as "dice-fer-s0-f3-1f0c9a2b77"."""
+        return f"{self.method}-s{self.seed}-f{self.fold}-{self.digest[:10]}"
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the canonical JSON of what determines the outcome.
+
+        Where the data lie, what the row is called, and which device ran it are left out.
+        """
+        content = self.model_dump(mode="json")
+        del content["label"]
+        content["data"].pop("root")
+        for data in content["tests"].values():
+            data.pop("root")
+        content["split"] = {"fold_hash": self.fold_hash}
+        content["training"].pop("device")
+        return hashlib.sha256(canonical_json(content).encode()).hexdigest()
+
+
+def canonical_json(content: Any) -> str:
+    """JSON with sorted keys and no spaces: equal content, equal text."""
+    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def _apply_override(content: dict[str, Any], override: str) -> None:
+    key, equals, raw = override.partition("=")
+    if not equals or not key.strip():
+        raise ExperimentError(f"--set {override!r}: write it as KEY=VALUE, such as seeds=[0,1].")
+    try:
+        value = tomllib.loads(f"value = {raw}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = raw.strip()
+    *parents, last = key.strip().split(".")
+    place: Any = content
+    for parent in parents:
+        place = (
+            place[_index(place, parent, override)]
+            if isinstance(place, list)
+            else (place.setdefault(parent, {}))
+        )
+        if not isinstance(place, (dict, list)):
+            raise ExperimentError(f"--set {override!r}: {parent!r} is not a section.")
+    if isinstance(place, list):
+        place[_index(place, last, override)] = value
+    else:
+        place[last] = value
+
+
+def _index(place: list[Any], key: str, override: str) -> int:
+    if not key.isdigit() or int(key) >= len(place):
+        raise ExperimentError(
+            f"--set {override!r}: {key!r} is not one of the positions 0 to {len(place) - 1}."
+        )
+    return int(key)
+
+
+def _resolve_roots(content: dict[str, Any], base: Path) -> None:
+    """Make data roots absolute: relative ones are meant from the experiment file's folder."""
+    tests = content.get("tests")
+    sections = [content.get("data"), *(tests.values() if isinstance(tests, dict) else ())]
+    for section in sections:
+        if isinstance(section, dict) and isinstance(section.get("root"), str):
+            section["root"] = str((base / Path(section["root"]).expanduser()).resolve())
+
+
+def _explain(model: type[BaseModel], error: dict[str, Any], where: str, text: str) -> str:
+    """One sentence for one pydantic error: file, line, key path, what is wrong, what is near."""
+    location = [part for part in error["loc"] if part != "function-after"]
+    path = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in location).lstrip(".")
+    line = _line_of(text, location)
+    place = f"{where}:{line}" if line else where
+    if error["type"] == "extra_forbidden":
+        known = _fields_at(model, location[:-1])
+        return f"{place}: unknown key {path!r}: {did_you_mean(str(location[-1]), known)}"
+    if error["type"] == "missing":
+        return f"{place}: the key {path!r} is missing."
+    message = error["msg"].removeprefix("Value error, ")
+    return f"{place}: {path!r} is {error['input']!r}: {message[0].lower()}{message[1:]}."
+
+
+def _fields_at(model: type[BaseModel], location: Sequence[Any]) -> list[str]:
+    """Valid keys of the (nested) section at `location`."""
+    for part in location:
+        if isinstance(part, str) and part in model.model_fields:
+            annotation = model.model_fields[part].annotation
+            nested = _models_in(annotation)
+            if nested:
+                model = nested[0]
+    return list(model.model_fields)
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [m for arg in getattr(annotation, "__args__", ()) for m in _models_in(arg)]
+
+
+def _line_of(text: str, location: Sequence[Any]) -> int | None:
+    """Line of a key in a TOML text: the last part, searched from its section's header on."""
+    names = [part for part in location if isinstance(part, str)]
+    numbers = [part for part in location if isinstance(part, int)]
+    if not text or not names:
+        return None
+    lines = text.splitlines()
+    start = 0
+    section = ".".join(names[:-1])
+    if section:
+        headers = [
+            i
+            for i, line in enumerate(lines)
+            if re.match(rf"\s*\[\[?\s*{re.escape(section)}\s*\]", line)
+        ]
+        if headers:
+            start = headers[min(numbers[0], len(headers) - 1) if numbers else 0]
+    pattern = re.compile(rf"[\s\[{{,]*[\"']?{re.escape(names[-1])}[\"']?\s*[=\].]")
+    for i in range(start, len(lines)):
+        if pattern.match(lines[i]) or re.search(rf"[{{,]\s*{re.escape(names[-1])}\s*=", lines[i]):
+            return i + 1
+    return start + 1 if start else None
