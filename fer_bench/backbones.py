@@ -1,0 +1,401 @@
+"""Image encoders under one name: the suite's own small nets, and every timm model.
+
+A `Backbone` gives a feature map [B, M, h, w] (for local critics and maps) and a feature vector
+[B, F]. Weights come from a local file (safetensors, or a state dict read with
+``weights_only=True``) or, where the machine has network, from timm's hub.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import BaseModel, ConfigDict, model_validator
+from torch import Tensor, nn
+
+from fer_bench.errors import MethodError, did_you_mean
+
+logger = logging.getLogger(__name__)
+
+_HEADS = ("fc.", "head.", "classifier.", "last_linear.", "logits.")
+_WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "weights")
+_LISTED_KEYS = 6
+
+
+class BackboneConfig(BaseModel):
+    """Which encoder a method uses; in an experiment file also just its name.
+
+    Attributes:
+        name: "conv4", "alexnet-tuned", or any timm model ("resnet18", "mixer_b16_224", ...).
+        weights: a local file of weights.
+        pretrained: fetch timm's weights for `name` from the hub.
+        width: channels of the first layer of "conv4"; the other nets ignore it.
+
+    >>> BackboneConfig.model_validate("resnet18").name
+    'resnet18'
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = "conv4"
+    weights: str | None = None
+    pretrained: bool = False
+    width: int = 32
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+    def build(self, shape: tuple[int, int, int]) -> Backbone:
+        """The encoder for faces of (channels, height, width)."""
+        channels, height, width = shape
+        if height != width:
+            raise MethodError(f"backbones take square faces, not {height} x {width} pixels.")
+        return build_backbone(
+            self.name,
+            channels=channels,
+            size=height,
+            weights=self.weights,
+            pretrained=self.pretrained,
+            width=self.width,
+        )
+
+
+class Backbone(nn.Module):
+    """An encoder with a feature map and a feature vector.
+
+    Attributes:
+        map_channels: M, channels of `features`.
+        num_features: F, length of `forward`.
+        weights_report: where its weights came from, key by key where it matters.
+
+    >>> net = build_backbone("conv4", size=32, width=8)
+    >>> images = torch.zeros(2, 3, 32, 32)
+    >>> net.features(images).shape, net(images).shape
+    (torch.Size([2, 32, 2, 2]), torch.Size([2, 32]))
+    """
+
+    def __init__(
+        self,
+        body: nn.Module,
+        *,
+        map_channels: int,
+        pool: nn.Module | None = None,
+        num_features: int | None = None,
+        to_map: Callable[[Tensor], Tensor] | None = None,
+    ) -> None:
+        super().__init__()
+        self.body = body
+        self.pool = pool if pool is not None else GlobalAverage()
+        self.map_channels = map_channels
+        self.num_features = num_features if num_features is not None else map_channels
+        self.weights_report = "random initialisation"
+        self._to_map = to_map
+
+    def features(self, images: Tensor) -> Tensor:
+        """[B, C, H, W] images -> feature map [B, M, h, w]."""
+        found = self.body(images)
+        return found if self._to_map is None else self._to_map(found)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """[B, C, H, W] images -> feature vectors [B, F]."""
+        return self.pool(self.features(images))
+
+
+class GlobalAverage(nn.Module):
+    """[B, M, h, w] -> [B, M], the mean over positions."""
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Average over the last two axes."""
+        return maps.mean((2, 3))
+
+
+def build_backbone(
+    name: str,
+    *,
+    channels: int = 3,
+    size: int = 64,
+    weights: str | Path | None = None,
+    pretrained: bool = False,
+    width: int = 32,
+) -> Backbone:
+    """Build an encoder for square faces.
+
+    Args:
+        name: "conv4", "alexnet-tuned", or a timm model.
+        channels, size: of the images.
+        weights: a local file: safetensors, or a state dict that torch can read with
+            ``weights_only=True``. Prefixes ("module.", "backbone.") are stripped, classifier
+            heads dropped; anything else that does not fit is refused with the keys.
+        pretrained: fetch timm's weights from the hub (needs network or a filled cache).
+        width: channels of conv4's first layer.
+
+    Raises:
+        MethodError: unknown name, images too small, weights that do not fit or cannot be had.
+    """
+    if name == "conv4":
+        backbone = _conv4(channels, width)
+    elif name == "alexnet-tuned":
+        backbone = _alexnet_tuned(channels, size)
+    else:
+        backbone = _timm(name, channels, size, pretrained)
+    if pretrained and name in ("conv4", "alexnet-tuned"):
+        raise MethodError(
+            f"the backbone {name!r} has no weights on any hub: set backbone.weights to a file "
+            "or backbone.pretrained to false."
+        )
+    _refuse_too_small(backbone, name, channels, size)
+    if weights is not None:
+        report = load_weights(backbone.body, weights)
+        backbone.weights_report = str(report)
+        logger.info("%s", report)
+    return backbone
+
+
+def _conv4(channels: int, width: int) -> Backbone:
+    """Four strided convolutions: 4 x 4 positions at 64 pixels, thousands of faces a second.
+
+    Striding instead of pooling is what makes it fast on a CPU (seven times, measured); the
+    normalisation is over batches because that trains best within few epochs.
+    """
+    widths = [channels, width, 2 * width, 4 * width, 4 * width]
+    layers: list[nn.Module] = []
+    for i, (fan_in, fan_out) in enumerate(pairwise(widths)):
+        kernel = 5 if i == 0 else 3
+        layers += [
+            nn.Conv2d(fan_in, fan_out, kernel, stride=2, padding=kernel // 2, bias=False),
+            nn.BatchNorm2d(fan_out),
+            nn.ReLU(),
+        ]
+    return Backbone(nn.Sequential(*layers), map_channels=widths[-1])
+
+
+def _alexnet_tuned(channels: int, size: int) -> Backbone:
+    """AlexNet's convolutions, then FC(32) and FC(512), the light backbone of CAF, ELIM and EIF."""
+    from torchvision.models import alexnet
+
+    body = alexnet(weights=None).features
+    if channels != 3:
+        body[0] = nn.Conv2d(channels, 64, kernel_size=11, stride=4, padding=2)
+    with torch.no_grad():
+        try:
+            flat = body(torch.zeros(1, channels, size, size)).numel()
+        except RuntimeError:
+            raise MethodError(
+                f"alexnet-tuned needs faces of at least 63 pixels, not {size}: raise data.size or "
+                "take another backbone."
+            ) from None
+    pool = nn.Sequential(
+        nn.Flatten(), nn.Linear(flat, 32), nn.ReLU(), nn.Linear(32, 512), nn.ReLU()
+    )
+    return Backbone(body, map_channels=256, pool=pool, num_features=512)
+
+
+def _timm(name: str, channels: int, size: int, pretrained: bool) -> Backbone:
+    import timm
+
+    if name not in timm.list_models() and name.split(".")[0] not in timm.list_models():
+        known = ["conv4", "alexnet-tuned", *timm.list_models()]
+        near = did_you_mean(name, known)
+        hint = near if near.startswith("did") else "see timm.list_models()."
+        raise MethodError(f"there is no backbone {name!r}: {hint}")
+    options: dict[str, Any] = {
+        "pretrained": pretrained,
+        "in_chans": channels,
+        "num_classes": 0,
+        "global_pool": "",
+    }
+    try:
+        try:
+            body: Any = timm.create_model(name, img_size=size, **options)
+        except TypeError:  # convolutional nets take any size and do not know the option
+            body = timm.create_model(name, **options)
+    except (AssertionError, ValueError, RuntimeError) as error:
+        if pretrained:
+            raise _no_hub(name, error) from None
+        raise MethodError(f"timm cannot build {name!r} for {size} pixels: {error}") from None
+    except Exception as error:  # the hub client raises a dozen kinds when there is no network
+        raise _no_hub(name, error) from None
+    width = int(body.num_features)
+    prefix = int(getattr(body, "num_prefix_tokens", 0))
+    backbone = Backbone(body, map_channels=width, to_map=_map_maker(width, prefix))
+    if pretrained:
+        backbone.weights_report = f"timm's published weights of {name!r}"
+    return backbone
+
+
+def _no_hub(name: str, error: Exception) -> MethodError:
+    return MethodError(
+        f"the weights of {name!r} cannot be fetched from the hub ({type(error).__name__}): "
+        "connect the machine, or set backbone.weights to a local file, or backbone.pretrained "
+        "to false."
+    )
+
+
+def _map_maker(width: int, prefix: int) -> Callable[[Tensor], Tensor]:
+    """What turns the output of a timm model into [B, M, h, w]: maps, channels-last or tokens."""
+
+    def to_map(found: Tensor) -> Tensor:
+        if found.ndim == 4:
+            return found if found.shape[1] == width else found.permute(0, 3, 1, 2)
+        tokens = found[:, prefix:] if found.ndim == 3 else found[:, None]
+        side = int(tokens.shape[1] ** 0.5)
+        shape = (side, side) if side * side == tokens.shape[1] else (tokens.shape[1], 1)
+        return tokens.transpose(1, 2).unflatten(2, shape)
+
+    return to_map
+
+
+@torch.no_grad()
+def _refuse_too_small(backbone: Backbone, name: str, channels: int, size: int) -> None:
+    training = backbone.training
+    backbone.eval()
+    try:
+        found = backbone.features(torch.zeros(1, channels, size, size))
+    except (RuntimeError, AssertionError) as error:
+        raise MethodError(
+            f"the backbone {name!r} cannot take {channels} x {size} x {size} faces: "
+            f"{str(error).splitlines()[0]}"
+        ) from None
+    finally:
+        backbone.train(training)
+    if found.shape[1] != backbone.map_channels:
+        raise MethodError(
+            f"the backbone {name!r} gives maps of {found.shape[1]} channels, not the "
+            f"{backbone.map_channels} it announces: it cannot be used."
+        )
+
+
+@dataclass(frozen=True)
+class WeightsReport:
+    """What `load_weights` did.
+
+    Attributes:
+        path: the file.
+        loaded: number of tensors taken.
+        stripped: the prefix taken off every key.
+        dropped: keys of the file that were not used (classifier heads).
+        adapted: keys whose tensor was changed to fit (first layer: colour to gray).
+    """
+
+    path: str
+    loaded: int
+    stripped: str = ""
+    dropped: tuple[str, ...] = ()
+    adapted: tuple[str, ...] = field(default_factory=tuple)
+
+    def __str__(self) -> str:
+        parts = [f"{self.loaded} tensors from {self.path!r}"]
+        if self.stripped:
+            parts.append(f"prefix {self.stripped!r} taken off")
+        if self.dropped:
+            parts.append(f"not used: {_listed(self.dropped)}")
+        if self.adapted:
+            parts.append(f"colour layers summed to gray: {_listed(self.adapted)}")
+        return "; ".join(parts)
+
+
+def load_weights(module: nn.Module, path: str | Path) -> WeightsReport:
+    """Load a local weights file into a module, all of it or nothing.
+
+    Raises:
+        MethodError: the file cannot be read safely, or keys or shapes do not fit; the message
+            lists them.
+    """
+    found = read_state(path)
+    wanted = module.state_dict()
+    prefix = _best_prefix(found, wanted)
+    renamed = {key.removeprefix(prefix): value for key, value in found.items()}
+    taken, adapted = {}, []
+    wrong = []
+    for key, value in wanted.items():
+        if key not in renamed:
+            if not key.endswith("num_batches_tracked"):
+                wrong.append(f"{key} (absent)")
+            continue
+        offered = renamed[key]
+        if offered.shape != value.shape and _gray_of_colour(offered, value):
+            offered = offered.sum(1, keepdim=True)
+            adapted.append(key)
+        if offered.shape != value.shape:
+            wrong.append(f"{key} ({list(offered.shape)} for {list(value.shape)})")
+            continue
+        taken[key] = offered
+    dropped = tuple(key for key in renamed if key not in wanted)
+    strange = [f"{key} (unknown)" for key in dropped if not key.startswith(_HEADS)]
+    if wrong or strange:
+        raise MethodError(
+            f"the weights {str(path)!r} do not fit {type(module).__name__}: "
+            f"{_listed([*wrong, *strange])}; nothing was loaded."
+        )
+    module.load_state_dict(taken, strict=False)
+    return WeightsReport(str(path), len(taken), prefix, dropped, tuple(adapted))
+
+
+def read_state(path: str | Path) -> dict[str, Tensor]:
+    """Read a flat state dict from safetensors or a pickle-free torch file.
+
+    Raises:
+        MethodError: the file is missing, damaged, or holds anything but tensors.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise MethodError(f"there is no weights file {str(path)!r}: correct backbone.weights.")
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(path)
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise MethodError(
+            f"the weights file {str(path)!r} cannot be read without running its code "
+            f"({type(error).__name__}): save a plain state dict, best as safetensors."
+        ) from None
+    while isinstance(content, Mapping):
+        inner = next((k for k in _WRAPPERS if isinstance(content.get(k), Mapping)), None)
+        if inner is None:
+            break
+        content = content[inner]
+    tensors = isinstance(content, Mapping) and all(
+        isinstance(value, Tensor) for value in content.values()
+    )
+    if not tensors or not content:
+        raise MethodError(f"the weights file {str(path)!r} holds no state dict of tensors.")
+    return dict(content)
+
+
+def _best_prefix(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> str:
+    """The leading part of the file's keys whose removal makes most of them known."""
+    prefixes = {""}
+    for key in found:
+        parts = key.split(".")
+        prefixes.update(".".join(parts[:i]) + "." for i in range(1, len(parts)))
+
+    def known(prefix: str) -> int:
+        return sum(k.startswith(prefix) and k.removeprefix(prefix) in wanted for k in found)
+
+    return max(sorted(prefixes, key=len), key=known)
+
+
+def _gray_of_colour(offered: Tensor, value: Tensor) -> bool:
+    return (
+        value.ndim == 4
+        and offered.ndim == 4
+        and value.shape[1] == 1
+        and offered.shape[1] == 3
+        and offered.shape[0] == value.shape[0]
+        and offered.shape[2:] == value.shape[2:]
+    )
+
+
+def _listed(keys: tuple[str, ...] | list[str]) -> str:
+    more = len(keys) - _LISTED_KEYS
+    shown = ", ".join(keys[:_LISTED_KEYS])
+    return shown if more <= 0 else f"{shown} and {more} more"
