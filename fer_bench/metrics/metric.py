@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -111,3 +111,36 @@ def score_run(
         except Exception as error:  # a third party's metric may raise anything
             outcomes[name] = Outcome(metric.version, failed=f"{type(error).__name__}: {error}")
     return outcomes
+
+
+@dataclass(frozen=True)
+class FunctionMetric:
+    """A metric made of a function; see `metric`."""
+
+    function: Callable[..., Mapping[str, Score]]
+    name: str
+    version: int
+    needs: frozenset[Requirement]
+    default: bool
+
+    def __call__(self, run: RunArrays, *, seed: int = 0) -> Mapping[str, Score]:
+        """Score one run."""
+        return self.function(run, seed=seed)
+
+
+def metric(
+    name: str, *, version: int = 1, needs: Iterable[Requirement] = (), default: bool = True
+) -> Callable[[Callable[..., Mapping[str, Score]]], FunctionMetric]:
+    """Make a metric of a function `(run, *, seed) -> {key: Score}`.
+
+    >>> @metric("size")
+    ... def size(run, *, seed=0):
+    ...     return {"n": Score(len(run.test), n=len(run.test))}
+    >>> size.name, isinstance(size, Metric)
+    ('size', True)
+    """
+
+    def wrap(function: Callable[..., Mapping[str, Score]]) -> FunctionMetric:
+        return FunctionMetric(function, name, version, frozenset(needs), default)
+
+    return wrap

@@ -1,0 +1,179 @@
+"""Valence and arousal: RMSE, PCC, CCC and SAGR over the whole set, never a mean of batches.
+
+One convention throughout: moments divide by n (no degree-of-freedom correction), in PCC, in
+CCC (Lin 1989) and in the spread. SAGR counts equal signs with sign(0) = 0: a target of exactly
+0 agrees with a prediction of exactly 0 only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fer_bench.errors import FerBenchError
+from fer_bench.metrics.classification import FITTED, part_groups
+from fer_bench.metrics.common import Floats, ratio_scores, undefined
+from fer_bench.metrics.metric import metric
+from fer_bench.runs.arrays import RunArrays
+from fer_bench.score import Score
+
+DIMENSIONS = ("valence", "arousal")
+ZERO_RULE = "sign(0) = 0: a target of exactly 0 agrees with a prediction of exactly 0 only"
+
+
+def rmse(predicted: ArrayLike, target: ArrayLike) -> float:
+    """Root mean squared error.
+
+    >>> rmse([1.0, 2.0], [1.0, 4.0])
+    1.4142135623730951
+    """
+    return _single(_rmse_of_sums, predicted, target)
+
+
+def pcc(predicted: ArrayLike, target: ArrayLike) -> float:
+    """Pearson correlation; NaN without spread on a side.
+
+    >>> round(pcc([1.0, 2.0, 3.0], [2.0, 4.0, 6.0]), 6)
+    1.0
+    """
+    return _single(_pcc_of_sums, predicted, target)
+
+
+def ccc(predicted: ArrayLike, target: ArrayLike) -> float:
+    """Concordance correlation, 2 cov / (var + var + (mean difference)^2) (Lin 1989).
+
+    >>> round(ccc([1.0, 2.0, 3.0], [2.0, 3.0, 4.0]), 6)
+    0.571429
+    """
+    return _single(_ccc_of_sums, predicted, target)
+
+
+def sagr(predicted: ArrayLike, target: ArrayLike) -> float:
+    """Share of equal signs, with sign(0) = 0.
+
+    >>> sagr([0.5, -0.5, 0.0, 0.1], [0.1, 0.2, 0.0, 0.0])
+    0.5
+    """
+    return _single(_sagr_of_sums, predicted, target)
+
+
+# Columns of the summed statistics of one dimension: n, a, b, aa, bb, ab, (a - b)^2, same sign.
+def _rows(predicted: Floats, target: Floats) -> Floats:
+    # Centring by the overall means keeps the second moments exact; the shift is undone for
+    # the difference of the means, which is all that depends on it.
+    shift = target.mean() if len(target) else 0.0
+    a, b = predicted - shift, target - shift
+    same = np.sign(predicted) == np.sign(target)
+    return np.stack([np.ones_like(a), a, b, a * a, b * b, a * b, (a - b) ** 2, same], axis=1)
+
+
+def _moments(t: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+    n = t[:, 0]
+    ma, mb = t[:, 1] / n, t[:, 2] / n
+    va, vb = t[:, 3] / n - ma**2, t[:, 4] / n - mb**2
+    # Spread that is only rounding counts as none.
+    va = np.where(va <= 1e-12 * t[:, 3] / n, 0.0, va)
+    vb = np.where(vb <= 1e-12 * t[:, 4] / n, 0.0, vb)
+    return ma - mb, va, vb, t[:, 5] / n - ma * mb
+
+
+def _rmse_of_sums(t: Floats) -> Floats:
+    return np.sqrt(t[:, 6] / t[:, 0])
+
+
+def _pcc_of_sums(t: Floats) -> Floats:
+    _, va, vb, cov = _moments(t)
+    return np.clip(cov / np.sqrt(va * vb), -1.0, 1.0)
+
+
+def _ccc_of_sums(t: Floats) -> Floats:
+    gap, va, vb, cov = _moments(t)
+    return np.where(va * vb > 0, 2 * cov, 0.0) / (va + vb + gap**2)
+
+
+def _sagr_of_sums(t: Floats) -> Floats:
+    return t[:, 7] / t[:, 0]
+
+
+_FUNCTIONS: dict[str, Callable[[Floats], Floats]] = {
+    "rmse": _rmse_of_sums,
+    "pcc": _pcc_of_sums,
+    "ccc": _ccc_of_sums,
+    "sagr": _sagr_of_sums,
+}
+
+
+def _single(function: Callable[[Floats], Floats], predicted: ArrayLike, target: ArrayLike) -> float:
+    a, b = np.asarray(predicted, dtype=np.float64), np.asarray(target, dtype=np.float64)
+    if a.shape != b.shape or a.ndim != 1:
+        raise FerBenchError(f"predictions {a.shape} and targets {b.shape} must both be [n].")
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return float(function(_rows(a, b).sum(axis=0, keepdims=True))[0])
+
+
+def affect_scores(
+    predicted: ArrayLike,
+    target: ArrayLike,
+    *,
+    groups: ArrayLike | None = None,
+    draws: int = 1000,
+    seed: int = 0,
+) -> dict[str, Score]:
+    """RMSE, PCC, CCC and SAGR of valence, arousal and their mean.
+
+    Args:
+        predicted: [n, 2] valence and arousal.
+        target: [n, 2] truth; rows with a missing value are left out.
+        groups: [n] subject codes for the intervals; None resamples images.
+        draws: bootstrap resamples.
+        seed: of the bootstrap.
+
+    Returns:
+        "rmse.valence", "rmse.arousal", "rmse.mean", and the same of "pcc", "ccc", "sagr".
+
+    >>> scores = affect_scores([[.1, .2], [.3, .1], [.5, 0]], [[.1, .2], [.3, .1], [.5, 0]])
+    >>> round(scores["ccc.mean"].value, 6)
+    1.0
+    """
+    a = np.asarray(predicted, dtype=np.float64)
+    b = np.asarray(target, dtype=np.float64)
+    if a.shape != b.shape or a.ndim != 2 or a.shape[1] != 2:
+        raise FerBenchError(
+            f"predictions {a.shape} and targets {b.shape} must both be [n, 2]: valence and arousal."
+        )
+    known = np.isfinite(b).all(axis=1)
+    if not np.isfinite(a[known]).all():
+        raise FerBenchError("valence-arousal predictions are not finite: the method diverged.")
+    group = None if groups is None else np.asarray(groups)[known]
+    a, b = a[known], b[known]
+    if not len(a):
+        return {"ccc.mean": undefined("no valence-arousal labels in this part")}
+    rows = np.concatenate([_rows(a[:, 0], b[:, 0]), _rows(a[:, 1], b[:, 1])], axis=1)
+    functions: dict[str, Callable[[Floats], Floats]] = {}
+    for key, function in _FUNCTIONS.items():
+        functions[f"{key}.valence"] = lambda t, f=function: f(t[:, :8])
+        functions[f"{key}.arousal"] = lambda t, f=function: f(t[:, 8:])
+        functions[f"{key}.mean"] = lambda t, f=function: (f(t[:, :8]) + f(t[:, 8:])) / 2
+    units = {name: "fraction" if name.startswith("sagr") else "" for name in functions}
+    scores = ratio_scores(rows, group, functions, n=len(a), units=units, draws=draws, seed=seed)
+    for name in ("sagr.valence", "sagr.arousal", "sagr.mean"):
+        scores[name] = replace(scores[name], details={"zero_rule": ZERO_RULE})
+    return scores
+
+
+@metric("affect", needs={"valence_arousal"})
+def affect(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
+    """Valence and arousal on test, on train (marked as fitted), and on further test sets."""
+    out: dict[str, Score] = {}
+    for name, part in run.parts.items():
+        if part.valence_arousal is None or name == "validation":
+            continue
+        scores = affect_scores(
+            part.valence_arousal, part.target, groups=part_groups(part), seed=seed
+        )
+        for key, score in scores.items():
+            out[f"{name}.{key}"] = score.with_warning(FITTED) if name == "train" else score
+    return out

@@ -1,0 +1,192 @@
+"""Usefulness: how well expressions are recognised, and how honest the probabilities are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import log_softmax
+
+from fer_bench.errors import FerBenchError
+from fer_bench.metrics.common import Floats, ratio_scores, undefined
+from fer_bench.metrics.metric import metric
+from fer_bench.runs.arrays import Part, RunArrays
+from fer_bench.score import Score
+
+BINS = 15  # of the calibration error (Guo et al. 2017)
+FITTED = "computed on the rows the method was fitted on"
+
+
+def confusion_matrix(y: ArrayLike, predicted: ArrayLike, n_classes: int) -> NDArray[np.int64]:
+    """Counts [true, predicted].
+
+    >>> confusion_matrix([0, 0, 1], [0, 1, 1], 2).tolist()
+    [[1, 1], [0, 1]]
+    """
+    cells = np.asarray(y, dtype=np.int64) * n_classes + np.asarray(predicted, dtype=np.int64)
+    return np.bincount(cells, minlength=n_classes**2).reshape(n_classes, n_classes)
+
+
+def _per_class(confusion: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+    """Precision, recall, F1 and support of confusion matrices [..., C, C]."""
+    hit = np.diagonal(confusion, axis1=-2, axis2=-1)
+    support, guessed = confusion.sum(axis=-1), confusion.sum(axis=-2)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        recall = hit / support
+        # A class that is never predicted has precision 0 where it has images.
+        precision = np.where(guessed > 0, hit / guessed, np.where(support > 0, 0.0, np.nan))
+        f1 = np.where(support > 0, 2 * hit / (support + guessed), np.nan)
+    return precision, recall, f1, support
+
+
+def classification_scores(
+    logits: ArrayLike,
+    y: ArrayLike,
+    *,
+    classes: Sequence[str],
+    groups: ArrayLike | None = None,
+    draws: int = 1000,
+    seed: int = 0,
+) -> dict[str, Score]:
+    """Accuracy, balanced accuracy, F1, per-class figures, confusion matrix, ECE and NLL.
+
+    Args:
+        logits: [n, C] unnormalised log-probabilities.
+        y: [n] class codes 0..C-1; rows with -1 (no label) are left out.
+        classes: C names, in the order of the logits.
+        groups: [n] subject codes for the intervals; None resamples images.
+        draws: bootstrap resamples.
+        seed: of the bootstrap.
+
+    Returns:
+        Scores by key: "accuracy", "balanced_accuracy", "macro_f1", "ece", "nll" (nats),
+        "confusion" (value = accuracy, counts in `details["matrix"]`, rows = truth), and
+        "precision.<class>", "recall.<class>", "f1.<class>", "support.<class>". Means over
+        classes run over the classes that have images. ECE: 15 equal-width bins of the top
+        probability (Guo et al., ICML 2017).
+
+    Raises:
+        FerBenchError: shapes differ, or a logit is not finite.
+
+    >>> scores = classification_scores([[2, 0], [0, 1], [3, 0]], [0, 1, 1], classes=["a", "b"])
+    >>> round(scores["accuracy"].value, 3), scores["confusion"].details["matrix"]
+    (0.667, [[1, 0], [1, 1]])
+    """
+    z = np.asarray(logits, dtype=np.float64)
+    truth = np.asarray(y, dtype=np.int64)
+    count = len(classes)
+    if z.ndim != 2 or z.shape != (len(truth), count):
+        raise FerBenchError(
+            f"logits have shape {z.shape}, expected ({len(truth)}, {count}): "
+            "one row an image, one column a class."
+        )
+    if not np.isfinite(z).all():
+        row = int(np.argwhere(~np.isfinite(z))[0, 0])
+        raise FerBenchError(f"logits are not finite in row {row}: the method diverged.")
+    known = truth >= 0
+    z, truth = z[known], truth[known]
+    group = None if groups is None else np.asarray(groups)[known]
+    n = len(truth)
+    if n == 0:
+        return {"accuracy": undefined("no expression labels in this part")}
+
+    log_p = log_softmax(z, axis=1)
+    predicted = z.argmax(axis=1)
+    cells = np.zeros((n, count * count))
+    cells[np.arange(n), truth * count + predicted] = 1.0
+    calibration = _calibration_rows(np.exp(log_p.max(axis=1)), predicted == truth)
+    nll = -log_p[np.arange(n), truth]
+    rows = np.concatenate([cells, calibration, nll[:, None], np.ones((n, 1))], axis=1)
+
+    square = count * count
+
+    def confusion(totals: Floats) -> Floats:
+        return totals[:, :square].reshape(-1, count, count)
+
+    def per_class(which: int, column: int) -> Callable[[Floats], Floats]:
+        return lambda totals: _per_class(confusion(totals))[which][:, column]
+
+    def mean_over_classes(which: int) -> Callable[[Floats], Floats]:
+        def mean(totals: Floats) -> Floats:
+            values = _per_class(confusion(totals))[which]
+            return np.nansum(values, axis=1) / np.isfinite(values).sum(axis=1)
+
+        return mean
+
+    functions: dict[str, Callable[[Floats], Floats]] = {
+        "accuracy": lambda t: np.trace(confusion(t), axis1=1, axis2=2) / t[:, -1],
+        "balanced_accuracy": mean_over_classes(1),
+        "macro_f1": mean_over_classes(2),
+        "ece": lambda t: _ece(t[:, square : square + 3 * BINS]) / t[:, -1],
+        "nll": lambda t: t[:, -2] / t[:, -1],
+    }
+    support = np.bincount(truth, minlength=count)
+    for column, name in enumerate(classes):
+        for which, key in enumerate(("precision", "recall", "f1")):
+            if support[column]:
+                functions[f"{key}.{name}"] = per_class(which, column)
+    scores = ratio_scores(
+        rows, group, functions, n=n, units={"nll": "nats"}, draws=draws, seed=seed
+    )
+
+    matrix = confusion_matrix(truth, predicted, count)
+    chance = float(matrix.sum(axis=0) @ matrix.sum(axis=1)) / n**2
+    scores["accuracy"] = replace(
+        scores["accuracy"],
+        null=chance,
+        details={"majority": float(support.max() / n), "chance": 1.0 / count},
+    )
+    scores["balanced_accuracy"] = replace(
+        scores["balanced_accuracy"], null=1.0 / int((support > 0).sum())
+    )
+    scores["confusion"] = replace(
+        scores["accuracy"], details={"matrix": matrix.tolist(), "classes": list(classes)}
+    )
+    for column, name in enumerate(classes):
+        scores[f"support.{name}"] = Score(float(support[column]), n=n, unit="images")
+        if not support[column]:
+            for key in ("precision", "recall", "f1"):
+                scores[f"{key}.{name}"] = undefined("no image of this class", unit="fraction")
+    return scores
+
+
+def _calibration_rows(confidence: Floats, right: NDArray[np.bool_]) -> Floats:
+    """Per row: count, confidence and hit in its confidence bin, [n, 3 * BINS]."""
+    n = len(confidence)
+    bins = np.clip(np.ceil(confidence * BINS).astype(np.int64) - 1, 0, BINS - 1)
+    rows = np.zeros((n, 3, BINS))
+    at = np.arange(n)
+    rows[at, 0, bins], rows[at, 1, bins], rows[at, 2, bins] = 1.0, confidence, right
+    return rows.reshape(n, -1)
+
+
+def _ece(totals: Floats) -> Floats:
+    """Summed |hits - confidence| over bins of [b, 3 * BINS] totals."""
+    table = totals.reshape(len(totals), 3, BINS)
+    return np.abs(table[:, 2] - table[:, 1]).sum(axis=1)
+
+
+def part_groups(part: Part) -> NDArray[np.int64] | None:
+    """Subject codes for intervals, or None where the part has no subjects."""
+    return part.s if part.has_subjects else None
+
+
+@metric("classification", needs={"logits"})
+def classification(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
+    """Recognition on test, on train (marked as fitted), and on every further test set."""
+    out: dict[str, Score] = {}
+    for name, part in run.parts.items():
+        if part.logits is None or name == "validation":
+            continue
+        scores = classification_scores(
+            part.logits, part.y, classes=run.classes, groups=part_groups(part), seed=seed
+        )
+        for key, score in scores.items():
+            if name == "train" and score.unit != "images":
+                score = score.with_warning(FITTED)
+            elif not part.has_subjects and score.low is not None:
+                score = score.with_warning("no subject labels: the interval resamples images")
+            out[f"{name}.{key}"] = score
+    return out

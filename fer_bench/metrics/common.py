@@ -1,0 +1,123 @@
+"""Small things that several metrics share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fer_bench.score import Score
+from fer_bench.statistics.bootstrap import bootstrap, cluster_sums, interval
+
+Floats = NDArray[np.float64]
+
+FEW_GROUPS = 5
+
+
+def undefined(reason: str, *, n: int = 0, unit: str = "") -> Score:
+    """A score that could not be measured, and why.
+
+    >>> undefined("one class only").warnings
+    ('one class only',)
+    """
+    return Score(float("nan"), n=n, unit=unit, warnings=(reason,))
+
+
+def with_interval(score: Score, draws: ArrayLike, *, clusters: int, of: str = "subjects") -> Score:
+    """Add the interval of bootstrap draws, and a warning where it rests on few clusters."""
+    low, high = interval(draws, clusters=clusters)
+    if not (np.isfinite(low) and np.isfinite(high)):
+        return score
+    score = replace_bounds(score, low, high)
+    if clusters < FEW_GROUPS:
+        score = score.with_warning(f"the interval rests on {clusters} {of} only")
+    return score
+
+
+def replace_bounds(score: Score, low: float, high: float, **details: Any) -> Score:
+    """Copy of a score with bounds (and further details)."""
+    return replace(score, low=low, high=high, details={**score.details, **details})
+
+
+def ratio_scores(
+    rows: ArrayLike,
+    groups: ArrayLike | None,
+    functions: Mapping[str, Callable[[Floats], Floats]],
+    *,
+    n: int,
+    units: Mapping[str, str] | None = None,
+    draws: int = 1000,
+    seed: int = 0,
+) -> dict[str, Score]:
+    """Scores that are functions of summed rows [n, k], with intervals over the groups.
+
+    Args:
+        rows: [n, k] statistics of each row.
+        groups: [n] subject codes, or None: then every row is a cluster.
+        functions: name -> function of totals [b, k], giving values [b].
+        n: number of samples to state.
+        units: by name; "fraction" otherwise.
+        draws: bootstrap resamples.
+        seed: of the bootstrap.
+    """
+    sums = cluster_sums(rows, groups)
+    total = sums.sum(axis=0, keepdims=True)
+    names = list(functions)
+
+    def evaluate(totals: Floats) -> Floats:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.stack([functions[name](totals) for name in names], axis=1)
+
+    values = evaluate(total)[0]
+    drawn = bootstrap(sums, evaluate, draws=draws, seed=seed)
+    out = {}
+    for column, name in enumerate(names):
+        unit = (units or {}).get(name, "fraction")
+        if not np.isfinite(values[column]):
+            out[name] = undefined("not defined on these rows (no such class, or no spread)", n=n)
+            continue
+        score = Score(float(values[column]), n=n, unit=unit)
+        out[name] = with_interval(
+            score,
+            drawn[:, column],
+            clusters=len(sums),
+            of="images" if groups is None else "subjects",
+        )
+    return out
+
+
+def standardise(x: ArrayLike, like: ArrayLike | None = None) -> Floats:
+    """Columns of x with the mean and spread of `like` (x itself by default) removed.
+
+    Columns without spread become 0.
+    """
+    values = np.asarray(x, dtype=np.float64)
+    base = values if like is None else np.asarray(like, dtype=np.float64)
+    mean, spread = base.mean(axis=0), base.std(axis=0)
+    # Spread that is only rounding of a large offset is no spread.
+    flat = spread <= 1e-7 * np.maximum(np.abs(mean), np.finfo(np.float64).tiny)
+    return np.where(flat, 0.0, (values - mean) / np.where(flat, 1.0, spread))
+
+
+def effective_rank(x: ArrayLike) -> float:
+    """Effective rank of the centred columns of x [n, d]: exp of the entropy of the spectrum.
+
+    Roy and Vetterli (EUSIPCO 2007), on the eigenvalues of the covariance; 0 for a constant.
+
+    >>> round(effective_rank([[1, 0], [-1, 0], [0, 1], [0, -1]]), 6)
+    2.0
+    >>> effective_rank([[3, 3], [3, 3]])
+    0.0
+    """
+    values = np.asarray(x, dtype=np.float64)
+    centred = values - values.mean(axis=0)
+    scale = np.abs(values).max(initial=0.0)
+    if np.abs(centred).max(initial=0.0) <= 1e-7 * scale:
+        return 0.0
+    gram = centred.T @ centred if values.shape[1] <= len(values) else centred @ centred.T
+    spectrum = np.clip(np.linalg.eigvalsh(gram), 0.0, None)
+    share = spectrum[spectrum > 0] / spectrum.sum()
+    return float(np.exp(-np.sum(share * np.log(share))))

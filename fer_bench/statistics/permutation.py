@@ -1,0 +1,111 @@
+"""Permutation nulls: what a score would be if there were nothing to find."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+@dataclass(frozen=True)
+class Null:
+    """Values of a score under permutation.
+
+    Attributes:
+        mean: of the permuted values.
+        low, high: their central 95 %.
+        p: one-sided p-value of the observed value, (1 + #{null >= observed}) / (1 + draws)
+            (Phipson and Smyth 2010: never 0).
+        draws: number of permutations.
+    """
+
+    mean: float
+    low: float
+    high: float
+    p: float
+    draws: int
+
+
+def null_of(observed: float, values: ArrayLike) -> Null:
+    """Summarise permuted `values` against the `observed` one (larger means more).
+
+    >>> null_of(3.0, [0.0, 1.0, 2.0]).p
+    0.25
+    """
+    null = np.asarray(values, dtype=np.float64)
+    null = null[np.isfinite(null)]
+    if not len(null):
+        nan = float("nan")
+        return Null(nan, nan, nan, nan, 0)
+    # A tie up to rounding counts as "at least as large": discrete scores tie often.
+    tolerance = 1e-9 * max(1.0, abs(observed))
+    p = (1 + np.count_nonzero(null >= observed - tolerance)) / (1 + len(null))
+    low, high = np.quantile(null, [0.025, 0.975])
+    return Null(float(null.mean()), float(low), float(high), float(p), len(null))
+
+
+def permutations(
+    n: int, *, draws: int, seed: int = 0, within: ArrayLike | None = None
+) -> NDArray[np.int64]:
+    """Random permutations [draws, n] of row numbers, within strata where given.
+
+    Args:
+        n: number of rows.
+        draws: number of permutations.
+        seed: of the generator.
+        within: [n] stratum of each row; rows trade places with rows of their stratum only, so
+            that whatever the strata explain stays in the null.
+
+    >>> permutations(4, draws=1, within=[0, 0, 1, 1])[0, :2].max() < 2
+    np.True_
+    """
+    rng = np.random.default_rng(seed)
+    keys = rng.random((draws, n))
+    if within is None:
+        return np.argsort(keys, axis=1)
+    _, codes = np.unique(np.asarray(within), return_inverse=True)
+    target = np.argsort(codes, kind="stable")  # positions of each stratum, in order
+    source = np.argsort(codes + keys, axis=1)  # the same strata, shuffled inside
+    out = np.empty((draws, n), dtype=np.int64)
+    out[:, target] = source
+    return out
+
+
+def permutation_null(
+    statistic: Callable[[NDArray[np.int64]], float],
+    observed: float,
+    n: int,
+    *,
+    draws: int = 199,
+    seed: int = 0,
+    within: ArrayLike | None = None,
+) -> Null:
+    """Null of `statistic(order)`, where `order` [n] permutes one side's rows.
+
+    >>> x = np.arange(20.0)
+    >>> null = permutation_null(lambda order: float(x @ x[order]), float(x @ x), 20, draws=99)
+    >>> null.p
+    0.01
+    """
+    orders = permutations(n, draws=draws, seed=seed, within=within)
+    return null_of(observed, [statistic(order) for order in orders])
+
+
+def agreement_null(
+    predicted: ArrayLike,
+    truth: ArrayLike,
+    *,
+    draws: int = 499,
+    seed: int = 0,
+    within: ArrayLike | None = None,
+) -> Null:
+    """Null of the accuracy of fixed predictions when the true labels are permuted.
+
+    >>> agreement_null([0, 1] * 10, [0, 1] * 10, draws=99).p
+    0.01
+    """
+    guess, label = np.asarray(predicted), np.asarray(truth)
+    orders = permutations(len(label), draws=draws, seed=seed, within=within)
+    return null_of(float(np.mean(guess == label)), (label[orders] == guess).mean(axis=1))
