@@ -1,0 +1,188 @@
+"""Generated faces as a data source: images, label table, and what is known about both."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from fer_bench.data.synthetic.factors import (
+    EXPRESSIONS,
+    check_range,
+    check_whole,
+    sample_factors,
+)
+from fer_bench.data.synthetic.renderer import render
+
+_VERSION = 1  # raise it when the same parameters give other pixels or labels
+
+
+def generate(
+    *,
+    subjects: int = 60,
+    images_per_subject: int = 28,
+    size: int = 64,
+    color: bool = True,
+    classes: Sequence[str] = EXPRESSIONS,
+    rho: float = 0.0,
+    reverse: bool = False,
+    group: str = "gender",
+    test_subjects: int = 0,
+    test_rho: float = 0.0,
+    test_reverse: bool = False,
+    intensity: tuple[float, float] = (0.4, 1.0),
+    style: float = 1.0,
+    nuisance: float = 1.0,
+    noise: float = 0.02,
+    seed: int = 0,
+    threads: int | None = None,
+) -> tuple[NDArray[np.uint8], pd.DataFrame, dict[str, Any]]:
+    """Generate faces with exactly known factors; no download, no real person.
+
+    Without `test_subjects` there is one part and no official split (`split` is missing).
+    With it, `test_subjects` further people form the part `test`, whose own `test_rho` and
+    `test_reverse` say how group and expression are tied there: the training part can be
+    confounded while the test is not, or is the other way round.
+
+    Parameters
+    ----------
+    subjects, images_per_subject
+        People of the (training) part, and images of each. With a multiple of 7 and `rho=0`
+        every person shows every expression equally often.
+    size, color
+        Pixels of a side, and RGB or gray.
+    classes, rho, reverse, group, intensity, style, nuisance, noise, seed
+        See `sample_factors`.
+    test_subjects, test_rho, test_reverse
+        The test part, if any.
+    threads
+        Rendering threads (default: all cores); the pixels do not depend on it.
+
+    Returns
+    -------
+    images
+        uint8 [N, size, size, 3 or 1].
+    table
+        One row per image: `expression`, `subject` (`G000`, …), `valence` and `arousal` in
+        [-1, 1], `split` and `sequence` (missing where there is none), the attributes (`skin`,
+        `age`, `gender`, `hair`, `hair_style`, `glasses`, `beard`), `group`, and the exact numbers
+        drawn, `factor_*`.
+    info
+        `name`, `license`, `parameters`, `fingerprint` (of parameters and renderer version), and
+        per part of the data its `dependence` (see `dependence`).
+
+    Raises
+    ------
+    DataError
+        If a parameter is outside its range.
+
+    >>> images, table, info = generate(subjects=3, images_per_subject=7, size=32, seed=1)
+    >>> images.shape, sorted(table["subject"].unique())
+    ((21, 32, 32, 3), ['G000', 'G001', 'G002'])
+    >>> info["dependence"]["all"]["mutual_information"]
+    0.0
+    """
+    parameters = {k: v for k, v in locals().items() if k != "threads"}
+    parameters |= {"classes": list(classes), "intensity": list(intensity)}
+    check_whole("subjects", subjects, 1)
+    check_whole("images_per_subject", images_per_subject, 1)
+    check_whole("test_subjects", test_subjects, 0)
+    check_range("test_rho", test_rho, 0, 1)
+    common: dict[str, Any] = {
+        "classes": classes,
+        "group": group,
+        "intensity": intensity,
+        "style": style,
+        "nuisance": nuisance,
+        "noise": noise,
+        "seed": seed,
+    }
+    table = sample_factors(
+        subjects * images_per_subject, subjects=subjects, rho=rho, reverse=reverse, **common
+    )
+    split: Any = None
+    if test_subjects:
+        test = sample_factors(
+            test_subjects * images_per_subject,
+            subjects=test_subjects,
+            first_subject=subjects,
+            rho=test_rho,
+            reverse=test_reverse,
+            **common,
+        )
+        split = np.repeat(["train", "test"], [len(table), len(test)])
+        table = pd.concat([table, test], ignore_index=True)
+    table.insert(4, "split", pd.Series(split, index=table.index, dtype="str"))
+    table.insert(5, "sequence", pd.Series(None, index=table.index, dtype="str"))
+
+    images = render(table, size=size, color=color, threads=threads)
+    parts = {"all": table} if split is None else dict(tuple(table.groupby("split")))
+    info = {
+        "name": "generated",
+        "license": "CC0-1.0: drawn by a program, no real person is shown",
+        "parameters": parameters,
+        "fingerprint": _fingerprint(parameters),
+        "dependence": {
+            name: dependence(part["group"], part["expression"]) for name, part in parts.items()
+        },
+    }
+    return images, table, info
+
+
+def _fingerprint(parameters: Mapping[str, object]) -> str:
+    text = json.dumps({"version": _VERSION, **parameters}, sort_keys=True, default=float)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def dependence(a: Sequence[Any] | pd.Series, b: Sequence[Any] | pd.Series) -> dict[str, float]:
+    """Return how strongly two label columns are tied, counted exactly over the rows at hand.
+
+    `mutual_information` in nats (plug-in, of the empirical joint distribution), and `cramers_v`
+    in [0, 1] (Cramér 1946, without bias correction: these are the data, not a sample of them).
+
+    >>> dependence(["a", "a", "b", "b"], [0, 0, 1, 1])
+    {'mutual_information': 0.6931471805599453, 'cramers_v': 1.0}
+    """
+    joint = pd.crosstab(np.asarray(a), np.asarray(b)).to_numpy(dtype=np.float64)
+    joint = joint / joint.sum()
+    expected = joint.sum(axis=1, keepdims=True) * joint.sum(axis=0, keepdims=True)
+    filled = joint > 0
+    information = float((joint[filled] * np.log(joint[filled] / expected[filled])).sum())
+    side = min(joint.shape) - 1
+    v = np.sqrt(((joint - expected) ** 2 / expected).sum() / side) if side else 0.0
+    # Rounding of sums that cancel would read as a trace of dependence, or as less than none.
+    return {
+        "mutual_information": 0.0 if information < 1e-12 else information,
+        "cramers_v": 0.0 if v < 1e-7 else min(float(v), 1.0),
+    }
+
+
+def caption(row: Mapping[str, Any] | pd.Series, *, expression: bool = False) -> str:
+    """Describe a face by its attributes, as a person would; optionally with its expression.
+
+    >>> caption({"skin": "dark", "age": "young", "gender": "woman", "hair": "black",
+    ...          "hair_style": "long", "glasses": "round", "beard": "none"})
+    'a photo of a young woman with dark skin, long black hair and round glasses'
+    """
+    article = "an" if str(row["age"])[0] in "aeiou" else "a"
+    parts = [f"{row['skin']} skin"]
+    hair = str(row["hair_style"])
+    parts.append("a bald head" if hair == "bald" else _hair(hair, str(row["hair"])))
+    if row["beard"] != "none":
+        parts.append("stubble" if row["beard"] == "stubble" else "a beard")
+    if row["glasses"] != "none":
+        parts.append(f"{row['glasses']} glasses")
+    features = ", ".join(parts[:-1]) + " and " + parts[-1]
+    text = f"a photo of {article} {row['age']} {row['gender']} with {features}"
+    if expression:
+        text += f", showing {row['expression']}" if row["expression"] != "neutral" else ", neutral"
+    return text
+
+
+def _hair(style: str, color: str) -> str:
+    return f"{color} hair with a fringe" if style == "fringe" else f"{style} {color} hair"

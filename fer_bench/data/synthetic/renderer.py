@@ -1,0 +1,842 @@
+"""Draw faces from factors: a vectorised painter of anti-aliased shapes.
+
+`render` is a pure function of the table, row by row. A face is painted in layers, back to front,
+for a chunk of images at once. Every layer is a signed distance or a soft bump over the pixels it
+can touch; coverage grows linearly over one pixel, so edges are smooth at any size.
+
+The head is an ellipsoid: pixels are carried back through its rotation to a flat *face chart*
+(`u` to the right, `v` down), in which the features are drawn. Pose therefore moves, foreshortens
+and hides them as on a head, with one warp per image. Features are painted as bare colours; one
+shading map, from the ellipsoid's normals and the creases of the expression, lights them at the end.
+
+Only `+ - * /`, square roots, comparisons and integer hashes touch a pixel: operations with one
+correct result under IEEE 754. The same table thus gives the same bytes on any machine, for any
+number of threads and any chunking.
+
+Coordinates are in half image widths, from the image's centre.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from fer_bench.data.synthetic.factors import (
+    ACTION_UNITS,
+    ATTRIBUTES,
+    NUISANCE_FACTORS,
+    SUBJECT_FACTORS,
+    check_whole,
+)
+from fer_bench.errors import DataError
+
+Array = NDArray[Any]  # float32, unless said otherwise
+Region = tuple[slice, slice]
+
+_CHUNK_PIXELS = 1 << 17  # 32 images of 64x64: a layer then stays in the processor's cache
+_COLUMNS = (*SUBJECT_FACTORS, *ACTION_UNITS, *NUISANCE_FACTORS, "clothes", "noise", "noise_seed")
+
+
+def render(
+    factors: pd.DataFrame, *, size: int = 64, color: bool = True, threads: int | None = None
+) -> NDArray[np.uint8]:
+    """Draw one face per row of a table of factors.
+
+    Parameters
+    ----------
+    factors
+        What `sample_factors` returns; any subset of its rows, in any order.
+    size
+        Width and height in pixels, 16 to 1024.
+    color
+        Three channels (RGB) or one (luma, ITU-R BT.601).
+    threads
+        How many threads work on it (default: all cores). The pixels do not depend on it.
+
+    Returns
+    -------
+    uint8 array [N, size, size, 3 or 1].
+
+    Raises
+    ------
+    DataError
+        If a column is missing or holds something that is no number, or a size is out of range.
+
+    >>> from fer_bench.data.synthetic.factors import sample_factors
+    >>> faces = render(sample_factors(14, subjects=2, seed=1), size=32)
+    >>> faces.shape, faces.dtype
+    ((14, 32, 32, 3), dtype('uint8'))
+    """
+    check_whole("size", size, 16)
+    if size > 1024:
+        raise DataError(f"size = {size} is above 1024: render smaller faces.")
+    if threads is not None:
+        check_whole("threads", threads, 1)
+    numbers, codes = _columns(factors)
+    images = np.empty((len(factors), size, size, 3 if color else 1), dtype=np.uint8)
+    step = max(1, _CHUNK_PIXELS // size**2)
+    chunks = [slice(i, min(i + step, len(images))) for i in range(0, len(images), step)]
+
+    def paint(rows: slice) -> None:
+        scene = Scene(
+            {name: values[rows] for name, values in numbers.items()},
+            {name: values[rows] for name, values in codes.items()},
+            size,
+        )
+        images[rows] = scene.draw(color=color)
+
+    workers = min(threads or _cores(), max(1, len(chunks)))
+    with ThreadPoolExecutor(workers) as pool:
+        list(pool.map(paint, chunks))
+    return images
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _columns(
+    factors: pd.DataFrame,
+) -> tuple[dict[str, NDArray[np.float64]], dict[str, NDArray[np.int64]]]:
+    """Return the numbers and the attribute codes of a table, checked."""
+    needed = [f"factor_{name}" for name in _COLUMNS] + list(ATTRIBUTES)
+    missing = [name for name in needed if name not in factors]
+    if missing:
+        raise DataError(f"The table of factors has no column {missing[0]!r}: use sample_factors.")
+    numbers = {}
+    for name in _COLUMNS:
+        try:
+            values = factors[f"factor_{name}"].to_numpy(dtype=np.float64)
+        except (TypeError, ValueError):
+            raise DataError(f"Column 'factor_{name}' holds something that is no number.") from None
+        bad = np.flatnonzero(~np.isfinite(values))
+        if len(bad):
+            raise DataError(
+                f"Column 'factor_{name}', row {bad[0]}: {values[bad[0]]} is not a finite number."
+            )
+        if name != "noise_seed":
+            values = np.clip(values, -1, 1)
+        numbers[name] = values
+    codes = {}
+    for name, levels in ATTRIBUTES.items():
+        codes[name] = pd.Categorical(factors[name], categories=list(levels)).codes.astype(np.int64)
+        bad = np.flatnonzero(codes[name] < 0)
+        if len(bad):
+            raise DataError(
+                f"Column {name!r}, row {bad[0]}: {factors[name].iloc[bad[0]]!r} is none of "
+                f"{', '.join(levels)}."
+            )
+    return numbers, codes
+
+
+# --- small shapes: all return float32 arrays that broadcast over [B, H, W] ---
+
+
+def _clip01(x: Array) -> Array:
+    return np.clip(x, 0, 1)
+
+
+def _bump(r2: Array) -> Array:
+    """A soft bump of squared radius `r2`: 1 at the centre, 0 from r = 1 on."""
+    inside = np.maximum(1 - r2, 0)
+    return inside * inside
+
+
+def _ellipse(x: Array, y: Array, rx: Array | float, ry: Array | float) -> Array:
+    """Signed distance to an ellipse, to first order: f / |grad f|."""
+    px, py = x / rx, y / ry
+    gx, gy = px / rx, py / ry
+    f = px * px + py * py
+    return (f - np.sqrt(f)) / np.sqrt(gx * gx + gy * gy + 1e-6)
+
+
+def _box(x: Array, y: Array, rx: Array | float, ry: Array | float, corner: Array | float) -> Array:
+    """Signed distance to a rounded box."""
+    qx, qy = np.abs(x) - rx + corner, np.abs(y) - ry + corner
+    ox, oy = np.maximum(qx, 0), np.maximum(qy, 0)
+    return np.sqrt(ox * ox + oy * oy) + np.minimum(np.maximum(qx, qy), 0) - corner
+
+
+def _union(a: Array, b: Array, k: float) -> Array:
+    """The union of two distances, blended over a width `k` (polynomial smooth minimum)."""
+    h = np.maximum(k - np.abs(a - b), 0) / k
+    return np.minimum(a, b) - h * h * (k / 4)
+
+
+def _wave(t: Array) -> Array:
+    """A smooth wave of period 1 and range [-1, 1], from a parabola instead of a sine."""
+    t = t - np.floor(t)
+    return np.where(t < 0.5, 16 * t * (0.5 - t), -16 * (t - 0.5) * (1 - t)).astype(np.float32)
+
+
+def _hash(x: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    """Mix 32 bits (Wellons' lowbias32 constants)."""
+    x = (x ^ (x >> np.uint32(16))) * np.uint32(0x7FEB352D)
+    x = (x ^ (x >> np.uint32(15))) * np.uint32(0x846CA68B)
+    return x ^ (x >> np.uint32(16))
+
+
+def _palette(anchors: Sequence[tuple[float, float, float]], t: NDArray[np.float64]) -> Array:
+    """Interpolate RGB anchors at t in [0, 1]: [3, B, 1, 1]."""
+    table = np.array(anchors)
+    at = np.clip(t, 0, 1) * (len(table) - 1)
+    low = np.minimum(at.astype(np.int64), len(table) - 2)
+    part = (at - low)[:, None]
+    mixed = table[low] + part * (table[low + 1] - table[low])
+    return mixed.T[:, :, None, None].astype(np.float32)
+
+
+_SKINS = (
+    (0.99, 0.86, 0.77), (0.96, 0.79, 0.68), (0.90, 0.70, 0.56), (0.80, 0.59, 0.44),
+    (0.68, 0.47, 0.33), (0.54, 0.36, 0.25), (0.40, 0.26, 0.18), (0.29, 0.19, 0.14),
+)  # fmt: skip
+_HAIRS = (
+    ((0.05, 0.04, 0.05), (0.14, 0.11, 0.11)),
+    ((0.20, 0.11, 0.07), (0.42, 0.27, 0.16)),
+    ((0.42, 0.15, 0.07), (0.70, 0.31, 0.14)),
+    ((0.68, 0.50, 0.26), (0.93, 0.80, 0.54)),
+    ((0.48, 0.48, 0.50), (0.88, 0.88, 0.88)),
+)
+_EYES = (
+    (0.16, 0.09, 0.05), (0.30, 0.17, 0.08), (0.42, 0.32, 0.14), (0.30, 0.42, 0.24),
+    (0.36, 0.47, 0.52), (0.22, 0.42, 0.66),
+)  # fmt: skip
+_CLOTHES = (
+    (0.16, 0.18, 0.24), (0.55, 0.16, 0.18), (0.20, 0.36, 0.52), (0.88, 0.87, 0.84),
+    (0.24, 0.40, 0.30), (0.80, 0.62, 0.28), (0.40, 0.28, 0.46),
+)  # fmt: skip
+_BACKGROUNDS = (
+    (0.45, 0.55, 0.68), (0.72, 0.76, 0.74), (0.78, 0.68, 0.56), (0.42, 0.52, 0.44),
+    (0.62, 0.48, 0.50), (0.30, 0.32, 0.38),
+)  # fmt: skip
+
+
+class Scene:
+    """One chunk of faces being painted: parameters, pixel grids, canvas and shading.
+
+    Arrays of parameters are [B, 1, 1], of pixels [B, H, W]; a colour is [3, B, 1, 1] or
+    [3, B, H, W].
+    """
+
+    def __init__(
+        self,
+        numbers: dict[str, NDArray[np.float64]],
+        codes: dict[str, NDArray[np.int64]],
+        size: int,
+    ) -> None:
+        self.numbers, self.codes, self.size = numbers, codes, size
+        self._lay_out()
+        self._aim()
+
+    def __getitem__(self, name: str) -> Array:
+        """A factor as [B, 1, 1]."""
+        return self.numbers[name][:, None, None].astype(np.float32)
+
+    def one(self, name: str, *levels: str) -> Array:
+        """1 where an attribute has one of these levels, else 0: [B, 1, 1]."""
+        wanted = np.array([level in levels for level in ATTRIBUTES[name]], dtype=np.float32)
+        return wanted[self.codes[name]][:, None, None]
+
+    # --- geometry ---
+
+    def _lay_out(self) -> None:
+        """Turn morphology and action units into lengths and positions on the face chart."""
+        man = self["masculinity"]
+        self.age = self.codes["age"][:, None, None].astype(np.float32) / 2
+        self.wrinkles = _clip01(self.age * (0.75 + 0.35 * self["wrinkles"]))
+        self.width = 0.70 + 0.055 * self["face_width"] + 0.012 * man
+        self.jaw_width = 0.52 + 0.055 * self["jaw_width"] + 0.045 * man
+        self.jaw_drop = 0.13 * self["au26"]
+        self.chin_y = 0.93 + 0.06 * self["face_length"] + 0.02 * man + self.jaw_drop
+        self.eye_x = 0.30 + 0.03 * self["eye_spacing"]
+        self.eye_y = -0.13 + 0.035 * self["eye_height"]
+        self.eye_w = 0.150 + 0.018 * self["eye_size"] - 0.006 * man
+        self.nose_y = 0.235 + 0.05 * self["nose_length"] - 0.035 * self["au9"]
+        self.nose_w = 0.125 + 0.03 * self["nose_width"] + 0.01 * man + 0.025 * self["au9"]
+        self.mouth_y = 0.535 + 0.03 * self["mouth_height"] + 0.02 * self["nose_length"]
+        self.mouth_y = self.mouth_y - 0.02 * self["au17"] + 0.02 * self["au26"]
+
+    def _aim(self) -> None:
+        """Lay the pixel grids: image plane -> head plane (x, y) -> face chart (u, v)."""
+        n = self.size
+        steps = (np.arange(n, dtype=np.float32) + 0.5) * np.float32(2 / n) - 1
+        t = 0.09 * self["roll"]  # tan of half the angle: up to 10 degrees
+        cos, sin = (1 - t * t) / (1 + t * t), 2 * t / (1 + t * t)
+        zoom = 1 / (1.0 + 0.09 * self["scale"])
+        px = (steps[None, None, :] - 0.07 * self["shift_x"]) * zoom
+        py = (steps[None, :, None] - 0.07 * self["shift_y"] - 0.01) * zoom
+        self.x, self.y = cos * px + sin * py, cos * py - sin * px
+        self.pixel = zoom * np.float32(2 / n)
+
+        self.rx, self.ry = np.float32(0.92), np.float32(1.28)
+        x, y = self.x / self.rx, self.y / self.ry
+        z = np.sqrt(np.maximum(1 - x * x - y * y, 0))
+        self.normal = (x, y, np.sqrt(np.maximum(1 - 0.9 * (x * x + y * y), 0.1)))
+        t = 0.16 * self["yaw"]  # up to 18 degrees
+        cos, sin = (1 - t * t) / (1 + t * t), 2 * t / (1 + t * t)
+        x, z = cos * x - sin * z, sin * x + cos * z
+        t = 0.10 * self["pitch"]  # up to 11 degrees
+        cos, sin = (1 - t * t) / (1 + t * t), 2 * t / (1 + t * t)
+        y = cos * y - sin * z
+        self.u, self.v = self.rx * x, self.ry * y
+        # Which part of the image a feature can touch is decided on these, chunk by chunk; where
+        # exactly the cut falls changes no pixel, because coverage is 0 outside the feature.
+        self._left, self._right = self.u.min(axis=(0, 1)), self.u.max(axis=(0, 1))
+        self._top, self._bottom = self.v.min(axis=(0, 2)), self.v.max(axis=(0, 2))
+
+    def region(self, left: float, right: float, top: float, bottom: float) -> Region:
+        """The rows and columns in which any face shows this rectangle of the face chart."""
+        columns = np.flatnonzero((self._right >= left) & (self._left <= right))
+        rows = np.flatnonzero((self._bottom >= top) & (self._top <= bottom))
+        if not len(columns) or not len(rows):
+            return slice(0, 0), slice(0, 0)
+        return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+
+    # --- painting ---
+
+    def cover(self, distance: Array, soft: float = 1.0) -> Array:
+        """Coverage of a shape: 1 inside, 0 outside, over `soft` pixels."""
+        return _clip01(0.5 - distance / (self.pixel * soft))
+
+    def paint(
+        self, alpha: Array, color: Array | Sequence[float], at: Region = (slice(None),) * 2
+    ) -> None:
+        """Lay a colour over the canvas."""
+        for canvas, value in zip(self.canvas, color, strict=True):
+            part = canvas[:, at[0], at[1]]
+            part += alpha * (value - part)
+
+    def shadow(self, amount: Array, at: Region = (slice(None),) * 2) -> None:
+        """Darken (or, below zero, lighten) the shading by a fraction."""
+        part = self.shade[:, at[0], at[1]]
+        part *= 1 - amount
+
+    def draw(self, *, color: bool) -> NDArray[np.uint8]:
+        """Paint everything and return uint8 [B, H, W, 3 or 1]."""
+        shape = (len(self.u), self.size, self.size)
+        self.canvas = [np.empty(shape, dtype=np.float32) for _ in range(3)]
+        self.shade = np.ones(shape, dtype=np.float32)
+        self._colors()
+        self._background()
+        self._hair_behind()
+        self._neck()
+        self._head()
+        self._skin_marks()
+        self._creases()
+        self._nose()
+        self._beard()
+        self._mouth()
+        self._eyes()
+        self._brows()
+        self._light()
+        self._hair_front()
+        self._glasses()
+        self._occluder()
+        return self._develop(color=color)
+
+    def _colors(self) -> None:
+        skin = (self.codes["skin"] + 0.5 + 0.45 * self.numbers["skin_tone"]) / 3
+        hue = 0.03 * self["skin_hue"]
+        self.skin = _palette(_SKINS, skin) * np.stack([1 + hue, 1 + 0 * hue, 1 - hue])
+        blood = np.array([0.86, 0.46, 0.44], dtype=np.float32)[:, None, None, None]
+        rouge = (0.45 - 0.15 * self["masculinity"]) * (0.75 + 0.35 * self["lip_color"])
+        self.lip = self.skin * (1 + rouge * (blood - 1))
+        shade = (0.5 + 0.5 * self.numbers["hair_shade"])[:, None]
+        ends = np.array(_HAIRS)[self.codes["hair"]]
+        hair = ends[:, 0] + shade * (ends[:, 1] - ends[:, 0])
+        self.hair = hair.T[:, :, None, None].astype(np.float32)
+        dark = np.array([0.30, 0.20, 0.15], dtype=np.float32)[:, None, None, None]
+        self.brow = 0.62 * self.hair + 0.38 * dark * self.skin
+        self.iris = _palette(_EYES, 0.5 + 0.5 * self.numbers["eye_color"])
+
+    def _background(self) -> None:
+        base = _palette(_BACKGROUNDS, 0.5 + 0.5 * self.numbers["background_hue"])
+        level = 0.8 + 0.35 * self["background"]
+        slope = 0.14 * self["light_x"] * self.x - 0.10 * self.y
+        spot = _bump((self.x * self.x + self.y * self.y) * np.float32(0.4))
+        tone = level * (0.88 + slope + 0.18 * spot)
+        for canvas, value in zip(self.canvas, base, strict=True):
+            canvas[...] = value * tone
+
+    def _neck(self) -> None:
+        x, y = self.x, self.y
+        neck = _box(x, y - 1.1, 0.36 + 0.05 * self["masculinity"], 0.5, 0.1)
+        self.paint(self.cover(neck), self.skin * 0.70)
+        shoulders = _ellipse(x, y - 1.62, 1.25, 0.52)
+        collar = _ellipse(x, y - 1.0, 0.42, 0.22)
+        self.paint(
+            self.cover(np.maximum(shoulders, -collar)), _palette(_CLOTHES, self.numbers["clothes"])
+        )
+
+    def _head(self) -> None:
+        x, y = self.x - 0.05 * self["yaw"], self.y
+        ear = 0.10 + 0.02 * self["ears"]
+        for side in (-1, 1):
+            turned = side * self["yaw"]  # the far ear disappears behind the head
+            cx = side * (self.width + 0.015 - 0.05 * np.maximum(turned, 0))
+            ears = _ellipse(x - cx, y - 0.02, ear * 0.62, ear * 1.35)
+            self.paint(self.cover(ears), self.skin * np.float32(0.84))
+        skull = _ellipse(x, y + 0.22, self.width, 0.84)
+        cheeks = _ellipse(x, y - 0.16, self.width * (0.955 + 0.02 * self["cheeks"]), 0.62)
+        tall = (self.chin_y - 0.10) * 0.5
+        jaw = _ellipse(x, y - self.chin_y + tall, self.jaw_width, tall)
+        wide = 0.20 + 0.05 * self["chin"] + 0.05 * self["masculinity"]
+        chin = _ellipse(x, y - self.chin_y + 0.16, wide, 0.17)
+        head = _union(_union(skull, cheeks, 0.1), _union(jaw, chin, 0.16), 0.22)
+        self.outline = head
+        self.face = self.cover(head)
+        self.paint(self.face, self.skin)
+
+    def _skin_marks(self) -> None:
+        u, v = self.u, self.v
+        cheeks = sum(
+            _bump(((u - s * 0.40) ** 2 + (v - 0.22) ** 2) * np.float32(1 / 0.3**2)) for s in (-1, 1)
+        )
+        blush = 0.10 + 0.06 * self["lip_color"] - 0.04 * self["masculinity"]
+        self.paint(self.face * cheeks * blush, (0.86, 0.40, 0.36))
+        spotted = _clip01(2.2 * self["freckles"] - 1.1)
+        if spotted.any():
+            cell_u, cell_v = np.floor(u * 17).astype(np.int32), np.floor(v * 17).astype(np.int32)
+            seed = (self["skin_hue"] * 1000).astype(np.int32).astype(np.uint32)
+            h = _hash(cell_u.astype(np.uint32) * np.uint32(7919) ^ cell_v.astype(np.uint32) ^ seed)
+            near = cheeks + _bump((u * u + (v - 0.1) ** 2) * 6)
+            spots = (h & np.uint32(7) == 0) * _bump(
+                ((u * 17 % 1 - 0.5) ** 2 + (v * 17 % 1 - 0.5) ** 2) * 5
+            )
+            self.paint(self.face * spotted * _clip01(2 * near) * spots * 0.55, self.skin * 0.55)
+
+    def _stroke(self, distance: Array, width: float, end: Array) -> Array:
+        """A soft line: strongest on it, fading over `width` and where `end` exceeds 1."""
+        r = distance / width
+        return _bump(r * r) * np.maximum(1 - end * end, 0)
+
+    def _creases(self) -> None:
+        """Folds and furrows: what age and the action units write on the skin."""
+        old, au = self.wrinkles, self
+        lift = 0.06 * au["au1"] + 0.05 * au["au2"]
+        at = self.region(-0.6, 0.6, -0.85, -0.3)
+        u, v = self.u[:, at[0], at[1]], self.v[:, at[0], at[1]]
+        deep = _clip01(0.30 * old + 0.55 * au["au1"] * (0.45 + 0.55 * old) + 0.2 * au["au2"])
+        for k in range(3):
+            line = -0.44 - 0.095 * k - lift - 0.06 * au["au1"] * _bump(u * u * 9) + 0.08 * u * u
+            self.shadow(0.26 * deep * self._stroke(v - line, 0.028, u / (0.46 - 0.05 * k)), at)
+
+        at = self.region(-0.25, 0.25, -0.5, 0.15)
+        u, v = self.u[:, at[0], at[1]], self.v[:, at[0], at[1]]
+        frown = _clip01(0.2 * old + 0.95 * au["au4"])
+        y = v - self.eye_y + 0.17
+        for s in (-1, 1):
+            line = u - s * (0.055 - 0.012 * au["au4"] + 0.10 * y * y)
+            self.shadow(0.42 * frown * self._stroke(line, 0.026, y / 0.13), at)
+        for k in range(3):
+            line = v - self.eye_y - 0.015 - 0.055 * k + 0.35 * np.abs(u)
+            self.shadow(0.42 * au["au9"] * self._stroke(line, 0.024, u / 0.13), at)
+        # Lowered brows put the root of the nose in the shade.
+        self.shadow(0.18 * au["au4"] * _bump((u * u) * 40 + y * y * 30), at)
+
+        for s in (-1, 1):
+            left, right = sorted((s * 0.08, s * 0.72))
+            at = self.region(left, right, -0.35, 0.95)
+            u, v = s * self.u[:, at[0], at[1]], self.v[:, at[0], at[1]]
+            # Crow's feet.
+            feet = _clip01(0.35 * old + 0.9 * au["au6"] * (0.6 + 0.4 * old))
+            out = u - self.eye_x - self.eye_w
+            for slope in (-0.45, 0.05, 0.5):
+                line = v - self.eye_y - 0.01 - slope * out
+                self.shadow(0.28 * feet * self._stroke(line, 0.02, (out - 0.09) / 0.08), at)
+            # Bags under the eyes, and the cheek pushed up against them.
+            around = (u - self.eye_x) / (self.eye_w * 1.05)
+            line = v - self.eye_y - 0.125 + 0.03 * au["au6"] + 0.05 * around * around
+            bags = _clip01(0.45 * old + 0.6 * au["au6"] + 0.35 * au["au7"] + 0.3 * au["au9"])
+            self.shadow(0.26 * bags * self._stroke(line, 0.035, around), at)
+            cheek = _bump(((u - 0.40) ** 2) * 20 + (v - 0.17 + 0.05 * au["au6"]) ** 2 * 34)
+            self.shadow(-(0.07 + 0.13 * au["au6"] + 0.04 * au["cheeks"]) * cheek, at)
+            # The fold from the wing of the nose to the corner of the mouth.
+            fold = 0.10 + 0.45 * old + 0.55 * au["au12"] + 0.7 * au["au10"] + 0.7 * au["au9"]
+            fold = _clip01(fold + 0.25 * au["au20"] + 0.15 * au["au15"])
+            y = (v - self.nose_y + 0.02) / (self.mouth_y - self.nose_y + 0.08)
+            bow = 0.10 + 0.09 * au["au12"] + 0.05 * au["au20"] + 0.04 * au["au10"]
+            line = u - self.nose_w - 0.035 - bow * y * (1.5 - 0.5 * y)
+            self.shadow(0.34 * fold * self._stroke(line, 0.035, 2 * y - 1), at)
+            # Lines from pulled-down corners.
+            y = (v - self.mouth_y - 0.06) / 0.18
+            line = u - self.corner_x() - 0.03 - 0.04 * y
+            self.shadow(
+                0.34 * _clip01(0.25 * old + au["au15"]) * self._stroke(line, 0.03, 2 * y - 1), at
+            )
+        # The chin, bunched up.
+        at = self.region(-0.35, 0.35, 0.55, 1.1)
+        u, v = self.u[:, at[0], at[1]], self.v[:, at[0], at[1]]
+        y = v - self.chin_y + 0.20
+        knot = _bump(u * u * 22 + y * y * 60)
+        self.shadow(0.28 * au["au17"] * knot * (0.6 + 0.4 * _wave(u * 12) * _wave(v * 12)), at)
+        self.shadow(-0.08 * _bump(u * u * 22 + (y - 0.06) ** 2 * 60), at)
+
+    def _nose(self) -> None:
+        at = self.region(-0.32, 0.32, -0.35, 0.5)
+        u, v = self.u[:, at[0], at[1]], self.v[:, at[0], at[1]]
+        u = u - 0.06 * self["yaw"] * _bump((v - self.nose_y) ** 2 * 6)  # it sticks out
+        tip = v - self.nose_y
+        along = (v - self.eye_y) / (self.nose_y - self.eye_y)  # 0 at the root, 1 at the tip
+        inside = _clip01(4 * along) * _clip01(6 * (1.12 - along))
+        half = 0.05 + 0.35 * self.nose_w * along * along
+        for s in (-1, 1):
+            side = _bump(((s * u - half) / 0.07) ** 2) * inside
+            self.shadow((0.13 - 0.10 * s * self["light_x"]) * side, at)
+        self.shadow(-0.13 * _bump((u / 0.05) ** 2) * inside, at)
+        self.shadow(-0.10 * _bump((u * u + (tip + 0.02) ** 2) * 130), at)
+        wing = self.nose_w * 0.98
+        for s in (-1, 1):
+            x = s * u
+            arc = np.sqrt((x - wing + 0.05) ** 2 + (tip - 0.005) ** 2) - 0.06
+            outer = _clip01((x - wing + 0.05) * 16)
+            self.shadow(
+                (0.30 + 0.25 * self["au9"]) * self._stroke(arc, 0.026, tip / 0.075) * outer, at
+            )
+            hole = _ellipse(
+                x - wing * 0.52, tip - 0.045, 0.038 + 0.14 * (self.nose_w - 0.125), 0.019
+            )
+            self.paint(self.cover(hole, 1.5) * 0.75, self.skin * 0.32, at)
+        self.shadow(0.20 * _bump((u / self.nose_w) ** 2 * 0.9 + ((tip - 0.075) / 0.05) ** 2), at)
+
+    def corner_x(self) -> Array:
+        """How far the corners of the mouth are from the middle."""
+        au = self
+        wide = 0.245 + 0.028 * au["mouth_width"]
+        return wide * (
+            1 + 0.30 * au["au12"] + 0.30 * au["au20"] - 0.14 * au["au23"]
+            - 0.13 * au["au26"] - 0.06 * au["au17"] + 0.04 * au["au10"]
+        )  # fmt: skip
+
+    def _mouth(self) -> None:
+        au = self
+        at = self.region(-0.5, 0.5, 0.2, 1.12)
+        u, v = self.u[:, at[0], at[1]], self.v[:, at[0], at[1]]
+        corner = self.corner_x()
+        t = u / corner
+        t2 = np.minimum(t * t, 1.5)
+        inside = np.maximum(1 - t2, 0)
+        square = 0.35 * au["au20"] + 0.3 * au["au10"] + 0.3 * au["au16"]
+        arch = inside * (1 + square * t2)  # a parabola, squarer when the lips are pulled apart
+
+        parted = (
+            0.030 * au["au25"] + 0.050 * au["au12"] * au["au25"] + 0.03 * au["au20"] * au["au25"]
+        )
+        raised = 0.075 * au["au10"] + 0.02 * au["au9"]
+        up = parted * 0.6 + raised * _clip01(0.25 + 1.5 * au["au25"]) + 0.035 * au["au26"]
+        down = parted + 0.20 * au["au26"] * (0.5 + 0.5 * au["au25"]) + 0.075 * au["au16"]
+        down = down * (1 - 0.5 * au["au23"])
+        press = au["au23"]
+        thick = (0.058 + 0.020 * au["lip_thickness"] - 0.008 * au["masculinity"]) * (
+            1 - 0.55 * press
+        )
+        upper_thick = 0.80 * thick * (1 - 0.25 * au["au12"] - 0.2 * au["au20"])
+        lower_thick = 1.15 * thick * (1 - 0.2 * au["au20"] + 0.25 * au["au17"])
+
+        # The corners move, the middle stays; au17 pushes the middle up.
+        bend = -0.135 * au["au12"] + 0.115 * au["au15"] + 0.03 * au["au20"] + 0.055 * au["au17"]
+        bend = bend + 0.025 * au["au10"] + 0.02 * au["au16"] + 0.085 * au["au26"]
+        middle = self.mouth_y - 0.3 * bend - 0.045 * au["au17"] - raised * 0.7
+        line = middle + bend * t2
+        bow = 0.22 * _bump(t2 * 12)  # Cupid's bow
+        top_in, bottom_in = line - up * arch, line + down * arch
+        top_out = top_in - upper_thick * (inside * (1.15 - bow) + 0.02)
+        bottom_out = bottom_in + lower_thick * (arch + 0.02)
+        slope = np.sqrt(1 + (2 * bend * t / corner) ** 2)
+        ends = (np.abs(u) - corner) * 0.9
+
+        lips = np.maximum(np.maximum(top_out - v, v - bottom_out) / slope, ends)
+        alpha = self.cover(lips, 1.3)
+        light = np.where(v < line, 0.86, 1.03).astype(np.float32)
+        self.paint(alpha * 0.92, self.lip * light, at)
+        self.shadow(
+            -0.10 * alpha * _bump(((v - bottom_in) / (lower_thick + 0.01) - 0.5) ** 2 * 5), at
+        )
+        hole = np.maximum(np.maximum(top_in - v, v - bottom_in) / slope, ends + 0.01)
+        opening = self.cover(hole) * _clip01((up + down) * 60)
+        self.paint(opening, (0.20, 0.06, 0.07), at)
+        tongue = _ellipse(u, v - bottom_in - 0.03, corner * 0.62, 0.035 + 0.4 * down)
+        self.paint(
+            opening * self.cover(tongue, 3) * 0.85 * _clip01(down * 12), (0.62, 0.26, 0.27), at
+        )
+        shown = (0.028 + 0.6 * up + 0.016 * au["au12"]) * (1 - 0.5 * au["au26"])
+        teeth = np.maximum(v - top_in - shown * (1 - 0.5 * t2), hole)
+        self.paint(opening * self.cover(teeth), (0.95, 0.93, 0.88), at)
+        low = np.maximum(bottom_in - v - 0.04 * (1 - 0.4 * t2), hole)
+        bared = _clip01(1.6 * au["au16"] + 0.4 * au["au20"])
+        self.paint(opening * self.cover(low) * bared, (0.88, 0.85, 0.79), at)
+        # The line between closed lips, and the shade of the corners and below the lip.
+        seam = np.maximum(
+            np.abs(v - line) / slope - 0.013 - 0.004 * press, np.abs(u) - corner - 0.012
+        )
+        shut = 1 - _clip01((up + down) * 40) * _clip01(inside * 6)
+        self.paint(self.cover(seam, 1.2) * shut * 0.85, self.lip * 0.30, at)
+        under = _bump((u / (corner * 0.7)) ** 2 + ((v - bottom_out - 0.045) / 0.055) ** 2)
+        self.shadow((0.16 + 0.15 * press) * under, at)
+        for s in (-1, 1):
+            dimple = _bump((s * u - corner - 0.02) ** 2 * 400 + (v - middle - bend) ** 2 * 300)
+            self.shadow(0.25 * _clip01(0.3 + au["au12"] + au["au15"] + au["au20"]) * dimple, at)
+
+    def _eyes(self) -> None:
+        au = self
+        for s in (-1, 1):
+            left, right = sorted((s * 0.03, s * 0.66))
+            at = self.region(left, right, -0.42, 0.16)
+            x, y = s * self.u[:, at[0], at[1]] - self.eye_x, self.v[:, at[0], at[1]] - self.eye_y
+            # Sorrow lets the outer side of the lids hang.
+            hang = 0.10 * au["au1"] * (1 - au["au2"]) * (1 - 0.5 * au["au5"])
+            tilt = 0.10 * au["eye_tilt"] - hang
+            y = y + tilt * x
+            t = x / self.eye_w
+            t2 = np.minimum(t * t, 1.4)
+            round_ = np.maximum(1 - t2, 0) * (1 + 0.35 * t2)
+            tall = 0.072 + 0.010 * au["eye_size"] - 0.004 * au["masculinity"]
+            shut = (1 - 0.93 * au["au43"]) * (1 - 0.28 * au["au7"]) * (1 - 0.22 * au["au6"])
+            top = tall * (1 + 0.75 * au["au5"] - 0.15 * au["au4"] * (1 - au["au5"])) * shut
+            top = top * (1 - 0.2 * au["au9"])
+            low = 0.052 * (
+                1 - 0.45 * au["au7"] - 0.50 * au["au6"] - 0.3 * au["au9"] + 0.2 * au["au5"]
+            )
+            low = low * (1 - 0.5 * au["au43"])
+            lid, floor = -top * round_, low * round_
+            open_ = np.maximum(np.maximum(lid - y, y - floor), np.abs(x) - self.eye_w)
+            alpha = self.cover(open_)
+
+            socket = _bump((x / 0.26) ** 2 + ((y + 0.03) / 0.17) ** 2)
+            self.shadow((0.13 + 0.05 * au["masculinity"] + 0.08 * au["au4"]) * socket, at)
+            self.paint(alpha, (0.93, 0.92, 0.91), at)
+            gx, gy = s * 0.035 * au["gaze_x"], 0.02 * au["gaze_y"]
+            r = np.sqrt((x - gx) ** 2 + (y + 0.012 - gy) ** 2)
+            self.paint(alpha * self.cover(r - 0.072), self.iris * 0.55, at)
+            self.paint(alpha * self.cover(r - 0.060), self.iris * (0.85 + 3 * (y - gy)), at)
+            self.paint(alpha * self.cover(r - 0.030), (0.03, 0.03, 0.03), at)
+            spark = np.sqrt((x - gx + s * 0.022) ** 2 + (y + 0.036 - gy) ** 2)
+            self.paint(alpha * self.cover(spark - 0.013) * 0.9, (1, 1, 1), at)
+            self.paint(alpha * _clip01(1 - (y - lid) / 0.04) * 0.35, (0.15, 0.10, 0.10), at)
+            # Lashes, crease and lower lid.
+            inside = np.abs(x) - self.eye_w * 1.02
+            lash = 0.013 - 0.005 * au["masculinity"] + 0.006 * _clip01(t)
+            line = np.maximum(np.abs(y - lid) - lash, inside)
+            self.paint(self.cover(line) * 0.9, (0.10, 0.07, 0.06), at)
+            rim = np.maximum(np.abs(y - floor) - 0.006, inside)
+            self.paint(self.cover(rim, 1.5) * 0.45, self.skin * 0.45, at)
+            crease = y - lid + 0.042 + 0.015 * au["au5"]
+            self.shadow(0.34 * self._stroke(crease, 0.025, t * 0.92), at)
+            self.shadow(0.22 * au["au7"] * self._stroke(y - floor - 0.03, 0.022, t), at)
+
+    def _brows(self) -> None:
+        au = self
+        height = 0.205 + 0.022 * au["brow_height"] - 0.018 * au["masculinity"] + 0.015 * au["au5"]
+        thick = 0.030 + 0.010 * au["brow_thickness"] + 0.007 * au["masculinity"]
+        together = 0.045 * au["au4"]
+        down = 0.085 * au["au4"] * (1 - 0.65 * au["au1"]) + 0.02 * au["au9"] + 0.02 * au["au6"]
+        inner = height + 0.125 * au["au1"] - 1.15 * down - 0.02 * au["au9"]
+        outer = (
+            height - 0.035 + 0.105 * au["au2"] - 0.35 * down - 0.035 * au["au1"] * (1 - au["au2"])
+        )
+        middle = (
+            height
+            + 0.032
+            + 0.014 * au["brow_arch"]
+            + 0.06 * au["au1"]
+            + 0.085 * au["au2"]
+            - 0.95 * down
+        )
+        # A quadratic through the three heights, at t = 0 (inner), 1/2 and 1 (outer).
+        b, a = 4 * middle - 3 * inner - outer, 2 * inner + 2 * outer - 4 * middle
+        start = self.eye_x - 0.195 - together
+        length = 0.40 + 0.02 * au["eye_size"]
+        for s in (-1, 1):
+            left, right = sorted((s * 0.01, s * 0.74))
+            at = self.region(left, right, -0.62, 0.0)
+            x, y = s * self.u[:, at[0], at[1]], self.v[:, at[0], at[1]] - self.eye_y
+            t = (x - start) / length
+            line = -(inner + t * (b + t * a))
+            slope = (b + 2 * t * a) / length
+            half = thick * (0.80 + 0.5 * t - 1.05 * t * t)
+            d = np.abs(y - line) / np.sqrt(1 + slope * slope) - np.maximum(half, 0)
+            d = np.maximum(d, (np.abs(t - 0.5) - 0.5) * length)
+            hairs = 0.92 + 0.08 * _wave(x * 26 + y * 9)
+            self.paint(self.cover(d, 1.4) * 0.9 * hairs, self.brow, at)
+
+    def _beard(self) -> None:
+        full, stubble = self.one("beard", "beard"), self.one("beard", "stubble")
+        if not (full + stubble).any():
+            return
+        at = self.region(-0.8, 0.8, 0.15, 1.25)
+        u, v = self.u[:, at[0], at[1]], self.v[:, at[0], at[1]]
+        face = self.face[:, at[0], at[1]]
+        x = u / self.jaw_width
+        edge = 0.30 + 0.05 * self["jaw_width"] + 0.42 * (1 - np.minimum(x * x, 1.3))
+        cheek = _clip01((v - edge) * 5)
+        lip = np.abs(v - self.mouth_y + 0.095 - 0.10 * (u / 0.3) ** 2) - 0.045
+        lip = _clip01(-lip * 22) * _clip01((self.corner_x() + 0.09 - np.abs(u)) * 12)
+        chin = _clip01((v - self.mouth_y - 0.12) * 8) * _clip01((0.34 - np.abs(u)) * 8)
+        grain = 0.85 + 0.15 * _wave(u * 15 + 3 * v * v) * _wave(v * 13 + 2 * u)
+        where = face * np.maximum(np.maximum(cheek, chin), lip) * grain
+        color = self.hair * 0.9 + 0.1 * self.skin * np.float32(0.5)
+        self.paint(where * (0.88 * full + 0.24 * stubble), color, at)
+
+    def _light(self) -> None:
+        """Multiply skin by the light that falls on the head, then lay shade over everything."""
+        nx, ny, nz = self.normal
+        lx, ly = 0.75 * self["light_x"], -0.35 + 0.4 * self["light_y"]
+        norm = np.sqrt(lx * lx + ly * ly + 1)
+        facing = np.maximum((nx * lx + ny * ly + nz) / norm, 0)
+        direct = 0.42 + 0.22 * self["light_strength"]
+        level = (1 - direct) + direct * 1.35 * facing
+        rim = _clip01(1 + self.outline / 0.22)  # the head turns away from the viewer at its edge
+        level = level * (1 - 0.16 * rim * rim)
+        lit = self.face * (level * self.shade - 1) + 1
+        self.level = level
+        for channel, warm in zip(self.canvas, (0.10, 0.0, -0.05), strict=True):
+            # Shaded skin is not gray: red light comes back out of it.
+            channel *= lit + warm * (1 - lit)
+
+    def _hair_shape(self) -> tuple[Array, Array, Array]:
+        volume = 0.06 + 0.035 * self["hair_volume"] + 0.07 * self.one("hair_style", "curly")
+        volume = (
+            volume + 0.03 * self.one("hair_style", "long") - 0.02 * self.one("hair_style", "short")
+        )
+        x, y = self.x - 0.05 * self["yaw"], self.y
+        return x, y, volume
+
+    def _strands(self, x: Array, y: Array) -> Array:
+        curly = self.one("hair_style", "curly")
+        straight = _wave(x * 7 + 0.8 * x * y + 0.3 * _wave(y * 1.3)) * 0.5 + 0.5 * _wave(
+            x * 17 + 2 * y
+        )
+        curls = _wave(x * 6 + 0.5 * _wave(y * 4)) * _wave(y * 6 + 0.5 * _wave(x * 4))
+        shine = _bump(((x - 0.2 * self["light_x"]) / 0.7) ** 2 + ((y + 0.75) / 0.22) ** 2)
+        tone = 1 + 0.16 * (straight + curly * (1.6 * curls - straight)) + 0.35 * shine
+        return tone * (0.90 + 0.12 * self["light_x"] * x)
+
+    def _hair_behind(self) -> None:
+        long = self.one("hair_style", "long")
+        curly = self.one("hair_style", "curly")
+        if not (long + curly).any():
+            return
+        x, y, volume = self._hair_shape()
+        drop = _box(x, y - 0.35, self.width + volume + 0.03, 1.05, 0.45)
+        puff = _ellipse(x, y + 0.12, self.width + volume + 0.05, 0.86 + volume) + 0.025 * _wave(
+            x * 3.1
+        ) * _wave(y * 3.1)
+        tone = self._strands(x, y) * 0.72
+        self.paint(self.cover(drop) * long, self.hair * tone)
+        self.paint(self.cover(puff) * curly, self.hair * tone)
+
+    def _hair_front(self) -> None:
+        haired = 1 - self.one("hair_style", "bald")
+        x, y, volume = self._hair_shape()
+        curly = self.one("hair_style", "curly")
+        cap = _ellipse(x, y + 0.20, self.width + 0.6 * volume, 0.86 + 1.2 * volume)
+        cap = cap + curly * 0.03 * _wave(x * 3.3) * _wave(y * 3.3 + 0.2)
+        u, v = self.u, self.v
+        # The hairline, low in the middle for a fringe, high on one side of a parting.
+        line = -0.60 + 0.06 * self["hairline"] + 0.14 * self.age * self["masculinity"] * -1.0
+        line = line + 0.26 * self.one("hair_style", "fringe")
+        side = self.one("hair_style", "side-parted")
+        line = line + side * (0.20 * u - 0.03) + curly * 0.03 * _wave(u * 3.3)
+        line = line + 0.04 * self.one("hair_style", "short") * _wave(u * 1.2 + 0.25)
+        temple = self.width * (0.92 - 0.10 * self.one("hair_style", "long"))
+        steep = np.maximum(np.abs(u) - temple * 0.72, 0)
+        opening = np.maximum(line - v + 6 * steep * steep * (1 - 0.6 * side), np.abs(x) - temple)
+        sideburn = 0.02 + 0.10 * self["hair_volume"] + 1.2 * self.one("hair_style", "long")
+        hair = np.maximum(np.maximum(cap, -opening), y - sideburn)
+        alpha = self.cover(hair, 1.4) * haired
+        edge = _clip01(1 + hair / 0.12)
+        self.paint(alpha, self.hair * (self._strands(u, v) * (1 - 0.22 * edge)))
+        # It throws a little shade on the forehead.
+        below = _clip01(1 - np.maximum(hair, 0) / 0.06) * (1 - alpha) * self.face * haired
+        self.paint(below * 0.22, self.skin * 0.35)
+
+    def _glasses(self) -> None:
+        round_, square = self.one("glasses", "round"), self.one("glasses", "square")
+        worn = round_ + square
+        if not worn.any():
+            return
+        at = self.region(-0.95, 0.95, -0.5, 0.3)
+        u, v = self.u[:, at[0], at[1]], self.v[:, at[0], at[1]] - self.eye_y - 0.015
+        frame = _palette(
+            ((0.08, 0.07, 0.08), (0.25, 0.14, 0.08), (0.55, 0.45, 0.25)),
+            1 - self.numbers["clothes"],
+        )
+        corner = 0.06 + 0.10 * round_
+        for s in (-1, 1):
+            lens = _box(
+                s * u - self.eye_x - 0.01, v, 0.215 - 0.02 * round_, 0.165 + 0.01 * round_, corner
+            )
+            self.paint(self.cover(lens) * worn * 0.10, (0.85, 0.92, 1.0), at)
+            glare = _bump((s * u - self.eye_x + 0.08) ** 2 * 60 + (v + 0.08) ** 2 * 200)
+            self.paint(self.cover(lens) * worn * glare * 0.25, (1, 1, 1), at)
+            self.paint(self.cover(np.abs(lens) - 0.012 - 0.006 * square) * worn * 0.92, frame, at)
+            arm = np.maximum(np.abs(v + 0.05) - 0.014, 0.5 - s * u) + 0 * lens
+            reach = np.maximum(arm, np.abs(self.x[:, at[0], at[1]]) - self.width - 0.02)
+            self.paint(self.cover(reach) * worn * 0.85, frame, at)
+        gap = self.eye_x - 0.20
+        bridge = np.maximum(np.abs(v + 0.04 - 0.5 * u * u) - 0.013, np.abs(u) - gap)
+        self.paint(self.cover(bridge) * worn * 0.9, frame, at)
+
+    def _occluder(self) -> None:
+        """A hand's breadth of something in front of the face."""
+        present = self["occlusion"]
+        if not present.any():
+            return
+        x = self.x - 0.62 * self["occlusion_x"]
+        y = self.y - 0.15 - 0.55 * self["occlusion_y"]
+        d = _box(x + 0.3 * y, y - 0.3 * x, 0.17, 0.24, 0.09)
+        tone = 0.9 + 0.25 * x - 0.2 * y
+        self.paint(self.cover(d) * present, _palette(_CLOTHES, 1 - self.numbers["clothes"]) * tone)
+
+    def _develop(self, *, color: bool) -> NDArray[np.uint8]:
+        """Exposure, colour of the light, blur, noise, and rounding to eight bits."""
+        gain = 1 + 0.22 * self["exposure"]
+        warmth = 0.09 * self["warmth"]
+        out = np.empty((3, *self.canvas[0].shape), dtype=np.float32)
+        blur = 0.75 * self["blur"] * (self.size / 64)
+        for channel, canvas, tint in zip(
+            out, self.canvas, (1 + warmth, 1 + 0 * warmth, 1 - warmth), strict=True
+        ):
+            channel[...] = _soften(canvas, blur) * (gain * tint)
+        noise = self._noise()
+        if not color:
+            gray = 0.299 * out[0] + 0.587 * out[1] + 0.114 * out[2]
+            return _bytes(gray + noise)[..., None]
+        return np.stack([_bytes(channel + noise) for channel in out], axis=-1)
+
+    def _noise(self) -> Array:
+        """Pixel noise, a hash of (the image's seed, the pixel): about Gaussian, exact."""
+        pixels = np.arange(self.size**2, dtype=np.uint32) * np.uint32(0x9E3779B9)
+        seeds = self.numbers["noise_seed"].astype(np.uint64).astype(np.uint32)
+        h = _hash(pixels[None, :] + _hash(seeds)[:, None])
+        parts = [(h >> np.uint32(8 * k)) & np.uint32(255) for k in range(4)]
+        total = (parts[0] + parts[1] + parts[2] + parts[3]).astype(np.float32) - 510
+        # Four uniform bytes have a standard deviation of 147.8.
+        total = total.reshape(len(seeds), self.size, self.size) / np.float32(147.8)
+        return total * self["noise"]
+
+
+def _soften(image: Array, amount: Array) -> Array:
+    """Mix an image with its 3x3 binomial blur, as often as `amount` (1 = one whole pass) asks."""
+    if not amount.any():
+        return image
+    for turn in range(int(np.ceil(amount.max()))):
+        part = _clip01(amount - turn)
+        wide = np.pad(image, ((0, 0), (1, 1), (0, 0)), mode="edge")
+        rows = 0.25 * wide[:, :-2] + 0.5 * wide[:, 1:-1] + 0.25 * wide[:, 2:]
+        wide = np.pad(rows, ((0, 0), (0, 0), (1, 1)), mode="edge")
+        blurred = 0.25 * wide[:, :, :-2] + 0.5 * wide[:, :, 1:-1] + 0.25 * wide[:, :, 2:]
+        image = image + part * (blurred - image)
+    return image
+
+
+def _bytes(image: Array) -> NDArray[np.uint8]:
+    return np.floor(np.clip(image, 0, 1) * 255 + 0.5).astype(np.uint8)
