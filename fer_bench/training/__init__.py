@@ -1,0 +1,1 @@
+"""The shared harness: it plays the game that a method describes."""

@@ -1,0 +1,42 @@
+"""The command tree."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from fer_bench.cli import check, listing, sweep
+
+app = typer.Typer(
+    name="fer-bench",
+    help="Compare methods that separate facial expression from identity.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+app.command("run")(sweep.run)
+app.command("score")(sweep.score)
+app.command("list")(listing.list_names)
+app.command("check-method")(check.check_method)
+app.command("doctor")(check.doctor)
+
+
+def _version(value: bool) -> None:
+    if value:
+        from fer_bench import __version__
+
+        typer.echo(f"fer-bench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Compare methods that separate facial expression from identity."""

@@ -1,0 +1,75 @@
+"""`fer-bench check-method` and `fer-bench doctor`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def check_method(
+    name: Annotated[str, typer.Argument(help="Registered name.", show_default=False)],
+) -> None:
+    """Check a method adapter on a few generated faces: shapes, ownership, gradients, signs.
+
+    Exit status 1 if anything is wrong.
+    """
+    from fer_bench import conformance
+
+    findings = conformance.check_method(name)
+    for finding in findings:
+        typer.echo(str(finding))
+    if any(not finding.passed for finding in findings):
+        raise typer.Exit(1)
+
+
+def doctor() -> None:
+    """Show what this machine has: versions, accelerator, cores, free space, caches."""
+    import os
+    import platform
+    import shutil
+    from importlib.metadata import version
+
+    import torch
+
+    from fer_bench.data.cache import cache_folder
+
+    cache = cache_folder()
+    free = shutil.disk_usage(_existing(cache)).free
+    facts = {
+        "fer-bench": version("fer-bench"),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "accelerator": _accelerator(torch),
+        "cores": str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else "?"),
+        "torch threads": str(torch.get_num_threads()),
+        "face cache": f"{cache} ({free / 2**30:.0f} GiB free)",
+        "weights cache": os.environ.get("HF_HOME", "~/.cache/huggingface"),
+    }
+    for package in ("timm", "open_clip_torch", "umap-learn", "openTSNE", "lightning-fabric"):
+        facts[package] = _version_or_none(package)
+    width = max(map(len, facts))
+    for key, value in facts.items():
+        typer.echo(f"{key:{width}}  {value}")
+
+
+def _accelerator(torch) -> str:
+    if not torch.cuda.is_available():
+        return "none (runs on the CPU)"
+    names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return ", ".join(names)
+
+
+def _version_or_none(package: str) -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _existing(path):
+    while not path.exists():
+        path = path.parent
+    return path

@@ -1,0 +1,112 @@
+"""`fer-bench list`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+
+class Kind(StrEnum):
+    """What can be listed."""
+
+    methods = "methods"
+    datasets = "datasets"
+    metrics = "metrics"
+    estimators = "estimators"
+
+
+def list_names(
+    kind: Annotated[Kind, typer.Argument(help="What to list.", show_default=False)],
+) -> None:
+    """List what is installed, ours and others', with the facts that matter for choosing."""
+    from rich.console import Console
+    from rich.table import Table
+
+    columns, rows = _TABLES[kind]()
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    Console(highlight=False, markup=False).print(table)
+
+
+def _load_all(registry):
+    """(name, object or None, trouble) of every entry; a broken plug-in is listed as such."""
+    from fer_bench.errors import FerBenchError
+
+    for name in registry.names():
+        try:
+            yield name, registry.get(name), ""
+        except FerBenchError as error:
+            yield name, None, str(error)
+
+
+def _yes(flag: bool) -> str:
+    return "yes" if flag else "-"
+
+
+def _methods():
+    from fer_bench import registry
+
+    rows = []
+    for name, method, trouble in _load_all(registry.methods):
+        if method is None:
+            rows.append((name, "", "", "", trouble))
+            continue
+        info = method.info
+        needs = ", ".join(sorted(info.needs)) or "-"
+        source = f"{info.paper} ({info.year})" if info.paper and info.year else info.paper
+        rows.append((name, info.role, needs, _yes(info.produces_identity), source))
+    return ("method", "role", "needs", "identity embedding", "source"), rows
+
+
+def _datasets():
+    from fer_bench import registry
+
+    rows = []
+    for name, reader, trouble in _load_all(registry.datasets):
+        if reader is None:
+            rows.append((name, "", "", "", trouble))
+            continue
+        info = reader.info
+        attributes = ", ".join(info.attributes) or "-"
+        rows.append((name, info.subjects, _yes(info.valence_arousal), attributes, info.terms))
+    return ("data set", "subjects", "valence-arousal", "attributes", "terms"), rows
+
+
+def _metrics():
+    from fer_bench import registry
+
+    rows = []
+    for name, metric, trouble in _load_all(registry.metrics):
+        if metric is None:
+            rows.append((name, "", "", trouble))
+            continue
+        needs = ", ".join(sorted(metric.needs)) or "-"
+        rows.append((name, _yes(metric.default), needs, _first_line(metric)))
+    return ("metric", "default", "needs", "what it is"), rows
+
+
+def _estimators():
+    from fer_bench import registry
+
+    rows = []
+    for name, estimator, trouble in _load_all(registry.estimators):
+        rows.append((name, trouble if estimator is None else _first_line(estimator)))
+    return ("estimator", "what it is"), rows
+
+
+def _first_line(thing) -> str:
+    text = thing.__doc__ or type(thing).__doc__ or ""
+    return text.strip().splitlines()[0] if text.strip() else ""
+
+
+_TABLES = {
+    Kind.methods: _methods,
+    Kind.datasets: _datasets,
+    Kind.metrics: _metrics,
+    Kind.estimators: _estimators,
+}

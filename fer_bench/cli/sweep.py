@@ -1,0 +1,115 @@
+"""`fer-bench run` and `fer-bench score`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Folder = Annotated[Path, typer.Argument(help="Result folder.", show_default=False)]
+
+
+def run(
+    experiment: Annotated[
+        Path | None,
+        typer.Argument(
+            help="Experiment file (TOML); without one, the embedded quickstart on generated faces.",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Result folder; the same folder again goes on where it was."),
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Override a key, such as --set training.epochs=5."
+        ),
+    ] = None,
+    executor: Annotated[
+        str, typer.Option(help="serial: one run at a time; pool: one process per core.")
+    ] = "pool",
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes of the pool.")] = None,
+    report: Annotated[bool, typer.Option(help="Write the HTML report at the end.")] = True,
+    dry_run: Annotated[bool, typer.Option(help="Say what would run, and stop.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+) -> None:
+    """Train and score methods, then write one HTML report.
+
+    Runs that the result folder already has are kept, so a killed command is simply given again.
+    """
+    from fer_bench.experiment import load_experiment
+
+    parsed = load_experiment(experiment, overrides=set_ or ())
+    folder = out or Path("fer-bench-results") / parsed.name
+    if dry_run:
+        _say_plan(parsed, folder)
+        return
+    if not quiet:
+        typer.echo(f"{parsed.name}: results go to {folder}", err=True)
+    from fer_bench.sweep.sweep import run_experiment
+
+    sweep = run_experiment(parsed, folder, executor=executor, workers=workers, quiet=quiet)
+    for reason in sorted(set(sweep.skipped.values())):
+        typer.echo(f"skipped: {reason}", err=True)
+    for run_id, reason in sweep.failed.items():
+        typer.echo(f"failed: {run_id}: {reason}", err=True)
+    typer.echo(
+        f"{sweep.done} runs trained, {sweep.kept} kept, {len(sweep.failed)} failed", err=True
+    )
+    if report and sweep.records():
+        from fer_bench.reports.page import write_report
+
+        if not quiet:
+            typer.echo("writing the report ...", err=True)
+        page = write_report(folder)
+        typer.echo(f"report: {page.resolve()}")
+    if sweep.failed:
+        raise typer.Exit(1)
+
+
+def _say_plan(experiment, folder: Path) -> None:
+    from fer_bench.runs.store import RunStore
+    from fer_bench.sweep.plan import plan
+
+    planned, store = plan(experiment), RunStore(folder)
+    for spec in planned.runs:
+        state = "kept" if store.is_done(spec.id) else "to run"
+        typer.echo(f"{state:7}{spec.label}  seed {spec.seed}  fold {spec.fold}  {spec.id}")
+    for spec, reason in planned.skipped:
+        typer.echo(f"skipped {spec.label}: {reason}")
+
+
+def score(
+    folder: Folder,
+    metrics: Annotated[
+        str | None, typer.Option(help="Names with commas between; all default ones otherwise.")
+    ] = None,
+    again: Annotated[
+        bool, typer.Option(help="Compute all anew, not only what is missing.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Of bootstrap, permutations and probes.")] = 0,
+    workers: Annotated[int, typer.Option(min=1, help="Runs scored at once.")] = 1,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+) -> None:
+    """Score finished runs again from their saved arrays: only what is missing or outdated."""
+    from fer_bench.runs.store import RunStore
+    from fer_bench.sweep.sweep import score_store
+
+    names = [name.strip() for name in metrics.split(",")] if metrics else None
+    records = score_store(
+        RunStore(folder), metrics=names, seed=seed, again=again, workers=workers, quiet=quiet
+    )
+    failed = {
+        f"{record.spec.id}: {name}: {outcome.failed}"
+        for record in records
+        for name, outcome in record.outcomes().items()
+        if outcome.failed
+    }
+    for line in sorted(failed):
+        typer.echo(f"failed: {line}", err=True)
+    typer.echo(f"{len(records)} runs scored in {folder}")
+    if failed:
+        raise typer.Exit(1)

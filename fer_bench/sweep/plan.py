@@ -1,0 +1,190 @@
+"""From an experiment to the list of runs it asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from fer_bench import registry
+from fer_bench.data import load_dataset
+from fer_bench.data.faces import FaceData
+from fer_bench.data.splits import FoldFile, make_folds
+from fer_bench.errors import ExperimentError, FerBenchError
+from fer_bench.experiment import (
+    DataSpec,
+    Experiment,
+    MethodSpec,
+    RunSpec,
+    SplitSpec,
+    training_of,
+    validate,
+)
+from fer_bench.method import Method
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The runs of an experiment, and those that its data cannot give.
+
+    Attributes:
+        runs: in the order they are started: seeds outermost, so that early results already
+            compare all methods.
+        skipped: (spec, reason) of what the data lack.
+        data: the data sets by fingerprint, loaded.
+        folds: the fold file.
+    """
+
+    runs: tuple[RunSpec, ...]
+    skipped: tuple[tuple[RunSpec, str], ...]
+    data: Mapping[str, FaceData]
+    folds: FoldFile
+
+
+def plan(experiment: Experiment) -> Plan:
+    """Load the data, make the folds, resolve every parameter.
+
+    Raises:
+        FerBenchError: unknown method or data set, wrong parameter, unreadable data.
+    """
+    entries = [resolve_method(m, where=f"methods[{i}]") for i, m in enumerate(experiment.methods)]
+    _check_labels(experiment, entries)
+    data = load_faces(experiment.data)
+    tests = {name: load_faces(spec) for name, spec in experiment.tests.items()}
+    folds = folds_of(data, experiment.split)
+    runs, skipped = [], []
+    for seed in experiment.seeds:
+        for fold in experiment.split.indices:
+            for entry, (method, parameters) in zip(experiment.methods, entries, strict=True):
+                spec = RunSpec(
+                    method=entry.name,
+                    label=entry.label or method.info.title,
+                    parameters=parameters,
+                    data=experiment.data,
+                    fingerprint=data.fingerprint,
+                    tests=experiment.tests,
+                    test_fingerprints={n: t.fingerprint for n, t in tests.items()},
+                    split=experiment.split,
+                    fold=fold,
+                    fold_hash=folds.hash,
+                    training=training_of(experiment, entry),
+                    seed=seed,
+                    code=code_versions(entry.name),
+                )
+                reason = lacking(method, data, spec)
+                if reason is None:
+                    runs.append(spec)
+                else:
+                    skipped.append((spec, reason))
+    by_fingerprint = {faces.fingerprint: faces for faces in (data, *tests.values())}
+    return Plan(tuple(runs), tuple(skipped), by_fingerprint, folds)
+
+
+def resolve_method(entry: MethodSpec, *, where: str) -> tuple[type[Method], dict[str, Any]]:
+    """The adapter class and all its parameters with defaults filled in."""
+    method = registry.methods.get(entry.name)
+    config = validate(method.Config, entry.parameters, where=f"{where}.parameters ({entry.name})")
+    return method, config.model_dump(mode="json")
+
+
+def load_faces(spec: DataSpec) -> FaceData:
+    """Load a data set as an experiment describes it (once a process: it is memory-mapped)."""
+    return _load_faces(spec.model_dump_json())
+
+
+@lru_cache(maxsize=8)
+def _load_faces(spec_json: str) -> FaceData:
+    spec = DataSpec.model_validate_json(spec_json)
+    return load_dataset(spec.name, spec.root, size=spec.size, color=spec.color, **spec.options)
+
+
+def folds_of(data: FaceData, split: SplitSpec) -> FoldFile:
+    """The subject-disjoint folds of a data set."""
+    return make_folds(
+        data,
+        n_folds=split.folds,
+        seed=split.seed,
+        validation=split.validation,
+        official=split.official,
+    )
+
+
+def code_versions(method: str) -> dict[str, str]:
+    """Versions of this package and of the package that brings the method."""
+    names = {"fer-bench", registry.methods.origin(method)}
+    return {name: _version(name) for name in sorted(names) if _version(name)}
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
+
+
+def lacking(method: type[Method], data: FaceData, spec: RunSpec) -> str | None:
+    """Why a method cannot be trained on these data, in words, or None.
+
+    A need for "pairs" is always met: the pair sampler falls back, and says so.
+    """
+    have = {
+        "pairs": bool((data.expression >= 0).any()),
+        "subjects": data.has_subjects,
+        "attributes": bool(data.attributes),
+        "valence_arousal": data.has_valence_arousal,
+    }
+    absent = sorted(need for need in method.info.needs if not have[need])
+    if spec.training.target == "valence_arousal" and not data.has_valence_arousal:
+        absent.append("valence_arousal")
+    if not absent:
+        return None
+    wanted = " and ".join(need.replace("_", "-") for need in dict.fromkeys(absent))
+    return f"{spec.label} needs {wanted}, which the data set {data.info.name!r} does not have."
+
+
+def _check_labels(experiment: Experiment, entries: list[tuple[type[Method], Any]]) -> None:
+    labels: dict[str, int] = {}
+    for i, (entry, (method, _)) in enumerate(zip(experiment.methods, entries, strict=True)):
+        label = entry.label or method.info.title
+        if label in labels:
+            raise ExperimentError(
+                f"methods[{i}] and methods[{labels[label]}] would both be shown as {label!r}: "
+                "give one of them another 'label'."
+            )
+        labels[label] = i
+
+
+def data_card(data: FaceData) -> dict[str, Any]:
+    """What a report says of a data set: counts, terms, notes."""
+    table, info = data.table, data.info
+    counts = table["expression"].value_counts()
+    return {
+        "name": info.name,
+        "title": info.title,
+        "terms": info.terms,
+        "citation": info.citation,
+        "publish_faces": info.publish_faces,
+        "subjects_kind": info.subjects,
+        "protocol": info.protocol,
+        "notes": list(info.notes),
+        "fingerprint": data.fingerprint,
+        "n": len(data),
+        "shape": list(data.shape),
+        "classes": list(data.classes),
+        "counts": {name: int(counts.get(name, 0)) for name in data.classes},
+        "n_subjects": len(data.subjects) or None,
+        "attributes": {
+            name: {str(k): int(v) for k, v in table[name].value_counts().items()}
+            for name in data.attributes
+        },
+        "rejects": len(data.rejects),
+    }
+
+
+def explain(error: BaseException) -> str:
+    """One sentence for a failure that is kept as a value."""
+    if isinstance(error, FerBenchError):
+        return str(error)
+    return f"{type(error).__name__}: {error}"

@@ -1,0 +1,174 @@
+"""The main job: plan, run what is missing, score."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+from fer_bench.errors import RunError
+from fer_bench.experiment import Experiment
+from fer_bench.runs.store import RunRecord, RunStore
+from fer_bench.sweep.executors import Pool, _start_worker, make_executor
+from fer_bench.sweep.plan import Plan, data_card, plan
+from fer_bench.sweep.progress import Progress
+from fer_bench.sweep.worker import score_record, thumbnails
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What came of a sweep.
+
+    Attributes:
+        root: the result folder.
+        done, kept: runs trained now, and runs that were there already.
+        failed: run id -> reason; skipped: the same for what the data cannot give.
+    """
+
+    root: Path
+    done: int
+    kept: int
+    failed: dict[str, str]
+    skipped: dict[str, str]
+
+    @property
+    def store(self) -> RunStore:
+        """The run store of the sweep."""
+        return RunStore(self.root)
+
+    def records(self) -> list[RunRecord]:
+        """All finished runs."""
+        return self.store.records()
+
+
+def run_experiment(
+    experiment: Experiment,
+    out: str | Path,
+    *,
+    executor: str = "serial",
+    workers: int | None = None,
+    quiet: bool = False,
+) -> Sweep:
+    """Run an experiment into a folder: only what the folder does not have yet.
+
+    Args:
+        experiment: see `fer_bench.experiment.load_experiment`.
+        out: result folder; made if absent. Giving the same folder again goes on where a killed
+            sweep was.
+        executor: "serial" or "pool".
+        workers: processes of the pool.
+        quiet: no progress on the terminal.
+
+    Raises:
+        FerBenchError: the experiment cannot be planned. A run that fails does not raise: it is
+            in `Sweep.failed` and in the report.
+    """
+    store = RunStore(out)
+    _refuse_foreign(store)
+    planned = plan(experiment)
+    prepare(store, experiment, planned)
+    ids = {spec.id for spec in planned.runs}
+    _forget_old_failures(store, ids | {spec.id for spec, _ in planned.skipped})
+    counts = {"done": 0, "kept": 0}
+    failed: dict[str, str] = {}
+    with Progress(len(planned.runs), quiet=quiet) as progress:
+        results = make_executor(executor, workers=workers).run(
+            planned.runs,
+            str(store.root),
+            metrics=experiment.scores.metrics,
+            seed=experiment.scores.seed,
+            progress=progress,
+        )
+        for spec, state, text in results:
+            progress.finished(spec, state, text)
+            if state in counts:
+                counts[state] += 1
+            else:
+                failed[spec.id] = text
+    return Sweep(
+        root=store.root,
+        done=counts["done"],
+        kept=counts["kept"],
+        failed=failed,
+        skipped={spec.id: reason for spec, reason in planned.skipped},
+    )
+
+
+def prepare(store: RunStore, experiment: Experiment, planned: Plan) -> None:
+    """Write what belongs to the sweep as a whole: experiment, folds, data cards, skips."""
+    store.root.mkdir(parents=True, exist_ok=True)
+    store.save_experiment(experiment)
+    folds = store.root / "folds" / f"{planned.folds.hash[:16]}.json"
+    if not folds.exists():
+        folds.parent.mkdir(exist_ok=True)
+        planned.folds.save(folds)
+    for fingerprint, data in planned.data.items():
+        if not (store.root / "data" / f"{fingerprint[:16]}.json").exists():
+            store.save_data_card(fingerprint, data_card(data), thumbnails(data))
+    for spec, reason in planned.skipped:
+        store.save_failure(spec, reason=reason, kind="skipped")
+
+
+def score_store(
+    store: RunStore,
+    *,
+    metrics: Sequence[str] | None = None,
+    seed: int = 0,
+    again: bool = False,
+    workers: int = 1,
+    quiet: bool = False,
+) -> list[RunRecord]:
+    """Score all finished runs of a folder from their saved arrays: only what is missing.
+
+    Raises:
+        RunError: there is no finished run.
+    """
+    records = store.records()
+    if not records:
+        raise RunError(f"there is no finished run in {str(store.root)!r}: is it a result folder?")
+    names = tuple(metrics) if metrics is not None else None
+    with Progress(len(records), quiet=quiet) as progress:
+        if workers <= 1:
+            for record in records:
+                score_record(record, metrics=names, seed=seed, again=again)
+                progress.finished(record.spec, "done", "scored")
+            return records
+        with ProcessPoolExecutor(
+            workers,
+            mp_context=get_context("spawn"),
+            initializer=_start_worker,
+            initargs=(max(1, Pool().cores // workers),),
+        ) as pool:
+            futures = {
+                pool.submit(score_record, r, metrics=names, seed=seed, again=again): r
+                for r in records
+            }
+            for future in as_completed(futures):
+                future.result()
+                progress.finished(futures[future].spec, "done", "scored")
+    return store.records()
+
+
+def _refuse_foreign(store: RunStore) -> None:
+    """Do not scatter results over a folder that holds something else."""
+    root = store.root
+    if root.is_file():
+        raise RunError(f"{str(root)!r} is a file: name a folder for the results.")
+    if not root.is_dir() or (root / "experiment.json").exists() or store.runs.exists():
+        return
+    strange = sorted(p.name for p in root.iterdir() if not p.name.startswith("."))
+    if strange:
+        raise RunError(
+            f"{str(root)!r} holds other files ({', '.join(strange[:3])}): name a new folder or "
+            "one with results."
+        )
+
+
+def _forget_old_failures(store: RunStore, planned: set[str]) -> None:
+    """A failure is tried again when its run is planned again; its old reason goes."""
+    for run_id in planned:
+        for path in (store.root / "failures").glob(f"{run_id}.*"):
+            if store.failures().get(run_id, {}).get("kind") != "skipped":
+                path.unlink(missing_ok=True)

@@ -1,0 +1,253 @@
+"""One run: a pure function of its spec that leaves a sealed folder in the store."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import save_file
+
+import fer_bench
+from fer_bench import registry
+from fer_bench.data.faces import FaceData
+from fer_bench.errors import FerBenchError, RunError
+from fer_bench.experiment import RunSpec
+from fer_bench.method import Method, MethodInfo
+from fer_bench.metrics.metric import Outcome, load_metrics, score_run
+from fer_bench.runs.store import RunRecord, RunStore, write_json, write_part
+from fer_bench.sweep.plan import explain, folds_of, load_faces
+from fer_bench.training.checkpoint import Position, copy_state, load_weights
+from fer_bench.training.extract import extract
+from fer_bench.training.feed import Feed, make_task
+from fer_bench.training.loop import OnEpoch, Parts, Trainer, make_fabric, seed_everything
+
+State = Literal["done", "kept", "failed", "busy"]
+
+HISTORY = ["stage", "epoch", "split", "player", "term", "value"]
+
+
+def execute(
+    spec: RunSpec,
+    root: str | Path,
+    *,
+    metrics: tuple[str, ...] | None = None,
+    seed: int = 0,
+    on_epoch: OnEpoch | None = None,
+) -> tuple[State, str]:
+    """Train and score one run unless the store has it already; a failure is a value.
+
+    Returns:
+        ("done" | "kept" | "failed" | "busy", one line about it).
+    """
+    store = RunStore(root)
+    try:
+        state: State = "kept"
+        if not store.is_done(spec.id):
+            with store.claim(spec) as working:
+                if working is None:
+                    return "busy", "another process is working on it"
+                if not store.is_done(spec.id):
+                    train_into(spec, working, on_epoch=on_epoch)
+                    store.publish(spec, working)
+                    state = "done"
+        record = store.record(spec.id)
+        score_record(record, metrics=metrics, seed=seed)
+        return state, headline(record)
+    except KeyboardInterrupt:
+        raise
+    except Exception as error:
+        store.save_failure(spec, reason=explain(error), kind="failed")
+        if not isinstance(error, FerBenchError):
+            _keep_traceback(store, spec, error)
+        return "failed", explain(error)
+
+
+def train_into(spec: RunSpec, working: Path, *, on_epoch: OnEpoch | None = None) -> None:
+    """Train one run and write all its files into `working`."""
+    started = time.monotonic()
+    data = load_faces(spec.data)
+    if data.fingerprint != spec.fingerprint:
+        raise RunError(
+            f"the data set {spec.data.name!r} has changed since this run was planned: "
+            "start the experiment again."
+        )
+    folds = folds_of(data, spec.split)
+    fold = folds.folds[spec.fold]
+    fabric = make_fabric(spec.training)
+    task = make_task(data, fold.train, target=spec.training.target)
+    feed = Feed(data, task, spec.training, fabric.device)
+    method = build_method(spec, task)
+    resume = working / "resume.safetensors"
+    trainer = Trainer(
+        method,
+        data=data,
+        feed=feed,
+        parts=Parts(fold.train, fold.validation),
+        training=spec.training,
+        seed=spec.seed,
+        fabric=fabric,
+        resume=resume,
+        on_epoch=on_epoch,
+    )
+    position = trainer.run()
+    for name, rows in (
+        ("train", fold.train),
+        ("validation", fold.validation),
+        ("test", fold.test),
+    ):
+        if len(rows):
+            write_part(working / "parts", extract(method, feed, rows, name=name))
+    for name, test in spec.tests.items():
+        faces = load_faces(test)
+        other = Feed(faces, task, spec.training, fabric.device)
+        rows = np.arange(len(faces))
+        write_part(working / "parts", extract(method, other, rows, name=f"test:{name}"))
+    save_file(
+        {k: v.contiguous() for k, v in copy_state(method).items()}, working / "model.safetensors"
+    )
+    warnings = [*folds.warnings, *position.warnings]
+    write_json(working / "spec.json", spec.model_dump(mode="json"))
+    write_json(
+        working / "environment.json",
+        environment(method, position, warnings, str(fabric.device), time.monotonic() - started),
+    )
+    pd.DataFrame(position.history, columns=HISTORY).to_csv(working / "history.csv", index=False)
+    resume.unlink(missing_ok=True)
+
+
+def build_method(spec: RunSpec, task: Any) -> Method:
+    """A freshly initialised method; its weights depend on the seed alone."""
+    adapter = registry.methods.get(spec.method)
+    seed_everything(spec.seed)
+    return adapter(task, adapter.Config.model_validate(spec.parameters))
+
+
+def load_method(record: RunRecord) -> tuple[Method, FaceData, Feed]:
+    """The trained method of a finished run, with its data and feed, ready to embed.
+
+    Raises:
+        RunError: the data are not those the run was trained on.
+    """
+    spec = record.spec
+    data = load_faces(spec.data)
+    if data.fingerprint != spec.fingerprint:
+        raise RunError(f"the data set {spec.data.name!r} is not the one this run was trained on.")
+    fold = folds_of(data, spec.split).folds[spec.fold]
+    task = make_task(data, fold.train, target=spec.training.target)
+    method = build_method(spec, task)
+    feed = Feed(data, task, spec.training, torch.device("cpu"))
+    with torch.no_grad():
+        method.eval()
+        first = feed.batch(fold.train[:2])
+        if method.info.role != "oracle":
+            method.embed(first.images)
+            method.predict(first.images)
+    load_weights(record.folder / "model.safetensors", method)
+    return method, data, feed
+
+
+def score_record(
+    record: RunRecord,
+    *,
+    metrics: tuple[str, ...] | None = None,
+    seed: int = 0,
+    again: bool = False,
+) -> dict[str, Outcome]:
+    """Score a finished run: only metrics that are missing, failed or of another version.
+
+    Args:
+        metrics: names; by default all default ones.
+        seed: of bootstrap, permutations and probes.
+        again: compute all of them anew.
+    """
+    wanted = load_metrics(metrics)
+    have = {} if again else record.outcomes()
+    todo = {
+        name: metric
+        for name, metric in wanted.items()
+        if name not in have or have[name].version != metric.version or have[name].failed is not None
+    }
+    if todo:
+        record.save_outcomes(score_run(record.arrays, todo, seed=seed))
+    return record.outcomes()
+
+
+def headline(record: RunRecord) -> str:
+    """One line about a finished run for the terminal."""
+    scores = {k: s for o in record.outcomes().values() for k, s in o.scores.items()}
+    accuracy, ccc = scores.get("test.accuracy"), scores.get("test.ccc.mean")
+    parts = []
+    if accuracy is not None:
+        parts.append(f"accuracy {accuracy}")
+    elif ccc is not None:
+        parts.append(f"CCC {ccc}")
+    failed = [name for name, outcome in record.outcomes().items() if outcome.failed]
+    if failed:
+        parts.append(f"metrics failed: {', '.join(failed)}")
+    return "; ".join(parts) or "scored"
+
+
+def environment(
+    method: Method, position: Position, warnings: list[str], device: str, seconds: float
+) -> dict[str, Any]:
+    """What a reader needs to repeat a run or to doubt it."""
+    return {
+        "classes": list(method.task.classes),
+        "method": info_json(method.info),
+        "wall_s": round(seconds, 2),
+        "training_s": round(position.seconds, 2),
+        "device": device,
+        "threads": torch.get_num_threads(),
+        "fer_bench": fer_bench.__version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "platform": platform.platform(),
+        "n_parameters": sum(p.numel() for p in method.parameters()),
+        "n_train_subjects": method.task.n_train_subjects,
+        "stages": position.stages,
+        "images_seen": position.images_seen,
+        "warnings": list(dict.fromkeys(warnings)),
+    }
+
+
+def info_json(info: MethodInfo) -> dict[str, Any]:
+    """A `MethodInfo` as plain JSON types."""
+    content = asdict(info)
+    content["needs"] = sorted(info.needs)
+    return content
+
+
+def thumbnails(data: FaceData, *, side: int = 48, most: int = 20_000) -> NDArray[np.uint8] | None:
+    """Small copies of all faces for maps and grids; None where there are too many to keep."""
+    if len(data) > most:
+        return None
+    height = data.shape[1]
+    step = max(1, -(-height // side))
+    chunks = []
+    for start in range(0, len(data), 2048):
+        faces = data.gather(np.arange(start, min(start + 2048, len(data))))
+        n, h, w, c = faces.shape
+        faces = faces[:, : h - h % step, : w - w % step]
+        blocks = faces.reshape(n, h // step, step, w // step, step, c)
+        chunks.append(blocks.mean((2, 4)).round().astype(np.uint8))
+    return np.concatenate(chunks)
+
+
+def _keep_traceback(store: RunStore, spec: RunSpec, error: BaseException) -> None:
+    """A fault in an adapter is the adapter author's to mend: keep the traceback for them."""
+    import traceback
+
+    path = store.root / "failures" / f"{spec.id}.traceback.txt"
+    path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+
+
+OnEpochFactory = Callable[[RunSpec], OnEpoch]

@@ -1,0 +1,136 @@
+"""Checkpoints as safetensors: no pickle is written, none is read.
+
+A resume file holds the model, the best state so far, the optimisers, and, as JSON in the
+header, where training stood. It is one file, replaced atomically.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from fer_bench.errors import RunError
+from fer_bench.runs.store import atomic_path
+
+State = dict[str, Tensor]
+
+
+@dataclass
+class Position:
+    """Where training stands; everything that is not a tensor.
+
+    Attributes:
+        stage: index of the stage being trained.
+        epoch: epochs finished in it.
+        best_value: of the validation rule so far (higher is better), None before the first.
+        best_epoch: when it was reached (1-based), 0 before the first.
+        history: rows (stage, epoch, split, player, term, value).
+        stages: summaries of finished stages.
+        images_seen: faces passed through training losses.
+        seconds: time spent before this process.
+        warnings: collected so far.
+    """
+
+    stage: int = 0
+    epoch: int = 0
+    best_value: float | None = None
+    best_epoch: int = 0
+    history: list[list[Any]] = field(default_factory=list)
+    stages: list[dict[str, Any]] = field(default_factory=list)
+    images_seen: int = 0
+    seconds: float = 0.0
+    warnings: list[str] = field(default_factory=list)
+
+    def warn(self, message: str) -> None:
+        """Record a warning once."""
+        if message not in self.warnings:
+            self.warnings.append(message)
+
+
+def copy_state(module: nn.Module) -> State:
+    """A copy of all parameters and buffers on the CPU."""
+    return {key: value.detach().cpu().clone() for key, value in module.state_dict().items()}
+
+
+def save_resume(
+    path: Path,
+    position: Position,
+    model: nn.Module,
+    best: State | None,
+    optimizers: Mapping[str, torch.optim.Optimizer],
+) -> None:
+    """Write everything needed to go on, atomically."""
+    tensors = {f"model/{k}": v for k, v in copy_state(model).items()}
+    tensors |= {f"best/{k}": v.clone() for k, v in (best or {}).items()}
+    for name, optimizer in optimizers.items():
+        for index, slots in optimizer.state_dict()["state"].items():
+            for slot, value in slots.items():
+                tensor = torch.as_tensor(value).detach().cpu().clone()
+                tensors[f"optimizer/{name}/{index}/{slot}"] = tensor
+    with atomic_path(path) as aside:
+        save_file(
+            {key: value.contiguous() for key, value in tensors.items()},
+            aside,
+            metadata={"position": json.dumps(asdict(position))},
+        )
+
+
+@dataclass(frozen=True)
+class Resume:
+    """What `load_resume` found."""
+
+    position: Position
+    model: State
+    best: State | None
+    optimizers: dict[str, dict[int, dict[str, Tensor]]]
+
+
+def load_resume(path: Path) -> Resume | None:
+    """Read a resume file; None if there is none or it cannot be read (then training restarts)."""
+    if not path.exists():
+        return None
+    try:
+        with safe_open(path, framework="pt") as file:
+            position = Position(**json.loads(file.metadata()["position"]))
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except Exception:  # damaged by whatever killed the machine: the run simply starts afresh
+        return None
+    found: dict[str, Any] = {"model": {}, "best": {}, "optimizer": {}}
+    for key, tensor in tensors.items():
+        kind, _, rest = key.partition("/")
+        if kind != "optimizer":
+            found[kind][rest] = tensor
+            continue
+        name, index, slot = rest.rsplit("/", 2)
+        found[kind].setdefault(name, {}).setdefault(int(index), {})[slot] = tensor
+    return Resume(position, found["model"], found["best"] or None, found["optimizer"])
+
+
+def restore_optimizer(
+    optimizer: torch.optim.Optimizer, state: dict[int, dict[str, Tensor]]
+) -> None:
+    """Put saved moments back into a fresh optimiser of the same parameters."""
+    fresh = optimizer.state_dict()
+    optimizer.load_state_dict({"state": state, "param_groups": fresh["param_groups"]})
+
+
+def load_weights(path: Path, module: nn.Module) -> None:
+    """Load a published `model.safetensors` into a module built from the same spec.
+
+    Raises:
+        RunError: the file cannot be read, or its keys are not the module's.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        module.load_state_dict(state)
+    except Exception as error:
+        raise RunError(f"the checkpoint {str(path)!r} does not fit the method: {error}.") from None

@@ -1,0 +1,63 @@
+"""From a trained method to the saved arrays of a part."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fer_bench.errors import MethodError
+from fer_bench.method import Method, infer
+from fer_bench.runs.arrays import Part
+from fer_bench.training.feed import Feed, Rows
+
+_LABELS = ("expression", "subject", "valence", "arousal", "sequence", "path")
+
+
+def extract(method: Method, feed: Feed, rows: Rows, *, name: str, batch_size: int = 256) -> Part:
+    """Embed and predict `rows`, in order, in eval mode.
+
+    Raises:
+        MethodError: an embedding is not a finite [n, d] array.
+    """
+    method.eval()
+    columns: dict[str, list[Tensor]] = {}
+    for batch in feed.ordered(rows, batch_size):
+        embeddings, prediction = infer(method, batch)
+        found = {
+            "expression": embeddings.expression,
+            "identity": embeddings.identity,
+            "logits": prediction.logits,
+            "valence_arousal": prediction.valence_arousal,
+        }
+        for key, value in found.items():
+            if value is not None:
+                columns.setdefault(key, []).append(value.detach().float().cpu())
+    arrays = {key: torch.cat(values).numpy() for key, values in columns.items()}
+    for key, array in arrays.items():
+        if array.ndim != 2 or len(array) != len(rows):
+            raise MethodError(
+                f"{key} of {len(rows)} faces has shape {array.shape}; expected [{len(rows)}, d]."
+            )
+        if not np.isfinite(array).all():
+            raise MethodError(f"{key} of part {name!r} holds values that are not finite.")
+    return Part(
+        name=name,
+        expression=arrays["expression"],
+        identity=arrays.get("identity"),
+        logits=arrays.get("logits"),
+        valence_arousal=arrays.get("valence_arousal"),
+        labels=_labels(feed, rows),
+        classes=method.task.classes,
+    )
+
+
+def _labels(feed: Feed, rows: Rows):
+    table = feed.data.table
+    factors = [c for c in table if str(c).startswith("factor_")]
+    wanted = [c for c in (*_LABELS, *feed.data.attributes, *factors) if c in table]
+    labels = table.iloc[rows][wanted].reset_index(drop=True)
+    for column in ("expression", "subject", "sequence", "path", *feed.data.attributes):
+        if column in labels:
+            labels[column] = labels[column].astype("string")
+    return labels.assign(row=np.asarray(rows, dtype=np.int64))

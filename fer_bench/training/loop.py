@@ -1,0 +1,520 @@
+"""The loop: stages, players, validation, selection, checkpoints. Lightning Fabric underneath."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from fer_bench.data.faces import FaceData
+from fer_bench.errors import MethodError
+from fer_bench.experiment import TrainingSpec
+from fer_bench.method import Batch, Method, Oracle, Player, Stage, infer
+from fer_bench.training.checkpoint import (
+    Position,
+    copy_state,
+    load_resume,
+    restore_optimizer,
+    save_resume,
+)
+from fer_bench.training.feed import EpochPlan, Feed, Rows
+
+OnEpoch = Callable[[int, int, str], None]
+
+_VALIDATION_SEED = 7_919  # pairs and shuffles of a validation pass are the same in every epoch
+_SAVE_EVERY_S = 20.0
+_ARRAY_ROWS = 2_000
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Rows of the data set by their use; `validation` may be empty."""
+
+    train: Rows
+    validation: Rows
+
+
+class _Game(nn.Module):
+    """Lets Fabric see one module whose forward is whatever loss is asked for."""
+
+    def __init__(self, method: Method) -> None:
+        super().__init__()
+        self.method = method
+
+    def forward(self, compute: Callable[[], Any]) -> Any:
+        return compute()
+
+
+class Trainer:
+    """Trains one method on one fold.
+
+    Args:
+        method: built for the feed's task.
+        data, feed, parts: the faces, their batches, and who trains and validates.
+        training: budget and loop settings.
+        seed: of the run; every epoch draws from (seed, stage, epoch) alone.
+        resume: file to keep the state in while training goes on; None keeps none.
+        on_epoch: called with (epochs done, epochs in all, text).
+    """
+
+    def __init__(
+        self,
+        method: Method,
+        *,
+        data: FaceData,
+        feed: Feed,
+        parts: Parts,
+        training: TrainingSpec,
+        seed: int,
+        fabric: Fabric | None = None,
+        resume: Path | None = None,
+        on_epoch: OnEpoch | None = None,
+    ) -> None:
+        self.method = method
+        self.data = data
+        self.feed = feed
+        self.parts = parts
+        self.training = training
+        self.seed = seed
+        self.fabric = fabric or make_fabric(training)
+        self.resume = resume
+        self.on_epoch = on_epoch or (lambda done, total, text: None)
+        self.position = Position()
+        self._saved_at = time.monotonic()
+        self._started = time.monotonic()
+
+    def run(self) -> Position:
+        """Train all stages; the method ends with the kept weights, in eval mode.
+
+        Raises:
+            MethodError: a loss is not finite, or the adapter breaks the contract.
+        """
+        self._materialise()
+        stages = list(self.method.stages())
+        game = self.fabric.setup_module(_Game(self.method))
+        saved = load_resume(self.resume) if self.resume is not None else None
+        if saved is not None:
+            self.position = saved.position
+            self.method.load_state_dict(saved.model)
+        elif stages or not isinstance(self.method, Oracle):
+            self._show_arrays()
+        epochs = [stage_epochs(stage, self.training.epochs) for stage in stages]
+        for index in range(self.position.stage, len(stages)):
+            resumed = saved if saved is not None and index == saved.position.stage else None
+            self._run_stage(game, stages[index], index, epochs, resumed)
+        self.position.seconds += time.monotonic() - self._started
+        self.method.requires_grad_(True).eval()
+        return self.position
+
+    def _materialise(self) -> None:
+        """One forward pass, so that lazy modules have their shapes before optimisers exist."""
+        rows = self.parts.train[: min(4, len(self.parts.train))]
+        if isinstance(self.method, Oracle):
+            return
+        seed_everything(self.seed)
+        self.method.eval()
+        with torch.no_grad():
+            batch = self.feed.batch(rows)
+            self.method.embed(batch.images)
+            self.method.predict(batch.images)
+
+    def _show_arrays(self) -> None:
+        rng = np.random.default_rng([self.seed, _VALIDATION_SEED])
+        size = min(_ARRAY_ROWS, len(self.parts.train))
+        rows = np.sort(rng.choice(self.parts.train, size=size, replace=False))
+        with torch.no_grad():
+            self.method.fit_arrays(self.feed.batch(rows).images)
+
+    def _run_stage(
+        self, game: nn.Module, stage: Stage, index: int, epochs: Sequence[int], resumed: Any
+    ) -> None:
+        check_stage(stage)
+        plan = EpochPlan(
+            self.data,
+            self.parts.train,
+            batch_size=stage.batch_size or self.training.batch_size,
+            pairs=stage.batch == "pairs",
+            balanced=self.training.balanced,
+            seed=(self.seed, index),
+        )
+        self._note(plan.warnings)
+        optimizers = {
+            player.name: self.fabric.setup_optimizers(make_optimizer(player, self.training.lr))
+            for player in stage.players
+        }
+        best = None
+        if resumed is not None:
+            best = resumed.best
+            for name, state in resumed.optimizers.items():
+                restore_optimizer(optimizers[name], state)
+        if stage.on_start is not None:
+            stage.on_start(epochs[index] * len(plan))
+        with frozen(self.method, stage):
+            best = self._run_epochs(game, stage, plan, optimizers, index, epochs, best)
+        if best is not None:
+            self.method.load_state_dict(best)
+        position = self.position
+        position.stages.append(
+            {
+                "name": stage.name,
+                "epochs": epochs[index],
+                "epochs_run": position.epoch,
+                "best_epoch": position.best_epoch or position.epoch,
+                "select": self._rule(stage),
+                "value": position.best_value,
+            }
+        )
+        position.stage, position.epoch = index + 1, 0
+        position.best_value, position.best_epoch = None, 0
+        self._save({}, None)
+
+    def _run_epochs(
+        self,
+        game: nn.Module,
+        stage: Stage,
+        plan: EpochPlan,
+        optimizers: dict[str, Any],
+        index: int,
+        epochs: Sequence[int],
+        best: dict[str, Tensor] | None,
+    ) -> dict[str, Tensor] | None:
+        position, rule = self.position, self._rule(stage)
+        while position.epoch < epochs[index]:
+            epoch = position.epoch
+            self._train_epoch(game, stage, plan, optimizers, index, epoch, epochs[index])
+            value, text = self._validate(game, stage, rule, index, epoch)
+            position.epoch = epoch + 1
+            if value is not None and (position.best_value is None or value > position.best_value):
+                position.best_value, position.best_epoch = value, epoch + 1
+                best = copy_state(self.method)
+            self.on_epoch(sum(epochs[:index]) + epoch + 1, sum(epochs), f"{stage.name}: {text}")
+            waited = position.epoch - position.best_epoch
+            if rule != "last" and 0 < self.training.patience <= waited:
+                break
+            if time.monotonic() - self._saved_at > _SAVE_EVERY_S:
+                self._save(optimizers, best)
+        return best
+
+    def _train_epoch(
+        self,
+        game: nn.Module,
+        stage: Stage,
+        plan: EpochPlan,
+        optimizers: dict[str, Any],
+        index: int,
+        epoch: int,
+        epochs: int,
+    ) -> None:
+        generator = seed_everything(self.seed, index, epoch, device=self.feed.device)
+        set_modes(self.method, stage)
+        totals = _Means()
+        watch = _FiniteWatch(every=1 if self.feed.device.type == "cpu" else 50)
+        steps = epochs * len(plan)
+        for number, (rows, partners) in enumerate(plan.epoch(epoch)):
+            done = epoch * len(plan) + number
+            if stage.on_step is not None:
+                stage.on_step(done / steps)
+            batch = self.feed.batch(
+                rows, generator=generator if stage.augment else None, partners=partners
+            )
+            factor = lr_factor(self.training.schedule, done, steps)
+            for player in stage.players:
+                for _ in range(player.steps):
+                    losses = self._step(game, player, optimizers[player.name], batch, factor)
+                watch.see(losses["total"], f"player {player.name!r}", stage.name, epoch, number)
+                totals.add(player.name, losses)
+            self.position.images_seen += len(batch) * (2 if partners is not None else 1)
+        watch.flush()
+        self._record(stage, epoch, "train", totals)
+
+    def _step(
+        self, game: nn.Module, player: Player, optimizer: Any, batch: Batch, factor: float
+    ) -> dict[str, Tensor]:
+        """One player's move: its own loss, its own parameters, nobody else's gradient."""
+        for group in optimizer.param_groups:
+            group["lr"] = group["base_lr"] * factor
+        losses = game(lambda: player.loss(batch))
+        owned = [p for group in optimizer.param_groups for p in group["params"]]
+        try:
+            self.fabric.backward(losses["total"], inputs=owned)
+        except KeyError:
+            raise MethodError(
+                f"player {player.name!r}: its loss returns {sorted(losses)} and no 'total'."
+            ) from None
+        if self.training.clip > 0:
+            self.fabric.clip_gradients(
+                game, optimizer, max_norm=self.training.clip, error_if_nonfinite=False
+            )
+        optimizer.step()
+        optimizer.zero_grad()
+        return losses
+
+    def _rule(self, stage: Stage) -> str:
+        if self.training.selection == "last" or len(self.parts.validation) == 0:
+            return "last"
+        return stage.select
+
+    @torch.no_grad()
+    def _validate(
+        self, game: nn.Module, stage: Stage, rule: str, index: int, epoch: int
+    ) -> tuple[float | None, str]:
+        """Measure the validation part; returns the value of the rule (higher is better)."""
+        if len(self.parts.validation) == 0:
+            return None, "no validation part"
+        self.method.eval()
+        if stage.select == "prediction":
+            value, text = self._validate_prediction(stage, epoch)
+        else:
+            value, text = self._validate_loss(game, stage, index, epoch)
+        return (None if rule == "last" else value), text
+
+    def _validate_prediction(self, stage: Stage, epoch: int) -> tuple[float | None, str]:
+        rows = self.parts.validation
+        scores = prediction_scores(self.method, self.feed, rows, self.training.batch_size)
+        for name, value in scores.items():
+            self.position.history.append(
+                [stage.name, epoch + 1, "validation", "prediction", name, value]
+            )
+        if self.training.target == "valence_arousal":
+            value = scores.get("ccc")
+            return value, "no valence-arousal" if value is None else f"validation CCC {value:.3f}"
+        value = scores.get("balanced_accuracy")
+        return value, "no prediction" if value is None else f"validation accuracy {value:.3f}"
+
+    def _validate_loss(
+        self, game: nn.Module, stage: Stage, index: int, epoch: int
+    ) -> tuple[float | None, str]:
+        plan = EpochPlan(
+            self.data,
+            self.parts.validation,
+            batch_size=stage.batch_size or self.training.batch_size,
+            pairs=stage.batch == "pairs",
+            seed=(self.seed, index, _VALIDATION_SEED),
+        )
+        seed_everything(self.seed, index, _VALIDATION_SEED)
+        totals = _Means()
+        for rows, partners in plan.epoch(0):
+            batch = self.feed.batch(rows, partners=partners)
+            for player in stage.players:
+                totals.add(player.name, game(lambda p=player, b=batch: p.loss(b)))
+        self._record(stage, epoch, "validation", totals)
+        players = stage.select_players or (stage.players[0].name,)
+        value = -sum(totals.mean(name, "total") for name in players)
+        return (value if math.isfinite(value) else None), f"validation loss {-value:.3f}"
+
+    def _record(self, stage: Stage, epoch: int, split: str, totals: _Means) -> None:
+        for player, term, value in totals.rows():
+            self.position.history.append([stage.name, epoch + 1, split, player, term, value])
+
+    def _note(self, warnings: Sequence[str]) -> None:
+        for warning in warnings:
+            self.position.warn(warning)
+
+    def _save(self, optimizers: dict[str, Any], best: dict[str, Tensor] | None) -> None:
+        if self.resume is None:
+            return
+        now = time.monotonic()
+        self.position.seconds += now - self._started
+        self._started = self._saved_at = now
+        save_resume(self.resume, self.position, self.method, best, optimizers)
+
+
+def make_fabric(training: TrainingSpec) -> Fabric:
+    """One device, as asked for; "auto" takes CUDA where there is one, else the CPU.
+
+    Raises:
+        MethodError: CUDA is asked for and there is none.
+    """
+    if training.device == "cuda" and not torch.cuda.is_available():
+        raise MethodError("training.device is 'cuda' but this machine has no CUDA device.")
+    use_cuda = training.device == "cuda" or (
+        training.device == "auto" and torch.cuda.is_available()
+    )
+    precision: Any = {"32": "32-true"}.get(training.precision, training.precision)
+    return Fabric(accelerator="cuda" if use_cuda else "cpu", devices=1, precision=precision)
+
+
+def seed_everything(*seed: int, device: torch.device | None = None) -> torch.Generator:
+    """Seed torch from a sequence of integers; returns a generator for augmentation."""
+    value = int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] >> 1)
+    torch.manual_seed(value)
+    generator = torch.Generator(device=device or torch.device("cpu"))
+    generator.manual_seed(value ^ 0x5DEECE66D)
+    return generator
+
+
+def stage_epochs(stage: Stage, budget: int) -> int:
+    """Epochs of a stage: its share of the budget, at least one."""
+    return max(1, round(stage.share * budget))
+
+
+def lr_factor(schedule: str, step: int, steps: int) -> float:
+    """Learning-rate factor at a step: constant, or cosine to zero after 5 % of warm-up.
+
+    >>> lr_factor("constant", 10, 100), round(lr_factor("cosine", 99, 100), 4)
+    (1.0, 0.0003)
+    """
+    if schedule == "constant":
+        return 1.0
+    warm = max(1, round(0.05 * steps))
+    if step < warm:
+        return (step + 1) / warm
+    return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
+
+
+def make_optimizer(player: Player, lr: float) -> torch.optim.Optimizer:
+    """Adam over what the player owns (AdamW if it has weight decay)."""
+    parameters = player.parameters()
+    if not parameters:
+        raise MethodError(f"player {player.name!r} owns no parameters.")
+    base = player.lr if player.lr is not None else lr
+    kind = torch.optim.AdamW if player.weight_decay > 0 else torch.optim.Adam
+    optimizer = kind(parameters, lr=base, betas=player.betas, weight_decay=player.weight_decay)
+    for group in optimizer.param_groups:
+        group["base_lr"] = base
+    return optimizer
+
+
+def check_stage(stage: Stage) -> None:
+    """Refuse a stage in which two players share a parameter, or a frozen one is owned."""
+    owner: dict[int, str] = {}
+    for player in stage.players:
+        for parameter in player.parameters():
+            other = owner.setdefault(id(parameter), player.name)
+            if other != player.name:
+                raise MethodError(
+                    f"stage {stage.name!r}: players {other!r} and {player.name!r} own the same "
+                    "parameter; each parameter has one owner."
+                )
+    for module in stage.frozen:
+        for parameter in module.parameters():
+            if id(parameter) in owner:
+                raise MethodError(
+                    f"stage {stage.name!r}: player {owner[id(parameter)]!r} owns a parameter of "
+                    "a frozen module."
+                )
+
+
+@contextmanager
+def frozen(method: Method, stage: Stage) -> Iterator[None]:
+    """Switch off gradients of what a stage freezes, and switch them on again after it."""
+    parameters = [p for module in stage.frozen for p in module.parameters()]
+    before = [p.requires_grad for p in parameters]
+    for parameter in parameters:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter, flag in zip(parameters, before, strict=True):
+            parameter.requires_grad_(flag)
+
+
+def set_modes(method: Method, stage: Stage) -> None:
+    """Training mode for all but the frozen modules, whose statistics must not move either."""
+    method.train()
+    for module in stage.frozen:
+        module.eval()
+
+
+@torch.no_grad()
+def prediction_scores(method: Method, feed: Feed, rows: Rows, batch_size: int) -> dict[str, float]:
+    """Validation scores of the predictions: balanced accuracy and cross-entropy, or mean CCC."""
+    logits, truth, affect, target = [], [], [], []
+    for batch in feed.ordered(rows, batch_size):
+        _, prediction = infer(method, batch)
+        if prediction.logits is not None:
+            logits.append(prediction.logits.float())
+            truth.append(batch.expression)
+        if prediction.valence_arousal is not None:
+            affect.append(prediction.valence_arousal.float())
+            target.append(batch.valence_arousal)
+    scores: dict[str, float] = {}
+    if logits:
+        scores |= _class_scores(torch.cat(logits), torch.cat(truth))
+    if affect:
+        scores["ccc"] = _mean_ccc(torch.cat(affect), torch.cat(target))
+    return {name: value for name, value in scores.items() if math.isfinite(value)}
+
+
+def _class_scores(logits: Tensor, truth: Tensor) -> dict[str, float]:
+    known = truth >= 0
+    logits, truth = logits[known], truth[known]
+    if len(truth) == 0:
+        return {}
+    hit = (logits.argmax(1) == truth).double()
+    recalls = [hit[truth == c].mean().item() for c in truth.unique()]
+    return {
+        "accuracy": hit.mean().item(),
+        "balanced_accuracy": float(np.mean(recalls)),
+        "cross_entropy": nn.functional.cross_entropy(logits, truth).item(),
+    }
+
+
+def _mean_ccc(prediction: Tensor, target: Tensor) -> float:
+    known = torch.isfinite(target).all(1)
+    x, y = prediction[known].double(), target[known].double()
+    if len(x) < 2:
+        return math.nan
+    dx, dy = x - x.mean(0), y - y.mean(0)
+    spread = (dx**2).mean(0) + (dy**2).mean(0) + (x.mean(0) - y.mean(0)) ** 2
+    return (2 * (dx * dy).mean(0) / spread.clamp_min(1e-12)).mean().item()
+
+
+class _Means:
+    """Running means of named scalars, summed on the device, read once an epoch."""
+
+    def __init__(self) -> None:
+        self._sums: dict[tuple[str, str], Tensor] = {}
+        self._counts: dict[tuple[str, str], int] = {}
+
+    def add(self, player: str, losses: dict[str, Tensor]) -> None:
+        for term, value in losses.items():
+            key = (player, term)
+            value = torch.as_tensor(value).detach().float()
+            self._sums[key] = self._sums[key] + value if key in self._sums else value.clone()
+            self._counts[key] = self._counts.get(key, 0) + 1
+
+    def mean(self, player: str, term: str) -> float:
+        return float(self._sums[player, term]) / self._counts[player, term]
+
+    def rows(self) -> Iterator[tuple[str, str, float]]:
+        for player, term in self._sums:
+            yield player, term, self.mean(player, term)
+
+
+class _FiniteWatch:
+    """Stops a run whose loss is not finite, naming player and batch.
+
+    On an accelerator a look at every loss would wait for the device, so it looks every 50 steps.
+    """
+
+    def __init__(self, *, every: int) -> None:
+        self.every = every
+        self._pending: list[tuple[Tensor, str]] = []
+
+    def see(self, loss: Tensor, who: str, stage: str, epoch: int, batch: int) -> None:
+        where = f"{who} in stage {stage!r}, epoch {epoch + 1}, batch {batch + 1}"
+        self._pending.append((loss.detach(), where))
+        if len(self._pending) >= self.every:
+            self.flush()
+
+    def flush(self) -> None:
+        if not self._pending:
+            return
+        values = torch.stack([loss for loss, _ in self._pending])
+        bad = (~torch.isfinite(values)).nonzero()
+        if len(bad):
+            value, where = values[bad[0, 0]].item(), self._pending[int(bad[0, 0])][1]
+            raise MethodError(
+                f"the loss of {where} is {value}: lower the learning rate or switch on clipping."
+            )
+        self._pending.clear()
