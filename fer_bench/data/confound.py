@@ -1,0 +1,174 @@
+"""Data in which an attribute is tied to the expression, as strongly as asked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from fer_bench.data.faces import FaceData
+from fer_bench.errors import DataError, did_you_mean
+
+
+def confound(
+    data: FaceData,
+    *,
+    attribute: str,
+    rho: float,
+    seed: int = 0,
+    expression: str = "expression",
+    reverse: bool = False,
+    n: int | None = None,
+) -> tuple[FaceData, dict[str, Any]]:
+    """Choose rows so that an attribute and the expression depend on each other.
+
+    Attribute level i and expression j are *tied* when i = j modulo the smaller of both numbers
+    of levels (both in their canonical order). The wanted joint distribution is
+
+        p(a, y) = (1 - rho) p(a) p(y) + rho p_tied(a, y)
+
+    with the marginals of the data; p_tied keeps p(y) and puts all of it on tied cells. Rows are
+    drawn without replacement, so no face occurs twice and no duplicate can cross a split. With
+    `rho=0` the two are made independent.
+
+    Args:
+        data: the faces; rows where either is missing are left out.
+        attribute: a categorical column, "subject" included.
+        rho: strength in [0, 1].
+        seed: of the draw.
+        expression: the other column.
+        reverse: tie every expression to the *next* attribute level, for test sets in which what
+            was learned from a shortcut is wrong.
+        n: number of rows; by default as many as the rarest cell allows. Give the same number for
+            every rho where they are compared.
+
+    Returns:
+        The chosen faces and what was achieved: n, rho (the share of rows beyond chance on tied
+        cells), Cramer's V, mutual information (nats), normalised mutual information, the tie,
+        and the table of counts.
+
+    Raises:
+        DataError: an unknown column, one level only, an empty cell, or too few rows.
+    """
+    if not 0 <= rho <= 1:
+        raise DataError(f"rho is {rho}: give a number from 0 to 1.")
+    a, a_names = _levels(data, attribute)
+    y, y_names = _levels(data, expression)
+    usable = (a >= 0) & (y >= 0)
+    counts = np.zeros((len(a_names), len(y_names)), dtype=np.int64)
+    np.add.at(counts, (a[usable], y[usable]), 1)
+    tied = tie(len(a_names), len(y_names), reverse=reverse)
+    target = _target(counts, tied, rho)
+    want = _whole_numbers(target, counts, n, a_names, y_names, data.info.name)
+    rng = np.random.default_rng(seed)
+    chosen = []
+    for i, j in np.ndindex(*counts.shape):
+        cell = np.flatnonzero((a == i) & (y == j))
+        chosen.append(rng.permutation(cell)[: want[i, j]])
+    rows = np.sort(np.concatenate(chosen))
+    achieved = dependence(want, tied)
+    achieved["tie"] = {
+        y_names[j]: [a_names[i] for i in np.flatnonzero(tied[:, j])] for j in range(len(y_names))
+    }
+    achieved["counts"] = pd.DataFrame(want, index=a_names, columns=y_names).to_dict("index")
+    note = (
+        f"{attribute} tied to {expression}{' (reversed)' if reverse else ''} with rho "
+        f"{achieved['rho']:.3f} (asked {rho:g}), Cramer's V {achieved['cramers_v']:.3f}, "
+        f"{achieved['n']} faces"
+    )
+    view = data.subset(rows)
+    return view.with_info(data.info.with_notes(note)), achieved
+
+
+def tie(n_levels: int, n_classes: int, *, reverse: bool = False) -> NDArray[np.bool_]:
+    """[A, Y] which attribute level goes with which class.
+
+    >>> tie(2, 3).astype(int).tolist()
+    [[1, 0, 1], [0, 1, 0]]
+    """
+    period = min(n_levels, n_classes)
+    levels = np.arange(n_levels)[:, None] % period
+    classes = (np.arange(n_classes)[None, :] + int(reverse)) % period
+    return levels == classes
+
+
+def dependence(counts: NDArray[np.int64], tied: NDArray[np.bool_]) -> dict[str, Any]:
+    """What a table of counts [A, Y] says about the dependence of its margins.
+
+    rho = (share on tied cells - share expected there by chance) / (1 - share expected).
+    """
+    n = int(counts.sum())
+    p = counts / n
+    chance = p.sum(1, keepdims=True) * p.sum(0, keepdims=True)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        information = float(np.nansum(p * np.log(p / chance)))
+        chi2 = float(np.nansum((p - chance) ** 2 / chance)) * n
+    entropies = [-sum(q * np.log(q) for q in p.sum(axis) if q > 0) for axis in (0, 1)]
+    smaller = min((p.sum(1) > 0).sum(), (p.sum(0) > 0).sum()) - 1
+    by_chance = float(chance[tied].sum())
+    return {
+        "n": n,
+        "rho": (float(p[tied].sum()) - by_chance) / (1 - by_chance) if by_chance < 1 else 0.0,
+        "cramers_v": float(np.sqrt(chi2 / n / smaller)) if smaller > 0 else 0.0,
+        "mutual_information": information,
+        "normalised_mutual_information": float(information / min(entropies))
+        if min(entropies)
+        else 0.0,
+    }
+
+
+def _levels(data: FaceData, column: str) -> tuple[NDArray[np.int64], list[str]]:
+    if column == "expression":
+        codes, names = data.expression, list(data.classes)
+    elif column in data.table and column != "path":
+        values = data.table[column].astype("str")
+        names = sorted(values.dropna().unique())
+        codes = pd.Categorical(values, categories=names).codes.astype(np.int64)
+    else:
+        known = ["expression", "subject", *data.attributes]
+        raise DataError(f"{data.info.name} has no column {column!r}: {did_you_mean(column, known)}")
+    present = np.unique(codes[codes >= 0])
+    if len(present) < 2:
+        raise DataError(f"{column} of {data.info.name} has {len(present)} level: two are needed.")
+    again = np.full(len(names) + 1, -1)
+    again[present] = np.arange(len(present))
+    return again[codes], [names[code] for code in present]
+
+
+def _target(counts: NDArray[np.int64], tied: NDArray[np.bool_], rho: float) -> NDArray[np.float64]:
+    """[A, Y] the wanted joint distribution."""
+    p = counts / counts.sum()
+    p_a, p_y = p.sum(1, keepdims=True), p.sum(0, keepdims=True)
+    on_tied = p_a * tied
+    on_tied = on_tied / on_tied.sum(0, keepdims=True) * p_y
+    return (1 - rho) * p_a * p_y + rho * on_tied
+
+
+def _whole_numbers(
+    target: NDArray[np.float64],
+    counts: NDArray[np.int64],
+    n: int | None,
+    a_names: list[str],
+    y_names: list[str],
+    name: str,
+) -> NDArray[np.int64]:
+    """[A, Y] rows to draw from each cell: the target, as large as the cells allow."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        limit = np.where(target > 1e-12, counts / target, np.inf)
+    i, j = np.unravel_index(np.argmin(limit), limit.shape)
+    most = int(np.floor(limit[i, j] + 1e-9))
+    cell = f"{a_names[i]} x {y_names[j]} ({counts[i, j]} faces)"
+    if most < 1:
+        raise DataError(f"{name}: the cell {cell} is empty, so this dependence cannot be had.")
+    if n is not None and n > most:
+        raise DataError(f"{name}: n={n} is more than the {most} rows that {cell} allows.")
+    exact = target * (n or most)
+    whole = np.floor(exact + 1e-9).astype(np.int64)
+    short = (n or most) - int(whole.sum())  # largest remainders get the rest
+    for cell_number in np.argsort(-(exact - whole), axis=None, kind="stable")[:short]:
+        at = np.unravel_index(cell_number, whole.shape)
+        if whole[at] < counts[at]:
+            whole[at] += 1
+    return whole

@@ -1,0 +1,385 @@
+"""`load_dataset`: one call from a name and a folder to faces."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from PIL import Image
+
+from fer_bench.data import decisions as decided
+from fer_bench.data.cache import cache_folder, entry
+from fer_bench.data.decode import FITS, Fit, decode, inside, to_square
+from fer_bench.data.faces import (
+    FaceData,
+    combine_hashes,
+    hash_pixels,
+    hash_table,
+    standard_table,
+)
+from fer_bench.data.labels import EXPRESSIONS
+from fer_bench.data.reader import Listing, Reader, Reject, Renderer, keyword_options
+from fer_bench.errors import DataError, did_you_mean
+from fer_bench.registry import datasets
+
+FORMAT = "2"
+"""Part of every cache key; changes whenever decoding changes."""
+
+
+def load_dataset(
+    name: str,
+    root: str | Path | None = None,
+    *,
+    size: int = 64,
+    color: bool = True,
+    cache: str | Path | None = None,
+    bad_images: Literal["error", "set-aside"] = "error",
+    fit: Fit = "crop",
+    split: str | Sequence[str] | None = None,
+    classes: Sequence[str] | None = None,
+    where: Mapping[str, Any] | None = None,
+    decisions: str | Path | None = None,
+    progress: bool | None = None,
+    **options: Any,
+) -> FaceData:
+    """Read (or make) a data set; decoded once, memory-mapped ever after.
+
+    Args:
+        name: a registered data set (`fer-bench list datasets`).
+        root: its folder in the official layout; by default `$FER_BENCH_DATA/<its folder>`.
+        size: side of the square faces in pixels.
+        color: RGB, or gray.
+        cache: where decoded faces are kept; by default `$FER_BENCH_CACHE`, else the user's
+            cache folder.
+        bad_images: "error" stops at what cannot be read; "set-aside" leaves it out and lists it
+            in `FaceData.rejects` and `info.notes`.
+        fit: how an image that is not square becomes so: "crop", "pad" or "stretch".
+        split, classes, where: keep only the rows of a split, of some expressions, or with given
+            attribute values, such as `where={"pose": "forward"}`.
+        decisions: a file of decisions from `fer-bench data audit`, which are followed.
+        progress: show a progress bar; by default only on a terminal.
+        options: those of the data set itself.
+
+    Raises:
+        UnknownNameError: there is no such data set.
+        DataError: an unknown option, or data that are not as described.
+
+    >>> faces = load_dataset("generated", subjects=4, images_per_subject=7)  # doctest: +SKIP
+    """
+    reader: Reader | Renderer = datasets.get(name)
+    _check_options(name, options, reader.options())
+    if fit not in FITS:
+        raise DataError(f"fit is {fit!r}: {did_you_mean(str(fit), FITS)}")
+    if bad_images not in ("error", "set-aside"):
+        raise DataError(f"bad_images is {bad_images!r}: known: 'error', 'set-aside'.")
+    if not isinstance(size, int) or not 8 <= size <= 4096:
+        raise DataError(f"size is {size!r}: give a whole number of pixels from 8 to 4096.")
+    place = _root(reader, root)
+    store = cache_folder(cache)
+    if isinstance(reader, Renderer):
+        data = _rendered(reader, place, size=size, color=color, store=store, options=options)
+    else:
+        if place is None:
+            hint = f"$FER_BENCH_DATA/{reader.folder}" if reader.folder else "its folder"
+            raise DataError(f"data set {name!r} needs a root: pass root=, or provide {hint}.")
+        if not place.exists():
+            raise DataError(f"data set {name!r}: there is no {place}: pass root=.")
+        data = _read(
+            reader,
+            place,
+            size=size,
+            color=color,
+            fit=fit,
+            store=store,
+            set_aside=bad_images == "set-aside",
+            progress=progress,
+            options=options,
+        )
+    if decisions is not None:
+        data = decided.apply(data, decisions)
+    return data.select(split=split, classes=classes, where=where)
+
+
+def _check_options(name: str, given: Iterable[str], own: Sequence[str]) -> None:
+    common = tuple(option for option in keyword_options(load_dataset) if option != "options")
+    for option in given:
+        if option not in own:
+            raise DataError(
+                f"data set {name!r} has no option {option!r}: "
+                + did_you_mean(option, [*own, *common])
+            )
+
+
+def _root(reader: Reader | Renderer, root: str | Path | None) -> Path | None:
+    if root is not None:
+        return Path(root).expanduser()
+    pack = os.environ.get("FER_BENCH_DATA")
+    if pack and reader.folder and (Path(pack) / reader.folder).exists():
+        return Path(pack) / reader.folder
+    return None
+
+
+# ---------------------------------------------------------------------- made faces
+
+
+def _rendered(
+    reader: Renderer,
+    root: Path | None,
+    *,
+    size: int,
+    color: bool,
+    store: Path,
+    options: Mapping[str, Any],
+) -> FaceData:
+    def make(folder: Path) -> None:
+        images, table, achieved = reader.render(root, size=size, color=color, **options)
+        info = reader.info.with_notes(*(f"{key}: {value}" for key, value in achieved.items()))
+        FaceData(images, table, info=info).save(folder)
+
+    about = [FORMAT, reader.version(), size, color, str(root), sorted(options.items())]
+    key = combine_hashes(json.dumps(about, default=str))
+    return FaceData.open(entry(store, reader.info.name, key, make))
+
+
+# ---------------------------------------------------------------------- read faces
+
+
+def _read(
+    reader: Reader,
+    root: Path,
+    *,
+    size: int,
+    color: bool,
+    fit: Fit,
+    store: Path,
+    set_aside: bool,
+    progress: bool | None,
+    options: Mapping[str, Any],
+) -> FaceData:
+    found = reader.read(root, **options)
+    found = _without_bad_labels(found, root)
+    info = found.info or reader.info
+    if not set_aside:
+        _raise_first(info.name, found.rejects)
+    if not len(found.table):
+        raise DataError(
+            f"{info.name}: no usable image under {root}"
+            + (f" ({len(found.rejects)} set aside)." if found.rejects else ": check the layout.")
+        )
+    base = root if root.is_dir() else root.parent
+
+    def make(folder: Path) -> None:
+        _decode_all(
+            folder, found, base, size=size, color=color, fit=fit,
+            set_aside=set_aside, name=info.name, progress=progress,
+        )  # fmt: skip
+
+    key = _key(found, base, info.name, [size, color, fit, set_aside, str(base.resolve())])
+    folder = entry(store, info.name, key, make)
+    about = json.loads((folder / "pixels.json").read_text(encoding="utf-8"))
+    kept = np.load(folder / "kept.npy", allow_pickle=False)
+    images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
+    table = found.table if len(kept) == len(found.table) else found.table.iloc[kept]
+    rejects = [*found.rejects, *(Reject(*r) for r in about["rejects"])]
+    notes = [*found.notes]
+    if rejects:
+        notes.append(f"{len(rejects)} images or rows were set aside")
+    info = info.with_notes(*notes)
+    data = FaceData(
+        images,
+        table,
+        info=info,
+        fingerprint=combine_hashes(about["hash"], hash_table(table)),
+        rejects=pd.DataFrame(rejects, columns=list(Reject._fields), dtype="str"),
+    )
+    return data.with_info(info.with_notes(*_unexpected(data)))
+
+
+def _without_bad_labels(found: Listing, root: Path) -> Listing:
+    """Move rows whose standard columns cannot be right into the rejects."""
+    table = standard_table(found.table)
+    where = found.where or [str(p) for p in table["path"]]
+    reasons: dict[int, str] = {}
+
+    def blame(rows: NDArray[np.bool_], why: Callable[[int], str]) -> None:
+        for row in np.flatnonzero(rows):
+            reasons.setdefault(int(row), why(int(row)))
+
+    paths, labels = table["path"], table["expression"]
+    blame(paths.isna().to_numpy(), lambda _: "there is no path")
+    blame(
+        (labels.notna() & ~labels.isin(EXPRESSIONS)).to_numpy(),
+        lambda r: f"unknown expression {labels[r]!r}: {did_you_mean(labels[r], EXPRESSIONS)}",
+    )
+    for column in ("valence", "arousal"):
+        values = table[column]
+        for row in np.flatnonzero(values.abs() > 1):
+            why = f"{column} {values[row]:g} is not in [-1, 1]: scale it, or leave it empty"
+            reasons.setdefault(int(row), why)
+    first = paths.duplicated() & paths.notna()
+    blame(first.to_numpy(), lambda r: f"the path {paths[r]!r} is listed twice")
+    if not reasons:
+        return replace(found, table=table, where=where)
+    good = np.setdiff1d(np.arange(len(table)), list(reasons))
+    bad = [
+        Reject("" if pd.isna(paths[row]) else paths[row], where[row], why)
+        for row, why in sorted(reasons.items())
+    ]
+    return replace(
+        found,
+        table=table.iloc[good].reset_index(drop=True),
+        where=[where[i] for i in good],
+        boxes=None if found.boxes is None else found.boxes[good],
+        pixels=None if found.pixels is None else _shifted(found.pixels, good),
+        rejects=[*found.rejects, *bad],
+    )
+
+
+def _shifted(
+    pixels: Callable[[int], NDArray[np.uint8]], rows: NDArray[np.int64]
+) -> Callable[[int], NDArray[np.uint8]]:
+    return lambda row: pixels(int(rows[row]))
+
+
+def _raise_first(name: str, rejects: Sequence[Reject]) -> None:
+    if not rejects:
+        return
+    first = rejects[0]
+    more = f" ({len(rejects)} such problems in all)" if len(rejects) > 1 else ""
+    place = first.where
+    if first.path and first.path not in place:
+        place = f"{place}, {first.path}" if place else first.path
+    raise DataError(
+        f"{name}: {place}: {first.reason.rstrip('.')}{more}. "
+        "Mend it, or pass bad_images='set-aside' to go on without."
+    )
+
+
+def _key(found: Listing, base: Path, name: str, options: list[Any]) -> str:
+    """Hash of what decides the pixels: names, sizes and times of files, boxes, options."""
+    digest = hashlib.blake2b(json.dumps([FORMAT, name, options]).encode(), digest_size=16)
+    paths = found.table["path"].tolist()
+    digest.update("\x1f".join(paths).encode("utf-8", "surrogateescape"))
+    if found.boxes is not None:
+        digest.update(np.ascontiguousarray(found.boxes, np.float64).tobytes())
+    files = [str(s) for s in found.sources]
+    if found.pixels is None:
+        files += [f"{base}/{path}" for path in paths]
+    stamps = np.full((len(files), 2), -1, dtype=np.int64)
+    for i, file in enumerate(files):
+        try:
+            state = os.stat(file)
+        except (OSError, ValueError):
+            continue
+        stamps[i] = state.st_size, state.st_mtime_ns
+    digest.update(stamps.tobytes())
+    return digest.hexdigest()
+
+
+def _decode_all(
+    folder: Path,
+    found: Listing,
+    base: Path,
+    *,
+    size: int,
+    color: bool,
+    fit: Fit,
+    set_aside: bool,
+    name: str,
+    progress: bool | None,
+) -> None:
+    """Decode every row into images.npy, in parallel, with memory that does not grow."""
+    n, channels = len(found.table), 3 if color else 1
+    paths, where = found.table["path"].tolist(), found.where or []
+    shape = (n, size, size, channels)
+    images = np.lib.format.open_memmap(folder / "images.npy", "w+", np.uint8, shape)
+    rejects: dict[int, Reject] = {}
+
+    def one(row: int) -> None:
+        box = None if found.boxes is None else tuple(found.boxes[row])
+        try:
+            if found.pixels is not None:
+                picture = Image.fromarray(found.pixels(row))
+                images[row] = to_square(picture, size=size, color=color, fit=fit, box=box)
+            else:
+                file = inside(base, paths[row])
+                images[row] = decode(file, size=size, color=color, fit=fit, box=box)
+        except DataError as error:
+            rejects[row] = Reject(paths[row], where[row], str(error))
+
+    block = 1024
+    workers = os.cpu_count() or 1
+    with ThreadPoolExecutor(workers) as pool, _bar(name, n, progress) as advance:
+        for start in range(0, n, block):
+            rows = range(start, min(n, start + block))
+            list(pool.map(one, rows, chunksize=16))
+            advance(len(rows))
+            if rejects and not set_aside:
+                _raise_first(name, [rejects[row] for row in sorted(rejects)])
+    bad = sorted(rejects)
+    kept = np.setdiff1d(np.arange(n, dtype=np.int64), bad)
+    if not len(kept):
+        raise DataError(f"{name}: none of {n} images can be read; the first: {rejects[0].reason}.")
+    images.flush()
+    pixels = _compact(folder, images, kept) if bad else images
+    np.save(folder / "kept.npy", kept, allow_pickle=False)
+    about = {"hash": hash_pixels(pixels), "rejects": [list(rejects[row]) for row in bad]}
+    (folder / "pixels.json").write_text(json.dumps(about), encoding="utf-8")
+
+
+def _compact(folder: Path, images: NDArray[np.uint8], kept: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """Rewrite images.npy without the rows that were set aside."""
+    whole = folder / "images.npy"
+    shape = (len(kept), *images.shape[1:])
+    slim = np.lib.format.open_memmap(folder / "slim.npy", "w+", np.uint8, shape)
+    for start in range(0, len(kept), 1024):
+        slim[start : start + 1024] = images[kept[start : start + 1024]]
+    slim.flush()
+    (folder / "slim.npy").replace(whole)
+    return slim
+
+
+class _bar:
+    """A progress bar on a terminal, silence elsewhere."""
+
+    def __init__(self, name: str, total: int, show: bool | None) -> None:
+        self.name, self.total = name, total
+        self.show = sys.stderr.isatty() if show is None else show
+
+    def __enter__(self) -> Callable[[int], None]:
+        if not self.show:
+            return lambda count: None
+        from rich.console import Console
+        from rich.progress import Progress
+
+        self.progress = Progress(console=Console(stderr=True), transient=True)
+        self.progress.start()
+        task = self.progress.add_task(f"decoding {self.name}", total=self.total)
+        return lambda count: self.progress.advance(task, count)
+
+    def __exit__(self, *_: object) -> None:
+        if self.show:
+            self.progress.stop()
+
+
+def _unexpected(data: FaceData) -> list[str]:
+    """Where counts differ from the published ones."""
+    measured: dict[str, int] = {"images": len(data), "subjects": len(data.subjects)}
+    measured |= {str(k): int(v) for k, v in data.table["split"].value_counts().items()}
+    measured |= {str(k): int(v) for k, v in data.table["expression"].value_counts().items()}
+    measured |= {"sequences": int(data.table["sequence"].nunique())}
+    return [
+        f"{what}: {measured.get(what, 0):,} instead of the published {count:,}"
+        for what, count in data.info.expected.items()
+        if measured.get(what, 0) != count
+    ]

@@ -1,0 +1,151 @@
+"""The contract of a reader: from a folder in its official layout to one table.
+
+A reader finds files and labels; it never decodes an image, never chooses rows, and never
+guesses. What it cannot understand goes into `Listing.rejects`, and `load_dataset` decides
+whether that is an error or a list. Readers register in the entry-point group
+`fer_bench.datasets`.
+"""
+
+from __future__ import annotations
+
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from fer_bench.data.faces import DataInfo
+from fer_bench.errors import DataError
+
+IMAGE_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".pgm", ".ppm"}
+)
+
+
+class Reject(NamedTuple):
+    """One image or row that cannot be used: its path, where it is listed, and why."""
+
+    path: str
+    where: str
+    reason: str
+
+
+@dataclass
+class Listing:
+    """What a reader found.
+
+    Attributes:
+        table: one row an image; `path` is relative to the root, with forward slashes, or names
+            the row where the set has no files ("fer2013.csv#17").
+        where: [N] where each row is listed, for messages ("manifest.csv line 17").
+        rejects: rows that could not be understood.
+        boxes: [N, 4] left, top, width, height of the face in pixels; NaN for the whole image.
+        pixels: for sets without image files: row -> uint8 [H, W, C] or [H, W].
+        sources: files that the pixels come from, where that is not `path`.
+        notes: for `DataInfo.notes`.
+        info: facts that replace the reader's own (a manifest with a licence beside it).
+    """
+
+    table: pd.DataFrame
+    where: list[str] | None = None
+    rejects: list[Reject] = field(default_factory=list)
+    boxes: NDArray[np.float64] | None = None
+    pixels: Callable[[int], NDArray[np.uint8]] | None = None
+    sources: tuple[Path, ...] = ()
+    notes: tuple[str, ...] = ()
+    info: DataInfo | None = None
+
+
+class Reader(ABC):
+    """Reads one data set from a folder (or file) in its official layout.
+
+    Class attributes:
+        info: facts that are known before anything is read.
+        folder: name of the set's folder under $FER_BENCH_DATA, the default root.
+    """
+
+    info: ClassVar[DataInfo]
+    folder: ClassVar[str] = ""
+
+    @abstractmethod
+    def read(self, root: Path, *_: Any, **options: Any) -> Listing:
+        """List the images under `root` with their labels.
+
+        Raises:
+            DataError: the folder is not in the set's layout.
+        """
+
+    def options(self) -> tuple[str, ...]:
+        """Names of the options of `read`."""
+        return keyword_options(self.read)
+
+
+class Renderer(ABC):
+    """Makes faces instead of reading them.
+
+    Class attributes:
+        info: facts that are known before anything is made.
+        folder: name of the folder of its materials under $FER_BENCH_DATA, if it needs any.
+    """
+
+    info: ClassVar[DataInfo]
+    folder: ClassVar[str] = ""
+
+    @abstractmethod
+    def render(
+        self, root: Path | None, *, size: int, color: bool, **options: Any
+    ) -> tuple[NDArray[np.uint8], pd.DataFrame, Mapping[str, Any]]:
+        """Make faces: uint8 [N, size, size, 3 or 1], their table, and what was achieved."""
+
+    @abstractmethod
+    def version(self) -> str:
+        """Changes whenever the same options would give other pixels."""
+
+    @abstractmethod
+    def options(self) -> tuple[str, ...]:
+        """Names of the options of `render`, beside size and color."""
+
+
+def keyword_options(function: Callable[..., Any]) -> tuple[str, ...]:
+    """Names of the keyword-only parameters of a function."""
+    parameters = inspect.signature(function).parameters.values()
+    return tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY)
+
+
+def require(path: Path, what: str) -> Path:
+    """Return a path that must exist.
+
+    Raises:
+        DataError: it does not; the message says what was expected there.
+    """
+    if not path.exists():
+        raise DataError(f"{path} is missing: expected {what}.")
+    return path
+
+
+def image_files(folder: Path) -> list[Path]:
+    """All image files below a folder, sorted, dot-files left out."""
+    found = (p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
+    return sorted(p for p in found if not p.name.startswith(".") and not p.is_dir())
+
+
+def relative(path: Path, root: Path) -> str:
+    """A path as it stands in the table: relative to the root, with forward slashes."""
+    return path.relative_to(root).as_posix()
+
+
+def listing(
+    rows: list[dict[str, Any]],
+    *,
+    where: list[str] | None = None,
+    rejects: list[Reject] | None = None,
+    **rest: Any,
+) -> Listing:
+    """A `Listing` from one dictionary a row."""
+    table = pd.DataFrame(rows) if rows else pd.DataFrame({"path": []})
+    return Listing(table, where=where, rejects=rejects or [], **rest)

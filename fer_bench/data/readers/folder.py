@@ -1,0 +1,106 @@
+"""Class folders: `root[/split]/<expression>[/<subject>]/image`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fer_bench.data.faces import DataInfo
+from fer_bench.data.labels import canonical
+from fer_bench.data.reader import Listing, Reader, Reject, image_files, listing, relative
+from fer_bench.errors import DataError
+
+SPLITS = {
+    "train": "train",
+    "training": "train",
+    "train_set": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "val_set": "validation",
+    "test": "test",
+    "testing": "test",
+    "test_set": "test",
+}
+
+
+class Folder(Reader):
+    """One folder a class, optionally below split folders and above subject folders."""
+
+    info = DataInfo(
+        name="folder",
+        title="Class folders",
+        terms="The terms of your own images.",
+        protocol="the split folders, where there are any",
+    )
+
+    def read(
+        self,
+        root: Path,
+        *,
+        subject: str | None = None,
+        labels: Mapping[str, str] | None = None,
+    ) -> Listing:
+        """List the images.
+
+        Args:
+            subject: a regular expression on the file name; its group "subject" (or the first
+                group, or the whole match) names the person. By default a folder below the
+                class folder does.
+            labels: names of class folders -> expressions, where they are neither a name nor a
+                synonym, such as `{"3": "happiness"}`.
+
+        Raises:
+            DataError: the root is no folder, or holds no image.
+        """
+        pattern = _pattern(subject)
+        if not root.is_dir():
+            raise DataError(f"{root} is no folder: 'folder' reads root/<expression>/image.")
+        rows: list[dict[str, Any]] = []
+        rejects: list[Reject] = []
+        for file in image_files(root):
+            path = relative(file, root)
+            *parents, name = path.split("/")
+            split = SPLITS.get(parents[0].lower()) if parents else None
+            parents = parents[1:] if split else parents
+            if not parents:
+                rejects.append(Reject(path, path, "is in no class folder"))
+                continue
+            try:
+                expression = _expression(parents[0], labels)
+            except DataError as error:
+                rejects.append(Reject(path, path, str(error)))
+                continue
+            person = parents[1] if len(parents) > 1 else None
+            if pattern is not None:
+                match = pattern.search(name)
+                if match is None:
+                    rejects.append(Reject(path, path, f"the subject pattern {subject!r} misses"))
+                    continue
+                person = match[_group(pattern)]
+            rows.append({"path": path, "expression": expression, "subject": person, "split": split})
+        if not rows and not rejects:
+            raise DataError(f"{root} holds no image: 'folder' reads root/<expression>/image.")
+        return listing(rows, rejects=rejects)
+
+
+def _expression(name: str, labels: Mapping[str, str] | None) -> str:
+    return canonical((labels or {}).get(name, name))
+
+
+def _pattern(subject: str | None) -> re.Pattern[str] | None:
+    if subject is None:
+        return None
+    try:
+        return re.compile(subject)
+    except re.error as error:
+        raise DataError(f"subject={subject!r} is no regular expression: {error}.") from error
+
+
+def _group(pattern: re.Pattern[str]) -> str | int:
+    return "subject" if "subject" in pattern.groupindex else min(1, pattern.groups)
+
+
+reader = Folder()

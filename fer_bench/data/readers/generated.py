@@ -1,0 +1,57 @@
+"""Procedural faces with exact factors: made, not read."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from fer_bench.data.faces import DataInfo
+from fer_bench.data.reader import Renderer, keyword_options
+
+
+class Generated(Renderer):
+    """Faces of `fer_bench.data.synthetic.generated`."""
+
+    info = DataInfo(
+        name="generated",
+        title="Generated faces",
+        terms="Made by this program; no person is shown, no terms apply.",
+        subjects="generated",
+        valence_arousal=True,
+        publish_faces=True,
+        protocol="subject-disjoint folds; the training part may tie expression to subject group",
+    )
+
+    def render(
+        self, root: Path | None, *, size: int, color: bool, **options: Any
+    ) -> tuple[NDArray[np.uint8], pd.DataFrame, Mapping[str, Any]]:
+        from fer_bench.data.synthetic.generated import generate
+
+        return generate(size=size, color=color, **options)
+
+    def version(self) -> str:
+        from fer_bench.data import synthetic
+
+        return source_hash(Path(synthetic.__file__).parent)
+
+    def options(self) -> tuple[str, ...]:
+        from fer_bench.data.synthetic.generated import generate
+
+        return tuple(o for o in keyword_options(generate) if o not in ("size", "color"))
+
+
+def source_hash(folder: Path) -> str:
+    """Hash of the Python files of a folder: pixels are made anew when the renderer changes."""
+    digest = hashlib.sha256()
+    for file in sorted(folder.glob("*.py")):
+        digest.update(file.name.encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()
+
+
+reader = Generated()

@@ -1,0 +1,71 @@
+"""Fixtures of the whole suite."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _two_threads() -> None:
+    import torch
+
+    torch.set_num_threads(2)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No test reads or fills the user's cache of decoded faces."""
+    os.environ["FER_BENCH_CACHE"] = str(tmp_path_factory.mktemp("face-cache"))
+
+
+@pytest.fixture(scope="session")
+def data_pack() -> Path:
+    """The folder with london/, cmu_faces/ and ict_facekit/; skips where there is none."""
+    given = os.environ.get("FER_BENCH_DATA")
+    pack = Path(given) if given else ROOT.parent / "shared" / "data"
+    if not (pack / "london").is_dir():
+        pytest.skip("no data pack: set FER_BENCH_DATA to the folder that holds london/")
+    return pack
+
+
+@pytest.fixture(scope="session")
+def small_faces():
+    """240 faces of 32x32x3: 4 classes x 12 subjects x 5 takes, with labels one can see.
+
+    The expression moves a bright bar up or down, the subject tints the background, so that both
+    can be learned in seconds. Valence-arousal, two attributes and a group are in the table.
+    """
+    from fer_bench.data import DataInfo, FaceData
+
+    rng = np.random.default_rng(0)
+    classes = ["neutral", "happiness", "sadness", "anger"]
+    rows = [(c, s, t) for s in range(12) for c in range(4) for t in range(5)]
+    c, s, t = np.array(rows).T
+    tint = rng.integers(40, 160, (12, 3))
+    images = np.broadcast_to(tint[s][:, None, None, :], (len(rows), 32, 32, 3)).astype(np.float64)
+    for i, expression in enumerate(c):
+        top = 4 + 7 * expression
+        images[i, top : top + 4, 6:26] += 80
+    images += rng.normal(0, 8, images.shape)
+    angle = c * np.pi / 2
+    table = pd.DataFrame(
+        {
+            "path": [f"s{b:02d}/{classes[a]}_{d}.png" for a, b, d in rows],
+            "expression": [classes[a] for a in c],
+            "subject": [f"s{b:02d}" for b in s],
+            "valence": np.cos(angle) * 0.7,
+            "arousal": np.sin(angle) * 0.7,
+            "sequence": [f"s{b:02d}-{d}" for _, b, d in rows],
+            "gender": np.where(s % 2 == 0, "female", "male"),
+            "glasses": np.where(t % 2 == 0, "yes", "no"),
+        }
+    )
+    info = DataInfo("small", title="Small faces", subjects="generated", valence_arousal=True)
+    return FaceData(images.clip(0, 255).astype(np.uint8), table, info=info)
