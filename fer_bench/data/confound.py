@@ -113,9 +113,7 @@ def dependence(counts: NDArray[np.int64], tied: NDArray[np.bool_]) -> dict[str, 
         "rho": (float(p[tied].sum()) - by_chance) / (1 - by_chance) if by_chance < 1 else 0.0,
         "cramers_v": float(np.sqrt(chi2 / n / smaller)) if smaller > 0 else 0.0,
         "mutual_information": information,
-        "normalised_mutual_information": float(information / min(entropies))
-        if min(entropies)
-        else 0.0,
+        "normalised_mutual_information": information / smallest if smallest else 0.0,
     }
 
 

@@ -42,9 +42,9 @@ def canonical(name: str) -> str:
 
     >>> canonical("Happy")
     'happiness'
-    >>> canonical("surprice")
+    >>> canonical("contemt")
     Traceback (most recent call last):
-    fer_bench.errors.DataError: unknown expression 'surprice': did you mean 'surprise' or 'surprised'?
+    fer_bench.errors.DataError: unknown expression 'contemt': did you mean 'contempt'?
     """
     word = name.strip().lower()
     word = SYNONYMS.get(word, word)

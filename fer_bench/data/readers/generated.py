@@ -33,7 +33,14 @@ class Generated(Renderer):
     ) -> tuple[NDArray[np.uint8], pd.DataFrame, Mapping[str, Any]]:
         from fer_bench.data.synthetic.generated import generate
 
-        return generate(size=size, color=color, **options)
+        images, table, about = generate(size=size, color=color, **options)
+        notes = {
+            f"group and expression in {part}": ", ".join(
+                f"{measure.replace('_', ' ')} {value:.3f}" for measure, value in found.items()
+            )
+            for part, found in about["dependence"].items()
+        }
+        return images, table, notes
 
     def version(self) -> str:
         from fer_bench.data import synthetic
