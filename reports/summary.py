@@ -1,0 +1,543 @@
+"""Numbers first: one plain summary of a result folder, of which every page is a rendering.
+
+The summary knows no HTML and no LaTeX. It holds what was compared on what, one entry a row of
+the leaderboard with its means and intervals, which differences are real, what failed, and what a
+reader has to be warned of. It is saved beside the results as `summary.json`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from fer_bench.reports.aggregate import Difference, Estimate, difference, estimate, holm
+from fer_bench.reports.columns import BY_KEY, COLUMNS, MAIN, Column, formatted
+
+from fer_bench.errors import RunError
+from fer_bench.runs.store import RunRecord, RunStore, write_json
+
+ROLES = ("method", "reference", "oracle")
+CEILINGS = ("pixels", "frozen-backbone")
+FITTED = "computed on the rows the method was fitted on"
+
+
+@dataclass(frozen=True)
+class Caution:
+    """A sentence a reader must see.
+
+    Attributes:
+        text: the sentence.
+        level: "error" (a number is missing or void), "warning", or "note".
+        rows: labels of the rows it concerns; empty means all of them.
+        metrics: the metrics that said it, where a metric did.
+        runs: in how many runs it was said.
+    """
+
+    text: str
+    level: str
+    rows: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = ()
+    runs: int = 0
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the leaderboard: a method with its parameters, over all its runs.
+
+    Attributes:
+        label: shown name, unique in a result folder.
+        method, role, title, paper, year, needs, produces_identity: facts about the method.
+        published: numbers printed in papers, never measured here.
+        deviations: from the paper, stated by the adapter.
+        runs: run id -> {"seed", "fold", "wall_s", "device"}.
+        representative: id of the run whose faces and maps are shown (first seed, first fold).
+        parameters, training: as run.
+        n_parameters: trained numbers, or None where unknown.
+        scores: score key -> mean over the runs.
+        per_class: expression -> {"precision", "recall", "f1", "support"}.
+        confusion: "train" and "test" -> summed counts [true][predicted] of the first seed, so
+            that every face counts once.
+        skipped: metric -> why it has no value.
+        failed: metric -> the error it raised.
+    """
+
+    label: str
+    method: str
+    role: str
+    title: str
+    paper: str
+    year: int | None
+    needs: tuple[str, ...]
+    produces_identity: bool
+    published: tuple[Mapping[str, Any], ...]
+    deviations: tuple[str, ...]
+    runs: dict[str, dict[str, Any]]
+    representative: str
+    parameters: dict[str, Any]
+    training: dict[str, Any]
+    n_parameters: int | None
+    stages: tuple[Mapping[str, Any], ...]
+    scores: dict[str, Estimate] = field(default_factory=dict)
+    per_class: dict[str, dict[str, Estimate]] = field(default_factory=dict)
+    confusion: dict[str, list[list[int]]] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Which method is best on one column, and which ones cannot be told from it.
+
+    Attributes:
+        key, title, headline: of the column.
+        best: label of the row with the best mean.
+        value: its estimate.
+        tied: labels that cannot be separated from it with the pairs at hand.
+        against: label -> paired difference to the best row (best minus other).
+        comparable: how many methods have the number.
+    """
+
+    key: str
+    title: str
+    headline: str
+    best: str
+    value: Estimate
+    tied: tuple[str, ...]
+    against: dict[str, Difference]
+    comparable: int
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A planned run that is not there."""
+
+    run: str
+    label: str
+    method: str
+    seed: int
+    fold: int
+    kind: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Everything a report says in numbers."""
+
+    title: str
+    notes: str
+    created: str
+    command: str
+    data: dict[str, Any]
+    tests: dict[str, dict[str, Any]]
+    classes: tuple[str, ...]
+    seeds: tuple[int, ...]
+    folds: tuple[int, ...]
+    fold_hash: str
+    columns: tuple[str, ...]
+    rows: tuple[Row, ...]
+    verdicts: tuple[Verdict, ...]
+    cautions: tuple[Caution, ...]
+    failures: tuple[Failure, ...]
+    environment: dict[str, Any]
+    experiment: dict[str, Any]
+
+    def of_role(self, role: str) -> list[Row]:
+        """Rows of one role, best first in the first column they have."""
+        return [row for row in self.rows if row.role == role]
+
+    def row(self, label: str) -> Row:
+        """The row of a label."""
+        return next(row for row in self.rows if row.label == label)
+
+    def verdict(self, key: str) -> Verdict | None:
+        """The verdict on a column, or None where no method has it."""
+        return next((v for v in self.verdicts if v.key == key), None)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON types; NaN becomes None."""
+        return _plain(asdict(self))
+
+    def to_markdown(self) -> str:
+        """The short version: verdicts, leaderboard, warnings."""
+        from fer_bench.reports.tables import Table, leaderboard_table
+
+        lines = [f"# {_one_line(self.title)}", ""]
+        for verdict in self.verdicts:
+            if verdict.headline:
+                lines.append(f"- **{_one_line(verdict.best)}** {verdict.headline}{_tie(verdict)}.")
+        table: Table = leaderboard_table(self)
+        lines += ["", table.to_markdown(), ""]
+        lines += [f"- {c.level}: {_one_line(c.text)}" for c in self.cautions]
+        return "\n".join(lines) + "\n"
+
+
+def _tie(verdict: Verdict) -> str:
+    if not verdict.tied:
+        return ""
+    return f", but cannot be separated from {', '.join(_one_line(t) for t in verdict.tied)}"
+
+
+def _one_line(text: str) -> str:
+    return " ".join(str(text).split())
+
+
+def summarise(store: RunStore) -> Summary:
+    """Summarise a result folder and save it there as `summary.json`.
+
+    Raises:
+        RunError: there is no finished run in the folder.
+    """
+    records = store.records()
+    if not records:
+        raise RunError(
+            f"there is no finished run in {str(store.root)!r}: is it the folder given to "
+            "`fer-bench run --out`?"
+        )
+    frame = scores_frame(records)
+    grouped: dict[str, list[RunRecord]] = defaultdict(list)
+    for record in records:
+        grouped[record.spec.label].append(record)
+    order = _experiment_order(store, grouped)
+    experiment = store.experiment()
+    test_share = _test_share(records)
+    by_label = dict(tuple(frame.groupby("label", sort=False))) if len(frame) else {}
+    rows = tuple(
+        _row(label, grouped[label], by_label.get(label, frame.iloc[:0]), test_share)
+        for label in order
+    )
+    columns = tuple(c.key for c in COLUMNS if any(c.key in row.scores for row in rows))
+    rows = _sorted(rows, columns)
+    failures = tuple(_failures(store))
+    first = records[0]
+    summary = Summary(
+        title=_title(experiment, first),
+        notes=experiment.notes if experiment else "",
+        created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        command=_command(experiment),
+        data=store.data_card(first.spec.fingerprint),
+        tests={
+            name: store.data_card(fingerprint)
+            for name, fingerprint in first.spec.test_fingerprints.items()
+        },
+        classes=tuple(first.environment["classes"]),
+        seeds=tuple(sorted({r.spec.seed for r in records})),
+        folds=tuple(sorted({r.spec.fold for r in records})),
+        fold_hash=first.spec.fold_hash,
+        columns=columns,
+        rows=rows,
+        verdicts=tuple(_verdicts(rows, columns, frame, test_share)),
+        cautions=tuple(_cautions(rows, records, frame, failures)),
+        failures=failures,
+        environment={
+            key: first.environment[key]
+            for key in ("python", "torch", "numpy", "device")
+            if key in first.environment
+        }
+        | {"code": dict(first.spec.code)},
+        experiment=experiment.model_dump(mode="json") if experiment else {},
+    )
+    write_json(store.root / "summary.json", summary.to_json())
+    return summary
+
+
+def scores_frame(records: Iterable[RunRecord]) -> pd.DataFrame:
+    """All scores of all runs as one tidy table, one row a score.
+
+    Columns: run, label, method, role, seed, fold, metric, key ("<metric>/<score>"), value, low,
+    high, null, p, n, unit, warnings (joined by a bar).
+    """
+    lines = []
+    for record in records:
+        spec = record.spec
+        head = {
+            "run": record.folder.name,
+            "label": spec.label,
+            "method": spec.method,
+            "role": record.environment["method"]["role"],
+            "seed": spec.seed,
+            "fold": spec.fold,
+        }
+        for metric, outcome in record.outcomes().items():
+            for key, score in outcome.scores.items():
+                lines.append(
+                    head
+                    | {
+                        "metric": metric,
+                        "key": f"{metric}/{key}",
+                        "value": score.value,
+                        "low": score.low,
+                        "high": score.high,
+                        "null": score.null,
+                        "p": score.p,
+                        "n": score.n,
+                        "unit": score.unit,
+                        "warnings": " | ".join(score.warnings),
+                    }
+                )
+    columns = ["run", "label", "method", "role", "seed", "fold", "metric", "key", "value"]
+    columns += ["low", "high", "null", "p", "n", "unit", "warnings"]
+    frame = pd.DataFrame(lines, columns=columns)
+    numbers = ["value", "low", "high", "null", "p"]
+    frame[numbers] = frame[numbers].astype(float)
+    return _with_normalised_leak(frame)
+
+
+def _with_normalised_leak(frame: pd.DataFrame) -> pd.DataFrame:
+    """Add (probe - chance) / (ceiling - chance) of the strongest identity probe on E.
+
+    The ceiling is the best identity probe on a reference row of the same seed and fold, so it
+    cannot be known to the run itself.
+    """
+    strongest = frame[frame["key"] == "leakage/E.identity.strongest"]
+    ceilings = (
+        strongest[strongest["method"].isin(CEILINGS)].groupby(["seed", "fold"])["value"].max()
+    )
+    if ceilings.empty:
+        return frame
+    added = strongest.copy()
+    ceiling = [
+        ceilings.get((s, f), np.nan) for s, f in zip(added["seed"], added["fold"], strict=True)
+    ]
+    chance = added["null"].to_numpy(dtype=float)
+    room = np.asarray(ceiling) - chance
+    with np.errstate(divide="ignore", invalid="ignore"):
+        added["value"] = np.where(room > 0, (added["value"] - chance) / room, np.nan)
+        for bound in ("low", "high"):
+            added[bound] = np.where(room > 0, (added[bound] - chance) / room, np.nan)
+    added["key"], added["null"], added["p"] = "leakage/E.identity.normalised", 0.0, np.nan
+    return pd.concat([frame, added], ignore_index=True)
+
+
+def _row(label: str, records: Sequence[RunRecord], frame: pd.DataFrame, test_share: float) -> Row:
+    first = min(records, key=lambda r: (r.spec.seed, r.spec.fold))
+    facts = first.environment["method"]
+    skipped: dict[str, str] = {}
+    failed: dict[str, str] = {}
+    for record in records:
+        for metric, outcome in record.outcomes().items():
+            if outcome.skipped:
+                skipped[metric] = outcome.skipped
+            if outcome.failed:
+                failed[metric] = outcome.failed
+    scores = {
+        str(key): estimate(part, test_share=test_share)
+        for key, part in frame.groupby("key", sort=False)
+        if part["value"].notna().any()
+    }
+    return Row(
+        label=label,
+        method=first.spec.method,
+        role=facts["role"],
+        title=facts["title"],
+        paper=facts.get("paper", ""),
+        year=facts.get("year"),
+        needs=tuple(sorted(facts.get("needs", ()))),
+        produces_identity=bool(facts.get("produces_identity")),
+        published=tuple(facts.get("published", ())),
+        deviations=tuple(facts.get("deviations", ())),
+        runs={
+            r.folder.name: {
+                "seed": r.spec.seed,
+                "fold": r.spec.fold,
+                "wall_s": r.environment.get("wall_s"),
+                "device": r.environment.get("device"),
+            }
+            for r in sorted(records, key=lambda r: (r.spec.seed, r.spec.fold))
+        },
+        representative=first.folder.name,
+        parameters=dict(first.spec.parameters),
+        training=first.spec.training.model_dump(mode="json"),
+        n_parameters=first.environment.get("n_parameters"),
+        stages=tuple(first.environment.get("stages", ())),
+        scores=scores,
+        per_class=_per_class(scores, first.environment["classes"]),
+        confusion=_confusions(records),
+        skipped=skipped,
+        failed=failed,
+    )
+
+
+def _per_class(
+    scores: Mapping[str, Estimate], classes: Sequence[str]
+) -> dict[str, dict[str, Estimate]]:
+    out = {}
+    for name in classes:
+        found = {
+            what: scores[f"classification/test.{what}.{name}"]
+            for what in ("precision", "recall", "f1", "support")
+            if f"classification/test.{what}.{name}" in scores
+        }
+        if found:
+            out[name] = found
+    return out
+
+
+def _confusions(records: Sequence[RunRecord]) -> dict[str, list[list[int]]]:
+    """Summed over the folds of the first seed: every test face once."""
+    seed = min(record.spec.seed for record in records)
+    out: dict[str, np.ndarray] = {}
+    for record in records:
+        outcome = record.outcomes().get("classification")
+        if record.spec.seed != seed or outcome is None:
+            continue
+        for part in ("train", "test"):
+            score = outcome.scores.get(f"{part}.confusion")
+            if score is not None and score.details.get("matrix"):
+                matrix = np.asarray(score.details["matrix"], dtype=np.int64)
+                out[part] = out.get(part, 0) + matrix
+    return {part: matrix.tolist() for part, matrix in out.items()}
+
+
+def _sorted(rows: tuple[Row, ...], columns: Sequence[str]) -> tuple[Row, ...]:
+    """Methods first, best first in the leading column; then references; then oracles."""
+    lead = BY_KEY[columns[0]] if columns else None
+
+    def order(row: Row) -> tuple[int, float]:
+        found = row.scores.get(lead.key) if lead else None
+        if found is None or lead is None:
+            return ROLES.index(row.role), math.inf
+        return ROLES.index(row.role), -found.mean if lead.better == "high" else found.mean
+
+    return tuple(sorted(rows, key=order))
+
+
+def _verdicts(
+    rows: Sequence[Row], columns: Sequence[str], frame: pd.DataFrame, test_share: float
+) -> Iterable[Verdict]:
+    methods = [row for row in rows if row.role == "method"]
+    for key in columns:
+        column = BY_KEY[key]
+        able = [row for row in methods if key in row.scores]
+        if not able or not column.better:
+            continue
+        sign = 1 if column.better == "high" else -1
+        best = max(able, key=lambda row: sign * row.scores[key].mean)
+        part = frame[frame["key"] == key]
+        others = [row.label for row in able if row is not best]
+        found = {
+            other: difference(part, best.label, other, test_share=test_share) for other in others
+        }
+        adjusted = holm(found)
+        yield Verdict(
+            key=key,
+            title=column.title,
+            headline=column.headline,
+            best=best.label,
+            value=best.scores[key],
+            tied=tuple(label for label, d in adjusted.items() if not d.separated),
+            against=adjusted,
+            comparable=len(able),
+        )
+
+
+def _cautions(
+    rows: Sequence[Row],
+    records: Sequence[RunRecord],
+    frame: pd.DataFrame,
+    failures: Sequence[Failure],
+) -> list[Caution]:
+    """Everything a reader must be told, gravest first; equal sentences are said once."""
+    out: list[Caution] = []
+    for kind, word in (("failed", "failed"), ("skipped", "could not be done")):
+        labels = [f.label for f in failures if f.kind == kind]
+        if labels:
+            runs = "run" if len(labels) == 1 else "runs"
+            text = f"{len(labels)} planned {runs} {word}: the rows below rest on the others."
+            level = "error" if kind == "failed" else "warning"
+            out.append(Caution(text, level, _unique(labels), runs=len(labels)))
+    for row in rows:
+        for metric, error in row.failed.items():
+            out.append(Caution(f"The metric {metric!r} failed: {error}", "error", (row.label,)))
+    said: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for line in frame[frame["warnings"] != ""].itertuples():
+        for text in str(line.warnings).split(" | "):
+            if text != FITTED:
+                said[text].append((str(line.label), str(line.metric)))
+    for record in records:
+        for text in record.environment.get("warnings", ()):
+            said[text].append((record.spec.label, "training"))
+    for text, places in said.items():
+        labels = [label for label, _ in places]
+        metrics = _unique(metric for _, metric in places)
+        out.append(Caution(text, "warning", _unique(labels), metrics, len(places)))
+    pairs = Counter(row.label for row in rows for _ in row.runs)
+    few = [label for label, n in pairs.items() if n < 6]
+    if few:
+        text = (
+            "Fewer than 6 runs: no paired rank test can reach 5 % with so few pairs, whatever "
+            "the numbers are."
+        )
+        out.append(Caution(text, "note", _unique(few)))
+    levels = ("error", "warning", "note")
+    return sorted(out, key=lambda c: levels.index(c.level))
+
+
+def _unique(items: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(items))
+
+
+def _failures(store: RunStore) -> Iterable[Failure]:
+    for run, facts in store.failures().items():
+        yield Failure(
+            run=run,
+            label=str(facts.get("label", run)),
+            method=str(facts.get("method", "")),
+            seed=int(facts.get("seed", 0)),
+            fold=int(facts.get("fold", 0)),
+            kind=str(facts.get("kind", "failed")),
+            reason=str(facts.get("reason", "")),
+        )
+
+
+def _experiment_order(store: RunStore, grouped: Mapping[str, list[RunRecord]]) -> list[str]:
+    experiment = store.experiment()
+    if experiment is None:
+        return list(grouped)
+    names = [method.name for method in experiment.methods]
+
+    def place(label: str) -> int:
+        method = grouped[label][0].spec.method
+        return names.index(method) if method in names else len(names)
+
+    return sorted(grouped, key=place)
+
+
+def _test_share(records: Sequence[RunRecord]) -> float:
+    """n_test / n_train of the outer folds, for the corrected variance."""
+    spec = records[0].spec.split
+    return 0.0 if spec.official else 1.0 / (spec.folds - 1)
+
+
+def _title(experiment: Any, first: RunRecord) -> str:
+    if experiment is None:
+        return first.spec.data.name
+    return experiment.report.title or experiment.name
+
+
+def _command(experiment: Any) -> str:
+    return "fer-bench run experiment.toml" if experiment is not None else ""
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_plain(v) for v in value]
+    if isinstance(value, Path):
+        return str(value)
+    if hasattr(value, "item"):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+__all__ = ["MAIN", "Column", "Summary", "formatted", "scores_frame", "summarise"]

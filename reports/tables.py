@@ -1,0 +1,705 @@
+"""Tables for papers and terminals: LaTeX, Markdown, CSV and HTML from one plain table."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal
+
+from fer_bench.reports.aggregate import Estimate
+from fer_bench.reports.columns import BY_KEY, COLUMNS, MAIN, Column, Style
+from fer_bench.reports.summary import Row, Summary, summarise
+
+from fer_bench.errors import FerBenchError, RunError, did_you_mean
+from fer_bench.runs.store import RunStore
+
+Format = Literal["latex", "markdown", "csv", "html"]
+ROLE_TITLES = {"method": "", "reference": "Reference rows", "oracle": "Oracles"}
+_LONGEST = 80
+_DIGITS = {"percent": 1, "ratio": 3, "nats": 2, "count": 0}
+
+
+@dataclass(frozen=True)
+class Number:
+    """A mean with its spread over the runs, as printed.
+
+    Attributes:
+        value, spread: in the unit of the row's scores; None where unknown.
+        style: how it is printed.
+        mark: "best" or "second" among the methods, or "".
+        notes: positions in the table's footnotes.
+    """
+
+    value: float | None
+    spread: float | None = None
+    style: Style = "ratio"
+    mark: str = ""
+    notes: tuple[int, ...] = ()
+
+    def digits(self) -> tuple[str, str]:
+        """The mean and the spread as decimal text; empty where unknown."""
+        scale, places = (100 if self.style == "percent" else 1), _DIGITS[self.style]
+
+        def text(x: float | None) -> str:
+            if x is None or not math.isfinite(x):
+                return ""
+            out = f"{scale * x:.{places}f}"
+            return out.lstrip("-") if float(out) == 0 else out
+
+        return text(self.value), text(self.spread)
+
+
+Cell = str | Number
+
+
+@dataclass(frozen=True)
+class Head:
+    """A column: its title, and which way is better ("high", "low" or "")."""
+
+    title: str
+    better: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows in named groups, with a caption and footnotes.
+
+    >>> table = Table("Scores", [Head("Method"), Head("Acc.", "high")],
+    ...               [("", [["ERM", Number(0.5, 0.01, "percent", "best")]])])
+    >>> print(table.to_markdown())
+    | Method | Acc. ↑ |
+    | --- | ---: |
+    | ERM | **50.0 ± 1.0** |
+    """
+
+    caption: str
+    heads: Sequence[Head]
+    groups: Sequence[tuple[str, Sequence[Sequence[Cell]]]]
+    notes: Sequence[str] = field(default_factory=tuple)
+    label: str = "tab:results"
+
+    def to_markdown(self) -> str:
+        """GitHub-flavoured Markdown."""
+        heads = [_markdown(h.title) + _arrow(h.better) for h in self.heads]
+        numeric = [self._numeric(i) for i in range(len(heads))]
+        lines = [_pipe(heads), _pipe("---:" if n else "---" for n in numeric)]
+        for name, rows in self.groups:
+            if name:
+                lines.append(_pipe([f"*{_markdown(name)}*", *[""] * (len(heads) - 1)]))
+            lines += [_pipe(self._markdown_cell(cell) for cell in row) for row in rows]
+        for i, note in enumerate(self.notes):
+            lines += [""] * (i == 0) + [f"<sup>{_letter(i)}</sup> {_markdown(note)}  "]
+        return "\n".join(lines)
+
+    def to_csv(self) -> str:
+        """One line a row; mean and spread in columns of their own, unrounded."""
+        numeric = [self._numeric(i) for i in range(len(self.heads))]
+        head = ["group"]
+        for h, is_number in zip(self.heads, numeric, strict=True):
+            head += [h.title, f"{h.title} spread"] if is_number else [h.title]
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(head)
+        for name, rows in self.groups:
+            for row in rows:
+                line: list[Any] = [_spreadsheet(name)]
+                for cell, is_number in zip(row, numeric, strict=True):
+                    if isinstance(cell, Number):
+                        line += [_csv_number(cell.value), _csv_number(cell.spread)]
+                    else:
+                        line += [_spreadsheet(cell)] + [""] * is_number
+                writer.writerow(line)
+        return out.getvalue()
+
+    def to_html(self) -> str:
+        """A bare, escaped `<table>`."""
+        numeric = [self._numeric(i) for i in range(len(self.heads))]
+        out = [f"<table>\n<caption>{escape(_plain(self.caption))}</caption>\n<thead><tr>"]
+        out += [
+            f'<th scope="col">{escape(_plain(h.title))}{_arrow(h.better)}</th>' for h in self.heads
+        ]
+        out.append("</tr></thead>")
+        for name, rows in self.groups:
+            out.append("<tbody>")
+            if name:
+                span = len(self.heads)
+                out.append(f'<tr><th scope="rowgroup" colspan="{span}">{escape(name)}</th></tr>')
+            for row in rows:
+                cells = [
+                    self._html_cell(c, n, i)
+                    for i, (c, n) in enumerate(zip(row, numeric, strict=True))
+                ]
+                out.append("<tr>" + "".join(cells) + "</tr>")
+            out.append("</tbody>")
+        out.append("</table>")
+        if self.notes:
+            items = "".join(
+                f"<p><sup>{_letter(i)}</sup> {escape(_plain(note))}</p>"
+                for i, note in enumerate(self.notes)
+            )
+            out.append(f"<div>{items}</div>")
+        return "\n".join(out) + "\n"
+
+    def to_latex(self) -> str:
+        """A `table` with booktabs rules and siunitx columns; notes through threeparttable."""
+        numeric = [self._numeric(i) for i in range(len(self.heads))]
+        formats = [self._siunitx_format(i) if n else "" for i, n in enumerate(numeric)]
+        spec = "".join(f"S[table-format={f}]" if f else "l" for f in formats)
+        heads = " & ".join(f"{{{_latex(h.title)}{_latex_arrow(h.better)}}}" for h in self.heads)
+        lines = [
+            r"% needs: \usepackage{booktabs,siunitx,threeparttable}",
+            r"\begin{table}",
+            r"\centering",
+            r"\begin{threeparttable}",
+            rf"\caption{{{_latex(self.caption)}}}",
+            rf"\label{{{self.label}}}",
+            r"\sisetup{separate-uncertainty=true,text-series-to-math=true,"
+            r"retain-explicit-plus=true}",
+            rf"\begin{{tabular}}{{{spec}}}",
+            r"\toprule",
+            rf"{heads} \\",
+        ]
+        for name, rows in self.groups:
+            lines.append(r"\midrule")
+            if name:
+                span = len(self.heads)
+                lines.append(rf"\multicolumn{{{span}}}{{l}}{{\itshape {_latex(name)}}} \\")
+            for row in rows:
+                cells = [self._latex_cell(c, f) for c, f in zip(row, formats, strict=True)]
+                lines.append(" & ".join(cells) + r" \\")
+        lines += [r"\bottomrule", r"\end{tabular}"]
+        if self.notes:
+            lines.append(r"\begin{tablenotes}\footnotesize")
+            lines += [
+                rf"\item[{_letter(i)}] {_latex(note, longest=400)}"
+                for i, note in enumerate(self.notes)
+            ]
+            lines.append(r"\end{tablenotes}")
+        lines += [r"\end{threeparttable}", r"\end{table}"]
+        return "\n".join(lines) + "\n"
+
+    def _numeric(self, column: int) -> bool:
+        return any(isinstance(row[column], Number) for _, rows in self.groups for row in rows)
+
+    def _numbers(self, column: int) -> Iterable[Number]:
+        for _, rows in self.groups:
+            for row in rows:
+                cell = row[column]
+                if isinstance(cell, Number):
+                    yield cell
+
+    def _siunitx_format(self, column: int) -> str:
+        whole, places, spread, sign = 1, 0, 0, ""
+        for number in self._numbers(column):
+            mean, deviation = number.digits()
+            if not mean:
+                continue
+            before, _, after = mean.lstrip("-").partition(".")
+            whole, places = max(whole, len(before)), max(places, len(after))
+            sign = "-" if mean.startswith("-") else sign
+            # siunitx counts the digits of the uncertainty without the decimal point.
+            spread = max(
+                spread, len(deviation.replace(".", "").lstrip("0") or "0") if deviation else 0
+            )
+        return f"{sign}{whole}.{places}" + (f"({spread})" if spread else "")
+
+    def _latex_cell(self, cell: Cell, siunitx: str) -> str:
+        if not isinstance(cell, Number):
+            text = _latex(cell) or ("--" if siunitx else "")
+            return f"{{{text}}}" if siunitx else text
+        mean, spread = cell.digits()
+        if not mean:
+            return "{--}"
+        number = f"{mean} +- {spread}" if spread else mean
+        if cell.mark == "best":
+            number = rf"\bfseries {number}"
+        elif cell.mark == "second":
+            number = rf"{{\underline{{\tablenum[table-format={siunitx}]{{{number}}}}}}}"
+        marks = ",".join(_letter(i) for i in cell.notes)
+        return f"{number} {{\\tnote{{{marks}}}}}" if marks else number
+
+    def _markdown_cell(self, cell: Cell) -> str:
+        if not isinstance(cell, Number):
+            return _markdown(cell)
+        text = _text(cell)
+        text = {"best": f"**{text}**", "second": f"<u>{text}</u>"}.get(cell.mark, text)
+        return text + "".join(f"<sup>{_letter(i)}</sup>" for i in cell.notes)
+
+    def _html_cell(self, cell: Cell, numeric: bool, column: int) -> str:
+        tag = 'th scope="row"' if column == 0 else "td"
+        end = tag.split()[0]
+        if not isinstance(cell, Number):
+            return f"<{tag}>{escape(_plain(cell))}</{end}>"
+        text = escape(_text(cell))
+        text = {"best": f"<b>{text}</b>", "second": f"<u>{text}</u>"}.get(cell.mark, text)
+        return f"<{tag}>{text}{''.join(f'<sup>{_letter(i)}</sup>' for i in cell.notes)}</{end}>"
+
+
+def write_table(
+    root: str | Path,
+    *,
+    format: Format = "markdown",
+    layout: str = "overall",
+    method: str | None = None,
+    out: str | Path | None = None,
+) -> str:
+    """Render a table of a result folder; also written to `out` where given.
+
+    Args:
+        root: result folder.
+        format: "latex", "markdown", "csv" or "html".
+        layout: "overall", "full", "per-class", "va", "mig", "leakage", "ablation", "published".
+        method: label of the row that a per-class table is about; by default the best one.
+        out: a file to write.
+
+    Raises:
+        FerBenchError: unknown format or layout, or the results lack what the layout shows.
+    """
+    renderers: dict[str, Callable[[Table], str]] = {
+        "latex": Table.to_latex,
+        "markdown": lambda t: t.to_markdown() + "\n",
+        "csv": Table.to_csv,
+        "html": Table.to_html,
+    }
+    if format not in renderers:
+        raise FerBenchError(f"there is no format {format!r}: {did_you_mean(format, renderers)}")
+    if layout not in LAYOUTS:
+        raise FerBenchError(f"there is no layout {layout!r}: {did_you_mean(layout, LAYOUTS)}")
+    summary = summarise(RunStore(root))
+    text = renderers[format](LAYOUTS[layout](summary, method))
+    if out is not None:
+        Path(out).write_text(text, encoding="utf-8")
+    return text
+
+
+def leaderboard_table(summary: Summary, *, keys: Sequence[str] = MAIN) -> Table:
+    """All rows, the methods' best bold and second underlined, warned numbers footnoted."""
+    columns = [BY_KEY[key] for key in keys if key in summary.columns]
+    return _comparison(
+        summary,
+        columns,
+        caption=f"{summary.title}: mean ± standard deviation over {_runs(summary)}.",
+    )
+
+
+def _comparison(summary: Summary, columns: Sequence[Column], *, caption: str) -> Table:
+    notes = _Notes()
+    heads = [Head("Method")] + [
+        Head(c.title + {"percent": " (%)", "nats": " (nats)"}.get(c.style, ""), c.better)
+        for c in columns
+    ]
+    marks = {c.key: _marks(summary.of_role("method"), c) for c in columns}
+    groups = []
+    for role, title in ROLE_TITLES.items():
+        rows = []
+        for row in summary.of_role(role):
+            cells: list[Cell] = [row.label]
+            for c in columns:
+                mark = marks[c.key].get(row.label, "")
+                cells.append(_number(row.scores.get(c.key), c.style, mark, notes))
+            rows.append(cells)
+        if rows:
+            groups.append((title, rows))
+    notes.texts += [
+        f"{f.label}, seed {f.seed}, fold {f.fold} {f.kind}: {f.reason}" for f in summary.failures
+    ]
+    return Table(caption, heads, groups, tuple(notes.texts))
+
+
+class _Notes:
+    """Footnotes, each once."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def of(self, warnings: Iterable[str]) -> tuple[int, ...]:
+        out = []
+        for text in warnings:
+            if text not in self.texts:
+                self.texts.append(text)
+            out.append(self.texts.index(text))
+        return tuple(out)
+
+
+def _number(found: Estimate | None, style: Style, mark: str, notes: _Notes | None = None) -> Cell:
+    if found is None:
+        return Number(None, None, style)
+    spread = found.spread if found.n_runs > 1 else None
+    said = notes.of(found.warnings) if notes is not None else ()
+    return Number(found.mean, spread, style, mark, said)
+
+
+def _marks(rows: Sequence[Row], column: Column) -> dict[str, str]:
+    """Best and second among the methods, by the printed mean."""
+    if not column.better:
+        return {}
+    sign = -1 if column.better == "high" else 1
+    able = [row for row in rows if column.key in row.scores]
+    ranked = sorted(able, key=lambda row: sign * row.scores[column.key].mean)
+    if len(ranked) < 2:
+        return {}
+    return {ranked[0].label: "best", ranked[1].label: "second"}
+
+
+def _overall(summary: Summary, method: str | None) -> Table:
+    return leaderboard_table(summary)
+
+
+def _full(summary: Summary, method: str | None) -> Table:
+    return leaderboard_table(summary, keys=[c.key for c in COLUMNS])
+
+
+def _per_class(summary: Summary, method: str | None) -> Table:
+    """Expression, accuracy (recall), precision, recall, F1, support of one method."""
+    row = _chosen(summary, method)
+    if not row.per_class:
+        raise RunError(f"{row.label!r} predicts no classes, so it has no per-class table.")
+    rows = []
+    for name, found in row.per_class.items():
+        cells: list[Cell] = [name]
+        for what in ("recall", "precision", "recall", "f1"):
+            cells.append(_number(found.get(what), "ratio", ""))
+        support = found.get("support")
+        total = None if support is None else sum(support.values) / _repeats(row)
+        cells.append(Number(total, None, "count"))
+        rows.append(cells)
+    heads = ["Expression", "Accuracy", "Precision", "Recall", "F1", "Support"]
+    accuracy = row.scores["classification/test.accuracy"]
+    text, spread = Number(accuracy.mean, accuracy.spread, "percent").digits()
+    caption = f"{row.label}: performance by expression. Overall accuracy {text} ± {spread} %."
+    note = "Accuracy of a class is its recall. Support: test faces of the class, each once."
+    return Table(caption, [Head(h) for h in heads], [("", rows)], (note,))
+
+
+def _repeats(row: Row) -> int:
+    """How often each fold was run (seeds)."""
+    return max(1, len({run["seed"] for run in row.runs.values()}))
+
+
+def _chosen(summary: Summary, label: str | None) -> Row:
+    if label is None:
+        methods = summary.of_role("method") or list(summary.rows)
+        return methods[0]
+    labels = [row.label for row in summary.rows]
+    if label not in labels:
+        raise FerBenchError(f"there is no row {label!r}: {did_you_mean(label, labels)}")
+    return summary.row(label)
+
+
+_AFFECT = {"rmse": "low", "sagr": "high", "pcc": "high", "ccc": "high"}
+
+
+def _affect_columns() -> list[Column]:
+    return [
+        Column(
+            f"affect/test.{name}.{side}",
+            f"{name.upper()} {side[0].upper()}",
+            better,  # type: ignore[arg-type]
+            "ratio",
+            f"{name.upper()} of {side} over the whole test part.",
+        )
+        for name, better in _AFFECT.items()
+        for side in ("valence", "arousal")
+    ]
+
+
+def _valence_arousal(summary: Summary, method: str | None) -> Table:
+    columns = _affect_columns()
+    if not any(c.key in row.scores for row in summary.rows for c in columns):
+        raise RunError("these results have no valence-arousal scores: the layout 'va' is empty.")
+    return _comparison(
+        summary,
+        columns,
+        caption=f"{summary.title}: valence (V) and arousal (A), mean ± standard deviation "
+        f"over {_runs(summary)}.",
+    )
+
+
+def _keyed(summary: Summary, prefix: str, caption: str) -> Table:
+    """All scores of one metric that most rows have, in the order they were written."""
+    keys = dict.fromkeys(k for row in summary.rows for k in row.scores if k.startswith(prefix))
+    if not keys:
+        raise RunError(f"these results have no scores of {prefix.rstrip('/')!r}.")
+    columns = []
+    for key in keys:
+        unit = next(row.scores[key].unit for row in summary.rows if key in row.scores)
+        style: Style = {"fraction": "percent", "nats": "nats"}.get(unit, "ratio")  # type: ignore[assignment]
+        columns.append(BY_KEY.get(key) or Column(key, key.removeprefix(prefix), "", style, ""))
+    return _comparison(summary, columns, caption=caption)
+
+
+def _mig(summary: Summary, method: str | None) -> Table:
+    """Accuracy and MIG, as the paper prints them, with both terms; published rows apart."""
+    keys = [
+        "classification/test.accuracy",
+        "mig/expression",
+        "mig/identity",
+        "mig/mig",
+        "mig/normalised",
+    ]
+    found = [k for k in keys if any(k in row.scores for row in summary.rows)]
+    if not any(k.startswith("mig/") for k in found):
+        raise RunError("these results have no MIG: the layout 'mig' is empty.")
+    titles = {"mig/expression": "I(E_M; E_N)", "mig/identity": "I(E_M; I_M)"}
+    columns = [BY_KEY.get(k) or Column(k, titles[k], "", "nats", "") for k in found]
+    table = _comparison(
+        summary,
+        columns,
+        caption=f"{summary.title}: accuracy and modified mutual information gap on held-out "
+        f"pairs, mean ± standard deviation over {_runs(summary)}.",
+    )
+    published: dict[tuple[str, str], dict[str, float]] = {}
+    for row in summary.rows:
+        for p in row.published:
+            if p["metric"] in ("accuracy", "mig"):
+                published.setdefault((row.title, p["dataset"]), {})[p["metric"]] = p["value"]
+    rows: list[list[Cell]] = []
+    for (title, dataset), values in published.items():
+        cells: list[Cell] = [f"{title}, {dataset}"]
+        for c in columns:
+            value = {
+                "classification/test.accuracy": values.get("accuracy", math.nan) / 100,
+                "mig/mig": values.get("mig"),
+            }.get(c.key)
+            cells.append(Number(value, None, c.style))
+        rows.append(cells)
+    groups = [*table.groups, ("Published, not measured here", rows)] if rows else table.groups
+    return Table(table.caption, table.heads, groups, table.notes)
+
+
+def _leakage(summary: Summary, method: str | None) -> Table:
+    return _keyed(summary, "leakage/", f"{summary.title}: what probes read from E and I.")
+
+
+def _ablation(summary: Summary, method: str | None) -> Table:
+    """Variants of one method: the parameters in which they differ, and what came out."""
+    variants: dict[str, list[Row]] = {}
+    for row in summary.rows:
+        variants.setdefault(row.method, []).append(row)
+    chosen = [rows for rows in variants.values() if len(rows) > 1]
+    if method is not None:
+        chosen = [variants[_chosen(summary, method).method]]
+    if not chosen:
+        raise RunError(
+            "no method appears twice with different parameters: an ablation needs several "
+            "[[methods]] entries of one name with labels of their own."
+        )
+    settings = [_settings(row) for rows in chosen for row in rows]
+    names = [n for n in dict.fromkeys(k for s in settings for k in s) if _differs(settings, n)]
+    keys = ("affect/test.ccc.valence", "affect/test.ccc.arousal", *MAIN)
+    extra = {c.key: c for c in _affect_columns()}
+    columns = [
+        extra.get(k) or BY_KEY[k]
+        for k in keys
+        if any(k in r.scores for rows in chosen for r in rows)
+    ]
+    groups = []
+    for rows in chosen:
+        marks = {c.key: _marks(rows, c) for c in columns}
+        body = []
+        for row in rows:
+            settings_of = _settings(row)
+            cells: list[Cell] = [row.label, *(_setting(settings_of.get(n)) for n in names)]
+            cells += [
+                _number(row.scores.get(c.key), c.style, marks[c.key].get(row.label, ""))
+                for c in columns
+            ]
+            body.append(cells)
+        groups.append((rows[0].title, body))
+    heads = [
+        Head("Variant"),
+        *(Head(n) for n in names),
+        *(Head(c.title, c.better) for c in columns),
+    ]
+    return Table(f"{summary.title}: ablation over {_runs(summary)}.", heads, groups)
+
+
+def _settings(row: Row) -> dict[str, Any]:
+    return row.parameters | {f"training.{k}": v for k, v in row.training.items()}
+
+
+def _differs(settings: Sequence[dict[str, Any]], name: str) -> bool:
+    return len({json.dumps(s.get(name), sort_keys=True) for s in settings}) > 1
+
+
+def _setting(value: Any) -> str:
+    if isinstance(value, bool):
+        return "✓" if value else "–"
+    return "–" if value is None else str(value)
+
+
+def _published(summary: Summary, method: str | None) -> Table:
+    rows = [
+        [p["method"], p["dataset"], p["metric"], f"{p['value']:g}", p["source"], p["note"]]
+        for p in published_numbers(summary)
+    ]
+    heads = ["Method", "Data", "Metric", "Value", "Source", "Remark"]
+    caption = "Published numbers: printed in the sources, not measured here."
+    return Table(caption, [Head(h) for h in heads], [("", rows)])
+
+
+def published_numbers(summary: Summary) -> list[dict[str, Any]]:
+    """What papers print: of the methods compared here first, then of rival systems."""
+    ours = [
+        {
+            "method": row.title,
+            "dataset": p["dataset"],
+            "metric": p["metric"],
+            "value": float(p["value"]),
+            "source": p.get("source", ""),
+            "note": p.get("note", ""),
+            "here": True,
+        }
+        for row in {r.method: r for r in summary.rows}.values()
+        for p in row.published
+    ]
+    text = files("fer_bench.reports").joinpath("published.json").read_text(encoding="utf-8")
+    rivals = [
+        {
+            "method": f"{p['method']} ({p['backbone']})" if p["backbone"] else p["method"],
+            "dataset": p["dataset"],
+            "metric": p["metric"],
+            "value": float(p["value"]),
+            "source": p["source"],
+            "note": p["note"],
+            "here": False,
+        }
+        for p in json.loads(text)
+    ]
+    return ours + rivals
+
+
+LAYOUTS: dict[str, Callable[[Summary, str | None], Table]] = {
+    "overall": _overall,
+    "full": _full,
+    "per-class": _per_class,
+    "va": _valence_arousal,
+    "mig": _mig,
+    "leakage": _leakage,
+    "ablation": _ablation,
+    "published": _published,
+}
+
+
+def _runs(summary: Summary) -> str:
+    seeds, folds = len(summary.seeds), len(summary.folds)
+    words = [f"{seeds} seed{'s' * (seeds != 1)}", f"{folds} fold{'s' * (folds != 1)}"]
+    return " × ".join(words)
+
+
+def _text(number: Number) -> str:
+    mean, spread = number.digits()
+    if not mean:
+        return "–"
+    mean = mean.replace("-", "\N{MINUS SIGN}")
+    return f"{mean} ± {spread}" if spread else mean
+
+
+def _arrow(better: str) -> str:
+    return {"high": " ↑", "low": " ↓"}.get(better, "")
+
+
+def _latex_arrow(better: str) -> str:
+    return {"high": r" $\uparrow$", "low": r" $\downarrow$"}.get(better, "")
+
+
+def _letter(i: int) -> str:
+    """a, b, ..., z, aa, ab, ..."""
+    return (_letter(i // 26 - 1) if i >= 26 else "") + chr(ord("a") + i % 26)
+
+
+def _pipe(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _csv_number(value: float | None) -> str:
+    return "" if value is None or not math.isfinite(value) else repr(float(value))
+
+
+def _spreadsheet(text: str) -> str:
+    """Text that no spreadsheet takes for a formula."""
+    text = _plain(text)
+    return "'" + text if text[:1] in ("=", "+", "-", "@") else text
+
+
+def _plain(text: str, *, longest: int = 400) -> str:
+    """One line without control and direction characters, cut to a readable length."""
+    clean = "".join(
+        " " if c in "\n\r\t" else c
+        for c in str(text)
+        if unicodedata.category(c) not in _INVISIBLE or c in "\n\r\t"
+    )
+    clean = re.sub(r"\s+", " ", clean).strip()
+    return clean if len(clean) <= longest else clean[: longest - 1] + "…"
+
+
+_INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
+
+
+def _markdown(text: str) -> str:
+    out = _plain(text, longest=_LONGEST * 3)
+    out = out.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"([\\`*_\[\]|])", r"\\\1", out)
+
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "$": r"\$",
+    "&": r"\&",
+    "#": r"\#",
+    "_": r"\_",
+    "%": r"\%",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': r"\textquotedbl{}",
+    "–": "--",
+    "…": r"\ldots{}",
+    "±": r"$\pm$",
+    "×": r"$\times$",
+    "✓": r"$\checkmark$",
+    "−": "$-$",
+    "≥": r"$\geq$",
+    "≤": r"$\leq$",
+    "ρ": r"$\rho$",
+    "λ": r"$\lambda$",
+    "α": r"$\alpha$",
+    "β": r"$\beta$",
+    "γ": r"$\gamma$",
+    "δ": r"$\delta$",
+    "ζ": r"$\zeta$",
+    "µ": r"$\mu$",
+    "μ": r"$\mu$",
+    "σ": r"$\sigma$",
+    "↑": r"$\uparrow$",
+    "↓": r"$\downarrow$",
+}
+
+
+def _latex(text: str, *, longest: int = _LONGEST) -> str:
+    """Escaped for pdflatex; a letter it has no glyph for becomes its code point."""
+    return "".join(_latex_char(c) for c in _plain(text, longest=longest))
+
+
+def _latex_char(c: str) -> str:
+    if c in _LATEX:
+        return _LATEX[c]
+    if ord(c) < 0x180 and c.isprintable():
+        return c
+    base = unicodedata.normalize("NFKD", c)
+    if base and all(ord(b) < 0x80 for b in base):
+        return "".join(_LATEX.get(b, b) for b in base)
+    return f"[U+{ord(c):04X}]"
