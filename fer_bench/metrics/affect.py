@@ -154,14 +154,23 @@ def affect_scores(
     rows = np.concatenate([_rows(a[:, 0], b[:, 0]), _rows(a[:, 1], b[:, 1])], axis=1)
     functions: dict[str, Callable[[Floats], Floats]] = {}
     for key, function in _FUNCTIONS.items():
-        functions[f"{key}.valence"] = lambda t, f=function: f(t[:, :8])
-        functions[f"{key}.arousal"] = lambda t, f=function: f(t[:, 8:])
-        functions[f"{key}.mean"] = lambda t, f=function: (f(t[:, :8]) + f(t[:, 8:])) / 2
+        functions |= _per_dimension(key, function)
     units = {name: "fraction" if name.startswith("sagr") else "" for name in functions}
     scores = ratio_scores(rows, group, functions, n=len(a), units=units, draws=draws, seed=seed)
     for name in ("sagr.valence", "sagr.arousal", "sagr.mean"):
         scores[name] = replace(scores[name], details={"zero_rule": ZERO_RULE})
     return scores
+
+
+def _per_dimension(
+    key: str, function: Callable[[Floats], Floats]
+) -> dict[str, Callable[[Floats], Floats]]:
+    """Valence, arousal and their mean, from the summed statistics of both side by side."""
+    return {
+        f"{key}.valence": lambda t: function(t[:, :8]),
+        f"{key}.arousal": lambda t: function(t[:, 8:]),
+        f"{key}.mean": lambda t: (function(t[:, :8]) + function(t[:, 8:])) / 2,
+    }
 
 
 @metric("affect", needs={"valence_arousal"})

@@ -67,7 +67,8 @@ class Part:
     def attribute_names(self) -> list[str]:
         """Categorical attribute columns."""
         fixed = {"expression", "subject", "valence", "arousal", "sequence", "path", "row", "split"}
-        return [c for c in self.labels if c not in fixed and not str(c).startswith("factor_")]
+        names = [str(c) for c in self.labels]
+        return [c for c in names if c not in fixed and not c.startswith("factor_")]
 
     def factor_names(self) -> list[str]:
         """Exact continuous factors (generated faces)."""

@@ -1,0 +1,502 @@
+"""Probes: classifiers fitted on frozen embeddings, to see what can be read from them.
+
+Each probe has three disjoint sets of rows: it is fitted on `train`, its one hyper-parameter is
+chosen on `validation`, and its predictions are for `test` alone. The three probes are of rising
+capacity: a linear one (discriminant analysis with shrinkage, in closed form), a cosine
+nearest-neighbour one, and a network of two hidden layers of 256 units.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fer_bench.metrics.common import Floats, standardise
+
+Ints = NDArray[np.int64]
+
+SHRINKAGES = (0.001, 0.01, 0.05, 0.2, 0.5, 0.9)
+NEIGHBOURS = (1, 3, 5, 9, 15)
+MLP_ROWS = 50_000  # rows the network is fitted on at most (a random subset, stated)
+KNN_ROWS = 50_000
+
+
+@dataclass(frozen=True)
+class Split:
+    """Row numbers of the three sets of a probe; they share no row.
+
+    Attributes:
+        train: the probe is fitted on these.
+        validation: choose its hyper-parameter; may be empty, then defaults are used.
+        test: the predictions are for these.
+    """
+
+    train: Ints
+    validation: Ints
+    test: Ints
+
+    @property
+    def fit(self) -> Ints:
+        """Rows that the final fit may use: train and validation."""
+        return np.concatenate([self.train, self.validation])
+
+
+@dataclass(frozen=True)
+class Probed:
+    """Predictions of a fitted probe.
+
+    Attributes:
+        predicted: [len(split.test)] class codes.
+        validation: accuracy on the validation rows, NaN without any.
+        setting: the chosen hyper-parameter, in words.
+    """
+
+    predicted: Ints
+    validation: float
+    setting: str
+
+
+def within_subject_split(
+    subject: ArrayLike,
+    expression: ArrayLike,
+    *,
+    sequence: ArrayLike | None = None,
+    seed: int = 0,
+) -> tuple[Split, str]:
+    """Split every subject's images by expression (or sequence) for closed-set identity probes.
+
+    The expressions are cut into two sets, the *same* two for all subjects: images of the one
+    are for fitting, those of the other are the test. (With another cut for every subject, the
+    expressions a subject was fitted with would betray it, or rather everybody else: a probe on
+    good expression features then falls *below* chance and hides what leaks.) The cut keeps as
+    many subjects as possible on both sides, then balances the rows. One expression of the
+    fitting set (with a single one: a quarter of a subject's images) is for validation.
+
+    Where a sequence runs through several expressions, each subject's sequences are halved
+    instead, so that neighbouring frames never stand on both sides.
+
+    Args:
+        subject: [n] codes, -1 where unknown (left out).
+        expression: [n] codes, -1 where unknown.
+        sequence: [n] codes, -1 where unknown.
+        seed: of the assignment.
+
+    Returns:
+        The split, holding the subjects with rows on both sides; and the unit it kept apart:
+        "expression" or "sequence".
+
+    >>> split, unit = within_subject_split([0] * 4 + [1] * 4, [0, 0, 1, 1] * 2)
+    >>> unit, len(split.test)
+    ('expression', 4)
+    """
+    s = np.asarray(subject, dtype=np.int64)
+    y = np.asarray(expression, dtype=np.int64)
+    unit = probe_unit(s, y, sequence)
+    rng = np.random.default_rng(seed)
+    if unit == "expression":
+        tested = _cut_expressions(s, y, rng)
+        unit_of = y
+    else:
+        unit_of = np.asarray(sequence, dtype=np.int64)
+        tested = _halve_sequences(s, unit_of, rng)
+    usable = (s >= 0) & (unit_of >= 0)
+    on_both = _in_both(s, usable & tested, usable & ~tested)
+    test = np.flatnonzero(usable & tested & on_both)
+    fit = np.flatnonzero(usable & ~tested & on_both)
+    held = _held_out(s[fit], unit_of[fit], by_unit=unit == "expression", rng=rng)
+    return Split(fit[~held], fit[held], test), unit
+
+
+def _cut_expressions(s: Ints, y: Ints, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Whether a row's expression is tested, by the best common cut of the expressions."""
+    known = (s >= 0) & (y >= 0)
+    if not known.any():
+        return np.zeros(len(s), dtype=bool)
+    counts = np.zeros((s.max() + 1, y.max() + 1))
+    np.add.at(counts, (s[known], y[known]), 1)
+    n_classes = counts.shape[1]
+    # All cuts in two non-empty sets; more than 12 classes do not occur in this field.
+    ids = np.arange(1, 2 ** min(n_classes, 12) - 1)
+    cuts = ((ids[:, None] >> np.arange(n_classes)) & 1).astype(float)
+    if not len(cuts):
+        return np.zeros(len(s), dtype=bool)
+    tested = counts @ cuts.T
+    fitted = counts.sum(axis=1, keepdims=True) - tested
+    both = (tested > 0) & (fitted > 0)
+    surplus = np.where(both, fitted - tested, 0.0).sum(axis=0)
+    # Most subjects first, then equal halves, rather a row too many for fitting than for the test.
+    rank = np.lexsort((rng.random(len(cuts)), surplus < 0, np.abs(surplus), -both.sum(axis=0)))
+    return (cuts[rank[0]] > 0)[np.maximum(y, 0)] & (y >= 0)
+
+
+def _halve_sequences(s: Ints, sequence: Ints, rng: np.random.Generator) -> NDArray[np.bool_]:
+    tested = np.zeros(len(s), dtype=bool)
+    for rows in _by_code(np.where(sequence >= 0, s, -1)):
+        names = rng.permutation(np.unique(sequence[rows]))
+        tested[rows] = np.isin(sequence[rows], names[: len(names) // 2])
+    return tested
+
+
+def _held_out(s: Ints, unit: Ints, *, by_unit: bool, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Which of the fitting rows are for validation."""
+    held = np.zeros(len(s), dtype=bool)
+    names = np.unique(unit)
+    if by_unit and len(names) >= 2:
+        # The expression that most subjects can spare.
+        best: tuple[float, NDArray[np.bool_]] | None = None
+        for name in rng.permutation(names):
+            chosen = unit == name
+            chosen &= _in_both(s, chosen, ~chosen)
+            size = len(np.unique(s[chosen]))
+            if best is None or size > best[0]:
+                best = (size, chosen)
+        assert best is not None
+        return best[1]
+    for rows in _by_code(s):
+        own = rng.permutation(np.unique(unit[rows]))
+        if len(own) >= 2:
+            held[rows] = np.isin(unit[rows], own[: max(1, len(own) // 4)])
+        else:
+            held[rng.permutation(rows)[: len(rows) // 4]] = True
+    return held
+
+
+def _in_both(s: Ints, first: NDArray[np.bool_], second: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Rows of subjects that have a row in each of two sets."""
+    return np.isin(s, np.intersect1d(s[first], s[second]))
+
+
+def probe_unit(s: Ints, y: Ints, sequence: ArrayLike | None) -> str:
+    """What identity probes keep apart: "expression" or "sequence".
+
+    Expressions, unless they are unknown or some sequence runs through several of them.
+    """
+    if sequence is None:
+        return "expression"
+    q = np.asarray(sequence, dtype=np.int64)
+    if (q >= 0).any() and not (y >= 0).any():
+        return "sequence"
+    both = (q >= 0) & (y >= 0) & (s >= 0)
+    if not both.any():
+        return "expression"
+    own = _pair_codes(s[both], q[both])
+    # Distinct (sequence, expression) pairs outnumber sequences: some sequence has several.
+    several = np.unique(np.stack([own, y[both]]), axis=1).shape[1] > len(np.unique(own))
+    return "sequence" if several else "expression"
+
+
+def subject_halves(subject: ArrayLike, expression: ArrayLike, *, seed: int = 0) -> list[Split]:
+    """Two splits that swap subject-disjoint halves: every labelled row is tested once.
+
+    Within the fitting half, a quarter of its subjects (at least one, if there are two) is for
+    validation.
+    """
+    s, y = np.asarray(subject, dtype=np.int64), np.asarray(expression, dtype=np.int64)
+    usable = (s >= 0) & (y >= 0)
+    rng = np.random.default_rng(seed)
+    people = rng.permutation(np.unique(s[usable]))
+    halves = (people[: len(people) // 2], people[len(people) // 2 :])
+    splits = []
+    for fit, test in (halves, halves[::-1]):
+        held = fit[: max(1, len(fit) // 4)] if len(fit) >= 2 else fit[:0]
+        rows = [
+            np.flatnonzero(usable & np.isin(s, group))
+            for group in (np.setdiff1d(fit, held), held, test)
+        ]
+        splits.append(Split(*rows))
+    return splits
+
+
+# --- linear ------------------------------------------------------------------------------
+
+
+class Discriminant:
+    """Linear discriminant analysis with shrinkage towards a multiple of the identity.
+
+    `(1 - a) S_w + a tr(S_w) / d I` for the within-class covariance of standardised columns,
+    for any number of shrinkages a from one eigendecomposition. The same classifier as
+    scikit-learn's `LinearDiscriminantAnalysis(solver="lsqr", shrinkage=a)` on such columns.
+    """
+
+    def __init__(self, x: Floats, y: Ints, n_classes: int) -> None:
+        self._like = x
+        z = standardise(x)
+        n, d = z.shape
+        self.counts = np.bincount(y, minlength=n_classes)
+        sums = np.zeros((n_classes, d))
+        order = np.argsort(y, kind="stable")
+        present = np.flatnonzero(self.counts)
+        starts = np.searchsorted(y[order], present)
+        sums[present] = np.add.reduceat(z[order], starts, axis=0)
+        self.means = sums / np.maximum(self.counts, 1)[:, None]
+        # Within = total - between, so the n x d residuals are never formed.
+        within = (z.T @ z - (self.means * self.counts[:, None]).T @ self.means) / n
+        values, self._axes = np.linalg.eigh(within)
+        self._values = np.clip(values, 0.0, None)
+        # A label code has no spread within classes: a floor far below any real one.
+        self._floor = 1e-6 * max(float(np.trace(z.T @ z)) / n / d, 1e-12)
+
+    def predict(self, x: Floats, shrinkage: float) -> Ints:
+        """Class codes of rows [n, d]."""
+        z = standardise(x, self._like) @ self._axes
+        level = self._values.mean()
+        scale = (1 - shrinkage) * self._values + shrinkage * level + self._floor
+        means = self.means @ self._axes
+        weight = means / scale
+        with np.errstate(divide="ignore"):
+            log_prior = np.log(self.counts / self.counts.sum())
+        bias = log_prior - 0.5 * np.sum(means * weight, axis=1)
+        return (z @ weight.T + bias).argmax(axis=1)
+
+
+def linear_probe(x: ArrayLike, y: ArrayLike, split: Split) -> Probed:
+    """Linear probe: discriminant analysis, its shrinkage chosen on the validation rows.
+
+    Args:
+        x: [n, d] embeddings.
+        y: [n] class codes, >= 0 on the rows of the split.
+        split: rows to fit, tune and test on.
+
+    >>> rng = np.random.default_rng(0)
+    >>> y = np.arange(90) % 3
+    >>> x = np.eye(3)[y] + 0.1 * rng.normal(size=(90, 3))
+    >>> rows = Split(np.arange(30), np.arange(30, 60), np.arange(60, 90))
+    >>> float(np.mean(linear_probe(x, y, rows).predicted == y[60:]))
+    1.0
+    """
+    values, labels = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.int64)
+    shrinkage, accuracy = 0.2, float("nan")
+    count = int(labels[split.fit].max()) + 1
+    if len(split.validation):
+        fitted = Discriminant(values[split.train], labels[split.train], count)
+        held = values[split.validation]
+        right = [
+            float(np.mean(fitted.predict(held, a) == labels[split.validation])) for a in SHRINKAGES
+        ]
+        # Of equal ones the middle: the ends are the fragile settings.
+        best = np.flatnonzero(np.asarray(right) == max(right))
+        choice = int(best[len(best) // 2])
+        shrinkage, accuracy = SHRINKAGES[choice], right[choice]
+    fitted = Discriminant(values[split.fit], labels[split.fit], count)
+    predicted = fitted.predict(values[split.test], shrinkage)
+    return Probed(predicted, accuracy, f"shrinkage {shrinkage:g}")
+
+
+# --- nearest neighbours --------------------------------------------------------------------
+
+
+def unit_rows(x: ArrayLike) -> NDArray[np.float32]:
+    """Rows scaled to length 1 (rows of zeros stay zero).
+
+    >>> unit_rows([[3.0, 4.0], [0.0, 0.0]]).tolist()
+    [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
+    """
+    values = np.asarray(x, dtype=np.float64)
+    length = np.linalg.norm(values, axis=1, keepdims=True)
+    return (values / np.where(length > 0, length, 1.0)).astype(np.float32)
+
+
+def _neighbours(
+    queries: NDArray[np.float32], gallery: NDArray[np.float32], k: int
+) -> tuple[Ints, NDArray[np.float32]]:
+    """Indices and cosines [q, k] of the nearest gallery rows, nearest first."""
+    k = min(k, len(gallery))
+    index = np.empty((len(queries), k), dtype=np.int64)
+    cosine = np.empty((len(queries), k), dtype=np.float32)
+    step = max(1, 16_000_000 // len(gallery))
+    for start in range(0, len(queries), step):
+        block = queries[start : start + step] @ gallery.T
+        if k < block.shape[1]:
+            near = np.argpartition(-block, k - 1, axis=1)[:, :k]
+        else:
+            near = np.broadcast_to(np.arange(k), block.shape)
+        value = np.take_along_axis(block, near, axis=1)
+        order = np.argsort(-value, axis=1, kind="stable")
+        index[start : start + step] = np.take_along_axis(near, order, axis=1)
+        cosine[start : start + step] = np.take_along_axis(value, order, axis=1)
+    return index, cosine
+
+
+def _vote(labels: Ints, cosine: NDArray[np.float32], n_classes: int) -> Ints:
+    """Majority of neighbour labels [q, k]; ties go to the class with the larger cosines."""
+    q, k = labels.shape
+    # The cosine part is below one vote in sum.
+    weight = 1.0 + (cosine.astype(np.float64) + 1.0) / (4.0 * k)
+    cells = (np.arange(q)[:, None] * n_classes + labels).ravel()
+    votes = np.bincount(cells, weights=weight.ravel(), minlength=q * n_classes)
+    return votes.reshape(q, n_classes).argmax(axis=1)
+
+
+def knn_probe(x: ArrayLike, y: ArrayLike, split: Split) -> Probed:
+    """Cosine nearest-neighbour probe, the number of neighbours chosen on the validation rows.
+
+    Args:
+        x: [n, d] embeddings.
+        y: [n] class codes, >= 0 on the rows of the split.
+        split: rows to fit, tune and test on.
+    """
+    rows, labels = unit_rows(x), np.asarray(y, dtype=np.int64)
+    count = int(labels[split.fit].max()) + 1
+    k, accuracy = 1, float("nan")
+    if len(split.validation):
+        train = _thin(split.train, KNN_ROWS)
+        near, cosine = _neighbours(rows[split.validation], rows[train], max(NEIGHBOURS))
+        tried = [k for k in NEIGHBOURS if k <= len(train)]
+        right = [
+            float(
+                np.mean(
+                    _vote(labels[train][near[:, :k]], cosine[:, :k], count)
+                    == labels[split.validation]
+                )
+            )
+            for k in tried
+        ]
+        choice = int(np.argmax(right))
+        k, accuracy = tried[choice], right[choice]
+    gallery = _thin(split.fit, KNN_ROWS)
+    near, cosine = _neighbours(rows[split.test], rows[gallery], k)
+    return Probed(_vote(labels[gallery][near], cosine, count), accuracy, f"k = {k}")
+
+
+def _thin(rows: Ints, limit: int) -> Ints:
+    """A fixed random subset of at most `limit` rows."""
+    if len(rows) <= limit:
+        return rows
+    return np.sort(np.random.default_rng(0).choice(rows, size=limit, replace=False))
+
+
+# --- network -----------------------------------------------------------------------------
+
+
+def mlp_probes(
+    xs: Sequence[ArrayLike],
+    ys: Sequence[ArrayLike],
+    split: Split,
+    *,
+    hidden: int = 256,
+    steps: int = 120,
+    batch: int = 256,
+    learning_rate: float = 2e-3,
+    seed: int = 0,
+) -> list[Probed]:
+    """Networks of two hidden layers, several problems on the same rows trained in one pass.
+
+    Adam with decoupled weight decay and a cosine schedule for a fixed number of steps; the
+    weights with the best validation loss (looked at 24 times) make the predictions. Without
+    validation rows the last weights do.
+
+    Args:
+        xs: P embeddings [n, d_p] (dimensions may differ).
+        ys: P label codes [n].
+        split: rows to fit, tune and test on, the same for all problems.
+        hidden: units of each hidden layer.
+        steps: of the optimiser.
+        batch: rows a step.
+        learning_rate: of Adam.
+        seed: of the weights and batches.
+    """
+    import torch
+    from torch.nn import functional as F
+
+    labels = np.stack([np.asarray(y, dtype=np.int64) for y in ys])
+    count = int(labels[:, split.fit].max()) + 1
+    train = _thin(split.train, MLP_ROWS)
+    width = max(np.asarray(x).shape[1] for x in xs)
+    stacked = np.zeros((len(xs), labels.shape[1], width), dtype=np.float32)
+    for p, x in enumerate(xs):
+        values = np.asarray(x, dtype=np.float64)
+        stacked[p, :, : values.shape[1]] = standardise(values, values[train])
+    np.clip(stacked, -10.0, 10.0, out=stacked)  # one far outlier must not rule the fit
+
+    def pick(rows: Ints) -> tuple[torch.Tensor, torch.Tensor]:
+        return torch.from_numpy(stacked[:, rows]), torch.from_numpy(labels[:, rows])
+
+    generator = torch.Generator().manual_seed(seed)
+    sizes = [width, hidden, hidden, count]
+    weights = []
+    for fan_in, fan_out in pairwise(sizes):
+        # One draw for all problems: equal inputs then give equal probes.
+        w = torch.randn(1, fan_in, fan_out, generator=generator) * (2.0 / fan_in) ** 0.5
+        weights.append(w.repeat(len(xs), 1, 1))
+        weights.append(torch.zeros(len(xs), 1, fan_out))
+    with torch.no_grad():
+        weights[-2] *= 0.1
+    for w in weights:
+        w.requires_grad_(True)
+
+    def forward(x: torch.Tensor) -> torch.Tensor:
+        for layer in range(0, len(weights), 2):
+            x = torch.baddbmm(weights[layer + 1], x, weights[layer])
+            if layer + 2 < len(weights):
+                x = F.relu(x)
+        return x
+
+    def losses(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        flat = F.cross_entropy(forward(x).flatten(0, 1), y.flatten(), reduction="none")
+        return flat.view(y.shape).mean(dim=1)
+
+    x_train, y_train = pick(train)
+    x_held, y_held = pick(_thin(split.validation, 10_000))
+    optimiser = torch.optim.AdamW(weights, lr=learning_rate, weight_decay=1e-2, fused=True)
+    best = [w.detach().clone() for w in weights]
+    best_loss = torch.full((len(xs),), float("inf"))
+    every = max(1, steps // 24)
+    queue = torch.empty(0, dtype=torch.int64)
+    for step in range(1, steps + 1):
+        if len(train) <= batch:
+            loss = losses(x_train, y_train).sum()
+        else:
+            if len(queue) < batch:
+                queue = torch.cat([queue, torch.randperm(len(train), generator=generator)])
+            rows, queue = queue[:batch], queue[batch:]
+            loss = losses(x_train[:, rows], y_train[:, rows]).sum()
+        optimiser.zero_grad(set_to_none=True)
+        rate = 0.5 * learning_rate * (1 + np.cos(np.pi * (step - 1) / steps))
+        optimiser.param_groups[0]["lr"] = float(rate)
+        loss.backward()
+        optimiser.step()
+        if len(split.validation) and (step % every == 0 or step == steps):
+            with torch.no_grad():
+                held = losses(x_held, y_held)
+                better = held < best_loss
+                best_loss = torch.where(better, held, best_loss)
+                mask = better[:, None, None]
+                best = [torch.where(mask, w, b) for w, b in zip(weights, best, strict=True)]
+    if not len(split.validation):
+        best = [w.detach() for w in weights]
+
+    with torch.no_grad():
+        weights = best
+        x_test, _ = pick(split.test)
+        predicted = forward(x_test).argmax(dim=2).numpy()
+        accuracy = (
+            (forward(x_held).argmax(dim=2) == y_held).float().mean(dim=1).tolist()
+            if len(split.validation)
+            else [float("nan")] * len(xs)
+        )
+    setting = f"2 x {hidden}, {steps} steps"
+    return [Probed(p, float(a), setting) for p, a in zip(predicted, accuracy, strict=True)]
+
+
+def _by_code(codes: Ints) -> list[Ints]:
+    """Row numbers of each code >= 0, in the order of the codes."""
+    order = np.argsort(codes, kind="stable")
+    order = order[codes[order] >= 0]
+    if not len(order):
+        return []
+    cuts = np.flatnonzero(np.diff(codes[order])) + 1
+    return np.split(order, cuts)
+
+
+def _pair_codes(a: Ints, b: Ints) -> Ints:
+    """Codes of pairs (a, b); -1 where either is unknown."""
+    known = (a >= 0) & (b >= 0)
+    out = np.full(len(a), -1, dtype=np.int64)
+    if known.any():
+        _, inverse = np.unique(np.stack([a[known], b[known]]), axis=1, return_inverse=True)
+        out[known] = inverse.ravel()
+    return out

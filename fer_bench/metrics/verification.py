@@ -1,0 +1,395 @@
+"""Open-set verification and retrieval by cosine: can a person be found again, in another mood?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fer_bench.metrics.common import Floats, replace_bounds, undefined, with_interval
+from fer_bench.metrics.probes import Ints, unit_rows
+from fer_bench.score import Score
+from fer_bench.statistics.bootstrap import bootstrap, cluster_sums, jackknife_interval
+
+GENUINE_PAIRS = 200_000  # at most, drawn at random beyond
+IMPOSTOR_PAIRS = 500_000
+FALSE_ACCEPT_RATES = (0.1, 0.01)
+QUERIES = 1_000
+GALLERY = 20_000
+ROUND = 6  # decimals of a cosine that count; below is rounding, and ties must stay ties
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Rows of compared images, [m] each."""
+
+    first: Ints
+    second: Ints
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+
+def verification_pairs(
+    subject: ArrayLike, expression: ArrayLike, *, seed: int = 0
+) -> tuple[Pairs, Pairs]:
+    """Genuine pairs (one person, different expressions) and impostor pairs (two persons).
+
+    Impostor pairs differ in expression as well: were they to share it, a perfect expression
+    embedding would look *worse* than chance. Where expressions are unknown any two images do.
+
+    Args:
+        subject: [n] codes; rows with -1 are left out.
+        expression: [n] codes (or sequence codes), -1 where unknown.
+        seed: of the subsampling (at most 200,000 genuine and 500,000 impostor pairs).
+
+    >>> genuine, impostor = verification_pairs([0, 0, 1, 1], [0, 1, 0, 1])
+    >>> len(genuine), len(impostor)
+    (2, 2)
+    """
+    s, y = np.asarray(subject, dtype=np.int64), np.asarray(expression, dtype=np.int64)
+    rng = np.random.default_rng(seed)
+    rows = np.flatnonzero(s >= 0)
+    n = len(rows)
+
+    def differ(i: Ints, j: Ints) -> NDArray[np.bool_]:
+        return (y[i] != y[j]) | (y[i] < 0)
+
+    if n * (n - 1) // 2 <= IMPOSTOR_PAIRS:
+        a, b = np.triu_indices(n, k=1)
+        i, j = rows[a], rows[b]
+        keep = differ(i, j)
+        same = s[i] == s[j]
+        return Pairs(i[keep & same], j[keep & same]), Pairs(i[keep & ~same], j[keep & ~same])
+
+    order = rows[np.argsort(s[rows], kind="stable")]
+    starts = np.flatnonzero(np.r_[True, np.diff(s[order]) > 0])
+    sizes = np.diff(np.r_[starts, n])
+    # Partners at every distance inside a subject's block give all its pairs without n x n.
+    first, second = [], []
+    for distance in range(1, int(sizes.max())):
+        big = sizes > distance
+        spans = sizes[big] - distance
+        offset = np.arange(spans.sum()) - np.repeat(np.cumsum(spans) - spans, spans)
+        left = np.repeat(starts[big], spans) + offset
+        first.append(order[left])
+        second.append(order[left + distance])
+        if sum(map(len, first)) > 4 * GENUINE_PAIRS:
+            break
+    i = np.concatenate(first) if first else np.empty(0, dtype=np.int64)
+    j = np.concatenate(second) if second else np.empty(0, dtype=np.int64)
+    keep = differ(i, j)
+    i, j = i[keep], j[keep]
+    if len(i) > GENUINE_PAIRS:
+        pick = rng.choice(len(i), size=GENUINE_PAIRS, replace=False)
+        i, j = i[pick], j[pick]
+    p, q = rng.choice(rows, size=(2, 2 * IMPOSTOR_PAIRS))
+    keep = (s[p] != s[q]) & differ(p, q)
+    return Pairs(i, j), Pairs(p[keep][:IMPOSTOR_PAIRS], q[keep][:IMPOSTOR_PAIRS])
+
+
+def pair_cosines(x: ArrayLike, pairs: Pairs) -> Floats:
+    """Cosine of each pair, [m]; 0 where an embedding is zero."""
+    rows = unit_rows(x)
+    out = np.empty(len(pairs))
+    for start in range(0, len(pairs), 100_000):
+        block = slice(start, start + 100_000)
+        out[block] = np.einsum("nd,nd->n", rows[pairs.first[block]], rows[pairs.second[block]])
+    return np.round(out, ROUND)
+
+
+def roc_auc(genuine: ArrayLike, impostor: ArrayLike) -> float:
+    """Probability that a genuine pair scores above an impostor one (ties count half).
+
+    >>> roc_auc([0.9, 0.5], [0.1, 0.5])
+    0.875
+    """
+    g, m = np.asarray(genuine), np.sort(np.asarray(impostor))
+    return float(_below(g, m).mean() / len(m))
+
+
+def _below(values: Floats, ordered: Floats) -> Floats:
+    """How many of `ordered` are below each value; ties count half."""
+    left = np.searchsorted(ordered, values, side="left")
+    return (left + np.searchsorted(ordered, values, side="right")) / 2
+
+
+def equal_error_rate(false_rejects: Floats, false_accepts: Floats) -> Floats:
+    """Rate where both errors are equal, interpolated.
+
+    Args:
+        false_rejects: [b, t] (or [t]) rising with the threshold.
+        false_accepts: [t] falling with the threshold.
+
+    Returns:
+        [b] rates.
+    """
+    accepts = np.asarray(false_accepts)
+    gap = np.atleast_2d(np.asarray(false_rejects) - accepts)
+    right = np.clip(np.sum(gap < 0, axis=1), 1, gap.shape[1] - 1)
+    row = np.arange(len(gap))
+    before, after = gap[row, right - 1], gap[row, right]
+    rise = np.where(after > before, after - before, 1.0)
+    share = np.clip(-before / rise, 0.0, 1.0)
+    return accepts[right - 1] + share * (accepts[right] - accepts[right - 1])
+
+
+def verification_scores(
+    x: ArrayLike,
+    subject: ArrayLike,
+    expression: ArrayLike,
+    *,
+    pairs: tuple[Pairs, Pairs] | None = None,
+    draws: int = 1000,
+    seed: int = 0,
+) -> dict[str, Score]:
+    """AUC, EER and TAR at FAR of "the same person?" across expressions.
+
+    Args:
+        x: [n, d] embeddings, compared by cosine.
+        subject: [n] codes; rows with -1 are left out.
+        expression: [n] codes, -1 where unknown.
+        pairs: genuine and impostor pairs (`verification_pairs`), to share them.
+        draws: bootstrap resamples.
+        seed: of the pairs and the bootstrap.
+
+    Returns:
+        "auc" (interval by jackknife over subjects, as pairs join two of them), "eer",
+        "tar@0.1", "tar@0.01" (intervals by bootstrap over the subjects of genuine pairs).
+        All fractions; n = number of genuine pairs. Chance: AUC .5, EER .5, TAR = FAR.
+    """
+    s = np.asarray(subject, dtype=np.int64)
+    genuine, impostor = pairs or verification_pairs(s, expression, seed=seed)
+    if not len(genuine) or not len(impostor):
+        reason = "no subject has images of two expressions, or there is one subject only"
+        keys = ("auc", "eer", *(f"tar@{rate:g}" for rate in FALSE_ACCEPT_RATES))
+        return {key: undefined(reason, unit="fraction") for key in keys}
+    g, m = pair_cosines(x, genuine), pair_cosines(x, impostor)
+    owner = s[genuine.first]
+    ordered = np.sort(m)
+    n = len(g)
+    details = {
+        "genuine_pairs": n,
+        "impostor_pairs": len(m),
+        "mean_cosine": {"genuine": float(g.mean()), "impostor": float(m.mean())},
+    }
+
+    auc = Score(
+        float(_below(g, ordered).mean() / len(m)), null=0.5, n=n, unit="fraction", details=details
+    )
+    left_out = _leave_one_subject_out(g, owner, m, ordered, s[impostor.first], s[impostor.second])
+    low, high = jackknife_interval(auc.value, left_out)
+    if np.isfinite(low):
+        auc = replace_bounds(auc, max(low, 0.0), min(high, 1.0), interval="jackknife over subjects")
+    out = {"auc": auc}
+
+    # Error rates on a grid of thresholds at the impostors' quantiles, fine at the top.
+    levels = np.unique(np.r_[np.linspace(0, 1, 401), 1 - np.geomspace(1e-4, 0.05, 100)])
+    thresholds = np.unique(np.r_[np.quantile(ordered, levels), ordered[-1] + 10.0**-ROUND])
+    accepted = 1 - _below(thresholds, ordered) / len(m)
+    # [pairs, t] would be large: count rejected pairs of each subject by cumulative histogram.
+    people, code = np.unique(owner, return_inverse=True)
+    rejected = _cumulative_counts(g, code, len(people), thresholds)
+    sums = np.c_[rejected, np.bincount(code, minlength=len(people))]
+
+    def eer(totals: Floats) -> Floats:
+        return equal_error_rate(totals[:, :-1] / totals[:, -1:], accepted)
+
+    def score(values: Floats, drawn: Floats, null: float) -> Score:
+        base = Score(float(values[0]), null=null, n=n, unit="fraction", details=details)
+        return with_interval(base, drawn, clusters=len(people))
+
+    total = sums.sum(axis=0, keepdims=True)
+    out["eer"] = score(eer(total), bootstrap(sums, eer, draws=draws, seed=seed), 0.5)
+    for rate in FALSE_ACCEPT_RATES:
+        # The smallest threshold whose false accepts stay within the rate.
+        threshold = ordered[min(len(m) - 1, int(np.ceil((1 - rate) * len(m))))]
+        hits = cluster_sums(np.c_[g > threshold, np.ones(n)], owner)
+        drawn = bootstrap(hits, lambda t: t[:, 0] / t[:, 1], draws=draws, seed=seed)
+        value = score(np.array([np.mean(g > threshold)]), drawn, rate)
+        if len(m) * rate < 10:
+            value = value.with_warning(f"only {len(m)} impostor pairs for a FAR of {rate:g}")
+        out[f"tar@{rate:g}"] = value
+    return out
+
+
+def _cumulative_counts(values: Floats, code: Ints, groups: int, thresholds: Floats) -> Floats:
+    """[G, t]: values of each group below each threshold (ties count half)."""
+    t = len(thresholds)
+    out = np.zeros((groups, t))
+    sides: tuple[Literal["left", "right"], ...] = ("left", "right")
+    for side in sides:
+        # A value is below every threshold from this position on.
+        at = np.searchsorted(thresholds, values, side=side)
+        counts = np.bincount(code * (t + 1) + at, minlength=groups * (t + 1))
+        out += counts.reshape(groups, t + 1)[:, :t].cumsum(axis=1) / 2
+    return out
+
+
+def _leave_one_subject_out(
+    g: Floats, owner: Ints, m: Floats, ordered: Floats, first: Ints, second: Ints
+) -> Floats:
+    """AUC without each subject's genuine pairs and without the impostor pairs it stands in."""
+    wins = _below(g, ordered)  # impostors beaten by each genuine pair
+    g_order = np.sort(g)
+    beaten = len(g) - _below(m, g_order)  # genuine pairs above each impostor pair
+    total = wins.sum()
+    by_owner = np.argsort(owner, kind="stable")
+    both = np.r_[first, second]
+    row = np.r_[np.arange(len(m)), np.arange(len(m))]
+    by_side = np.argsort(both, kind="stable")
+    people = np.unique(np.r_[owner, both])
+    own = np.searchsorted(owner[by_owner], np.r_[people, people[-1] + 1])
+    side = np.searchsorted(both[by_side], np.r_[people, people[-1] + 1])
+    out = np.full(len(people), np.nan)
+    for k in range(len(people)):
+        mine = by_owner[own[k] : own[k + 1]]
+        theirs = row[by_side[side[k] : side[k + 1]]]
+        left_g, left_m = len(g) - len(mine), len(m) - len(theirs)
+        if not left_g or not left_m:
+            continue
+        cross = _below(g[mine], np.sort(m[theirs])).sum() if len(mine) and len(theirs) else 0.0
+        kept = total - wins[mine].sum() - beaten[theirs].sum() + cross
+        out[k] = kept / left_g / left_m
+    return out
+
+
+# --- retrieval ---------------------------------------------------------------------------
+
+
+def expected_average_precision(relevant: ArrayLike, gallery: ArrayLike) -> Floats:
+    """Mean average precision of a random ranking of R relevant among N images.
+
+    `(H_N + (R - 1)(N - H_N) / (N - 1)) / N`, H_N the harmonic number.
+
+    >>> float(expected_average_precision(1, 2))
+    0.75
+    """
+    r, n = np.asarray(relevant, dtype=np.float64), np.asarray(gallery, dtype=np.float64)
+    from scipy.special import digamma
+
+    harmonic = digamma(n + 1) + np.euler_gamma
+    return (harmonic + (r - 1) * (n - harmonic) / np.maximum(n - 1, 1)) / n
+
+
+def retrieval_scores(
+    x: ArrayLike,
+    target: ArrayLike,
+    *,
+    groups: ArrayLike | None,
+    same_target_excluded: ArrayLike,
+    draws: int = 1000,
+    seed: int = 0,
+) -> dict[str, Score]:
+    """Mean average precision and precision in the first six of cosine retrieval.
+
+    Args:
+        x: [n, d] embeddings.
+        target: [n] codes that make a hit (subject or expression); rows with -1 are left out.
+        groups: [n] subject codes, for intervals over the queries' subjects.
+        same_target_excluded: [n] codes; gallery images with the query's code are not
+            candidates (identity: images of the query's own expression; expression: images of
+            the query's own subject), so that no near-duplicate counts as a find.
+        draws: bootstrap resamples.
+        seed: of the subset of queries (at most 1,000) and gallery (at most 20,000).
+
+    Returns:
+        "map" and "precision@6"; null = a random ranking.
+    """
+    t = np.asarray(target, dtype=np.int64)
+    kept_out = np.asarray(same_target_excluded, dtype=np.int64)
+    rng = np.random.default_rng(seed)
+    known = np.flatnonzero(t >= 0)
+    # A random order of the gallery makes ties random, where file order would favour subjects.
+    gallery = rng.permutation(known)[:GALLERY]
+    queries = np.sort(rng.permutation(known)[:QUERIES])
+    undefined_scores = {
+        key: undefined("no query has a candidate to find", unit="fraction")
+        for key in ("map", "precision@6")
+    }
+    if len(known) < 2:
+        return undefined_scores
+    rows = unit_rows(x)
+    precision = np.full(len(queries), np.nan)
+    first_six = np.full(len(queries), np.nan)
+    chance = np.full((len(queries), 2), np.nan)
+    step = max(1, 8_000_000 // len(gallery))
+    for start in range(0, len(queries), step):
+        q = queries[start : start + step]
+        cosine = np.round(rows[q] @ rows[gallery].T, ROUND)
+        candidate = kept_out[q][:, None] != kept_out[gallery][None, :]
+        candidate |= (kept_out[q] < 0)[:, None]
+        candidate &= q[:, None] != gallery[None, :]
+        cosine[~candidate] = -np.inf
+        order = np.argsort(-cosine, axis=1, kind="stable")
+        hit = (t[q][:, None] == t[gallery][None, :]) & candidate
+        ranked = np.take_along_axis(hit, order, axis=1)
+        found = ranked.cumsum(axis=1)
+        rank = np.arange(1, len(gallery) + 1)
+        relevant, size = found[:, -1], candidate.sum(axis=1)
+        ok = relevant > 0
+        block = slice(start, start + len(q))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            precision[block] = np.where(ok, (found / rank * ranked).sum(axis=1) / relevant, np.nan)
+            first_six[block] = np.where(ok, ranked[:, :6].sum(axis=1) / np.minimum(6, size), np.nan)
+            chance[block, 0] = np.where(ok, expected_average_precision(relevant, size), np.nan)
+            chance[block, 1] = np.where(ok, relevant / size, np.nan)
+    usable = np.isfinite(precision)
+    if not usable.any():
+        return undefined_scores
+    group = None if groups is None else np.asarray(groups)[queries][usable]
+    out = {}
+    for key, values, column in (("map", precision, 0), ("precision@6", first_six, 1)):
+        sums = cluster_sums(np.c_[values[usable], np.ones(int(usable.sum()))], group)
+        score = Score(
+            float(values[usable].mean()),
+            null=float(chance[usable, column].mean()),
+            n=int(usable.sum()),
+            unit="fraction",
+            details={"queries": int(usable.sum()), "gallery": len(gallery)},
+        )
+        drawn = bootstrap(sums, lambda total: total[:, 0] / total[:, 1], draws=draws, seed=seed)
+        score = with_interval(score, drawn, clusters=len(sums))
+        if len(known) > len(gallery) or len(known) > len(queries):
+            score = score.with_warning(
+                f"{len(queries)} random queries against {len(gallery)} of {len(known)} images"
+            )
+        out[key] = score
+    return out
+
+
+def nearest_images(
+    x: ArrayLike, expression: ArrayLike, *, queries: int = 7, hits: int = 6, seed: int = 0
+) -> list[dict[str, object]]:
+    """Top lists by cosine for a few queries, one expression after the other.
+
+    Returns:
+        For each query {"query": row, "hits": [rows], "cosine": [values]}, nearest first; rows
+        are positions in x.
+
+    >>> nearest_images([[1, 0], [1, 0.1], [0, 1]], [0, 0, 1], queries=1, hits=2)[0]["hits"]
+    [1, 2]
+    """
+    rows, y = unit_rows(x), np.asarray(expression, dtype=np.int64)
+    order = np.random.default_rng(seed).permutation(len(y))
+    # The k-th image of every expression before the (k + 1)-th of any.
+    turn = np.empty(len(y), dtype=np.int64)
+    for code in np.unique(y):
+        mine = order[y[order] == code]
+        turn[mine] = np.arange(len(mine))
+    chosen = np.lexsort((y, turn))[:queries]
+    out: list[dict[str, object]] = []
+    for query in chosen:
+        cosine = np.round(rows @ rows[query], ROUND)
+        cosine[query] = -np.inf
+        near = order[np.argsort(-cosine[order], kind="stable")][: min(hits, len(y) - 1)]
+        out.append(
+            {
+                "query": int(query),
+                "hits": [int(k) for k in near],
+                "cosine": [float(cosine[k]) for k in near],
+            }
+        )
+    return out
