@@ -108,6 +108,7 @@ def dependence(counts: NDArray[np.int64], tied: NDArray[np.bool_]) -> dict[str, 
     entropies = [-sum(q * np.log(q) for q in p.sum(axis) if q > 0) for axis in (0, 1)]
     smaller = min((p.sum(1) > 0).sum(), (p.sum(0) > 0).sum()) - 1
     by_chance = float(chance[tied].sum())
+    smallest = float(min(entropies))
     return {
         "n": n,
         "rho": (float(p[tied].sum()) - by_chance) / (1 - by_chance) if by_chance < 1 else 0.0,
