@@ -189,7 +189,7 @@ class Player:
     modules: Sequence[nn.Module | nn.Parameter]
     loss: Callable[[Batch], dict[str, Tensor]]
     lr: float | None = None
-    weight_decay: float | None = None
+    weight_decay: float = 0.0
     betas: tuple[float, float] = (0.9, 0.999)
     steps: int = 1
 

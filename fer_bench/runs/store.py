@@ -215,6 +215,8 @@ class RunStore:
             yield working
         finally:
             lock.release()
+            if self.is_done(spec.id):  # whoever waits for the lock looks for `done.json` first
+                Path(lock.lock_file).unlink(missing_ok=True)
 
     def publish(self, spec: RunSpec, working: Path) -> RunRecord:
         """Seal a complete working folder with checksums and move it into place."""

@@ -68,7 +68,7 @@ class Feed:
             else torch.full((len(data),), -1, device=device)
             for name, levels in task.attributes.items()
         }
-        self._valence_arousal = torch.as_tensor(data.valence_arousal, device=device)
+        self._valence_arousal = torch.tensor(data.valence_arousal, device=device)
         self._resident = self._move_to_device()
 
     def _codes(self, column, names: tuple[str, ...]) -> Tensor:

@@ -21,6 +21,7 @@ from fer_bench.experiment import TrainingSpec
 from fer_bench.method import Batch, Method, Oracle, Player, Stage, infer
 from fer_bench.training.checkpoint import (
     Position,
+    Resume,
     copy_state,
     load_resume,
     restore_optimizer,
@@ -105,12 +106,12 @@ class Trainer:
         if saved is not None:
             self.position = saved.position
             self.method.load_state_dict(saved.model)
-        elif stages or not isinstance(self.method, Oracle):
+        elif not isinstance(self.method, Oracle):
             self._show_arrays()
         epochs = [stage_epochs(stage, self.training.epochs) for stage in stages]
-        for index in range(self.position.stage, len(stages)):
-            resumed = saved if saved is not None and index == saved.position.stage else None
-            self._run_stage(game, stages[index], index, epochs, resumed)
+        first = self.position.stage
+        for index in range(first, len(stages)):
+            self._run_stage(game, stages[index], index, epochs, saved if index == first else None)
         self.position.seconds += time.monotonic() - self._started
         self.method.requires_grad_(True).eval()
         return self.position
@@ -135,7 +136,12 @@ class Trainer:
             self.method.fit_arrays(self.feed.batch(rows).images)
 
     def _run_stage(
-        self, game: nn.Module, stage: Stage, index: int, epochs: Sequence[int], resumed: Any
+        self,
+        game: nn.Module,
+        stage: Stage,
+        index: int,
+        epochs: Sequence[int],
+        resumed: Resume | None,
     ) -> None:
         check_stage(stage)
         plan = EpochPlan(

@@ -1,0 +1,159 @@
+import threading
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fer_bench.errors import RunError
+from fer_bench.experiment import DataSpec, RunSpec, SplitSpec, TrainingSpec
+from fer_bench.metrics.metric import Outcome
+from fer_bench.runs.arrays import Part
+from fer_bench.runs.store import RunStore, atomic_path, write_json, write_part
+from fer_bench.score import Score
+
+
+@pytest.fixture
+def spec():
+    return RunSpec(
+        method="erm",
+        label="ERM",
+        parameters={},
+        data=DataSpec(),
+        fingerprint="f",
+        split=SplitSpec(),
+        fold=1,
+        fold_hash="h",
+        training=TrainingSpec(),
+        seed=3,
+        code={},
+    )
+
+
+def part(name="test", n=4):
+    labels = pd.DataFrame(
+        {
+            "expression": ["anger", None, "neutral", "anger"],
+            "subject": ["a", "b", "a", None],
+            "valence": [0.1, np.nan, -0.2, 1.0],
+            "arousal": [0.0, np.nan, 0.2, 1.0],
+            "row": range(n),
+        }
+    )
+    features = np.arange(n * 3, dtype=np.float32).reshape(n, 3)
+    return Part(name, features, None, features[:, :2], None, labels, ("neutral", "anger"))
+
+
+def fill(working, spec):
+    write_part(working / "parts", part())
+    write_part(working / "parts", part("test:reversed"))
+    write_json(working / "spec.json", spec.model_dump(mode="json"))
+    write_json(
+        working / "environment.json",
+        {"classes": ["neutral", "anger"], "method": {"role": "method"}},
+    )
+    (working / "history.csv").write_text("stage,epoch,split,player,term,value\n")
+
+
+def publish(store, spec):
+    with store.claim(spec) as working:
+        fill(working, spec)
+        return store.publish(spec, working)
+
+
+def test_what_is_written_is_read(tmp_path, spec):
+    store = RunStore(tmp_path)
+    publish(store, spec)
+    [record] = store.records()
+    assert record.spec == spec
+    assert record.verify() == []
+    arrays = record.arrays
+    assert sorted(arrays.parts) == ["test", "test:reversed"]
+    assert (arrays.seed, arrays.fold) == (3, 1)
+    test = arrays.test
+    np.testing.assert_array_equal(test.expression, part().expression)
+    assert test.identity is None
+    assert test.y.tolist() == [1, -1, 0, 1]
+    assert test.s.tolist() == [0, 1, 0, -1]
+    assert np.isnan(test.target[1]).all()
+
+
+def test_a_run_is_there_only_when_sealed(tmp_path, spec):
+    store = RunStore(tmp_path)
+    with pytest.raises(KeyboardInterrupt), store.claim(spec) as working:
+        fill(working, spec)
+        raise KeyboardInterrupt
+    assert store.records() == []
+    assert not store.is_done(spec.id)
+    with store.claim(spec) as again:
+        assert (again / "history.csv").exists(), "what a killed process left must be found again"
+
+
+def test_a_claimed_run_is_nobody_elses(tmp_path, spec):
+    store = RunStore(tmp_path)
+    seen = []
+
+    def other():
+        with RunStore(tmp_path).claim(spec) as working:
+            seen.append(working)
+
+    with store.claim(spec) as working:
+        assert working is not None
+        thread = threading.Thread(target=other)
+        thread.start()
+        thread.join()
+    assert seen == [None]
+
+
+def test_damage_is_found(tmp_path, spec):
+    record = publish(RunStore(tmp_path), spec)
+    with (record.folder / "parts" / "test.safetensors").open("r+b") as file:
+        file.seek(-1, 2)
+        file.write(b"\x01")
+    (record.folder / "history.csv").unlink()
+    assert sorted(record.verify()) == ["history.csv", "parts/test.safetensors"]
+
+
+def test_a_foreign_folder_in_the_way_is_moved_not_merged(tmp_path, spec):
+    store = RunStore(tmp_path)
+    (store.runs / spec.id).mkdir(parents=True)
+    (store.runs / spec.id / "precious.txt").write_text("x")
+    record = publish(store, spec)
+    assert record.verify() == []
+    assert not (record.folder / "precious.txt").exists()
+    assert [p.read_text() for p in store.runs.glob(".*.damaged*/precious.txt")] == ["x"]
+
+
+def test_scores_are_merged(tmp_path, spec):
+    record = publish(RunStore(tmp_path), spec)
+    record.save_outcomes({"a": Outcome(1, {"k": Score(0.5, n=4)})})
+    record.save_outcomes({"b": Outcome(1, skipped="no subjects")})
+    assert record.outcomes()["a"].scores["k"].value == 0.5
+    assert record.outcomes()["b"].skipped == "no subjects"
+    assert record.verify() == []
+
+
+def test_failures_are_values(tmp_path, spec):
+    store = RunStore(tmp_path)
+    store.save_failure(spec, reason="the loss is nan", kind="failed")
+    assert store.failures()[spec.id]["reason"] == "the loss is nan"
+    publish(store, spec)
+    assert store.failures() == {}
+
+
+def test_damaged_json_is_one_sentence(tmp_path, spec):
+    record = publish(RunStore(tmp_path), spec)
+    (record.folder / "spec.json").write_text('{"method": ')
+    with pytest.raises(RunError, match="spec.json' cannot be read"):
+        _ = record.spec
+    with pytest.raises(RunError, match="no finished run 'x'"):
+        RunStore(tmp_path).record("x")
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path):
+    path = tmp_path / "x.txt"
+    path.write_text("old")
+    with pytest.raises(ValueError, match="boom"), atomic_path(path) as aside:
+        aside.write_text("half")
+        raise ValueError("boom")
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["x.txt"]

@@ -1,0 +1,143 @@
+import pytest
+
+from fer_bench.errors import ExperimentError
+from fer_bench.experiment import (
+    DataSpec,
+    Experiment,
+    RunSpec,
+    SplitSpec,
+    TrainingSpec,
+    load_experiment,
+    parse_experiment,
+)
+
+
+def write(tmp_path, text):
+    path = tmp_path / "experiment.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+GOOD = """
+seeds = [0, 1]
+
+[data]
+name = "folder"
+root = "faces"
+size = 48
+subject_pattern = "S(\\\\d+)"
+
+[training]
+epochs = 3
+lr = 1e-4
+
+[[methods]]
+name = "erm"
+
+[[methods]]
+name = "dice-fer"
+label = "DICE, zeta 0"
+parameters = { zeta = 0.0 }
+"""
+
+
+def test_a_good_file(tmp_path):
+    experiment = load_experiment(write(tmp_path, GOOD))
+    assert experiment.name == "experiment"
+    assert experiment.training.lr == 1e-4
+    assert experiment.data.options == {"subject_pattern": "S(\\d+)"}
+    assert experiment.data.root == str(tmp_path / "faces")
+    assert experiment.methods[1].parameters == {"zeta": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("line", "wrong", "message"),
+    [
+        ("epochs = 3", "epoch = 3", r":11: unknown key 'training.epoch': did you mean 'epochs'"),
+        ("lr = 1e-4", "lr = -1", r":12: 'training.lr' is -1: input should be greater than 0"),
+        ('name = "erm"', 'nam = "erm"', r"unknown key 'methods\[0\].nam'.*'name'"),
+        ("seeds = [0, 1]", "seed = [0, 1]", r":2: unknown key 'seed': did you mean 'seeds'"),
+        ("seeds = [0, 1]", "seeds = [1, 1]", "seeds must differ"),
+        ("seeds = [0, 1]", "seeds = [0, 1", "not valid TOML"),
+        ("size = 48", "size = 4", r":7: 'data.size' is 4"),
+    ],
+)
+def test_a_wrong_key_is_named_with_its_line(tmp_path, line, wrong, message):
+    assert line in GOOD
+    with pytest.raises(ExperimentError, match=message):
+        load_experiment(write(tmp_path, GOOD.replace(line, wrong, 1)))
+
+
+def test_missing_and_binary_files(tmp_path):
+    with pytest.raises(ExperimentError, match="cannot read the experiment file"):
+        load_experiment(tmp_path / "absent.toml")
+    (tmp_path / "x.toml").write_bytes(b"\xff\xfe\x00\x81")
+    with pytest.raises(ExperimentError, match="not UTF-8"):
+        load_experiment(tmp_path / "x.toml")
+
+
+def test_overrides(tmp_path):
+    experiment = load_experiment(
+        write(tmp_path, GOOD),
+        overrides=["training.epochs=7", "methods.0.label=plain", "seeds=[4]", "data.name=manifest"],
+    )
+    assert experiment.training.epochs == 7
+    assert experiment.methods[0].label == "plain"
+    assert experiment.seeds == (4,)
+    assert experiment.data.name == "manifest"
+
+
+@pytest.mark.parametrize("override", ["epochs", "=3", "methods.9.name=x", "seeds.x.y=1"])
+def test_wrong_overrides(tmp_path, override):
+    with pytest.raises(ExperimentError):
+        load_experiment(write(tmp_path, GOOD), overrides=[override])
+
+
+def test_a_method_may_override_training_but_not_with_nonsense():
+    content = {"methods": [{"name": "erm", "training": {"epoch": 2}}]}
+    with pytest.raises(ExperimentError, match=r"unknown key 'epoch': did you mean 'epochs'"):
+        parse_experiment(content)
+
+
+def test_the_quickstart_is_valid():
+    experiment = load_experiment()
+    assert isinstance(experiment, Experiment)
+    assert len(experiment.seeds) == 2
+
+
+def spec(**changes):
+    content = {
+        "method": "erm",
+        "label": "ERM",
+        "parameters": {"dim": 64},
+        "data": DataSpec(root="/a"),
+        "fingerprint": "f" * 64,
+        "split": SplitSpec(),
+        "fold": 0,
+        "fold_hash": "h",
+        "training": TrainingSpec(),
+        "seed": 0,
+        "code": {"fer-bench": "0.1.0"},
+    }
+    return RunSpec(**(content | changes))
+
+
+def test_the_run_id_depends_on_the_outcome_alone():
+    base = spec().id
+    assert base == spec(label="other").id
+    assert base == spec(data=DataSpec(root="/b")).id
+    assert base == spec(training=TrainingSpec(device="cpu")).id
+    for changes in (
+        {"seed": 1},
+        {"fingerprint": "e" * 64},
+        {"parameters": {"dim": 32}},
+        {"training": TrainingSpec(epochs=3)},
+        {"fold_hash": "g"},
+        {"code": {"fer-bench": "0.2.0"}},
+    ):
+        assert spec(**changes).id != base
+
+
+def test_the_run_spec_survives_json():
+    again = RunSpec.model_validate_json(spec().model_dump_json())
+    assert again.id == spec().id

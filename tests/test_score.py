@@ -1,0 +1,30 @@
+import json
+import math
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fer_bench.score import Score
+
+maybe = st.none() | st.floats(-10, 10)
+
+
+@given(st.floats(-10, 10), maybe, maybe, st.integers(0, 10**6), st.lists(st.text(), max_size=3))
+def test_json_round_trip(value, low, null, n, warnings):
+    score = Score(value, low=low, null=null, n=n, unit="nats", warnings=tuple(warnings))
+    again = Score.from_json(json.loads(json.dumps(score.to_json())))
+    assert again == score
+
+
+def test_json_has_no_nan_and_no_arrays():
+    score = Score(math.nan, warnings=("none",), details={"curve": np.array([1.0, np.inf])})
+    plain = score.to_json()
+    assert plain["value"] is None
+    assert plain["details"] == {"curve": [1.0, None]}
+    assert math.isnan(Score.from_json(plain).value)
+
+
+def test_a_warning_is_carried_once():
+    score = Score(1.0).with_warning("saturated").with_warning("saturated", "collapsed")
+    assert score.warnings == ("saturated", "collapsed")

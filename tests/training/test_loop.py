@@ -1,0 +1,193 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from fer_bench.errors import MethodError
+from fer_bench.method import Player, Stage
+from fer_bench.training import loop
+from fer_bench.training.extract import extract
+
+
+def state_of(method):
+    return {key: value.clone() for key, value in method.state_dict().items()}
+
+
+def same(a, b):
+    return all(torch.equal(a[key], b[key]) for key in a)
+
+
+def test_it_learns_and_records_a_history(make_trainer, two_players, parts, small_faces):
+    method, trainer = make_trainer(two_players, epochs=6)
+    position = trainer.run()
+    part = extract(method, trainer.feed, parts.validation, name="validation")
+    assert (part.logits.argmax(1) == part.y).mean() > 0.8
+    rows = {(stage, split, player) for stage, _, split, player, _, _ in position.history}
+    assert ("game", "train", "rival") in rows
+    assert ("game", "validation", "prediction") in rows
+    assert ("pairs", "validation", "head") in rows
+    assert [s["epochs_run"] for s in position.stages] == [6, 3]
+    batches = len(parts.train) // 32
+    assert position.images_seen == batches * 32 * 6 + batches * 32 * 2 * 3
+
+
+def test_the_same_seed_gives_the_same_bytes(make_trainer, two_players, parts):
+    embeddings = []
+    for seed in (0, 0, 1):
+        method, trainer = make_trainer(two_players, seed=seed, augment="affine")
+        trainer.run()
+        embeddings.append(extract(method, trainer.feed, parts.validation, name="v").expression)
+    assert embeddings[0].tobytes() == embeddings[1].tobytes()
+    assert embeddings[0].tobytes() != embeddings[2].tobytes()
+
+
+def test_frozen_modules_keep_weights_and_buffers(make_trainer, two_players):
+    method, trainer = make_trainer(two_players, selection="last")
+    seen = {}
+    stages = list(method.stages())
+    stages[1] = dataclasses.replace(stages[1], on_start=lambda steps: seen.update(state_of(method)))
+    method.stages = lambda: stages
+    trainer.run()
+    after = state_of(method)
+    for key in seen:
+        moved = not torch.equal(seen[key], after[key])
+        assert moved == key.startswith("head."), key
+
+
+def test_a_player_moves_only_its_own_parameters(make_trainer, two_players):
+    method, trainer = make_trainer(two_players, selection="last", clip=0)
+    rival = Player("rival", [method.rival], method.rival_loss)
+    method.stages = lambda: [Stage("rival", players=[rival], select="last")]
+    before = state_of(method)
+    trainer.run()
+    moved = {
+        key for key, value in method.state_dict().items() if not torch.equal(value, before[key])
+    }
+    assert moved == {"rival.weight", "rival.bias", *(k for k in moved if k.startswith("norm."))}
+    assert not moved & {"norm.weight", "norm.bias"}
+
+
+def test_validation_decides_the_kept_epoch(make_trainer, two_players, monkeypatch):
+    values = iter([0.5, 0.9, 0.7, 0.8])
+    kept = []
+
+    def scores(method, feed, rows, batch_size):
+        kept.append(state_of(method))
+        return {"balanced_accuracy": next(values)}
+
+    monkeypatch.setattr(loop, "prediction_scores", scores)
+    method, trainer = make_trainer(two_players)
+    method.stages = lambda: two_players.stages(method)[:1]
+    position = trainer.run()
+    assert position.stages[0]["best_epoch"] == 2
+    assert same(state_of(method), kept[1])
+
+
+def test_patience_stops_a_stage(make_trainer, two_players, monkeypatch):
+    values = iter([0.5, 0.4, 0.3, 0.9, 0.9])
+    monkeypatch.setattr(loop, "prediction_scores", lambda *a: {"balanced_accuracy": next(values)})
+    method, trainer = make_trainer(two_players, epochs=5, patience=2)
+    method.stages = lambda: two_players.stages(method)[:1]
+    assert trainer.run().stages[0]["epochs_run"] == 3
+
+
+class _Killed(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("stop_after", [1, 3, 5])
+def test_a_killed_training_resumes_to_the_same_bytes(
+    make_trainer, two_players, tmp_path, monkeypatch, stop_after
+):
+    monkeypatch.setattr(loop, "_SAVE_EVERY_S", -1.0)
+    straight, trainer = make_trainer(two_players, augment="affine")
+    expected = trainer.run()
+    epochs = []
+
+    def stop(done, total, text):
+        epochs.append(done)
+        if done == stop_after + 1:
+            raise _Killed
+
+    resume = tmp_path / "resume.safetensors"
+    _, trainer = make_trainer(two_players, augment="affine", resume=resume, on_epoch=stop)
+    with pytest.raises(_Killed):
+        trainer.run()
+    again = []
+    method, trainer = make_trainer(
+        two_players, augment="affine", resume=resume, on_epoch=lambda d, t, x: again.append(d)
+    )
+    position = trainer.run()
+    assert again[0] == stop_after + 1, "finished epochs must not be done twice"
+    assert position.history == expected.history
+    assert same(state_of(method), state_of(straight))
+
+
+def test_a_damaged_resume_file_only_costs_time(make_trainer, two_players, tmp_path):
+    resume = tmp_path / "resume.safetensors"
+    resume.write_bytes(b"\x00" * 100)
+    _, trainer = make_trainer(two_players, resume=resume)
+    assert [s["epochs_run"] for s in trainer.run().stages] == [4, 2]
+
+
+def test_a_loss_that_is_not_finite_names_player_and_batch(make_trainer, two_players):
+    method, trainer = make_trainer(two_players)
+
+    def loss(batch):
+        return {"total": method.head.weight.sum() * float("nan")}
+
+    method.stages = lambda: [Stage("bad", players=[Player("poor", [method.head], loss)])]
+    with pytest.raises(MethodError, match=r"player 'poor' in stage 'bad', epoch 1, batch 1 is nan"):
+        trainer.run()
+
+
+def test_contract_breaches_are_named(make_trainer, two_players):
+    method, _ = make_trainer(two_players)
+    twice = Stage("x", players=[Player(n, [method.head], method.loss) for n in "ab"])
+    with pytest.raises(MethodError, match="players 'a' and 'b' own the same"):
+        loop.check_stage(twice)
+    frozen = Stage("x", players=[Player("a", [method.head], method.loss)], frozen=[method])
+    with pytest.raises(MethodError, match="owns a parameter of a frozen module"):
+        loop.check_stage(frozen)
+    with pytest.raises(MethodError, match="'idle' owns no parameters"):
+        loop.make_optimizer(Player("idle", [nn.ReLU()], method.loss), 1e-3)
+
+
+def test_no_total_is_named(make_trainer, two_players):
+    method, trainer = make_trainer(two_players)
+    bare = Player("bare", [method.head], lambda batch: {"loss": method.loss(batch)["total"]})
+    method.stages = lambda: [Stage("s", players=[bare])]
+    with pytest.raises(MethodError, match=r"returns \['loss'\] and no 'total'"):
+        trainer.run()
+
+
+def test_cosine_warms_up_and_ends_near_zero():
+    factors = [loop.lr_factor("cosine", step, 200) for step in range(200)]
+    assert factors[0] == pytest.approx(0.1)
+    assert max(factors) == 1.0
+    assert factors[-1] < 0.001
+    assert np.argmax(factors) <= 10
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("precision", ["32", "bf16-mixed", "16-mixed"])
+def test_it_trains_on_a_gpu(make_trainer, two_players, precision):
+    _, trainer = make_trainer(two_players, device="cuda", precision=precision)
+    assert trainer.run().stages[0]["value"] > 0.5
+
+
+def test_cuda_is_refused_where_there_is_none(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    from fer_bench.experiment import TrainingSpec
+
+    with pytest.raises(MethodError, match="no CUDA device"):
+        loop.make_fabric(TrainingSpec(device="cuda"))
+
+
+@pytest.mark.parametrize("switch", [{"precision": "bf16-mixed"}, {"channels_last": True}])
+def test_speed_switches_learn_the_same(make_trainer, two_players, switch):
+    _, trainer = make_trainer(two_players, epochs=6, **switch)
+    assert trainer.run().stages[0]["value"] > 0.8
