@@ -1,0 +1,139 @@
+"""I(X; Y) = H(Y) - H(Y | X) for labels Y, with the cross-entropy of a held-out classifier."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from fer_bench.information.critics import apply, initial_mlp
+from fer_bench.information.estimator import Estimate, Estimator, Problem
+from fer_bench.information.inputs import entropy, is_discrete
+from fer_bench.information.neural import build_tasks, same_shape
+from fer_bench.information.training import Budget, Parameters, Task, train
+
+
+class Classifier(Estimator):
+    """H(Y) less the cross-entropy of a classifier on rows it has not seen.
+
+    A lower bound in expectation (a classifier can only be too unsure), never above H(Y). The
+    classifier starts at the class frequencies, so that it reads 0 where it learns nothing.
+
+    Args:
+        hidden, depth: size of the network; depth 0 is logistic regression.
+        folds: cross-fitting: every row is classified by a network that has not seen it.
+        steps, batch, rate, patience: budget of the training.
+    """
+
+    name: ClassVar[str] = "classifier"
+    sides: ClassVar[str] = "labels"
+    null_runs: ClassVar[int] = 5
+
+    def __init__(
+        self,
+        *,
+        seed: int = 0,
+        hidden: int = 64,
+        depth: int = 1,
+        folds: int = 5,
+        steps: int = 1000,
+        batch: int = 256,
+        rate: float = 2e-3,
+        patience: int = 8,
+        device: str = "auto",
+    ) -> None:
+        super().__init__(seed=seed)
+        self.shape = (hidden, depth)
+        self.folds = folds
+        self.budget = Budget(steps=steps, batch=batch, rate=rate, patience=patience)
+        self.device = device
+
+    def estimate_many(self, problems: Sequence[Problem]) -> list[Estimate]:
+        estimates: list[Any] = [None] * len(problems)
+        for members in same_shape(problems):
+            found = self._together([problems[i] for i in members])
+            for i, estimate in zip(members, found, strict=True):
+                estimates[i] = estimate
+        return estimates
+
+    def _together(self, problems: Sequence[Problem]) -> list[Estimate]:
+        labels_right = is_discrete(problems[0].sample.y)
+        tasks, members = build_tasks(problems, folds=self.folds, device=self.device)
+        hidden, depth = self.shape
+        model = _Softmax(
+            tasks[0].x.shape[1] if labels_right else tasks[0].y.shape[1],
+            tasks[0].y.shape[1] if labels_right else tasks[0].x.shape[1],
+            hidden,
+            depth,
+            labels_right,
+        )
+        fitted = train(model, tasks, self.budget)
+        estimates = []
+        for problem, mine in zip(problems, members, strict=True):
+            codes = problem.sample.y if labels_right else problem.sample.x
+            if problem.order is not None and labels_right:
+                codes = codes[problem.order]
+            surprise = np.full(len(codes), np.nan)
+            seen = []
+            for p in mine:
+                task = tasks[p]
+                with torch.no_grad():
+                    part = task.part(task.test)
+                    surprise[task.test] = model.rows(fitted.of(p), *part)[0].double().cpu()
+                    fit = task.part(task.train)
+                    seen.append(float(model.rows(fitted.of(p), *fit).double().mean()))
+            share = np.bincount(codes) / len(codes)
+            observed = int((share > 0).sum())
+            # Miller-Madow for H(Y): the plug-in entropy is too small by (K - 1) / 2n.
+            top = entropy(codes) + (observed - 1) / (2 * len(codes))
+            index = np.flatnonzero(np.isfinite(surprise))
+            rows = (-np.log(share[codes]) - surprise)[index]
+            value = float(rows.mean()) + top - entropy(codes)
+            warnings = () if value <= entropy(codes) else ("above H(Y)",)
+            estimates.append(
+                Estimate(
+                    value=value,
+                    rows=rows,
+                    index=index,
+                    warnings=warnings,
+                    details={
+                        "entropy": top,
+                        "fitted_value": top - float(np.mean(seen)),
+                        "curve": fitted.curve[:, mine.start].round(5).tolist(),
+                        "folds": len(mine),
+                    },
+                )
+            )
+        return estimates
+
+
+class _Softmax:
+    """A classifier network as the trainer wants it; labels arrive one-hot."""
+
+    def __init__(self, d: int, classes: int, hidden: int, depth: int, labels_right: bool) -> None:
+        self.sizes = [d, *[hidden] * depth, classes]
+        self.classes = classes
+        self.labels_right = labels_right
+
+    def initial(self, generator: torch.Generator, task: Task) -> Parameters:
+        weights = initial_mlp("c", self.sizes, generator, zero_last=True)
+        x, y = task.part(task.train)
+        counts = (y if self.labels_right else x)[0].sum(0).cpu() + 0.5
+        weights[f"c{len(self.sizes) - 2}.b"] = torch.log(counts / counts.sum())
+        return weights
+
+    def rows(self, p: Parameters, x: Tensor, y: Tensor) -> Tensor:
+        """Cross-entropy [P, B] of each row."""
+        inputs, labels = (x, y) if self.labels_right else (y, x)
+        logits = apply(p, "c", self.sizes, inputs)
+        return torch.logsumexp(logits, -1) - (logits * labels).sum(-1)
+
+    def loss(self, parameters: Parameters, x: Tensor, y: Tensor, state: dict[str, Tensor]) -> Tensor:
+        return self.rows(parameters, x, y).mean(1)
+
+    def score(self, parameters: Parameters, x: Tensor, y: Tensor) -> Tensor:
+        return -self.rows(parameters, x, y).mean(1)

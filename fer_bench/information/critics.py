@@ -1,0 +1,174 @@
+"""Critics T(x, y), batched over problems, and what is maximised over them.
+
+All score a batch of pairs the same way (`Scores`), whatever the network looks like.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from fer_bench.information.training import Parameters
+
+
+class Scores(NamedTuple):
+    """Critic values of a batch.
+
+    Attributes:
+        positive: [P, B], of the rows as paired.
+        negative: [P, B, K], of x_i with the y of other rows; -inf marks an entry that is none.
+        per_row: how many of the K are negatives.
+    """
+
+    positive: Tensor
+    negative: Tensor
+    per_row: int
+
+
+class ShiftScores(NamedTuple):
+    """Critic values of one problem's block of rows, negatives by cyclic shift.
+
+    Attributes:
+        positive: [B].
+        negative: [B, K], of x_i with the y of row (i + shifts[k]) mod B.
+        shifts: [K].
+    """
+
+    positive: Tensor
+    negative: Tensor
+    shifts: Tensor
+
+    def by_column(self) -> Tensor:
+        """The negatives [B, K] that row j's y took part in."""
+        size = len(self.positive)
+        rows = torch.arange(size, device=self.shifts.device)[:, None]
+        return self.negative.gather(0, (rows - self.shifts) % size)
+
+
+class Critic:
+    """A critic of given shape; parameters live outside, with a problem axis.
+
+    Args:
+        dx, dy: columns of the two sides.
+        kind: "separable" f(x).g(y) + a(x) + b(y); "bilinear" the same with linear f, g and
+            quadratic a, b; "concatenated" an MLP on [x, y]; "hybrid" a small MLP on f(x), g(y).
+        hidden, depth: width and number of hidden layers.
+        embed: columns of f and g.
+        shifts: how many negatives a row meets, for the two kinds that must run the network on
+            every pair; the others meet the whole batch at no cost.
+    """
+
+    kinds = ("separable", "bilinear", "concatenated", "hybrid")
+
+    def __init__(
+        self,
+        dx: int,
+        dy: int,
+        *,
+        kind: str = "separable",
+        hidden: int = 64,
+        depth: int = 2,
+        embed: int = 32,
+        shifts: int = 8,
+    ) -> None:
+        self.kind, self.shifts, self.depth, self.embed = kind, shifts, depth, embed
+        if kind == "concatenated":
+            self.nets = {"t": [dx + dy, *[hidden] * depth, 1]}
+        elif kind == "hybrid":
+            self.nets = {
+                "f": [dx, *[hidden] * (depth - 1), embed],
+                "g": [dy, *[hidden] * (depth - 1), embed],
+                "t": [2 * embed, hidden, 1],
+            }
+        elif kind == "bilinear":
+            self.nets = {"f": [dx, embed], "g": [dy, embed]}
+        else:
+            self.nets = {
+                "f": [dx, *[hidden] * depth, embed + 1],
+                "g": [dy, *[hidden] * depth, embed + 1],
+            }
+        self.dx, self.dy = dx, dy
+
+    def initial(self, generator: torch.Generator) -> Parameters:
+        """Weights of one problem; the critic starts as the constant 0."""
+        weights: Parameters = {}
+        for net, sizes in self.nets.items():
+            weights |= initial_mlp(net, sizes, generator, zero_last=net in ("t", "g"))
+        if self.kind == "bilinear":
+            weights["a"], weights["b"] = torch.zeros(self.dx, self.dx), torch.zeros(self.dy, self.dy)
+        return weights
+
+    def scores(self, p: Parameters, x: Tensor, y: Tensor) -> Scores:
+        """Score a batch [P, B, d]: every row against the whole batch, or against a few shifts."""
+        size = x.shape[1]
+        if self.meets_all:
+            matrix = self._matrix(p, x, y)
+            eye = torch.eye(size, dtype=torch.bool, device=x.device)
+            negative = matrix.masked_fill(eye, -math.inf)
+            return Scores(matrix.diagonal(dim1=-2, dim2=-1), negative, size - 1)
+        shifts = list(range(1, min(self.shifts, size - 1) + 1))
+        values = self._shifted(p, x, y, [0, *shifts])
+        return Scores(values[..., 0], values[..., 1:], len(shifts))
+
+    def shift_scores(self, p: Parameters, x: Tensor, y: Tensor, shifts: int) -> ShiftScores:
+        """Score one problem's rows [1, B, d] against many shifts (all, where that is cheap)."""
+        size = x.shape[1]
+        many = size - 1 if self.meets_all else min(shifts, size - 1)
+        at = torch.linspace(1, size - 1, many, device=x.device).round().long()
+        if self.meets_all:
+            matrix = self._matrix(p, x, y)[0]
+            rows = torch.arange(size, device=x.device)[:, None]
+            return ShiftScores(matrix.diagonal(), matrix.gather(1, (rows + at) % size), at)
+        values = self._shifted(p, x, y, [0, *at.tolist()])[0]
+        return ShiftScores(values[:, 0], values[:, 1:], at)
+
+    @property
+    def meets_all(self) -> bool:
+        """Whether scoring all pairs of a batch costs no more than one matrix product."""
+        return self.kind in ("separable", "bilinear")
+
+    def _shifted(self, p: Parameters, x: Tensor, y: Tensor, shifts: list[int]) -> Tensor:
+        """Values [P, B, len(shifts)] of x_i with y_(i + shift)."""
+        if self.kind == "hybrid":
+            x, y = apply(p, "f", self.nets["f"], x), apply(p, "g", self.nets["g"], y)
+        others = torch.cat([torch.roll(y, -s, dims=1) for s in shifts], dim=1)
+        pairs = torch.cat([x.repeat(1, len(shifts), 1), others], dim=-1)
+        values = apply(p, "t", self.nets["t"], pairs)[..., 0]
+        return values.unflatten(1, (len(shifts), -1)).transpose(1, 2)
+
+    def _matrix(self, p: Parameters, x: Tensor, y: Tensor) -> Tensor:
+        f, g = apply(p, "f", self.nets["f"], x), apply(p, "g", self.nets["g"], y)
+        if self.kind == "bilinear":
+            a = (torch.bmm(x, p["a"]) * x).sum(-1)
+            b = (torch.bmm(y, p["b"]) * y).sum(-1)
+        else:
+            a, b = f[..., -1], g[..., -1]
+            f, g = f[..., :-1], g[..., :-1]
+        return torch.bmm(f, g.transpose(1, 2)) + a[..., None] + b[:, None, :]
+
+
+def initial_mlp(
+    net: str, sizes: list[int], generator: torch.Generator, *, zero_last: bool
+) -> Parameters:
+    """Weights of an MLP for `apply`, without the problem axis."""
+    weights: Parameters = {}
+    for layer, (a, b) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+        w = (2 * torch.rand(a, b, generator=generator) - 1) * math.sqrt(3 / a)
+        last = layer == len(sizes) - 2
+        weights[f"{net}{layer}.w"] = torch.zeros(a, b) if last and zero_last else w
+        weights[f"{net}{layer}.b"] = torch.zeros(b)
+    return weights
+
+
+def apply(p: Parameters, net: str, sizes: list[int], x: Tensor) -> Tensor:
+    """Run a batched MLP on [P, B, d]."""
+    last = len(sizes) - 2
+    for layer in range(last + 1):
+        x = torch.baddbmm(p[f"{net}{layer}.b"][:, None], x, p[f"{net}{layer}.w"])
+        if layer < last:
+            x = F.relu(x)
+    return x

@@ -1,0 +1,154 @@
+"""What an estimator is: `fit` on rows, `estimate` a value; many problems at once if it can."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
+
+import numpy as np
+
+from fer_bench.errors import FerBenchError, did_you_mean
+from fer_bench.information.inputs import Sample, clean_pair
+
+
+class EstimatorError(FerBenchError):
+    """An estimator cannot treat such data, or got an unknown option."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What an estimator found, in nats.
+
+    Attributes:
+        value: the estimate.
+        rows: [n] contributions (influence) of the rows the value rests on; their mean is the
+            value up to a constant, and their spread (over groups) gives its standard error.
+        index: [n] which rows of the problem those are.
+        extra_variance: variance of the value beyond that of `rows` (dimension, fitting).
+        p: exact permutation p-value where the estimator has one, else None.
+        warnings: sentences a reader must see.
+        details: JSON-able: fitted value, learning curve, ceiling, ...
+    """
+
+    value: float
+    rows: np.ndarray
+    index: np.ndarray
+    extra_variance: float = 0.0
+    p: float | None = None
+    warnings: tuple[str, ...] = ()
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    def standard_error(self, groups: np.ndarray | None = None) -> float:
+        """Standard error of the value; rows of one group count as one observation."""
+        centred = self.rows - self.rows.mean()
+        n = len(centred)
+        if groups is not None:
+            codes = np.unique(groups[self.index], return_inverse=True)[1]
+            centred = np.bincount(codes, weights=centred)
+        m = len(centred)
+        if m < 2:
+            return float("nan")
+        variance = (centred**2).sum() / n**2 * m / (m - 1)
+        return float(np.sqrt(variance + self.extra_variance))
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One sample with the seed that decides its splits and critics.
+
+    `order` re-pairs the rows (row i of x with row order[i] of y), which is how null problems
+    share their arrays with the real one.
+    """
+
+    sample: Sample
+    seed: int = 0
+    order: np.ndarray | None = None
+
+    @property
+    def paired(self) -> Sample:
+        """The sample as re-paired."""
+        if self.order is None:
+            return self.sample
+        return replace(self.sample, y=self.sample.y[self.order])
+
+
+class Estimator:
+    """Base of the estimators here; anybody's own needs only `fit` and `estimate`.
+
+    Options are the keyword arguments of the constructor. An estimator with a fitted critic
+    values rows that had no part in the fit.
+
+    >>> import numpy as np
+    >>> from fer_bench.information.gaussian import Gaussian
+    >>> rng = np.random.default_rng(0)
+    >>> x = rng.normal(size=(4000, 1))
+    >>> y = 0.8 * x + 0.6 * rng.normal(size=(4000, 1))
+    >>> estimate = Gaussian().fit(x, y).estimate()
+    >>> abs(estimate.value + 0.5 * np.log(1 - 0.8**2)) < 0.05
+    True
+    """
+
+    name: ClassVar[str]
+    sides: ClassVar[str] = "any"  # "continuous", "discrete", "mixed" or "any"
+    null_runs: ClassVar[int] = 20  # permutations that `estimate_mi` runs unless told
+
+    def __init__(self, *, seed: int = 0) -> None:
+        self.seed = seed
+        self._sample: Sample | None = None
+
+    def estimate_many(self, problems: Sequence[Problem]) -> list[Estimate]:
+        """Estimate several problems; critics train them together in one pass."""
+        raise NotImplementedError
+
+    def fit(
+        self,
+        x: Any,
+        y: Any,
+        *,
+        groups: Any = None,
+        discrete_x: bool | None = None,
+        discrete_y: bool | None = None,
+    ) -> Estimator:
+        """Take rows [n, d] (or labels [n]) of both sides."""
+        self._sample = clean_pair(
+            x, y, groups=groups, discrete_x=discrete_x, discrete_y=discrete_y
+        )
+        self.check(self._sample)
+        self._estimate = self.estimate_many([Problem(self._sample, self.seed)])[0]
+        return self
+
+    def estimate(self) -> Estimate:
+        """Return what the last `fit` found.
+
+        Raises:
+            EstimatorError: nothing was fitted.
+        """
+        if self._sample is None:
+            raise EstimatorError(f"{type(self).__name__}: call fit(x, y) before estimate().")
+        return self._estimate
+
+    def check(self, sample: Sample) -> None:
+        """Raise EstimatorError where this estimator does not apply to such sides."""
+        discrete = (sample.x.ndim == 1) + (sample.y.ndim == 1)
+        wanted = {"continuous": (0,), "mixed": (1,), "discrete": (2,), "labels": (1, 2)}
+        if discrete not in wanted.get(self.sides, (0, 1, 2)):
+            need = {
+                "continuous": "two continuous sides",
+                "mixed": "one continuous side and one of labels",
+                "discrete": "labels on both sides",
+                "labels": "labels on one side at least",
+            }[self.sides]
+            raise EstimatorError(
+                f"the estimator {self.name!r} needs {need}: choose another "
+                "(estimator='auto' does), or say discrete_x= / discrete_y=."
+            )
+
+
+def reject_unknown(options: Mapping[str, Any], known: Sequence[str], name: str) -> None:
+    """Raise for an option nobody reads, instead of swallowing it."""
+    for key in options:
+        if key not in known:
+            raise EstimatorError(
+                f"the estimator {name!r} has no option {key!r}: {did_you_mean(key, known)}"
+            )

@@ -1,0 +1,232 @@
+"""`estimate_mi`: one call, one `Score`."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Literal
+
+import numpy as np
+from scipy.stats import t as student_t
+
+from fer_bench.information.estimator import (
+    Estimate,
+    Estimator,
+    EstimatorError,
+    Problem,
+    reject_unknown,
+)
+from fer_bench.information.inputs import Sample, clean_pair, entropy, is_discrete
+from fer_bench.registry import estimators
+from fer_bench.score import Score
+
+NATS_PER_BIT = math.log(2)
+
+
+def estimate_mi(
+    x: Any,
+    y: Any,
+    *,
+    estimator: str | Estimator | type = "auto",
+    seed: int = 0,
+    groups: Any = None,
+    discrete_x: bool | None = None,
+    discrete_y: bool | None = None,
+    z: Any = None,
+    unit: Literal["nats", "bits"] = "nats",
+    interval: bool = True,
+    null: int | None = None,
+    **options: Any,
+) -> Score:
+    """Mutual information of two paired variables.
+
+    Args:
+        x, y: arrays or tensors [n, d], or [n]. A single column of integers, booleans or strings
+            is read as labels.
+        estimator: a name (`fer-bench list estimators`), a class or an instance.
+        seed: decides splits, critics and permutations; the same seed, the same number.
+        groups: [n] subject of each row. Critics are then valued on other subjects than they
+            were trained on, and the interval counts subjects, not rows.
+        discrete_x, discrete_y: overrule the reading of a side as labels or measurements.
+        z: condition on this: I(X; Y | Z).
+        unit: "nats" or "bits".
+        interval: whether to give a 95 % interval of sampling error (not of bias: `calibrate`).
+        null: number of permuted copies to estimate as well; each estimator has a default, 0
+            switches it off.
+        options: options of the estimator, such as `k` or `steps`.
+
+    Returns:
+        Score with value, low, high, null (mean over permuted copies), p, n and warnings.
+        `details` has the estimator's name, standard error, null interval, value on the rows it
+        was fitted on, and learning curve. The value can be slightly negative: clipping it
+        would bias it.
+
+    Raises:
+        DataError: rows do not pair up, NaN, fewer than ten rows.
+        EstimatorError: the estimator does not apply to such sides, or an unknown option.
+
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> x = rng.normal(size=2000)
+    >>> score = estimate_mi(x, 0.8 * x + 0.6 * rng.normal(size=2000), estimator="gaussian")
+    >>> score.low < 0.511 < score.high
+    True
+    """
+    if unit not in ("nats", "bits"):
+        raise EstimatorError(f"unit = {unit!r}: choose 'nats' or 'bits'.")
+    sample = clean_pair(x, y, groups=groups, discrete_x=discrete_x, discrete_y=discrete_y)
+    if z is not None:
+        from fer_bench.information.conditional import estimate_conditional
+
+        score = estimate_conditional(sample, z, estimator, seed=seed, null=null, **options)
+    else:
+        score = score_sample(sample, make(estimator, seed=seed, **options), null=null)
+    if not interval:
+        score = replace(score, low=None, high=None)
+    return in_bits(score) if unit == "bits" else score
+
+
+def make(estimator: str | Estimator | type, *, seed: int = 0, **options: Any) -> Any:
+    """Build an estimator from its name or class; an instance is returned as it is."""
+    if isinstance(estimator, str):
+        estimator = estimators.get(estimator)
+    if isinstance(estimator, type):
+        known = _options(estimator)
+        reject_unknown(options, known, getattr(estimator, "name", estimator.__name__))
+        return estimator(seed=seed, **options) if "seed" in known else estimator(**options)
+    if options:
+        raise EstimatorError("options go to the constructor of an estimator instance, not here.")
+    return estimator
+
+
+def _options(kind: type) -> list[str]:
+    """Keyword options of a class, through constructors that pass `**options` on."""
+    names: dict[str, None] = {}
+    for cls in kind.__mro__:
+        if "__init__" not in vars(cls) or cls is object:
+            continue
+        parameters = inspect.signature(cls.__init__).parameters.values()
+        names |= {p.name: None for p in parameters if p.kind is p.KEYWORD_ONLY or p.default is not p.empty}
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            break
+    return list(names)
+
+
+def score_sample(sample: Sample, estimator: Any, *, null: int | None = None) -> Score:
+    """Estimate a cleaned sample and its permuted copies together."""
+    seed = getattr(estimator, "seed", 0)
+    trivial = _constant(sample)
+    if trivial is not None:
+        return trivial
+    if not isinstance(estimator, Estimator):
+        return _foreign(sample, estimator)
+    estimator.check(sample)
+    count = estimator.null_runs if null is None else null
+    random = np.random.default_rng([seed, 7])
+    problems = [Problem(sample, seed)] + [
+        Problem(sample, seed + 1 + i, repair(sample.n, sample.groups, random))
+        for i in range(count)
+    ]
+    estimate, *others = estimator.estimate_many(problems)
+    return _score(sample, estimator.name, estimate, [other.value for other in others])
+
+
+def repair(n: int, groups: np.ndarray | None, random: np.random.Generator) -> np.ndarray:
+    """An order that re-pairs every row with another one.
+
+    Rows of one group stay together (the order is a cyclic shift of rows sorted by shuffled
+    groups): otherwise the null would be that of independent rows, and too narrow.
+    """
+    order = random.permutation(n)
+    if groups is not None:
+        shuffled = random.permutation(int(groups.max()) + 1)
+        order = order[np.argsort(shuffled[groups[order]], kind="stable")]
+        shift = int(random.integers(n // 4, n - n // 4))
+    else:
+        shift = 1
+    paired = np.empty(n, dtype=np.int64)
+    paired[order] = np.roll(order, shift)
+    return paired
+
+
+def _score(sample: Sample, name: str, estimate: Estimate, null: list[float]) -> Score:
+    error = estimate.standard_error(sample.groups)
+    value = estimate.value
+    members = len(estimate.index)
+    if sample.groups is not None:
+        members = len(np.unique(sample.groups[estimate.index]))
+    half = float(student_t.ppf(0.975, max(members - 1, 1))) * error
+    p = estimate.p
+    if p is None and null:
+        p = (1 + sum(v >= value for v in null)) / (1 + len(null))
+    warnings = [*sample.warnings, *estimate.warnings]
+    for side_name, side in (("x", sample.x), ("y", sample.y)):
+        if is_discrete(side) and value > entropy(side):
+            warnings.append(
+                f"above H({side_name}) = {entropy(side):.3f}: impossible, the estimator errs"
+            )
+    if value + half < 0:
+        warnings.append("below 0: nothing the critic learnt holds on kept-out rows")
+    details: dict[str, Any] = {"estimator": name, "standard_error": error, **estimate.details}
+    if null:
+        spread = float(np.std(null, ddof=1)) if len(null) > 1 else math.nan
+        wide = float(student_t.ppf(0.975, max(len(null) - 1, 1))) * spread
+        center = float(np.mean(null))
+        details["null_values"] = list(null)
+        details["null_interval"] = [center - wide, center + wide]
+    return Score(
+        value=value,
+        low=value - half,
+        high=value + half,
+        null=float(np.mean(null)) if null else None,
+        p=p,
+        n=len(estimate.index),
+        unit="nats",
+        warnings=tuple(dict.fromkeys(warnings)),
+        details=details,
+    )
+
+
+def _constant(sample: Sample) -> Score | None:
+    """The score of a side that never varies: no estimator need be asked."""
+    for side in (sample.x, sample.y):
+        if (side == side[:1]).all():
+            return Score(
+                0.0, 0.0, 0.0, null=0.0, p=1.0, n=sample.n, unit="nats", warnings=sample.warnings,
+                details={"estimator": "none: a side is constant"},
+            )  # fmt: skip
+    return None
+
+
+def _foreign(sample: Sample, estimator: Any) -> Score:
+    """Somebody else's estimator: `fit(x, y)`, then `estimate()` gives a number or an Estimate."""
+    found = estimator.fit(sample.x, sample.y).estimate()
+    name = getattr(estimator, "name", type(estimator).__name__)
+    if isinstance(found, Estimate):
+        return _score(sample, name, found, [])
+    return Score(
+        float(found), n=sample.n, unit="nats", warnings=sample.warnings, details={"estimator": name}
+    )
+
+
+def in_bits(score: Score) -> Score:
+    """Convert a score in nats."""
+
+    def bits(value: Any) -> Any:
+        if value is None:
+            return None
+        if isinstance(value, (list, tuple)):
+            return [bits(v) for v in value]
+        return value / NATS_PER_BIT
+
+    keys = ("standard_error", "null_values", "null_interval", "fitted_value", "entropy", "curve",
+            "entropy_x", "entropy_y", "bias_removed", "first_order_bias")  # fmt: skip
+    details: Mapping[str, Any] = {
+        key: bits(value) if key in keys else value for key, value in score.details.items()
+    }
+    return replace(
+        score, value=bits(score.value), low=bits(score.low), high=bits(score.high),
+        null=bits(score.null), unit="bits", details=details,
+    )  # fmt: skip

@@ -1,0 +1,468 @@
+"""Estimators that train a critic: one objective to fit it, one value read on kept-out rows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from fer_bench.information.critics import Critic, Scores, ShiftScores
+from fer_bench.information.estimator import Estimate, Estimator, EstimatorError, Problem
+from fer_bench.information.inputs import features, is_discrete
+from fer_bench.information.training import (
+    Budget,
+    Fitted,
+    Parameters,
+    Task,
+    split,
+    split_groups,
+    train,
+)
+
+EVALUATION_BLOCK = 2048  # test rows that meet each other as negatives
+EVALUATION_SHIFTS = 64  # negatives a test row meets where each costs a pass of the network
+
+
+# --- objectives: what a critic maximises, per problem [P] -------------------------------------
+
+
+def _log_mean_exp(scores: Scores) -> Tensor:
+    total = torch.logsumexp(scores.negative, dim=(1, 2))
+    return total - math.log(scores.negative.shape[1] * scores.per_row)
+
+
+def donsker_varadhan(scores: Scores, state: dict[str, Tensor] | None = None) -> Tensor:
+    """E T - log E exp T over the negatives.
+
+    With a `state` the gradient of the logarithm is divided by a moving average instead of the
+    batch's own mean (Belghazi et al. 2018, section 3.2), and the average by 1 - alpha^t: without
+    that it starts ten times too small.
+    """
+    log_mean = _log_mean_exp(scores)
+    if state is None:
+        return scores.positive.mean(1) - log_mean
+    alpha = 0.9
+    now = log_mean.detach()
+    if "average" not in state:
+        state["average"], state["steps"] = now + math.log(1 - alpha), torch.ones(())
+    else:
+        state["steps"] = state["steps"] + 1
+        state["average"] = torch.logaddexp(
+            state["average"] + math.log(alpha), now + math.log(1 - alpha)
+        )
+    average = state["average"] - torch.log(1 - alpha ** state["steps"])
+    return scores.positive.mean(1) - torch.exp(log_mean - average)
+
+
+def nguyen_wainwright_jordan(scores: Scores, state: dict[str, Tensor] | None = None) -> Tensor:
+    """E T - E exp(T - 1); Belghazi et al. call it MINE-f."""
+    return scores.positive.mean(1) - torch.exp(_log_mean_exp(scores) - 1)
+
+
+def jensen_shannon(scores: Scores, state: dict[str, Tensor] | None = None) -> Tensor:
+    """Log-likelihood of telling pairs from re-paired rows; at its best T is the log ratio."""
+    per_row = F.softplus(scores.negative).sum(2) / scores.per_row  # softplus(-inf) = 0
+    return -F.softplus(-scores.positive).mean(1) - per_row.mean(1)
+
+
+def info_nce(scores: Scores, state: dict[str, Tensor] | None = None) -> Tensor:
+    """Log-probability of the right partner among 1 + K, plus log(1 + K) (van den Oord 2018)."""
+    everyone = torch.cat([scores.positive[..., None], scores.negative], dim=2)
+    log_sum = torch.logsumexp(everyone, dim=2)
+    return (scores.positive - log_sum).mean(1) + math.log(1 + scores.per_row)
+
+
+def interpolated(alpha: float) -> Callable[..., Tensor]:
+    """I_alpha of Poole et al. 2019, between NWJ (alpha 0) and InfoNCE (alpha 1)."""
+
+    def objective(scores: Scores, state: dict[str, Tensor] | None = None) -> Tensor:
+        log_row = torch.logsumexp(scores.negative, dim=2) - math.log(scores.per_row)
+        return _interpolated_rows(scores.positive, log_row, scores.per_row, alpha).mean(1)
+
+    return objective
+
+
+def _interpolated_rows(positive: Tensor, log_row: Tensor, per_row: int, alpha: float) -> Tensor:
+    rest = math.log(max(1 - alpha, 1e-12))
+    weight = math.log(max(alpha, 1e-12))
+    joint = torch.logaddexp(positive, log_row + math.log(max(per_row - 1, 1))) - math.log(per_row)
+    a = torch.logaddexp(joint + weight, torch.full_like(joint, rest))
+    b = torch.logaddexp(log_row + weight, torch.full_like(joint, rest))
+    return 1 + positive - a - torch.exp(log_row - b)
+
+
+# --- values: what is read from a critic on rows it has not seen -------------------------------
+
+
+@dataclass(frozen=True)
+class Test:
+    """A critic's scores of the test rows, as block-wise negatives summarise them.
+
+    Attributes:
+        positive: [n].
+        log_row, log_column: [n] log-mean-exp of the negatives a row's x (y) took part in.
+        per_row: negatives a row met.
+        shifted: [K] mean critic value of every re-pairing by a cyclic shift.
+    """
+
+    positive: Tensor
+    log_row: Tensor
+    log_column: Tensor
+    per_row: int
+    shifted: Tensor
+
+
+def value_dv(test: Test) -> Tensor:
+    """Rows whose mean is the Donsker-Varadhan value, and which carry its influence."""
+    log_z = torch.logsumexp(test.log_row, 0) - math.log(len(test.log_row))
+    spread = torch.exp(test.log_row - log_z) + torch.exp(test.log_column - log_z) - 2
+    return test.positive - log_z - spread
+
+
+def value_nwj(test: Test) -> Tensor:
+    """Rows of E T - E exp(T - 1)."""
+    exponential = torch.exp(test.log_row - 1)
+    return test.positive - exponential - torch.exp(test.log_column - 1) + exponential.mean()
+
+
+def value_info_nce(test: Test) -> Tensor:
+    """Rows of the InfoNCE bound, at most log(1 + K)."""
+    everyone = torch.logaddexp(test.positive, test.log_row + math.log(test.per_row))
+    return test.positive - everyone + math.log(1 + test.per_row)
+
+
+def value_plug_in(test: Test) -> Tensor:
+    """The critic taken for the log density ratio itself: E T."""
+    return test.positive
+
+
+class Neural(Estimator):
+    """Base of the critic estimators.
+
+    Args:
+        critic: "separable", "bilinear", "concatenated" or "hybrid" (see `Critic`).
+        hidden, depth, embed: its size.
+        folds: 1 keeps a fifth of the rows for the value (and a sixth of the rest to stop on);
+            more cross-fits, so that every row is valued by a critic that has not seen it. By
+            default 5 below 2,000 rows.
+        steps, batch, rate, patience: budget of the training.
+        device: "auto", "cpu", "cuda".
+    """
+
+    null_runs: ClassVar[int] = 3
+    name: ClassVar[str]
+
+    def __init__(
+        self,
+        *,
+        seed: int = 0,
+        critic: str = "separable",
+        hidden: int = 64,
+        depth: int = 2,
+        embed: int = 32,
+        folds: int | None = None,
+        steps: int = 2000,
+        batch: int = 128,
+        rate: float = 2e-3,
+        patience: int = 6,
+        device: str = "auto",
+    ) -> None:
+        super().__init__(seed=seed)
+        if critic not in Critic.kinds:
+            raise EstimatorError(f"critic = {critic!r}: choose one of {', '.join(Critic.kinds)}.")
+        self.shape: dict[str, Any] = {
+            "kind": critic, "hidden": hidden, "depth": depth, "embed": embed,
+        }  # fmt: skip
+        self.folds = folds
+        self.budget = Budget(steps=steps, batch=batch, rate=rate, patience=patience)
+        self.device = device
+
+    def objective(self, scores: Scores, state: dict[str, Tensor] | None = None) -> Tensor:
+        """What the critic is trained to maximise [P]."""
+        raise NotImplementedError
+
+    def value(self, test: Test) -> Tensor:
+        """Contributions [n] of the test rows; their mean is the estimate."""
+        raise NotImplementedError
+
+    def clip(self, negative: Tensor) -> Tensor:
+        """What is done to the negatives before they are averaged (SMILE clips)."""
+        return negative
+
+    def estimate_many(self, problems: Sequence[Problem]) -> list[Estimate]:
+        estimates: list[Estimate | None] = [None] * len(problems)
+        for members in same_shape(problems):
+            found = self._together([problems[i] for i in members])
+            for i, estimate in zip(members, found, strict=True):
+                estimates[i] = estimate
+        return estimates  # type: ignore[return-value]
+
+    def _together(self, problems: Sequence[Problem]) -> list[Estimate]:
+        n = problems[0].sample.n
+        folds = self.folds or (5 if n < 2000 else 1)
+        tasks, members = build_tasks(problems, folds=folds, device=self.device)
+        model = _Maximise(
+            Critic(tasks[0].x.shape[1], tasks[0].y.shape[1], **self.shape), self.objective
+        )
+        fitted = train(model, tasks, self.budget)
+        return [
+            self._read(problem, model.critic, fitted, tasks, mine)
+            for problem, mine in zip(problems, members, strict=True)
+        ]
+
+    def _read(
+        self, problem: Problem, critic: Critic, fitted: Fitted, tasks: Sequence[Task], mine: range
+    ) -> Estimate:
+        rows, index, seen, shifted = [], [], [], []
+        positive = 0.0
+        test = None
+        for p in mine:
+            order = tasks[p].test
+            if problem.sample.groups is not None:  # neighbours share a group: shifts keep clusters
+                order = order[np.argsort(problem.sample.groups[order], kind="stable")]
+            test = self._test(critic, fitted.of(p), tasks[p], order)
+            rows.append(self.value(test).double().cpu().numpy())
+            index.append(order)
+            fit_rows = self._test(critic, fitted.of(p), tasks[p], tasks[p].train)
+            seen.append(float(self.value(fit_rows).double().mean()))
+            positive += float(test.positive.double().sum())
+            shifted.append((test.shifted.double().cpu().numpy(), len(order)))
+        assert test is not None
+        contributions, where = np.concatenate(rows), np.concatenate(index)
+        value = float(contributions.mean())
+        details: dict[str, Any] = {
+            "fitted_value": float(np.mean(seen)),
+            "curve": fitted.curve[:, mine.start].round(5).tolist(),
+            "steps": fitted.steps,
+            "folds": len(mine),
+        }
+        return Estimate(
+            value=value,
+            rows=contributions,
+            index=where,
+            p=_shift_p(positive / len(where), shifted),
+            warnings=self.warn(value, test),
+            details=details,
+        )
+
+    def warn(self, value: float, test: Test) -> tuple[str, ...]:
+        """Sentences about this estimator's own limits."""
+        limit = math.log(len(test.positive) * test.per_row)
+        if value > 0.95 * limit:
+            return (f"near log(number of negatives) = {limit:.2f}: a bound cannot certify more",)
+        return ()
+
+    def _test(self, critic: Critic, p: Parameters, task: Task, rows: np.ndarray) -> Test:
+        blocks = np.array_split(rows, max(1, math.ceil(len(rows) / self.block)))
+        scored: list[ShiftScores] = []
+        with torch.no_grad():
+            for block in blocks:
+                x, y = task.part(block)
+                scored.append(critic.shift_scores(p, x, y, EVALUATION_SHIFTS))
+        per_row = min(s.negative.shape[1] for s in scored)
+
+        def log_mean(negative: Tensor) -> Tensor:
+            return torch.logsumexp(self.clip(negative), 1) - math.log(negative.shape[1])
+
+        return Test(
+            positive=torch.cat([s.positive for s in scored]),
+            log_row=torch.cat([log_mean(s.negative) for s in scored]),
+            log_column=torch.cat([log_mean(s.by_column()) for s in scored]),
+            per_row=per_row,
+            shifted=sum(
+                (s.negative[:, :per_row].sum(0) for s in scored), torch.zeros(per_row)
+            ) / len(rows),
+        )  # fmt: skip
+
+    @property
+    def block(self) -> int:
+        """Test rows that serve each other as negatives."""
+        return EVALUATION_BLOCK
+
+
+def _shift_p(observed: float, shifted: Sequence[tuple[np.ndarray, int]]) -> float:
+    """P-value of the mean critic value against re-pairings by cyclic shifts.
+
+    The critic is fixed and its test rows are new to it, so that under independence every shift
+    is as likely as the pairing seen: exact without training anything again.
+    """
+    total = sum(n for _, n in shifted)
+    count = min(len(s) for s, _ in shifted)
+    null = sum(s[:count] * n for s, n in shifted) / total
+    return float((1 + (null >= observed - 1e-12).sum()) / (1 + count))
+
+
+class _Maximise:
+    """A critic and its objective as the trainer wants them."""
+
+    def __init__(self, critic: Critic, objective: Callable[..., Tensor]) -> None:
+        self.critic = critic
+        self.objective = objective
+
+    def initial(self, generator: torch.Generator, task: Task) -> Parameters:
+        return self.critic.initial(generator)
+
+    def loss(self, parameters: Parameters, x: Tensor, y: Tensor, state: dict[str, Tensor]) -> Tensor:
+        return -self.objective(self.critic.scores(parameters, x, y), state)
+
+    def score(self, parameters: Parameters, x: Tensor, y: Tensor) -> Tensor:
+        return self.objective(self.critic.scores(parameters, x, y), None)
+
+
+def build_tasks(
+    problems: Sequence[Problem], *, folds: int, device: str
+) -> tuple[list[Task], list[range]]:
+    """Folds of every problem as tensors, and which of them belong to which problem.
+
+    A side that problems share is converted once. A re-paired problem (a null) is valued on its
+    first fold alone: the mean over several nulls needs no cross-fitting.
+    """
+    place = torch.device(
+        ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    )
+    converted: dict[int, Tensor] = {}
+
+    def tensor(side: np.ndarray) -> Tensor:
+        if id(side) not in converted:
+            values = torch.as_tensor(features(side), dtype=torch.float32)
+            converted[id(side)] = values.to(place)
+        return converted[id(side)]
+
+    tasks: list[Task] = []
+    members = []
+    for problem in problems:
+        sample = problem.sample
+        parts = split(sample.n, groups=split_groups(sample), folds=folds, seed=problem.seed)
+        if problem.order is not None:
+            parts = parts[:1]
+        members.append(range(len(tasks), len(tasks) + len(parts)))
+        order = torch.arange(sample.n, device=place)
+        if problem.order is not None:
+            order = torch.as_tensor(problem.order).to(place)
+        for fold, (fit, stop, test) in enumerate(parts):
+            seed = 1000 * problem.seed + fold
+            tasks.append(Task(tensor(sample.x), tensor(sample.y), order, fit, stop, test, seed))
+    return tasks, members
+
+
+def same_shape(problems: Sequence[Problem]) -> list[list[int]]:
+    """Positions of problems that can be stacked."""
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for i, problem in enumerate(problems):
+        sample = problem.sample
+        width = [s.max() + 1 if is_discrete(s) else s.shape[1] for s in (sample.x, sample.y)]
+        groups.setdefault((sample.n, *map(int, width)), []).append(i)
+    return list(groups.values())
+
+
+class MINE(Neural):
+    """Donsker-Varadhan with the bias-corrected gradient (Belghazi et al. 2018)."""
+
+    name: ClassVar[str] = "mine"
+
+    def objective(self, scores: Scores, state: dict[str, Tensor] | None = None) -> Tensor:
+        return donsker_varadhan(scores, state)
+
+    def value(self, test: Test) -> Tensor:
+        return value_dv(test)
+
+
+class NWJ(Neural):
+    """Nguyen, Wainwright and Jordan 2010; the same as MINE-f."""
+
+    name: ClassVar[str] = "nwj"
+
+    def objective(self, scores: Scores, state: dict[str, Tensor] | None = None) -> Tensor:
+        return nguyen_wainwright_jordan(scores, state)
+
+    def value(self, test: Test) -> Tensor:
+        return value_nwj(test)
+
+
+class MINEf(NWJ):
+    """MINE-f of Belghazi et al. 2018: the f-divergence bound, which is NWJ's."""
+
+    name: ClassVar[str] = "mine-f"
+
+
+class JSD(Neural):
+    """Critic trained as a classifier of pairs (stable), valued with Donsker-Varadhan."""
+
+    name: ClassVar[str] = "jsd"
+
+    def objective(self, scores: Scores, state: dict[str, Tensor] | None = None) -> Tensor:
+        return jensen_shannon(scores)
+
+    def value(self, test: Test) -> Tensor:
+        return value_dv(test)
+
+
+class DEMI(JSD):
+    """Discriminative estimator (Liao et al. 2020): the classifier's logit is the log ratio."""
+
+    name: ClassVar[str] = "demi"
+
+    def value(self, test: Test) -> Tensor:
+        return value_plug_in(test)
+
+
+class SMILE(JSD):
+    """JSD-trained; negatives clipped to [-tau, tau] in the value (Song and Ermon 2020, eq. 13).
+
+    Clipping only the negatives biases high values upwards; tau = 5 is the paper's.
+    """
+
+    name: ClassVar[str] = "smile"
+
+    def __init__(self, *, tau: float = 5.0, seed: int = 0, **options: Any) -> None:
+        super().__init__(seed=seed, **options)
+        self.tau = tau
+
+    def clip(self, negative: Tensor) -> Tensor:
+        return negative.clamp(-self.tau, self.tau)
+
+
+class InfoNCE(Neural):
+    """Contrastive bound (van den Oord et al. 2018); never above log of the batch."""
+
+    name: ClassVar[str] = "infonce"
+
+    def objective(self, scores: Scores, state: dict[str, Tensor] | None = None) -> Tensor:
+        return info_nce(scores)
+
+    def value(self, test: Test) -> Tensor:
+        return value_info_nce(test)
+
+    @property
+    def block(self) -> int:
+        return self.budget.batch
+
+    def warn(self, value: float, test: Test) -> tuple[str, ...]:
+        ceiling = math.log(1 + test.per_row)
+        if value > 0.95 * ceiling:
+            return (f"saturated at ln(batch) = {ceiling:.3f}: raise batch, or use another bound",)
+        return ()
+
+
+class Alpha(Neural):
+    """Interpolation between NWJ and InfoNCE (Poole et al. 2019): less variance for more bias."""
+
+    name: ClassVar[str] = "alpha"
+
+    def __init__(self, *, alpha: float = 0.5, seed: int = 0, **options: Any) -> None:
+        super().__init__(seed=seed, **options)
+        if not 0 <= alpha <= 1:
+            raise EstimatorError(f"alpha = {alpha}: give a number between 0 (NWJ) and 1 (InfoNCE).")
+        self.alpha = alpha
+
+    def objective(self, scores: Scores, state: dict[str, Tensor] | None = None) -> Tensor:
+        return interpolated(self.alpha)(scores)
+
+    def value(self, test: Test) -> Tensor:
+        return _interpolated_rows(test.positive, test.log_row, test.per_row, self.alpha)

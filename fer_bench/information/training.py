@@ -1,0 +1,220 @@
+"""Many small networks trained at once: problems, folds and permutations in one matrix product.
+
+Parameters carry a leading axis [P, ...] of independent problems, so that one optimiser step
+serves all of them. Every problem has its own initial weights, batches, early stopping and best
+weights: it comes out the same whatever it is trained together with, rounding apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fer_bench.information.inputs import Sample, is_discrete
+
+Parameters = dict[str, Tensor]
+
+
+class Model(Protocol):
+    """What is trained: initial weights of one problem, and losses of many."""
+
+    def initial(self, generator: torch.Generator, task: Task) -> Parameters:
+        """Weights of one problem, without the problem axis; may look at its training rows."""
+
+    def loss(self, parameters: Parameters, x: Tensor, y: Tensor, state: dict[str, Tensor]) -> Tensor:
+        """Losses [P] of batches [P, B, d]; `state` keeps what an objective remembers."""
+
+    def score(self, parameters: Parameters, x: Tensor, y: Tensor) -> Tensor:
+        """What validation maximises [P]."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One problem: both sides [n, d] (shared between problems without a copy) and its parts.
+
+    `order` re-pairs the rows: row i of x goes with row order[i] of y.
+    """
+
+    x: Tensor
+    y: Tensor
+    order: Tensor
+    train: np.ndarray
+    valid: np.ndarray
+    test: np.ndarray
+    seed: int
+
+    def part(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Paired rows of one part, with a problem axis of one."""
+        index = torch.as_tensor(rows)
+        return self.x[index][None], self.y[self.order[index]][None]
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long and how: Adam with early stopping on the validation part."""
+
+    steps: int = 2000
+    batch: int = 128
+    rate: float = 2e-3
+    patience: int = 6
+    check_every: int = 20
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Best weights of every problem [P, ...] and the validation curves [checks, P]."""
+
+    parameters: Parameters
+    curve: np.ndarray
+    steps: int
+
+    def of(self, p: int) -> Parameters:
+        """Weights of one problem, with a problem axis of one."""
+        return {name: value[p : p + 1] for name, value in self.parameters.items()}
+
+
+def train(model: Model, tasks: Sequence[Task], budget: Budget) -> Fitted:
+    """Train one model per task, all at once.
+
+    The untrained model counts as a candidate, so that what finds nothing on the validation
+    part says nothing instead of something wrong.
+    """
+    torch.set_flush_denormal(True)  # vanishing weights of bad pairs cost a CPU a hundredfold
+    initial = [model.initial(torch.Generator().manual_seed(task.seed), task) for task in tasks]
+    device = tasks[0].x.device
+    parameters = {
+        name: torch.stack([weights[name] for weights in initial]).to(device).requires_grad_()
+        for name in initial[0]
+    }
+    optimiser = torch.optim.Adam(
+        list(parameters.values()), lr=budget.rate, weight_decay=0.0, fused=True
+    )
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimiser, lambda step: min(1.0, (step + 1) / 50) * max(0.1, 1 - step / budget.steps)
+    )
+    batches = _Batches(tasks, budget.batch)
+    valid_x, valid_y = _stack_part(tasks, [task.valid for task in tasks])
+
+    def validate() -> Tensor:
+        with torch.no_grad():
+            return model.score(parameters, valid_x, valid_y)
+
+    best_score = validate()
+    best = {name: value.detach().clone() for name, value in parameters.items()}
+    curve = [best_score.cpu().numpy()]
+    stale = torch.zeros(len(tasks), dtype=torch.int64, device=device)
+    state: dict[str, Tensor] = {}
+    step = 0
+    for step in range(1, budget.steps + 1):
+        x, y = batches.draw()
+        loss = model.loss(parameters, x, y, state).sum()
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        schedule.step()
+        if step % budget.check_every and step != budget.steps:
+            continue
+        score = validate()
+        curve.append(score.cpu().numpy())
+        better = (score > best_score) & (stale < budget.patience)
+        best_score = torch.where(better, score, best_score)
+        stale = torch.where(better, 0, stale + 1)
+        for name, value in parameters.items():
+            mask = better.view(-1, *[1] * (value.dim() - 1))
+            best[name] = torch.where(mask, value.detach(), best[name])
+        if bool((stale >= budget.patience).all()):
+            break
+    return Fitted(best, np.stack(curve), step)
+
+
+class _Batches:
+    """Mini-batches without replacement, an own shuffle per problem and epoch."""
+
+    def __init__(self, tasks: Sequence[Task], batch: int) -> None:
+        self.tasks = tasks
+        self.rows = min(len(task.train) for task in tasks)
+        self.size = min(batch, self.rows)
+        self.random = [np.random.default_rng([task.seed, 1]) for task in tasks]
+        self.x, self.y = _stack([t.x for t in tasks]), _stack([t.y for t in tasks])
+        self.device = tasks[0].x.device
+        self.problem = torch.arange(len(tasks), device=self.device)[:, None]
+        self.at = self.rows
+
+    def draw(self) -> tuple[Tensor, Tensor]:
+        if self.at + self.size > self.rows:
+            epoch = [r.permutation(t.train)[: self.rows] for r, t in zip(self.random, self.tasks, strict=True)]
+            self.left = torch.as_tensor(np.stack(epoch)).to(self.device)
+            orders = [t.order[i] for t, i in zip(self.tasks, self.left, strict=True)]
+            self.right = torch.stack(orders)
+            self.at = 0
+        part = slice(self.at, self.at + self.size)
+        self.at += self.size
+        return self.x[self.problem, self.left[:, part]], self.y[self.problem, self.right[:, part]]
+
+
+def _stack(sides: Sequence[Tensor]) -> Tensor:
+    """Stack [n, d] sides to [P, n, d]; a side shared by all is expanded, not copied."""
+    if all(side is sides[0] for side in sides):
+        return sides[0].expand(len(sides), *sides[0].shape)
+    return torch.stack(list(sides))
+
+
+def _stack_part(tasks: Sequence[Task], rows: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
+    size = min(len(r) for r in rows)
+    parts = [task.part(r[:size]) for task, r in zip(tasks, rows, strict=True)]
+    return torch.cat([x for x, _ in parts]), torch.cat([y for _, y in parts])
+
+
+def split_groups(sample: Sample) -> np.ndarray | None:
+    """Groups to split by, or None where that would leave a part without what it needs.
+
+    With fewer than ten groups a part would hold one or two. And where a label never leaves its
+    group (the label *is* the subject) no critic could know the labels of the test part.
+    """
+    groups = sample.groups
+    if groups is None or groups.max() < 9:
+        return None
+    for side in (sample.x, sample.y):
+        if is_discrete(side):
+            pairs = len(np.unique(np.stack([side, groups]), axis=1).T)
+            if pairs == side.max() + 1 or pairs == groups.max() + 1 and pairs < 3 * side.max():
+                return None
+    return groups
+
+
+def split(
+    n: int, *, groups: np.ndarray | None, folds: int, seed: int, valid: float = 0.2
+) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Train, validation and test rows of every fold; a group lies in one part only.
+
+    With `folds` = 1 the test part is a fifth of the rows.
+    """
+    random = np.random.default_rng(seed)
+    if groups is None:
+        units = np.arange(n)
+        count = n
+    else:
+        count = int(groups.max()) + 1
+        units = groups
+    shuffled = random.permutation(count)
+    sizes = np.bincount(units, minlength=count)[shuffled]
+    # Position of a group in the shuffled line of rows decides its part.
+    middle = (np.cumsum(sizes) - sizes / 2) / n
+    position = np.empty(count)
+    position[shuffled] = middle
+    place = position[units]
+    parts = []
+    width = 1 / max(folds, 5) if folds == 1 else 1 / folds
+    for fold in range(folds):
+        shifted = (place - fold * width) % 1.0
+        test = shifted < width
+        stop = (shifted >= width) & (shifted < width + valid * (1 - width))
+        parts.append(
+            tuple(random.permutation(np.flatnonzero(m)) for m in (~test & ~stop, stop, test))
+        )
+    return parts  # type: ignore[return-value]
