@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 def _two_threads() -> None:
     import torch
 
-    torch.set_num_threads(2)
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -61,14 +61,14 @@ def confound(
     np.add.at(counts, (a[usable], y[usable]), 1)
     tied = tie(len(a_names), len(y_names), reverse=reverse)
     target = _target(counts, tied, rho)
-    want = _whole_numbers(target, counts, n, a_names, y_names, data.info.name)
     rng = np.random.default_rng(seed)
+    want = _whole_numbers(target, counts, n, a_names, y_names, data.info.name, tied, rng)
     chosen = []
     for i, j in np.ndindex(*counts.shape):
         cell = np.flatnonzero((a == i) & (y == j))
         chosen.append(rng.permutation(cell)[: want[i, j]])
     rows = np.sort(np.concatenate(chosen))
-    achieved = dependence(want, tied)
+    achieved = dependence(want, tied, counts.sum(1) / counts.sum())
     achieved["tie"] = {
         y_names[j]: [a_names[i] for i in np.flatnonzero(tied[:, j])] for j in range(len(y_names))
     }
@@ -94,10 +94,14 @@ def tie(n_levels: int, n_classes: int, *, reverse: bool = False) -> NDArray[np.b
     return levels == classes
 
 
-def dependence(counts: NDArray[np.int64], tied: NDArray[np.bool_]) -> dict[str, Any]:
+def dependence(
+    counts: NDArray[np.int64], tied: NDArray[np.bool_], p_a: NDArray[np.float64]
+) -> dict[str, Any]:
     """What a table of counts [A, Y] says about the dependence of its margins.
 
-    rho = (share on tied cells - share expected there by chance) / (1 - share expected).
+    rho = (share on tied cells - share there by chance) / (1 - share there by chance), where
+    chance is the attribute's distribution `p_a` before anything was tied. (Tying three levels
+    to four classes cannot leave that distribution as it was.)
     """
     n = int(counts.sum())
     p = counts / n
@@ -107,7 +111,7 @@ def dependence(counts: NDArray[np.int64], tied: NDArray[np.bool_]) -> dict[str, 
         chi2 = float(np.nansum((p - chance) ** 2 / chance)) * n
     entropies = [-sum(q * np.log(q) for q in p.sum(axis) if q > 0) for axis in (0, 1)]
     smaller = min((p.sum(1) > 0).sum(), (p.sum(0) > 0).sum()) - 1
-    by_chance = float(chance[tied].sum())
+    by_chance = float((p_a[:, None] * p.sum(0))[tied].sum())
     smallest = float(min(entropies))
     return {
         "n": n,
@@ -152,6 +156,8 @@ def _whole_numbers(
     a_names: list[str],
     y_names: list[str],
     name: str,
+    tied: NDArray[np.bool_],
+    rng: np.random.Generator,
 ) -> NDArray[np.int64]:
     """[A, Y] rows to draw from each cell: the target, as large as the cells allow."""
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -163,11 +169,34 @@ def _whole_numbers(
         raise DataError(f"{name}: the cell {cell} is empty, so this dependence cannot be had.")
     if n is not None and n > most:
         raise DataError(f"{name}: n={n} is more than the {most} rows that {cell} allows.")
-    exact = target * (n or most)
-    whole = np.floor(exact + 1e-9).astype(np.int64)
-    short = (n or most) - int(whole.sum())  # largest remainders get the rest
-    for cell_number in np.argsort(-(exact - whole), axis=None, kind="stable")[:short]:
-        at = np.unravel_index(cell_number, whole.shape)
-        if whole[at] < counts[at]:
-            whole[at] += 1
+    # First how many rows of each class, then how many of them are tied, then which levels: so
+    # the dependence stays what was asked even where a single cell is due less than one row.
+    n = n or most
+    per_class = _shares(n, target.sum(0), rng)
+    tied_mass = np.where(tied, target, 0).sum(0)
+    per_class_tied = _shares(round(n * tied_mass.sum()), tied_mass, rng)
+    whole = np.zeros_like(counts)
+    for y in range(counts.shape[1]):
+        due = min(per_class_tied[y], per_class[y])
+        for cells, total in ((tied[:, y], due), (~tied[:, y], per_class[y] - due)):
+            whole[cells, y] = _shares(total, target[cells, y], rng, counts[cells, y])
+    return whole
+
+
+def _shares(
+    total: int,
+    weights: NDArray[np.float64],
+    rng: np.random.Generator,
+    most: NDArray[np.int64] | None = None,
+) -> NDArray[np.int64]:
+    """Whole numbers in proportion to weights, by largest remainders (ties by lot)."""
+    if not len(weights) or weights.sum() <= 0:
+        return np.zeros(len(weights), dtype=np.int64)
+    most = np.full(len(weights), total) if most is None else most
+    exact = total * weights / weights.sum()
+    whole = np.minimum(np.floor(exact + 1e-9).astype(np.int64), most)
+    order = np.lexsort((rng.random(len(weights)), -(exact - whole)))
+    while (short := total - int(whole.sum())) > 0 and (whole < most).any():
+        able = order[whole[order] < most[order]]
+        whole[able[:short]] += 1
     return whole

@@ -12,7 +12,6 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.model_selection import StratifiedGroupKFold
 
 from fer_bench.data.faces import FaceData
 from fer_bench.errors import DataError
@@ -234,10 +233,32 @@ def _test_parts(
 
 
 def _stratified(groups: Rows, strata: Rows, n: int, seed: int) -> list[Rows]:
-    if len(np.unique(groups)) == len(groups):  # the group splitter is slow for single images
+    """Deal groups, largest first, each to the part that lacks its classes most.
+
+    (The group splitter of scikit-learn stops at classes with few rows and may leave a part
+    empty.)
+    """
+    _, group = np.unique(groups, return_inverse=True)
+    _, stratum = np.unique(strata, return_inverse=True)
+    n_groups = int(group.max()) + 1
+    if n_groups == len(groups):
         return _stratified_images(strata, n, seed)
-    splitter = StratifiedGroupKFold(n, shuffle=True, random_state=seed)
-    return [np.sort(test) for _, test in splitter.split(strata, strata, groups)]
+    counts = np.zeros((n_groups, int(stratum.max()) + 2))
+    np.add.at(counts, (group, stratum), 1)
+    counts[:, -1] = counts[:, :-1].sum(1)  # sizes are balanced like one more class
+    share = counts / counts.sum(0)
+    shuffled = np.random.default_rng(seed).permutation(n_groups)
+    order = shuffled[np.argsort(-counts[shuffled, -1], kind="stable")]
+    held = np.zeros((n, share.shape[1]))
+    part = np.empty(n_groups, dtype=np.int64)
+    for left, g in zip(range(n_groups, 0, -1), order, strict=True):
+        cost = held @ share[g]
+        empty = held[:, -1] == 0
+        if left <= empty.sum():
+            cost[~empty] = np.inf  # every part gets a group
+        part[g] = np.lexsort((held[:, -1], np.round(cost, 12)))[0]
+        held[part[g]] += share[g]
+    return [np.flatnonzero(part[group] == i) for i in range(n)]
 
 
 def _stratified_images(strata: Rows, n: int, seed: int) -> list[Rows]:
