@@ -276,9 +276,9 @@ def sample_factors(
     rho: float = 0.0,
     reverse: bool = False,
     group: str = "gender",
-    intensity: tuple[float, float] = (0.4, 1.0),
+    intensity: tuple[float, float] = (0.5, 1.0),
     style: float = 1.0,
-    nuisance: float = 1.0,
+    nuisance: float = 0.4,
     noise: float = 0.02,
     seed: int = 0,
 ) -> pd.DataFrame:

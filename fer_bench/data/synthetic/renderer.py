@@ -127,7 +127,7 @@ def _columns(
         numbers[name] = values
     codes = {}
     for name, levels in ATTRIBUTES.items():
-        codes[name] = pd.Categorical(factors[name], categories=list(levels)).codes.astype(np.int64)
+        codes[name] = pd.Index(levels).get_indexer(factors[name].astype("object"))
         bad = np.flatnonzero(codes[name] < 0)
         if len(bad):
             raise DataError(
@@ -173,8 +173,8 @@ def _union(a: Array, b: Array, k: float) -> Array:
 
 def _wave(t: Array) -> Array:
     """A smooth wave of period 1 and range [-1, 1], from a parabola instead of a sine."""
-    t = t - np.floor(t)
-    return np.where(t < 0.5, 16 * t * (0.5 - t), -16 * (t - 0.5) * (1 - t)).astype(np.float32)
+    w = t - np.floor(t) - np.float32(0.5)
+    return 16 * w * (np.abs(w) - np.float32(0.5))
 
 
 def _hash(x: NDArray[np.uint32]) -> NDArray[np.uint32]:
@@ -294,8 +294,9 @@ class Scene:
 
     def region(self, left: float, right: float, top: float, bottom: float) -> Region:
         """The rows and columns in which any face shows this rectangle of the face chart."""
-        columns = np.flatnonzero((self._right >= left) & (self._left <= right))
-        rows = np.flatnonzero((self._bottom >= top) & (self._top <= bottom))
+        soft = 4 / self.size  # two pixels more, for the soft edges
+        columns = np.flatnonzero((self._right >= left - soft) & (self._left <= right + soft))
+        rows = np.flatnonzero((self._bottom >= top - soft) & (self._top <= bottom + soft))
         if not len(columns) or not len(rows):
             return slice(0, 0), slice(0, 0)
         return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
@@ -383,7 +384,8 @@ class Scene:
             turned = side * self["yaw"]  # the far ear disappears behind the head
             cx = side * (self.width + 0.015 - 0.05 * np.maximum(turned, 0))
             ears = _ellipse(x - cx, y - 0.02, ear * 0.62, ear * 1.35)
-            self.paint(self.cover(ears), self.skin * np.float32(0.84))
+            seen = 1 - self.one("hair_style", "long")
+            self.paint(self.cover(ears) * seen, self.skin * np.float32(0.84))
         skull = _ellipse(x, y + 0.22, self.width, 0.84)
         cheeks = _ellipse(x, y - 0.16, self.width * (0.955 + 0.02 * self["cheeks"]), 0.62)
         tall = (self.chin_y - 0.10) * 0.5
@@ -422,14 +424,14 @@ class Scene:
         """Folds and furrows: what age and the action units write on the skin."""
         old, au = self.wrinkles, self
         lift = 0.06 * au["au1"] + 0.05 * au["au2"]
-        at = self.region(-0.6, 0.6, -0.85, -0.3)
+        at = self.region(-0.6, 0.6, -0.95, -0.25)
         u, v = self.u[:, at[0], at[1]], self.v[:, at[0], at[1]]
         deep = _clip01(0.30 * old + 0.55 * au["au1"] * (0.45 + 0.55 * old) + 0.2 * au["au2"])
         for k in range(3):
             line = -0.44 - 0.095 * k - lift - 0.06 * au["au1"] * _bump(u * u * 9) + 0.08 * u * u
             self.shadow(0.26 * deep * self._stroke(v - line, 0.028, u / (0.46 - 0.05 * k)), at)
 
-        at = self.region(-0.25, 0.25, -0.5, 0.15)
+        at = self.region(-0.25, 0.25, -0.62, 0.2)
         u, v = self.u[:, at[0], at[1]], self.v[:, at[0], at[1]]
         frown = _clip01(0.2 * old + 0.95 * au["au4"])
         y = v - self.eye_y + 0.17
@@ -443,8 +445,8 @@ class Scene:
         self.shadow(0.18 * au["au4"] * _bump((u * u) * 40 + y * y * 30), at)
 
         for s in (-1, 1):
-            left, right = sorted((s * 0.08, s * 0.72))
-            at = self.region(left, right, -0.35, 0.95)
+            left, right = sorted((s * 0.02, s * 0.76))
+            at = self.region(left, right, -0.4, 1.0)
             u, v = s * self.u[:, at[0], at[1]], self.v[:, at[0], at[1]]
             # Crow's feet.
             feet = _clip01(0.35 * old + 0.9 * au["au6"] * (0.6 + 0.4 * old))
@@ -473,15 +475,15 @@ class Scene:
                 0.34 * _clip01(0.25 * old + au["au15"]) * self._stroke(line, 0.03, 2 * y - 1), at
             )
         # The chin, bunched up.
-        at = self.region(-0.35, 0.35, 0.55, 1.1)
+        at = self.region(-0.3, 0.3, 0.4, 1.25)
         u, v = self.u[:, at[0], at[1]], self.v[:, at[0], at[1]]
         y = v - self.chin_y + 0.20
         knot = _bump(u * u * 22 + y * y * 60)
-        self.shadow(0.28 * au["au17"] * knot * (0.6 + 0.4 * _wave(u * 12) * _wave(v * 12)), at)
+        self.shadow(0.26 * au["au17"] * knot * (0.7 + 0.3 * _wave(u * 9 + 0.25)), at)
         self.shadow(-0.08 * _bump(u * u * 22 + (y - 0.06) ** 2 * 60), at)
 
     def _nose(self) -> None:
-        at = self.region(-0.32, 0.32, -0.35, 0.5)
+        at = self.region(-0.36, 0.36, -0.4, 0.55)
         u, v = self.u[:, at[0], at[1]], self.v[:, at[0], at[1]]
         u = u - 0.06 * self["yaw"] * _bump((v - self.nose_y) ** 2 * 6)  # it sticks out
         tip = v - self.nose_y
@@ -513,12 +515,12 @@ class Scene:
         wide = 0.245 + 0.028 * au["mouth_width"]
         return wide * (
             1 + 0.30 * au["au12"] + 0.30 * au["au20"] - 0.14 * au["au23"]
-            - 0.13 * au["au26"] - 0.06 * au["au17"] + 0.04 * au["au10"]
+            - 0.24 * au["au26"] * (1 - 0.5 * au["au20"]) - 0.06 * au["au17"] + 0.04 * au["au10"]
         )  # fmt: skip
 
     def _mouth(self) -> None:
         au = self
-        at = self.region(-0.5, 0.5, 0.2, 1.12)
+        at = self.region(-0.62, 0.62, 0.1, 1.3)
         u, v = self.u[:, at[0], at[1]], self.v[:, at[0], at[1]]
         corner = self.corner_x()
         t = u / corner
@@ -531,8 +533,8 @@ class Scene:
             0.030 * au["au25"] + 0.050 * au["au12"] * au["au25"] + 0.03 * au["au20"] * au["au25"]
         )
         raised = 0.075 * au["au10"] + 0.02 * au["au9"]
-        up = parted * 0.6 + raised * _clip01(0.25 + 1.5 * au["au25"]) + 0.035 * au["au26"]
-        down = parted + 0.20 * au["au26"] * (0.5 + 0.5 * au["au25"]) + 0.075 * au["au16"]
+        up = parted * 0.6 + raised * _clip01(0.25 + 1.5 * au["au25"]) + 0.06 * au["au26"]
+        down = parted + 0.23 * au["au26"] * (0.6 + 0.4 * au["au25"]) + 0.075 * au["au16"]
         down = down * (1 - 0.5 * au["au23"])
         press = au["au23"]
         thick = (0.058 + 0.020 * au["lip_thickness"] - 0.008 * au["masculinity"]) * (
@@ -588,8 +590,8 @@ class Scene:
     def _eyes(self) -> None:
         au = self
         for s in (-1, 1):
-            left, right = sorted((s * 0.03, s * 0.66))
-            at = self.region(left, right, -0.42, 0.16)
+            left, right = sorted((-s * 0.04, s * 0.68))
+            at = self.region(left, right, -0.46, 0.2)
             x, y = s * self.u[:, at[0], at[1]] - self.eye_x, self.v[:, at[0], at[1]] - self.eye_y
             # Sorrow lets the outer side of the lids hang.
             hang = 0.10 * au["au1"] * (1 - au["au2"]) * (1 - 0.5 * au["au5"])
@@ -656,7 +658,7 @@ class Scene:
         length = 0.40 + 0.02 * au["eye_size"]
         for s in (-1, 1):
             left, right = sorted((s * 0.01, s * 0.74))
-            at = self.region(left, right, -0.62, 0.0)
+            at = self.region(left, right, -0.75, 0.1)
             x, y = s * self.u[:, at[0], at[1]], self.v[:, at[0], at[1]] - self.eye_y
             t = (x - start) / length
             line = -(inner + t * (b + t * a))
@@ -671,7 +673,7 @@ class Scene:
         full, stubble = self.one("beard", "beard"), self.one("beard", "stubble")
         if not (full + stubble).any():
             return
-        at = self.region(-0.8, 0.8, 0.15, 1.25)
+        at = self.region(-1.5, 1.5, 0.05, 1.5)
         u, v = self.u[:, at[0], at[1]], self.v[:, at[0], at[1]]
         face = self.face[:, at[0], at[1]]
         x = u / self.jaw_width
@@ -679,8 +681,8 @@ class Scene:
         cheek = _clip01((v - edge) * 5)
         lip = np.abs(v - self.mouth_y + 0.095 - 0.10 * (u / 0.3) ** 2) - 0.045
         lip = _clip01(-lip * 22) * _clip01((self.corner_x() + 0.09 - np.abs(u)) * 12)
-        chin = _clip01((v - self.mouth_y - 0.12) * 8) * _clip01((0.34 - np.abs(u)) * 8)
-        grain = 0.85 + 0.15 * _wave(u * 15 + 3 * v * v) * _wave(v * 13 + 2 * u)
+        chin = _clip01((v - self.mouth_y - 0.12) * 8) * _clip01((0.45 - np.abs(u)) * 4)
+        grain = 0.94 + 0.06 * _wave(u * 8 + 2 * v * v)
         where = face * np.maximum(np.maximum(cheek, chin), lip) * grain
         color = self.hair * 0.9 + 0.1 * self.skin * np.float32(0.5)
         self.paint(where * (0.88 * full + 0.24 * stubble), color, at)
@@ -692,7 +694,7 @@ class Scene:
         norm = np.sqrt(lx * lx + ly * ly + 1)
         facing = np.maximum((nx * lx + ny * ly + nz) / norm, 0)
         direct = 0.42 + 0.22 * self["light_strength"]
-        level = (1 - direct) + direct * 1.35 * facing
+        level = (1 - direct) + direct * 1.22 * facing
         rim = _clip01(1 + self.outline / 0.22)  # the head turns away from the viewer at its edge
         level = level * (1 - 0.16 * rim * rim)
         lit = self.face * (level * self.shade - 1) + 1
