@@ -1,0 +1,109 @@
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from fer_bench import cli
+from fer_bench.cli.app import app
+
+SMALL = [
+    "--set",
+    "data={name='generated', subjects=8, images_per_subject=7, size=32}",
+    "--set",
+    "methods=[{name='oracle-label'}]",
+    "--set",
+    "seeds=[0]",
+    "--set",
+    "split={folds=2, use=[0], validation=0.5}",
+]
+
+
+@pytest.fixture
+def invoke(monkeypatch, capsys):
+    """Call `fer-bench ...` as the shell does; returns (status, stdout, stderr)."""
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["fer-bench", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        captured = capsys.readouterr()
+        return stop.value.code or 0, captured.out, captured.err
+
+    return call
+
+
+def test_help_names_every_command():
+    result = CliRunner().invoke(app, ["--help"])
+    assert result.exit_code == 0
+    for command in (
+        "run",
+        "report",
+        "table",
+        "score",
+        "list",
+        "check-method",
+        "mi",
+        "data",
+        "doctor",
+    ):
+        assert command in result.output
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys; sys.argv = ['fer-bench', '--help']\n"
+        "from fer_bench.cli import main\n"
+        "try: main()\nexcept SystemExit: pass\n"
+        "heavy = {'torch', 'numpy', 'pandas', 'scipy', 'sklearn', 'pydantic'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("kind", ["methods", "datasets", "metrics", "estimators"])
+def test_list(invoke, kind):
+    status, out, _ = invoke("list", kind)
+    assert status == 0
+    assert {"methods": "erm", "datasets": "folder", "metrics": "leakage", "estimators": "mine"}[
+        kind
+    ] in out
+
+
+def test_expected_failures_are_one_sentence_and_status_2(invoke, tmp_path):
+    status, out, err = invoke("run", tmp_path / "absent.toml")
+    assert (status, out) == (2, "")
+    assert err.startswith("fer-bench: cannot read the experiment file")
+    assert err.count("\n") == 1
+    status, _, err = invoke("check-method", "dice-fre")
+    assert status == 2
+    assert "did you mean 'dice-fer'" in err
+    status, _, err = invoke("score", tmp_path)
+    assert status == 2
+    assert "no finished run" in err
+
+
+def test_dry_run_leaves_nothing(invoke, tmp_path):
+    status, out, _ = invoke("run", "--dry-run", "--out", tmp_path / "x", *SMALL)
+    assert status == 0
+    assert "to run" in out
+    assert not (tmp_path / "x").exists()
+
+
+def test_run_then_score(invoke, tmp_path):
+    out = tmp_path / "x"
+    arguments = ["run", "--out", out, "--executor", "serial", "--no-report", *SMALL]
+    status, _, err = invoke(*arguments, "--set", "scores.metrics=['classification']")
+    assert status == 0, err
+    assert "1 runs trained, 0 kept, 0 failed" in err
+    status, stdout, _ = invoke("score", out, "--metrics", "classification", "--again")
+    assert status == 0
+    assert "1 runs scored" in stdout
+
+
+def test_doctor_and_version(invoke):
+    status, out, _ = invoke("doctor")
+    assert status == 0
+    assert "torch" in out
+    status, out, _ = invoke("--version")
+    assert out.startswith("fer-bench ")
