@@ -6,8 +6,15 @@ from torch.nn import functional
 
 from fer_bench.backbones import build_backbone
 from fer_bench.method import (
-    Batch, Embeddings, Method, MethodInfo, Player, Prediction, Stage, Task,
-)  # fmt: skip
+    Batch,
+    Embeddings,
+    Method,
+    MethodInfo,
+    Player,
+    Prediction,
+    Stage,
+    Task,
+)
 
 
 class CentreLoss(Method):
