@@ -1,4 +1,9 @@
-"""Compiled all-pairs kernels of `neighbours` (columns first: [d, n], float64, max norm)."""
+"""Compiled all-pairs kernels of `neighbours` (columns first: [d, n], float64, max norm).
+
+Each serves the rows start .. stop - 1 and releases the interpreter lock, so that plain threads
+share the work. (Numba's own parallel loops share OpenMP with PyTorch and slow it down for the
+rest of the process.)
+"""
 
 from __future__ import annotations
 
@@ -29,13 +34,13 @@ def _push(best, order, value, j):  # type: ignore[no-untyped-def]
     order[p] = j
 
 
-@nb.njit(parallel=True, cache=True)
-def conditional_counts(x, y, z, k):  # type: ignore[no-untyped-def]
+@nb.njit(nogil=True, cache=True)
+def conditional_counts(x, y, z, k, start, stop):  # type: ignore[no-untyped-def]
     """Strict neighbour counts in (x, z), (y, z) and z within the k-th joint distance."""
-    n = x.shape[1]
-    nxz, nyz, nz = np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n, np.int64)
-    for i in nb.prange(n):
-        a, b, c = np.empty(n), np.empty(n), np.empty(n)
+    n, m = x.shape[1], stop - start
+    nxz, nyz, nz = np.empty(m, np.int64), np.empty(m, np.int64), np.empty(m, np.int64)
+    a, b, c = np.empty(n), np.empty(n), np.empty(n)
+    for i in range(start, stop):
         _distances(x, i, a)
         _distances(y, i, b)
         if z.shape[0] > 0:
@@ -58,17 +63,17 @@ def conditional_counts(x, y, z, k):  # type: ignore[no-untyped-def]
                 r += c[j] < radius
         else:
             r = n
-        nxz[i], nyz[i], nz[i] = p - 1, q - 1, r - 1
+        nxz[i - start], nyz[i - start], nz[i - start] = p - 1, q - 1, r - 1
     return nxz, nyz, nz
 
 
-@nb.njit(parallel=True, cache=True)
-def rectangle_counts(x, y, k):  # type: ignore[no-untyped-def]
+@nb.njit(nogil=True, cache=True)
+def rectangle_counts(x, y, k, start, stop):  # type: ignore[no-untyped-def]
     """Counts within the x- and y-extent of the k joint neighbours, the boundary included."""
-    n = x.shape[1]
-    nx, ny = np.empty(n, np.int64), np.empty(n, np.int64)
-    for i in nb.prange(n):
-        a, b = np.empty(n), np.empty(n)
+    n, m = x.shape[1], stop - start
+    nx, ny = np.empty(m, np.int64), np.empty(m, np.int64)
+    a, b = np.empty(n), np.empty(n)
+    for i in range(start, stop):
         _distances(x, i, a)
         _distances(y, i, b)
         best, order = np.full(k, np.inf), np.zeros(k, np.int64)
@@ -77,24 +82,24 @@ def rectangle_counts(x, y, k):  # type: ignore[no-untyped-def]
             if joint < best[k - 1] and j != i:
                 _push(best, order, joint, j)
         ex, ey = 0.0, 0.0
-        for m in range(k):
-            ex = max(ex, a[order[m]])
-            ey = max(ey, b[order[m]])
+        for c in range(k):
+            ex = max(ex, a[order[c]])
+            ey = max(ey, b[order[c]])
         p, q = 0, 0
         for j in range(n):
             p += a[j] <= ex
             q += b[j] <= ey
-        nx[i], ny[i] = p - 1, q - 1
+        nx[i - start], ny[i - start] = p - 1, q - 1
     return nx, ny
 
 
-@nb.njit(parallel=True, cache=True)
-def class_counts(x, labels, k):  # type: ignore[no-untyped-def]
+@nb.njit(nogil=True, cache=True)
+def class_counts(x, labels, k, start, stop):  # type: ignore[no-untyped-def]
     """Points of any class no farther than the k[i]-th neighbour of the own class."""
     n = x.shape[1]
-    counts = np.empty(n, np.int64)
-    for i in nb.prange(n):
-        a = np.empty(n)
+    counts = np.empty(stop - start, np.int64)
+    a = np.empty(n)
+    for i in range(start, stop):
         _distances(x, i, a)
         best, order = np.full(k[i], np.inf), np.zeros(k[i], np.int64)
         for j in range(n):
@@ -104,5 +109,5 @@ def class_counts(x, labels, k):  # type: ignore[no-untyped-def]
         m = 0
         for j in range(n):
             m += a[j] < radius
-        counts[i] = m  # itself stands for the k-th neighbour on the boundary
+        counts[i - start] = m  # itself stands for the k-th neighbour on the boundary
     return counts

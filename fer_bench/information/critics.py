@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fer_bench.information.training import Parameters
+from fer_bench.information.training import Parameters, Task
 
 
 class Scores(NamedTuple):
@@ -58,6 +58,8 @@ class Critic:
             quadratic a, b; "concatenated" an MLP on [x, y]; "hybrid" a small MLP on f(x), g(y).
         hidden, depth: width and number of hidden layers.
         embed: columns of f and g.
+        base: whether a normal model of the leading canonical pairs (`canonical_base`) is added, so
+            that the network learns only what is not Gaussian.
         shifts: how many negatives a row meets, for the two kinds that must run the network on
             every pair; the others meet the whole batch at no cost.
     """
@@ -73,8 +75,10 @@ class Critic:
         hidden: int = 64,
         depth: int = 2,
         embed: int = 32,
+        base: bool = True,
         shifts: int = 8,
     ) -> None:
+        self.base = base
         self.kind, self.shifts, self.depth, self.embed = kind, shifts, depth, embed
         if kind == "concatenated":
             self.nets = {"t": [dx + dy, *[hidden] * depth, 1]}
@@ -93,14 +97,14 @@ class Critic:
             }
         self.dx, self.dy = dx, dy
 
-    def initial(self, generator: torch.Generator) -> Parameters:
-        """Weights of one problem; the critic starts as the constant 0."""
+    def initial(self, generator: torch.Generator, task: Task) -> Parameters:
+        """Weights of one problem; the network starts as the constant 0."""
         weights: Parameters = {}
         for net, sizes in self.nets.items():
             weights |= initial_mlp(net, sizes, generator, zero_last=net in ("t", "g"))
         if self.kind == "bilinear":
             weights["a"], weights["b"] = torch.zeros(self.dx, self.dx), torch.zeros(self.dy, self.dy)
-        return weights
+        return weights | canonical_base(task) if self.base else weights
 
     def scores(self, p: Parameters, x: Tensor, y: Tensor) -> Scores:
         """Score a batch [P, B, d]: every row against the whole batch, or against a few shifts."""
@@ -133,12 +137,18 @@ class Critic:
 
     def _shifted(self, p: Parameters, x: Tensor, y: Tensor, shifts: list[int]) -> Tensor:
         """Values [P, B, len(shifts)] of x_i with y_(i + shift)."""
+        known = self._shifted_base(p, x, y, shifts) if self.base else 0.0
         if self.kind == "hybrid":
             x, y = apply(p, "f", self.nets["f"], x), apply(p, "g", self.nets["g"], y)
         others = torch.cat([torch.roll(y, -s, dims=1) for s in shifts], dim=1)
         pairs = torch.cat([x.repeat(1, len(shifts), 1), others], dim=-1)
         values = apply(p, "t", self.nets["t"], pairs)[..., 0]
-        return values.unflatten(1, (len(shifts), -1)).transpose(1, 2)
+        return values.unflatten(1, (len(shifts), -1)).transpose(1, 2) + known
+
+    def _shifted_base(self, p: Parameters, x: Tensor, y: Tensor, shifts: list[int]) -> Tensor:
+        (u, a), (v, b) = _base(p, "x", x), _base(p, "y", y)
+        rolled = [(torch.roll(v, -s, 1), torch.roll(b, -s, 1)) for s in shifts]
+        return torch.stack([(u * w).sum(-1) + a + c for w, c in rolled], dim=-1)
 
     def _matrix(self, p: Parameters, x: Tensor, y: Tensor) -> Tensor:
         f, g = apply(p, "f", self.nets["f"], x), apply(p, "g", self.nets["g"], y)
@@ -148,7 +158,51 @@ class Critic:
         else:
             a, b = f[..., -1], g[..., -1]
             f, g = f[..., :-1], g[..., :-1]
+        if self.base:
+            (u, c), (v, d) = _base(p, "x", x), _base(p, "y", y)
+            f, g, a, b = torch.cat([f, u], -1), torch.cat([g, v], -1), a + c, b + d
         return torch.bmm(f, g.transpose(1, 2)) + a[..., None] + b[:, None, :]
+
+
+def _base(p: Parameters, side: str, values: Tensor) -> tuple[Tensor, Tensor]:
+    """Canonical variates [P, B, r], scaled for the product, and the side's own term [P, B]."""
+    variates = torch.bmm(values, p[f"base.{side}"])
+    rho = p["base.rho"][:, None]
+    rest = 1 - rho**2
+    return variates * torch.sqrt(rho / rest), -0.5 * (variates**2 * rho**2 / rest).sum(-1)
+
+
+def canonical_base(task: Task, rank: int = 16) -> Parameters:
+    """A normal model of one problem's leading canonical pairs.
+
+    Directions come from the training rows (ridge-regularised), their correlations from the
+    validation rows, so that chance directions of a wide side get none. Without its constant.
+    """
+    train, valid = ([side[0].cpu().double() for side in task.part(r)] for r in (task.train, task.valid))
+    roots = [_inverse_root(side) for side in train]
+    (xt, yt), (xv, yv) = train, valid
+    rank = min(rank, xt.shape[1], yt.shape[1], max(1, len(xv) // 20))
+    left, _, right = torch.linalg.svd(roots[0] @ (xt.T @ yt / len(xt)) @ roots[1])
+    a, b = roots[0] @ left[:, :rank], roots[1] @ right[:rank].T
+    u, v = xv @ a, yv @ b
+    inner_u, inner_v = _inverse_root(u, 0.0), _inverse_root(v, 0.0)
+    turn, rho, turned = torch.linalg.svd(inner_u @ (u.T @ v / len(u)) @ inner_v)
+    chance = 2 * math.sqrt(rank / len(xv))
+    rho = torch.where(rho > chance, rho.clamp(max=0.999), 0.0)
+    return {
+        "base.x": (a @ inner_u @ turn).float(),
+        "base.y": (b @ inner_v @ turned.T).float(),
+        "base.rho": rho.float(),
+    }
+
+
+def _inverse_root(values: Tensor, ridge: float | None = None) -> Tensor:
+    """Inverse square root of the (regularised) covariance of centred columns."""
+    n, d = values.shape
+    covariance = values.T @ values / n
+    ridge = max(1e-3, d / n) if ridge is None else ridge
+    spectrum, vectors = torch.linalg.eigh(covariance)
+    return vectors @ torch.diag((spectrum.clamp(min=0) + ridge + 1e-9) ** -0.5) @ vectors.T
 
 
 def initial_mlp(

@@ -6,8 +6,9 @@ pairs in one fused pass over columns beats a tree from five dimensions on, and n
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
-from functools import cache
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar
 
 import numpy as np
@@ -74,7 +75,7 @@ class KSG2(KSG):
     name: ClassVar[str] = "ksg2"
 
     def _rows(self, x: np.ndarray, y: np.ndarray, k: int, n: int) -> np.ndarray:
-        nx, ny = _kernels().rectangle_counts(x, y, k)
+        nx, ny = _count("rectangle_counts", x, y, k)
         return digamma(k) - 1 / k + digamma(n) - digamma(nx) - digamma(ny)
 
 
@@ -97,7 +98,7 @@ class Ross(_Neighbours):
         y = sample.y[keep]
         size = counts[y]
         k = np.minimum(self.k, size - 1)
-        m = _kernels().class_counts(x, y, k)
+        m = _count("class_counts", x, y, k)
         rows = digamma(len(keep)) + digamma(k) - digamma(size) - digamma(m)
         return _estimate(rows, len(x), index=keep, warnings=tuple(warnings))
 
@@ -109,7 +110,7 @@ def conditional_ksg(
     tool = KSG(k=k, scores=scores)
     rng = np.random.default_rng(seed)
     x, y, w = (tool._columns(side, rng) for side in (sample.x, sample.y, z))
-    nxz, nyz, nz = _kernels().conditional_counts(x, y, w, k)
+    nxz, nyz, nz = _count("conditional_counts", x, y, w, k)
     rows = digamma(k) + digamma(nz + 1) - digamma(nxz + 1) - digamma(nyz + 1)
     return _estimate(rows, len(x) + len(y) + len(w))
 
@@ -118,7 +119,7 @@ def ksg_counts(x: np.ndarray, y: np.ndarray, k: int) -> tuple[np.ndarray, np.nda
     """Points strictly nearer than the k-th joint neighbour, per side; columns first [d, n]."""
     if len(x) + len(y) > 3:
         nothing = np.zeros((0, x.shape[1]))
-        nx, ny, _ = _kernels().conditional_counts(x, y, nothing, k)
+        nx, ny, _ = _count("conditional_counts", x, y, nothing, k)
         return nx, ny
     joint = np.vstack([x, y]).T
     radius = cKDTree(joint).query(joint, k=k + 1, p=np.inf, workers=-1)[0][:, -1]
@@ -145,9 +146,16 @@ def _estimate(
     return Estimate(float(rows.mean()), rows, index, warnings=warnings)
 
 
-@cache
-def _kernels() -> Any:
-    """Compiled on first use, so that importing this module stays quick."""
-    from fer_bench.information import _neighbour_kernels
+def _count(kernel: str, *arguments: Any) -> Any:
+    """Run a compiled kernel over all rows, on every core."""
+    from fer_bench.information import _neighbour_kernels  # numba loads on first use
 
-    return _neighbour_kernels
+    run = getattr(_neighbour_kernels, kernel)
+    n = arguments[0].shape[1]
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    edges = np.linspace(0, n, 4 * (cores or 1) + 1 if n > 500 else 2).astype(int)
+    with ThreadPoolExecutor(cores) as pool:
+        parts = list(pool.map(lambda a, b: run(*arguments, a, b), edges[:-1], edges[1:]))
+    if isinstance(parts[0], tuple):
+        return tuple(np.concatenate(columns) for columns in zip(*parts, strict=True))
+    return np.concatenate(parts)

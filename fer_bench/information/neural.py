@@ -306,7 +306,7 @@ class _Maximise:
         self.objective = objective
 
     def initial(self, generator: torch.Generator, task: Task) -> Parameters:
-        return self.critic.initial(generator)
+        return self.critic.initial(generator, task)
 
     def loss(self, parameters: Parameters, x: Tensor, y: Tensor, state: dict[str, Tensor]) -> Tensor:
         return -self.objective(self.critic.scores(parameters, x, y), state)

@@ -88,12 +88,13 @@ def train(model: Model, tasks: Sequence[Task], budget: Budget) -> Fitted:
     initial = [model.initial(torch.Generator().manual_seed(task.seed), task) for task in tasks]
     device = tasks[0].x.device
     parameters = {
-        name: torch.stack([weights[name] for weights in initial]).to(device).requires_grad_()
+        name: torch.stack([weights[name] for weights in initial]).to(device)
         for name in initial[0]
     }
-    optimiser = torch.optim.Adam(
-        list(parameters.values()), lr=budget.rate, weight_decay=0.0, fused=True
-    )
+    learnt = [
+        value.requires_grad_() for name, value in parameters.items() if not name.startswith("base.")
+    ]
+    optimiser = torch.optim.Adam(learnt, lr=budget.rate, fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimiser, lambda step: min(1.0, (step + 1) / 50) * max(0.1, 1 - step / budget.steps)
     )
