@@ -127,7 +127,7 @@ def _columns(
         numbers[name] = values
     codes = {}
     for name, levels in ATTRIBUTES.items():
-        codes[name] = pd.Index(levels).get_indexer(factors[name].astype("object"))
+        codes[name] = pd.Index(levels).get_indexer(pd.Index(factors[name].astype("object")))
         bad = np.flatnonzero(codes[name] < 0)
         if len(bad):
             raise DataError(
