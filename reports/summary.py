@@ -21,11 +21,14 @@ from fer_bench.reports.aggregate import Difference, Estimate, difference, estima
 from fer_bench.reports.columns import BY_KEY, COLUMNS, MAIN, Column, formatted
 
 from fer_bench.errors import RunError
+from fer_bench.metrics.classification import FITTED
+from fer_bench.metrics.leakage import normalised_leak
 from fer_bench.runs.store import RunRecord, RunStore, write_json
+from fer_bench.score import Score
 
 ROLES = ("method", "reference", "oracle")
 CEILINGS = ("pixels", "frozen-backbone")
-FITTED = "computed on the rows the method was fitted on"
+NORMALISED_LEAK = "leakage/E.identity.normalised"
 
 
 @dataclass(frozen=True)
@@ -252,9 +255,12 @@ def scores_frame(records: Iterable[RunRecord]) -> pd.DataFrame:
     """All scores of all runs as one tidy table, one row a score.
 
     Columns: run, label, method, role, seed, fold, metric, key ("<metric>/<score>"), value, low,
-    high, null, p, n, unit, warnings (joined by a bar).
+    high, null, p, n, unit, warnings (joined by a bar). The normalised leak is added here: its
+    ceiling is the best identity probe on a reference row (pixels, a frozen backbone) of the same
+    seed and fold, which a run cannot know by itself.
     """
     lines = []
+    strongest: dict[tuple[int, int], list[tuple[dict[str, Any], Score]]] = defaultdict(list)
     for record in records:
         spec = record.spec
         head = {
@@ -266,54 +272,41 @@ def scores_frame(records: Iterable[RunRecord]) -> pd.DataFrame:
             "fold": spec.fold,
         }
         for metric, outcome in record.outcomes().items():
-            for key, score in outcome.scores.items():
-                lines.append(
-                    head
-                    | {
-                        "metric": metric,
-                        "key": f"{metric}/{key}",
-                        "value": score.value,
-                        "low": score.low,
-                        "high": score.high,
-                        "null": score.null,
-                        "p": score.p,
-                        "n": score.n,
-                        "unit": score.unit,
-                        "warnings": " | ".join(score.warnings),
-                    }
-                )
+            lines += [_line(head, f"{metric}/{key}", s) for key, s in outcome.scores.items()]
+            if metric == "leakage" and "E.identity.strongest" in outcome.scores:
+                score = outcome.scores["E.identity.strongest"]
+                strongest[spec.seed, spec.fold].append((head, score))
+    for siblings in strongest.values():
+        ceilings = [s.value for head, s in siblings if head["method"] in CEILINGS]
+        if not ceilings:
+            continue
+        for head, score in siblings:
+            chance = score.details.get("chance", score.null)
+            if chance is not None and score.value == score.value:
+                leak = normalised_leak(score, max(ceilings), chance)
+                lines.append(_line(head, NORMALISED_LEAK, leak))
     columns = ["run", "label", "method", "role", "seed", "fold", "metric", "key", "value"]
     columns += ["low", "high", "null", "p", "n", "unit", "warnings"]
     frame = pd.DataFrame(lines, columns=columns)
     numbers = ["value", "low", "high", "null", "p"]
     frame[numbers] = frame[numbers].astype(float)
-    return _with_normalised_leak(frame)
+    return frame
 
 
-def _with_normalised_leak(frame: pd.DataFrame) -> pd.DataFrame:
-    """Add (probe - chance) / (ceiling - chance) of the strongest identity probe on E.
-
-    The ceiling is the best identity probe on a reference row of the same seed and fold, so it
-    cannot be known to the run itself.
-    """
-    strongest = frame[frame["key"] == "leakage/E.identity.strongest"]
-    ceilings = (
-        strongest[strongest["method"].isin(CEILINGS)].groupby(["seed", "fold"])["value"].max()
-    )
-    if ceilings.empty:
-        return frame
-    added = strongest.copy()
-    ceiling = [
-        ceilings.get((s, f), np.nan) for s, f in zip(added["seed"], added["fold"], strict=True)
-    ]
-    chance = added["null"].to_numpy(dtype=float)
-    room = np.asarray(ceiling) - chance
-    with np.errstate(divide="ignore", invalid="ignore"):
-        added["value"] = np.where(room > 0, (added["value"] - chance) / room, np.nan)
-        for bound in ("low", "high"):
-            added[bound] = np.where(room > 0, (added[bound] - chance) / room, np.nan)
-    added["key"], added["null"], added["p"] = "leakage/E.identity.normalised", 0.0, np.nan
-    return pd.concat([frame, added], ignore_index=True)
+def _line(head: Mapping[str, Any], key: str, score: Score) -> dict[str, Any]:
+    return {
+        **head,
+        "metric": key.partition("/")[0],
+        "key": key,
+        "value": score.value,
+        "low": score.low,
+        "high": score.high,
+        "null": score.null,
+        "p": score.p,
+        "n": score.n,
+        "unit": score.unit,
+        "warnings": " | ".join(score.warnings),
+    }
 
 
 def _row(label: str, records: Sequence[RunRecord], frame: pd.DataFrame, test_share: float) -> Row:

@@ -107,7 +107,9 @@ def pretended_outcomes(method: Simulated, rng: np.random.Generator) -> dict[str,
                 leakage[f"{space}.{target}.{probe}"] = score(
                     best * factor, 0.06, null=chance, unit="fraction"
                 )
-            leakage[f"{space}.{target}.strongest"] = score(best, 0.06, null=chance, unit="fraction")
+            leakage[f"{space}.{target}.strongest"] = score(
+                best, 0.06, null=chance, unit="fraction", details={"chance": chance}
+            )
         leakage[f"{space}.identity.auc"] = score(0.5 + 0.5 * squash(leak), 0.04, null=0.5)
     gap = squash(method.skill) * 1.4 - squash(method.leak) * 0.8
     saturated = ("The estimate is within 5 % of ln(batch): saturated.",) if gap > 1 else ()
@@ -308,10 +310,10 @@ def _write_facts(working, spec, name, method, rng, rename, classes) -> None:
                     for player in players:
                         value = 2 * np.exp(-epoch / 3) + (split == "validation") * 0.2
                         value += rng.normal(0, 0.05)
-                        rows.append((stage, epoch, split, rename(player), "total", value))
-                        rows.append((stage, epoch, split, rename(player), "ce", 0.7 * value))
+                        rows.append((stage, epoch + 1, split, rename(player), "total", value))
+                        rows.append((stage, epoch + 1, split, rename(player), "ce", 0.7 * value))
                     accuracy = 0.8 - 0.6 * np.exp(-epoch / 2) - (split == "validation") * 0.08
-                    rows.append((stage, epoch, split, "prediction", "accuracy", accuracy))
+                    rows.append((stage, epoch + 1, split, "prediction", "accuracy", accuracy))
     columns = ["stage", "epoch", "split", "player", "term", "value"]
     pd.DataFrame(rows, columns=columns).to_csv(working / "history.csv", index=False)
     save_file({"weight": np.zeros(4, np.float32)}, working / "model.safetensors")

@@ -1,0 +1,427 @@
+"""Static figures: the same functions draw for the page (SVG) and for papers (PDF and SVG)."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from fer_bench.reports.columns import BY_KEY
+from fer_bench.reports.maps import KINDS, TITLES, Maps, Which, maps_of
+from fer_bench.reports.style import (
+    COLUMN_WIDTH,
+    FAINT,
+    INK,
+    MATPLOTLIB_MARKERS,
+    TEXT_WIDTH,
+    colour_of,
+    colours,
+    drawing,
+)
+from fer_bench.reports.summary import Row, Summary, summarise
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from fer_bench.runs.store import RunRecord, RunStore
+
+LEAK_KEYS = ("leakage/E.identity.normalised", "leakage/E.identity.strongest")
+USE_KEYS = ("classification/test.accuracy", "affect/test.ccc.mean")
+
+
+def inline_svg(figure: Figure, *, alt: str) -> str:
+    """A figure as `<svg>` text for the page: its ink follows the theme, its names are escaped."""
+    import matplotlib as mpl
+
+    text = io.StringIO()
+    # A salt of its own keeps the ids of one figure from meaning those of another.
+    with mpl.rc_context({"svg.hashsalt": alt, "svg.fonttype": "none"}):
+        figure.savefig(text, format="svg", bbox_inches="tight", metadata={"Date": None})
+    svg = text.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.S)
+    svg = re.sub(r"<!--.*?-->", "", svg, flags=re.S)
+    svg = svg.replace(INK, "currentColor").replace(FAINT, "var(--line)")
+    svg = re.sub(r"font: (\S+) [^;\"]*", r"font-size: \1", svg)
+    width, height = re.findall(r'(?:width|height)="([\d.]+)pt"', svg)[:2][::-1]
+    svg = re.sub(r'(width|height)="[\d.]+pt"', "", svg, count=2)
+    size = f'style="width:{float(width) * 1.25:.0f}px" data-height="{float(height):.0f}"'
+    return svg.replace("<svg", f'<svg role="img" aria-label="{escape(alt)}" {size}', 1)
+
+
+def trade_off(summary: Summary, *, paper: bool = False) -> Figure | None:
+    """Usefulness against identity leak; the oracles and references frame the field."""
+    use = next((k for k in USE_KEYS if k in summary.columns), None)
+    leak = next((k for k in LEAK_KEYS if k in summary.columns), None)
+    if use is None or leak is None:
+        return None
+    rows = [r for r in summary.rows if use in r.scores and leak in r.scores]
+    if not rows:
+        return None
+    methods = [r.label for r in summary.of_role("method")]
+    tint = colour_of(methods)
+    figure = Figure(figsize=(COLUMN_WIDTH, 2.6) if paper else (6.4, 4.2))
+    axes = figure.add_subplot()
+    scale = {k: 100 if BY_KEY[k].style == "percent" else 1 for k in (use, leak)}
+    placed = []
+    for row in rows:
+        x, y = row.scores[leak], row.scores[use]
+        point = scale[leak] * x.mean, scale[use] * y.mean
+        is_method = row.role == "method"
+        colour = tint[row.label] if is_method else INK if not paper else "#777777"
+        index = methods.index(row.label) if is_method else 0
+        marker = (
+            MATPLOTLIB_MARKERS[index % 8] if is_method else "s" if row.role == "reference" else "X"
+        )
+        axes.errorbar(
+            *point,
+            xerr=_error(x, scale[leak]),
+            yerr=_error(y, scale[use]),
+            fmt=marker,
+            color=colour,
+            markersize=7 if is_method else 6,
+            markerfacecolor=colour if is_method else "none",
+            elinewidth=1.2 if is_method else 0.8,
+            alpha=1.0 if is_method else 0.7,
+        )
+        placed.append((point, row, colour))
+    axes.set_xlabel(f"{BY_KEY[leak].title}{_unit(leak)}: less is better")
+    axes.set_ylabel(f"{BY_KEY[use].title}{_unit(use)}: more is better")
+    axes.margins(0.12)
+    _name_points(axes, placed, paper=paper)
+    return figure
+
+
+def _name_points(
+    axes: Any, placed: list[tuple[tuple[float, float], Row, str]], *, paper: bool
+) -> None:
+    """Write each name beside its point, and move it down or up until it hides no other name."""
+    canvas = FigureCanvasAgg(axes.figure)
+    canvas.draw()
+    taken = []
+    for (x, y), row, colour in sorted(placed, key=lambda p: -p[0][1]):
+        right = axes.transAxes.inverted().transform(axes.transData.transform((x, y)))[0] < 0.68
+        for step in (8, -8, 20, -20, 32, -32, 44, -44):
+            note = axes.annotate(
+                shortened(row.label, 28),
+                (x, y),
+                xytext=(8 if right else -8, step),
+                textcoords="offset points",
+                ha="left" if right else "right",
+                va="center",
+                fontsize=6.5 if paper else 9,
+                color=colour,
+                fontweight="bold" if row.role == "method" else "normal",
+            )
+            box = note.get_window_extent(canvas.get_renderer())
+            if not any(box.overlaps(other) for other in taken) or step == -44:
+                taken.append(box)
+                break
+            note.remove()
+
+
+def _error(found: Any, scale: float) -> list[list[float]] | None:
+    if found.low is None or found.high is None:
+        return None
+    below, above = found.mean - found.low, found.high - found.mean
+    return [[max(0.0, scale * below)], [max(0.0, scale * above)]]
+
+
+def _unit(key: str) -> str:
+    return {"percent": " (%)", "nats": " (nats)"}.get(BY_KEY[key].style, "")
+
+
+def training_curves(records: Sequence[RunRecord], *, paper: bool = False) -> Figure | None:
+    """Losses by stage and player, and the validation figure, mean and range over the runs."""
+    frames = [r.history.assign(run=r.folder.name) for r in records]
+    frames = [f for f in frames if len(f)]
+    if not frames:
+        return None
+    history = pd.concat(frames, ignore_index=True)
+    history["value"] = pd.to_numeric(history["value"], errors="coerce")
+    is_loss = history["term"] == "total"
+    shown = [(history[is_loss], "Loss")]
+    measures = history[(history["player"] == "prediction") & history["term"].isin(MEASURES)]
+    if len(measures):
+        shown.append((measures, "Prediction"))
+    stages = list(dict.fromkeys(history["stage"]))
+    width = TEXT_WIDTH if paper else min(10.5, 1.2 + 3.1 * len(stages))
+    if len(stages) == 1 and len(shown) > 1:
+        return _curves_one_stage(shown, stages[0], paper=paper)
+    figure = Figure(figsize=(width, 1.9 * len(shown)))
+    grid = figure.subplots(len(shown), len(stages), squeeze=False, sharex="col")
+    for line, (part, ylabel) in enumerate(shown):
+        for column, stage in enumerate(stages):
+            axes = grid[line, column]
+            _curves(axes, part[part["stage"] == stage])
+            if line == 0:
+                axes.set_title(shortened(str(stage), 30), loc="left")
+            if column == 0:
+                axes.set_ylabel(ylabel)
+            if line == len(shown) - 1:
+                axes.set_xlabel("Epoch")
+    figure.tight_layout()
+    return figure
+
+
+MEASURES = ("accuracy", "balanced_accuracy", "ccc")
+
+
+def _curves_one_stage(shown: list[tuple[pd.DataFrame, str]], stage: str, *, paper: bool) -> Figure:
+    figure = Figure(figsize=(TEXT_WIDTH if paper else 7.6, 2.1))
+    for axes, (part, ylabel) in zip(figure.subplots(1, len(shown)), shown, strict=True):
+        _curves(axes, part)
+        axes.set_ylabel(ylabel)
+        axes.set_xlabel(f"Epoch of stage “{shortened(str(stage), 24)}”")
+    figure.tight_layout()
+    return figure
+
+
+def _curves(axes: Any, part: pd.DataFrame) -> None:
+    keys = list(dict.fromkeys(zip(part["player"], part["term"], strict=True)))
+    tint = dict(zip(keys, colours(len(keys)), strict=True))
+    for (player, term, split), lines in part.groupby(["player", "term", "split"], sort=False):
+        wide = lines.pivot_table(index="epoch", columns="run", values="value")
+        middle, x = wide.mean(axis=1), wide.index.to_numpy()
+        held = split != "train"
+        name = str(player) if term == "total" else str(term).replace("_", " ")
+        axes.plot(
+            x,
+            middle,
+            color=tint[player, term],
+            linestyle="--" if held else "-",
+            linewidth=1.4,
+            marker="o" if len(x) == 1 else None,
+            label=f"{shortened(name, 22)}, {split}",
+        )
+        if wide.shape[1] > 1:
+            axes.fill_between(
+                x, wide.min(axis=1), wide.max(axis=1), color=tint[player, term], alpha=0.14, lw=0
+            )
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    if keys:
+        axes.legend(loc="best", handlelength=2.2)
+
+
+def static_maps(
+    maps: Maps, labels: pd.DataFrame, classes: Sequence[str], *, kind: str, paper: bool = False
+) -> Figure | None:
+    """E and I, coloured by expression and by subject, in one kind of map."""
+    spaces = [space for space in ("E", "I") if f"{space}.{kind}" in maps.points]
+    if not spaces:
+        return None
+    shown = labels.iloc[maps.rows]
+    by = [("expression", list(classes))]
+    subjects = sorted(shown["subject"].dropna().astype(str).unique())
+    if len(subjects) > 1:
+        by.append(("subject", subjects))
+    panels = [(space, *what) for space in spaces for what in by]
+    size = (TEXT_WIDTH if paper else 2.7 * len(panels)) / len(panels)
+    figure = Figure(figsize=(size * len(panels), size + 0.35))
+    for axes, (space, name, levels) in zip(
+        figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True
+    ):
+        points = maps.points[f"{space}.{kind}"]
+        tint = colour_of(levels)
+        values = shown[name].astype(object)
+        for i, level in enumerate(levels):
+            here = (values == level).to_numpy()
+            axes.scatter(
+                points[here, 0],
+                points[here, 1],
+                s=9,
+                color=tint[level],
+                marker=MATPLOTLIB_MARKERS[i % 8] if name == "expression" else "o",
+                linewidths=0,
+                alpha=0.8,
+                rasterized=len(points) > 200,
+            )
+        axes.set_title(f"{space} by {name}", loc="left")
+        axes.set(xticks=[], yticks=[], xlim=(-1.08, 1.08), ylim=(-1.08, 1.08))
+        axes.set_aspect("equal")
+        axes.grid(visible=False)
+        for spine in axes.spines.values():
+            spine.set_visible(True)
+    figure.tight_layout()
+    return figure
+
+
+def confusion_figure(
+    matrix: Sequence[Sequence[int]], classes: Sequence[str], *, paper: bool = True
+) -> Figure:
+    """Row-normalised confusion matrix with the counts written in."""
+    counts = np.asarray(matrix, dtype=float)
+    shares = np.divide(
+        counts,
+        counts.sum(axis=1, keepdims=True),
+        where=counts.sum(axis=1, keepdims=True) > 0,
+        out=np.zeros_like(counts),
+    )
+    figure = Figure(figsize=(COLUMN_WIDTH, COLUMN_WIDTH))
+    axes = figure.add_subplot()
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    names = [shortened(c, 14) for c in classes]
+    axes.set_xticks(range(len(names)), names, rotation=40, ha="right")
+    axes.set_yticks(range(len(names)), names)
+    axes.set(xlabel="Predicted", ylabel="True")
+    axes.grid(visible=False)
+    for (i, j), share in np.ndenumerate(shares):
+        ink = "white" if share > 0.55 else "#222222"
+        text = f"{100 * share:.0f}" + (f"\n({counts[i, j]:.0f})" if i == j else "")
+        axes.text(j, i, text, ha="center", va="center", color=ink, fontsize=6)
+    return figure
+
+
+def per_class_figure(row: Row, *, paper: bool = True) -> Figure | None:
+    """Recall and F1 of each expression with intervals."""
+    if not row.per_class:
+        return None
+    figure = Figure(figsize=(COLUMN_WIDTH, 2.2))
+    axes = figure.add_subplot()
+    names = list(row.per_class)
+    for offset, (what, colour) in zip(
+        (-0.2, 0.2), (("recall", "#0072B2"), ("f1", "#E69F00")), strict=True
+    ):
+        found = [row.per_class[n].get(what) for n in names]
+        at = [i + offset for i, f in enumerate(found) if f is not None]
+        known = [f for f in found if f is not None]
+        error = np.array([_error(f, 100) or [[0], [0]] for f in known]).reshape(len(known), 2).T
+        axes.bar(
+            at,
+            [100 * f.mean for f in known],
+            width=0.38,
+            color=colour,
+            label={"recall": "Recall", "f1": "F1"}[what],
+        )
+        axes.errorbar(
+            at,
+            [100 * f.mean for f in known],
+            yerr=error,
+            fmt="none",
+            ecolor="#222222",
+            elinewidth=0.8,
+        )
+    axes.set_xticks(range(len(names)), [shortened(n, 14) for n in names], rotation=30, ha="right")
+    axes.set(ylabel="%", ylim=(0, 105))
+    axes.legend(ncols=2, loc="upper center", bbox_to_anchor=(0.5, 1.18))
+    return figure
+
+
+def affect_figure(
+    predicted: NDArray[Any], target: NDArray[Any], *, paper: bool = False
+) -> Figure | None:
+    """Valence and arousal: predicted against true, and the predictions on the circumplex."""
+    known = np.isfinite(target).all(axis=1) & np.isfinite(predicted).all(axis=1)
+    if not known.any():
+        return None
+    predicted, target = predicted[known], target[known]
+    figure = Figure(figsize=(TEXT_WIDTH, 2.3) if paper else (8.4, 2.9))
+    left, middle, right = figure.subplots(1, 3)
+    for axes, i, name in ((left, 0, "Valence"), (middle, 1, "Arousal")):
+        axes.plot([-1, 1], [-1, 1], color=FAINT if not paper else "#bbbbbb", lw=1)
+        axes.scatter(
+            target[:, i], predicted[:, i], s=8, alpha=0.5, lw=0, color="#0072B2", rasterized=True
+        )
+        axes.set(xlabel=f"{name}, true", ylabel="predicted", xlim=(-1.1, 1.1), ylim=(-1.1, 1.1))
+    angle = np.linspace(0, 2 * np.pi, 100)
+    right.plot(np.cos(angle), np.sin(angle), color=FAINT if not paper else "#bbbbbb", lw=1)
+    right.scatter(*target.T, s=8, alpha=0.45, lw=0, color="#7A7A7A", rasterized=True, label="true")
+    right.scatter(
+        *predicted.T,
+        s=8,
+        alpha=0.6,
+        lw=0,
+        color="#D55E00",
+        marker="^",
+        rasterized=True,
+        label="predicted",
+    )
+    right.set(xlabel="Valence", ylabel="Arousal", xlim=(-1.15, 1.15), ylim=(-1.15, 1.15))
+    right.legend(loc="lower left", handletextpad=0.1)
+    for axes in (left, middle, right):
+        axes.set_aspect("equal")
+    figure.tight_layout()
+    return figure
+
+
+def shortened(text: str, longest: int) -> str:
+    """One line of at most `longest` visible characters."""
+    from fer_bench.reports.tables import _plain
+
+    return _plain(text, longest=longest)
+
+
+def write_figures(
+    root: str | Path, *, out: str | Path | None = None, maps: Which = "tsne"
+) -> list[Path]:
+    """Write every figure as PDF and SVG in a paper's column widths, fonts embedded.
+
+    Args:
+        root: result folder.
+        out: folder for the files; `<root>/figures` by default.
+        maps: which maps to draw.
+
+    Returns:
+        The files written.
+    """
+    store = RunStore(root)
+    summary = summarise(store)
+    folder = Path(out) if out is not None else store.root / "figures"
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    with drawing(paper=True):
+        for name, figure in _paper_figures(store, summary, maps):
+            for ending in ("pdf", "svg"):
+                path = folder / f"{name}.{ending}"
+                metadata = {"CreationDate": None} if ending == "pdf" else {"Date": None}
+                figure.savefig(path, bbox_inches="tight", metadata=metadata)
+                written.append(path)
+    return written
+
+
+def _paper_figures(store: RunStore, summary: Summary, maps: Which) -> Iterator[tuple[str, Figure]]:
+    figure = trade_off(summary, paper=True)
+    if figure is not None:
+        yield "trade-off", figure
+    names = _file_names(row.label for row in summary.rows)
+    for row in summary.rows:
+        record = store.record(row.representative)
+        name = names[row.label]
+        for part, matrix in row.confusion.items():
+            yield f"{name}-confusion-{part}", confusion_figure(matrix, summary.classes)
+        bars = per_class_figure(row)
+        if bars is not None:
+            yield f"{name}-per-class", bars
+        curves = training_curves([store.record(run) for run in row.runs], paper=True)
+        if curves is not None:
+            yield f"{name}-training", curves
+        test = record.arrays.test
+        if test.valence_arousal is not None:
+            affect = affect_figure(test.valence_arousal, test.target, paper=True)
+            if affect is not None:
+                yield f"{name}-affect", affect
+        for kind in KINDS[maps]:
+            points = maps_of(record, kinds=KINDS[maps])
+            drawn = static_maps(points, test.labels, summary.classes, kind=kind, paper=True)
+            if drawn is not None:
+                yield f"{name}-{kind}", drawn
+
+
+def _file_names(labels: Iterable[str]) -> Mapping[str, str]:
+    """Labels as distinct, harmless file names."""
+    out: dict[str, str] = {}
+    for label in labels:
+        base = re.sub(r"[^a-z0-9]+", "-", shortened(label, 40).lower()).strip("-") or "row"
+        name, i = base, 2
+        while name in out.values():
+            name, i = f"{base}-{i}", i + 1
+        out[label] = name
+    return out
+
+
+__all__ = ["TITLES", "Callable", "inline_svg", "write_figures"]

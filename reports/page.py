@@ -1,0 +1,656 @@
+"""The page: one self-contained HTML file, rendered from the summary.
+
+Everything is inside the file (style, script, figures, faces), every string from the data is
+escaped by Jinja, and the page's own content security policy lets nothing run but the scripts
+that are listed in it by their hash.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from fer_bench.reports import figures
+from fer_bench.reports.aggregate import Estimate
+from fer_bench.reports.columns import BY_KEY, MAIN, Column, formatted
+from fer_bench.reports.faces import Faces, Sprite, sprite_of
+from fer_bench.reports.maps import KINDS, TITLES, Maps, Which, maps_of
+from fer_bench.reports.style import MARKERS, colour_of, drawing
+from fer_bench.reports.summary import Caution, Row, Summary, summarise
+from fer_bench.reports.tables import published_numbers
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from numpy.typing import NDArray
+
+from fer_bench.errors import FerBenchError
+from fer_bench.runs.arrays import Part
+from fer_bench.runs.store import RunRecord, RunStore, atomic_path
+
+RETRIEVED = 6
+_ROLE_TITLES = {"method": "Methods", "reference": "Reference rows", "oracle": "Oracles"}
+_ROLE_NOTES = {
+    "reference": "nothing is claimed for them: they show what comes for free",
+    "oracle": "they are shown the labels, to pin the ends of every scale",
+}
+
+
+def write_report(
+    root: str | Path,
+    *,
+    out: str | Path | None = None,
+    faces: Faces | None = None,
+    against: str | Path | None = None,
+    maps: Which = "both",
+    max_points: int = 2500,
+) -> Path:
+    """Write the HTML report of a result folder.
+
+    Args:
+        root: result folder.
+        out: the file to write; `<root>/report.html` by default.
+        faces: "show", "blur" or "none"; by default what the experiment says, else "show" where
+            the terms of the data allow publication and "none" where not.
+        against: another result folder; then the page opens with what changed since.
+        maps: "both", "tsne", "umap" or "none". Maps are computed once and kept with the runs.
+        max_points: points drawn in a map, at most.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        FerBenchError: there is no finished run, or an option is unknown.
+    """
+    if maps not in KINDS:
+        raise FerBenchError(f"maps is {maps!r}: use 'both', 'tsne', 'umap' or 'none'.")
+    if faces not in (None, "show", "blur", "none"):
+        raise FerBenchError(f"faces is {faces!r}: use 'show', 'blur' or 'none'.")
+    store = RunStore(root)
+    summary = summarise(store)
+    context = _context(store, summary, faces=faces, maps=maps, max_points=max_points)
+    context["change"] = _change(summary, against)
+    html = _environment().get_template("report.html.j2").render(context)
+    target = Path(out) if out is not None else store.root / "report.html"
+    with atomic_path(target) as aside:
+        aside.write_text(html, encoding="utf-8")
+    return target
+
+
+def _change(summary: Summary, against: str | Path | None) -> Any:
+    if against is None:
+        return None
+    from fer_bench.reports.compare import compare_summaries
+
+    return compare_summaries(summarise(RunStore(against)), summary)
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("fer_bench.reports"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.policies["json.dumps_kwargs"] = {}  # Bokeh reads its references in order
+    environment.filters |= {"number": formatted, "seconds": _seconds, "plain": _plain_text}
+    return environment
+
+
+def _context(
+    store: RunStore, summary: Summary, *, faces: Faces | None, maps: Which, max_points: int
+) -> dict[str, Any]:
+    card = summary.data
+    mode = _face_mode(summary, faces)
+    shown = _Shown(store, summary, maps=maps, max_points=max_points)
+    sprite = sprite_of(
+        store.thumbnails(card["fingerprint"]) if mode != "none" else None,
+        shown.rows(),
+        mode=mode,
+    )
+    columns = [BY_KEY[key] for key in MAIN if key in summary.columns]
+    more = [BY_KEY[key] for key in summary.columns if key not in MAIN]
+    scripts = _scripts(with_maps=bool(shown.maps))
+    with drawing(paper=False):
+        trade_off = figures.trade_off(summary)
+        drawn = {row.label: _drawn(store, summary, row, shown, maps) for row in summary.rows}
+    return {
+        "s": summary,
+        "columns": columns,
+        "more_columns": more,
+        "groups": [
+            {
+                "role": role,
+                "title": _ROLE_TITLES[role],
+                "note": _ROLE_NOTES.get(role, ""),
+                "rows": summary.of_role(role),
+            }
+            for role in _ROLE_TITLES
+            if summary.of_role(role)
+        ],
+        "cell": _Cells(summary),
+        "cards": _cards(summary),
+        "cautions": list(enumerate(summary.cautions)),
+        "grave": [c for c in summary.cautions if c.level != "note"],
+        "card": card,
+        "faces": mode,
+        "sprite": sprite,
+        "samples": _samples(shown, summary, sprite),
+        "trade_off": _svg(trade_off, "Usefulness against identity leak, one point a method"),
+        "drawn": drawn,
+        "retrieval": {row.label: shown.retrieval(row) for row in summary.rows},
+        "map_kinds": [(kind, TITLES[kind]) for kind in KINDS[maps]] if shown.maps else [],
+        "trust": {label: m.trust for label, m in shown.maps.items()},
+        "explorer": _explorer(summary, shown, sprite, KINDS[maps]) if shown.maps else None,
+        "bokeh_item": _bokeh_item() if shown.maps else None,
+        "scripts": scripts,
+        "policy": _policy(scripts.values()),
+        "style": Markup(_template("style.css")),
+        "published": published_numbers(summary),
+        "slug": _slugs(summary),
+        "heat": _heat,
+        "leak_matrix": _leak_matrix,
+        "pairwise": _pairwise(summary),
+        "to_json": to_json_text,
+        "total_s": sum(
+            float(run["wall_s"] or 0) for row in summary.rows for run in row.runs.values()
+        ),
+        "n_runs": sum(len(row.runs) for row in summary.rows),
+    }
+
+
+def _face_mode(summary: Summary, faces: Faces | None) -> Faces:
+    """What was asked for; else what the experiment says; else what the terms allow."""
+    asked = faces or (summary.experiment.get("report") or {}).get("faces")
+    return asked or ("show" if summary.data.get("publish_faces") else "none")
+
+
+class _Shown:
+    """The arrays behind the pictures: one run a row, read once."""
+
+    def __init__(self, store: RunStore, summary: Summary, *, maps: Which, max_points: int) -> None:
+        self.parts: dict[str, Part] = {}
+        self.maps: dict[str, Maps] = {}
+        for row in summary.rows:
+            record = store.record(row.representative)
+            self.parts[row.label] = record.arrays.test
+            if KINDS[maps]:
+                self.maps[row.label] = maps_of(record, kinds=KINDS[maps], max_points=max_points)
+        self._retrieval = {
+            label: _retrieve(part, with_identity=part.identity is not None)
+            for label, part in self.parts.items()
+        }
+
+    def rows(self) -> NDArray[np.int64]:
+        """Rows of the data set whose faces the page shows."""
+        wanted = [np.zeros(0, dtype=np.int64)]
+        for label, part in self.parts.items():
+            known = _data_rows(part)
+            wanted.append(known[_sample_positions(part)])
+            if label in self.maps:
+                wanted.append(known[self.maps[label].rows])
+            for grid in self._retrieval[label].values():
+                for query, hits in grid:
+                    wanted.append(known[[query, *hits]])
+        return np.concatenate(wanted)
+
+    def retrieval(self, row: Row) -> dict[str, list[dict[str, Any]]]:
+        """Space -> queries with their nearest faces, as the template draws them."""
+        part = self.parts[row.label]
+        return {
+            space: [
+                {"query": _face(part, query), "hits": [_face(part, hit, query) for hit in hits]}
+                for query, hits in grid
+            ]
+            for space, grid in self._retrieval[row.label].items()
+        }
+
+
+def _data_rows(part: Part) -> NDArray[np.int64]:
+    if "row" not in part.labels:
+        return np.full(len(part), -1, dtype=np.int64)
+    return part.labels["row"].fillna(-1).to_numpy(dtype=np.int64)
+
+
+def _face(part: Part, at: int, query: int | None = None) -> dict[str, Any]:
+    """A face with its labels and, as an answer, whether it agrees with the query."""
+    labels = part.labels.iloc[at]
+    out = {
+        "row": int(_data_rows(part)[at]),
+        "expression": _known(labels["expression"]),
+        "subject": _known(labels["subject"]),
+    }
+    if query is not None:
+        out["same_expression"] = bool(part.y[at] == part.y[query] and part.y[at] >= 0)
+        out["same_subject"] = bool(part.s[at] == part.s[query] and part.s[at] >= 0)
+    return out
+
+
+def _known(value: Any) -> str:
+    return "unknown" if value is None or value != value else str(value)
+
+
+def _retrieve(part: Part, *, with_identity: bool) -> dict[str, list[tuple[int, list[int]]]]:
+    """The six nearest by cosine, for one face of every expression.
+
+    The queries are the same for all methods of a sweep: the first face of each expression.
+    """
+    queries = [
+        int(np.flatnonzero(part.y == c)[0]) for c in range(len(part.classes)) if (part.y == c).any()
+    ]
+    out = {}
+    for space in ("E", "I")[: 2 if with_identity else 1]:
+        vectors = part.expression if space == "E" else part.identity
+        assert vectors is not None
+        x = np.nan_to_num(np.asarray(vectors, dtype=np.float64))
+        norm = np.linalg.norm(x, axis=1, keepdims=True)
+        x = x / np.where(norm > 0, norm, 1)
+        grid = []
+        for query in queries:
+            similar = x @ x[query]
+            similar[query] = -np.inf
+            grid.append((query, [int(i) for i in np.argsort(-similar, kind="stable")[:RETRIEVED]]))
+        out[space] = grid
+    return out
+
+
+def _sample_positions(part: Part, *, per_class: int = 4) -> NDArray[np.int64]:
+    """A few faces of every expression, of different subjects where possible."""
+    picked: list[int] = []
+    for c in range(len(part.classes)):
+        here = np.flatnonzero(part.y == c)
+        _, first = np.unique(part.s[here], return_index=True)
+        order = [*here[np.sort(first)], *here]
+        picked += list(dict.fromkeys(int(i) for i in order))[:per_class]
+    return np.asarray(picked, dtype=np.int64)
+
+
+def _samples(shown: _Shown, summary: Summary, sprite: Sprite) -> list[dict[str, Any]]:
+    part = shown.parts[summary.rows[0].label]
+    picked = [_face(part, int(i)) for i in _sample_positions(part)]
+    return [
+        {"expression": name, "faces": [f for f in picked if f["expression"] == name]}
+        for name in part.classes
+        if sprite.uri and any(f["expression"] == name for f in picked)
+    ]
+
+
+def _drawn(
+    store: RunStore, summary: Summary, row: Row, shown: _Shown, maps: Which
+) -> dict[str, Any]:
+    """The static figures of one row."""
+    records = [store.record(run) for run in row.runs]
+    part = shown.parts[row.label]
+    out: dict[str, Any] = {
+        "curves": _svg(
+            figures.training_curves(records),
+            f"Loss and validation figures of {row.label} over epochs",
+        ),
+        "affect": None,
+        "maps": [],
+    }
+    if part.valence_arousal is not None:
+        figure = figures.affect_figure(part.valence_arousal, part.target)
+        out["affect"] = _svg(figure, f"Valence and arousal of {row.label}, true and predicted")
+    for kind in KINDS[maps]:
+        figure = figures.static_maps(shown.maps[row.label], part.labels, summary.classes, kind=kind)
+        alt = f"{TITLES[kind]} maps of {row.label}, coloured by expression and by subject"
+        svg = _svg(figure, alt)
+        if svg is not None:
+            out["maps"].append((kind, TITLES[kind], svg))
+    return out
+
+
+def _svg(figure: Any, alt: str) -> Markup | None:
+    return None if figure is None else Markup(figures.inline_svg(figure, alt=alt))
+
+
+class _Cells:
+    """How one number of the leaderboard is shown."""
+
+    def __init__(self, summary: Summary) -> None:
+        self.summary = summary
+        self.caution_of: dict[str, int] = {}
+        for i, caution in enumerate(summary.cautions):
+            self.caution_of.setdefault(caution.text, i)
+        self.range = {key: self._range(key) for key in summary.columns}
+
+    def __call__(self, row: Row, column: Column) -> dict[str, Any]:
+        """Texts, the interval's place on the column's scale, rank and warnings of a cell."""
+        found = row.scores.get(column.key)
+        if found is None:
+            return {"found": None, "why": self._why(row, column)}
+        verdict = self.summary.verdict(column.key) if row.role == "method" else None
+        rank = ""
+        if verdict is not None and verdict.comparable > 1:
+            rank = (
+                "best" if verdict.best == row.label else "tied" if row.label in verdict.tied else ""
+            )
+        return {
+            "found": found,
+            "value": formatted(found.mean, column.style),
+            "low": formatted(found.low, column.style),
+            "high": formatted(found.high, column.style),
+            "null": formatted(found.null, column.style) if found.null is not None else "",
+            "rank": rank,
+            "glyph": self._glyph(found, column),
+            "cautions": sorted(
+                {self.caution_of[w] for w in found.warnings if w in self.caution_of}
+            ),
+        }
+
+    def _why(self, row: Row, column: Column) -> str:
+        metric = column.key.partition("/")[0]
+        return row.failed.get(metric) or row.skipped.get(metric) or "not measured"
+
+    def _range(self, key: str) -> tuple[float, float]:
+        found = [row.scores[key] for row in self.summary.rows if key in row.scores]
+        low = min(f.mean if f.low is None else f.low for f in found)
+        high = max(f.mean if f.high is None else f.high for f in found)
+        if BY_KEY[key].style == "percent":
+            low, high = (
+                max(low, min(0.0, min(f.mean for f in found))),
+                min(high, max(1.0, max(f.mean for f in found))),
+            )
+        return low, high
+
+    def _glyph(self, found: Estimate, column: Column) -> dict[str, float] | None:
+        low, high = self.range[column.key]
+        if high <= low:
+            return None
+
+        def place(x: float) -> float:
+            return round(min(1.0, max(0.0, (x - low) / (high - low))) * 92 + 4, 1)
+
+        out = {"at": place(found.mean)}
+        if found.low is not None and found.high is not None:
+            out |= {"from": place(found.low), "to": place(found.high)}
+        if found.null is not None and low <= found.null <= high:
+            out["null"] = place(found.null)
+        return out
+
+
+def _cards(summary: Summary) -> list[dict[str, Any]]:
+    """Which method is best on what, and whether that is certain."""
+    cards: list[dict[str, Any]] = []
+    seen: set[str] = set()
+    for verdict in summary.verdicts:
+        family = verdict.key.partition("/")[0]
+        if not verdict.headline or (family in seen and family != "classification"):
+            continue
+        if verdict.comparable < 2:
+            continue
+        seen.add(family)
+        column = BY_KEY[verdict.key]
+        pairs = [d.n_pairs for d in verdict.against.values()]
+        cards.append(
+            {
+                "headline": verdict.headline,
+                "best": verdict.best,
+                "title": column.title,
+                "value": formatted(verdict.value.mean, column.style),
+                "low": formatted(verdict.value.low, column.style),
+                "high": formatted(verdict.value.high, column.style),
+                "unit": {"percent": "%", "nats": "nats"}.get(column.style, ""),
+                "null": formatted(verdict.value.null, column.style)
+                if column.style == "nats" and verdict.value.null is not None
+                else "",
+                "tied": verdict.tied,
+                "others": verdict.comparable - 1,
+                "n_pairs": min(pairs) if pairs else 0,
+                "n_runs": verdict.value.n_runs,
+            }
+        )
+    return cards[:4]
+
+
+def _pairwise(summary: Summary) -> list[dict[str, Any]]:
+    """Differences to the best method, column by column, with intervals."""
+    out = []
+    for verdict in summary.verdicts:
+        if verdict.key in MAIN and verdict.against:
+            column = BY_KEY[verdict.key]
+            lines = [
+                {
+                    "label": label,
+                    "difference": formatted(d.mean, column.style, signed=True),
+                    "low": formatted(d.low, column.style, signed=True),
+                    "high": formatted(d.high, column.style, signed=True),
+                    "p": "" if d.p is None else f"{d.p:.3f}" if d.p >= 0.001 else "< 0.001",
+                    "n": d.n_pairs,
+                    "separated": d.separated,
+                    "reason": d.reason,
+                }
+                for label, d in verdict.against.items()
+            ]
+            unit = {"percent": "percentage points", "nats": "nats"}.get(column.style, "")
+            out.append({"column": column, "best": verdict.best, "lines": lines, "unit": unit})
+    return out
+
+
+def _heat(share: float) -> str:
+    """A background for a share in [0, 1], as an opacity the style sheet turns into a colour."""
+    return f"{min(1.0, max(0.0, share)):.3f}"
+
+
+def _leak_matrix(row: Row) -> list[dict[str, Any]]:
+    """{E, I} x {identity, expression}: each probe with chance beside it."""
+    out = []
+    for space in ("E", "I"):
+        for target in ("identity", "expression"):
+            prefix = f"leakage/{space}.{target}."
+            found = {
+                k.removeprefix(prefix): v for k, v in row.scores.items() if k.startswith(prefix)
+            }
+            if not found:
+                continue
+            probes = [
+                {
+                    "name": name,
+                    "value": formatted(found[name].mean, "percent"),
+                    "low": formatted(found[name].low, "percent"),
+                    "high": formatted(found[name].high, "percent"),
+                    "null": formatted(found[name].null, "percent"),
+                    "share": found[name].mean,
+                    "at_null": found[name].null,
+                }
+                for name in ("linear", "mlp", "knn", "centred", "heldout", "strongest", "floor")
+                if name in found
+            ]
+            extra = [
+                {
+                    "name": name,
+                    "value": formatted(found[name].mean, "ratio"),
+                    "low": formatted(found[name].low, "ratio"),
+                    "high": formatted(found[name].high, "ratio"),
+                }
+                for name in ("auc", "auc_centred", "eer", "map", "excess")
+                if name in found
+            ]
+            out.append({"space": space, "target": target, "probes": probes, "extra": extra})
+    return out
+
+
+def _explorer(
+    summary: Summary, shown: _Shown, sprite: Sprite, kinds: Sequence[str]
+) -> dict[str, Any]:
+    """The data of the interactive maps: strings once, numbers as base64 little-endian."""
+    rows = [row for row in summary.rows if row.label in shown.maps]
+    points: dict[str, dict[str, Any]] = {}
+    methods = []
+    for row in rows:
+        part, maps = shown.parts[row.label], shown.maps[row.label]
+        labels = part.labels.iloc[maps.rows]
+        key = hashlib.sha256(_data_rows(part)[maps.rows].tobytes()).hexdigest()[:12]
+        if key not in points:
+            points[key] = _point_labels(part, labels, maps, sprite)
+        predicted = None
+        if part.logits is not None:
+            predicted = _encoded(part.logits[maps.rows].argmax(axis=1), np.int16)
+        methods.append(
+            {
+                "label": row.label,
+                "role": row.role,
+                "points": key,
+                "xy": {k: _encoded(v.T, np.float32) for k, v in maps.points.items()},
+                "trust": {k: None if v != v else round(v, 3) for k, v in maps.trust.items()},
+                "predicted": predicted,
+            }
+        )
+    tints = colour_of(list(summary.classes))
+    return {
+        "classes": list(summary.classes),
+        "classColours": [tints[c] for c in summary.classes],
+        "markers": [MARKERS[i % len(MARKERS)] for i in range(len(summary.classes))],
+        "kinds": {kind: TITLES[kind] for kind in kinds},
+        "methods": methods,
+        "points": points,
+        "tile": sprite.tile,
+        "sheetColumns": sprite.columns,
+        "sheetRows": sprite.rows,
+    }
+
+
+def _point_labels(part: Part, labels: Any, maps: Maps, sprite: Sprite) -> dict[str, Any]:
+    columns = {"subject": labels["subject"]}
+    for name in part.attribute_names():
+        if labels[name].nunique() <= 24:
+            columns[str(name)] = labels[name]
+    coded = {}
+    for name, values in columns.items():
+        levels = sorted({str(v) for v in values.dropna()})
+        lookup = {level: i for i, level in enumerate(levels)}
+        codes = [lookup[str(v)] if v == v and v is not None else -1 for v in values]
+        if len(levels) > 0:
+            coded[name] = {"levels": levels, "codes": _encoded(np.asarray(codes), np.int32)}
+    position = [sprite.of(r) for r in _data_rows(part)[maps.rows]]
+    return {
+        "n": len(maps.rows),
+        "expression": _encoded(part.y[maps.rows], np.int16),
+        "face": _encoded(np.asarray(position), np.int32),
+        "columns": coded,
+    }
+
+
+def _encoded(values: NDArray[Any], dtype: Any) -> str:
+    little = np.ascontiguousarray(values, dtype=np.dtype(dtype).newbyteorder("<"))
+    return base64.b64encode(little.tobytes()).decode()
+
+
+def _bokeh_item() -> dict[str, Any]:
+    """Two empty, linked scatter plots; the page's script fills them.
+
+    No string from the data is in here, so none can reach Bokeh's own templates.
+    """
+    from bokeh.embed import json_item
+    from bokeh.layouts import gridplot
+    from bokeh.models import ColumnDataSource, HoverTool
+    from bokeh.plotting import figure
+
+    names = ["ex", "ey", "ix", "iy", "colour", "marker", "alpha", "expression", "subject"]
+    names += ["predicted", "face_x", "face_y", "has_face"]
+    source = ColumnDataSource({name: [] for name in names}, name="points")
+    tip = (
+        '<div style="display:flex;gap:8px;align-items:center;font:13px system-ui,sans-serif">'
+        '<div style="display:@has_face;width:64px;height:64px;border-radius:6px;'
+        "background:var(--sheet) @{face_x}px @{face_y}px / var(--sheet-size);"
+        '"></div>'
+        "<div><b>@expression</b><br>subject @subject<br>@predicted</div></div>"
+    )
+    plots = []
+    for x, y, title in (("ex", "ey", "E, expression"), ("ix", "iy", "I, identity")):
+        plot = figure(
+            name=title[0],
+            title=title,
+            tools="pan,wheel_zoom,box_select,lasso_select,tap,reset",
+            active_drag="lasso_select",
+            output_backend="webgl",
+            x_range=(-1.1, 1.1),
+            y_range=(-1.1, 1.1),
+            height=430,
+            sizing_mode="stretch_width",
+            toolbar_location="above",
+        )
+        marks = plot.scatter(
+            x, y, source=source, size=8, color="colour", marker="marker", alpha="alpha",
+            line_color=None, nonselection_alpha=0.08, selection_alpha=0.95,
+        )  # fmt: skip
+        plot.add_tools(
+            HoverTool(
+                renderers=[marks],
+                tooltips=tip,
+                point_policy="snap_to_data",
+                attachment="horizontal",
+            )
+        )
+        plot.axis.visible = False
+        plot.grid.visible = False
+        plot.background_fill_alpha = 0
+        plot.border_fill_alpha = 0
+        plot.outline_line_color = "#8888"
+        plot.title.text_color = "#888888"
+        plot.toolbar.logo = None
+        plots.append(plot)
+    return json_item(gridplot([plots], sizing_mode="stretch_width", merge_tools=False), "maps-plot")
+
+
+def _scripts(*, with_maps: bool) -> dict[str, Markup]:
+    """The page's scripts by name, each a text that goes between script tags unchanged."""
+    out = {"page": _template("page.js")}
+    if with_maps:
+        from bokeh.resources import Resources
+
+        resources = Resources(mode="inline", components=["bokeh", "bokeh-gl"])
+        out["bokeh"] = "\n".join(resources.js_raw)
+        out["maps"] = _template("maps.js")
+    # A closing tag inside a library's string literal would end the script element.
+    return {name: Markup(text.replace("</script", "<\\/script")) for name, text in out.items()}
+
+
+def _policy(scripts: Any) -> str:
+    hashes = " ".join(
+        "'sha256-" + base64.b64encode(hashlib.sha256(str(s).encode()).digest()).decode() + "'"
+        for s in scripts
+    )
+    return (
+        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; "
+        "img-src data: blob:; font-src data:; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _template(name: str) -> str:
+    return files("fer_bench.reports").joinpath("templates", name).read_text(encoding="utf-8")
+
+
+def _slugs(summary: Summary) -> Mapping[str, str]:
+    """Labels as fragment names that no string from the data can break."""
+    return {row.label: f"row-{i}" for i, row in enumerate(summary.rows)}
+
+
+def _seconds(seconds: float | None) -> str:
+    """12 s, 3.4 min, 1.2 h."""
+    if seconds is None:
+        return "–"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _plain_text(text: Any, longest: int = 200) -> str:
+    """One line without control and direction characters, cut to a readable length."""
+    return figures.shortened(str(text), longest)
+
+
+def to_json_text(value: Any) -> str:
+    """Indented JSON for the provenance section."""
+    return json.dumps(value, indent=1, ensure_ascii=False, sort_keys=True)
+
+
+__all__ = ["Caution", "RunRecord", "write_report"]
