@@ -13,8 +13,8 @@ from torch import Tensor
 from fer_bench.information.critics import apply, initial_mlp
 from fer_bench.information.estimator import Estimate, Estimator, Problem
 from fer_bench.information.inputs import entropy, is_discrete
-from fer_bench.information.neural import build_tasks, same_shape
-from fer_bench.information.training import Budget, Parameters, Task, train
+from fer_bench.information.neural import build_folds, same_shape
+from fer_bench.information.training import Budget, Fold, Parameters, train
 
 
 class Classifier(Estimator):
@@ -62,16 +62,16 @@ class Classifier(Estimator):
 
     def _together(self, problems: Sequence[Problem]) -> list[Estimate]:
         labels_right = is_discrete(problems[0].sample.y)
-        tasks, members = build_tasks(problems, folds=self.folds, device=self.device)
+        cuts, members = build_folds(problems, count=self.folds, device=self.device)
         hidden, depth = self.shape
         model = _Softmax(
-            tasks[0].x.shape[1] if labels_right else tasks[0].y.shape[1],
-            tasks[0].y.shape[1] if labels_right else tasks[0].x.shape[1],
+            cuts[0].x.shape[1] if labels_right else cuts[0].y.shape[1],
+            cuts[0].y.shape[1] if labels_right else cuts[0].x.shape[1],
             hidden,
             depth,
             labels_right,
         )
-        fitted = train(model, tasks, self.budget)
+        fitted = train(model, cuts, self.budget)
         estimates = []
         for problem, mine in zip(problems, members, strict=True):
             codes = problem.sample.y if labels_right else problem.sample.x
@@ -80,11 +80,11 @@ class Classifier(Estimator):
             surprise = np.full(len(codes), np.nan)
             seen = []
             for p in mine:
-                task = tasks[p]
+                fold = cuts[p]
                 with torch.no_grad():
-                    part = task.part(task.test)
-                    surprise[task.test] = model.rows(fitted.of(p), *part)[0].double().cpu()
-                    fit = task.part(task.train)
+                    part = fold.part(fold.test)
+                    surprise[fold.test] = model.rows(fitted.of(p), *part)[0].double().cpu()
+                    fit = fold.part(fold.train)
                     seen.append(float(model.rows(fitted.of(p), *fit).double().mean()))
             share = np.bincount(codes) / len(codes)
             observed = int((share > 0).sum())
@@ -119,9 +119,9 @@ class _Softmax:
         self.classes = classes
         self.labels_right = labels_right
 
-    def initial(self, generator: torch.Generator, task: Task) -> Parameters:
+    def initial(self, generator: torch.Generator, fold: Fold) -> Parameters:
         weights = initial_mlp("c", self.sizes, generator, zero_last=True)
-        x, y = task.part(task.train)
+        x, y = fold.part(fold.train)
         counts = (y if self.labels_right else x)[0].sum(0).cpu() + 0.5
         weights[f"c{len(self.sizes) - 2}.b"] = torch.log(counts / counts.sum())
         return weights
@@ -132,7 +132,9 @@ class _Softmax:
         logits = apply(p, "c", self.sizes, inputs)
         return torch.logsumexp(logits, -1) - (logits * labels).sum(-1)
 
-    def loss(self, parameters: Parameters, x: Tensor, y: Tensor, state: dict[str, Tensor]) -> Tensor:
+    def loss(
+        self, parameters: Parameters, x: Tensor, y: Tensor, state: dict[str, Tensor]
+    ) -> Tensor:
         return self.rows(parameters, x, y).mean(1)
 
     def score(self, parameters: Parameters, x: Tensor, y: Tensor) -> Tensor:

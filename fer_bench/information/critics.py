@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fer_bench.information.training import Parameters, Task
+from fer_bench.information.training import Fold, Parameters
 
 
 class Scores(NamedTuple):
@@ -97,14 +97,17 @@ class Critic:
             }
         self.dx, self.dy = dx, dy
 
-    def initial(self, generator: torch.Generator, task: Task) -> Parameters:
+    def initial(self, generator: torch.Generator, fold: Fold) -> Parameters:
         """Weights of one problem; the network starts as the constant 0."""
         weights: Parameters = {}
         for net, sizes in self.nets.items():
             weights |= initial_mlp(net, sizes, generator, zero_last=net in ("t", "g"))
         if self.kind == "bilinear":
-            weights["a"], weights["b"] = torch.zeros(self.dx, self.dx), torch.zeros(self.dy, self.dy)
-        return weights | canonical_base(task) if self.base else weights
+            weights["a"], weights["b"] = (
+                torch.zeros(self.dx, self.dx),
+                torch.zeros(self.dy, self.dy),
+            )
+        return weights | canonical_base(fold) if self.base else weights
 
     def scores(self, p: Parameters, x: Tensor, y: Tensor) -> Scores:
         """Score a batch [P, B, d]: every row against the whole batch, or against a few shifts."""
@@ -172,13 +175,15 @@ def _base(p: Parameters, side: str, values: Tensor) -> tuple[Tensor, Tensor]:
     return variates * torch.sqrt(rho / rest), -0.5 * (variates**2 * rho**2 / rest).sum(-1)
 
 
-def canonical_base(task: Task, rank: int = 16) -> Parameters:
+def canonical_base(fold: Fold, rank: int = 16) -> Parameters:
     """A normal model of one problem's leading canonical pairs.
 
     Directions come from the training rows (ridge-regularised), their correlations from the
     validation rows, so that chance directions of a wide side get none. Without its constant.
     """
-    train, valid = ([side[0].cpu().double() for side in task.part(r)] for r in (task.train, task.valid))
+    train, valid = (
+        [side[0].cpu().double() for side in fold.part(r)] for r in (fold.train, fold.valid)
+    )
     roots = [_inverse_root(side) for side in train]
     (xt, yt), (xv, yv) = train, valid
     rank = min(rank, xt.shape[1], yt.shape[1], max(1, len(xv) // 20))

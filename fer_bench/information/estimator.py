@@ -111,9 +111,7 @@ class Estimator:
         discrete_y: bool | None = None,
     ) -> Estimator:
         """Take rows [n, d] (or labels [n]) of both sides."""
-        self._sample = clean_pair(
-            x, y, groups=groups, discrete_x=discrete_x, discrete_y=discrete_y
-        )
+        self._sample = clean_pair(x, y, groups=groups, discrete_x=discrete_x, discrete_y=discrete_y)
         self.check(self._sample)
         self._estimate = self.estimate_many([Problem(self._sample, self.seed)])[0]
         return self

@@ -191,7 +191,9 @@ def _pair_notes(x: np.ndarray, y: np.ndarray) -> list[str]:
             return []
         rows = side
     else:
-        rows = np.concatenate([x[:, :1], y[:, :1]], axis=1) if len(x) > 50_000 else np.hstack([x, y])
+        rows = (
+            np.concatenate([x[:, :1], y[:, :1]], axis=1) if len(x) > 50_000 else np.hstack([x, y])
+        )
     _, first = np.unique(rows, axis=0, return_index=True)
     share = 1 - len(first) / len(rows)
     if share > 0.01:

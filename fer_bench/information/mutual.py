@@ -108,7 +108,9 @@ def _options(kind: type) -> list[str]:
         if "__init__" not in vars(cls) or cls is object:
             continue
         parameters = inspect.signature(cls.__init__).parameters.values()
-        names |= {p.name: None for p in parameters if p.kind is p.KEYWORD_ONLY or p.default is not p.empty}
+        names |= {
+            p.name: None for p in parameters if p.kind is p.KEYWORD_ONLY or p.default is not p.empty
+        }
         if not any(p.kind is p.VAR_KEYWORD for p in parameters):
             break
     return list(names)
@@ -126,8 +128,7 @@ def score_sample(sample: Sample, estimator: Any, *, null: int | None = None) -> 
     count = estimator.null_runs if null is None else null
     random = np.random.default_rng([seed, 7])
     problems = [Problem(sample, seed)] + [
-        Problem(sample, seed + 1 + i, repair(sample.n, sample.groups, random))
-        for i in range(count)
+        Problem(sample, seed + 1 + i, repair(sample.n, sample.groups, random)) for i in range(count)
     ]
     estimate, *others = estimator.estimate_many(problems)
     return _score(sample, estimator.name, estimate, [other.value for other in others])

@@ -125,9 +125,7 @@ def ksg_counts(x: np.ndarray, y: np.ndarray, k: int) -> tuple[np.ndarray, np.nda
     radius = cKDTree(joint).query(joint, k=k + 1, p=np.inf, workers=-1)[0][:, -1]
     inside = np.nextafter(radius, 0)  # one ulp below: the strict comparison, exactly
     nx, ny = (
-        cKDTree(side.T).query_ball_point(
-            side.T, inside, p=np.inf, return_length=True, workers=-1
-        )
+        cKDTree(side.T).query_ball_point(side.T, inside, p=np.inf, return_length=True, workers=-1)
         - 1
         for side in (x, y)
     )

@@ -18,8 +18,8 @@ from fer_bench.information.inputs import features, is_discrete
 from fer_bench.information.training import (
     Budget,
     Fitted,
+    Fold,
     Parameters,
-    Task,
     split,
     split_groups,
     train,
@@ -206,30 +206,30 @@ class Neural(Estimator):
     def _together(self, problems: Sequence[Problem]) -> list[Estimate]:
         n = problems[0].sample.n
         folds = self.folds or (5 if n < 2000 else 1)
-        tasks, members = build_tasks(problems, folds=folds, device=self.device)
+        cuts, members = build_folds(problems, count=folds, device=self.device)
         model = _Maximise(
-            Critic(tasks[0].x.shape[1], tasks[0].y.shape[1], **self.shape), self.objective
+            Critic(cuts[0].x.shape[1], cuts[0].y.shape[1], **self.shape), self.objective
         )
-        fitted = train(model, tasks, self.budget)
+        fitted = train(model, cuts, self.budget)
         return [
-            self._read(problem, model.critic, fitted, tasks, mine)
+            self._read(problem, model.critic, fitted, cuts, mine)
             for problem, mine in zip(problems, members, strict=True)
         ]
 
     def _read(
-        self, problem: Problem, critic: Critic, fitted: Fitted, tasks: Sequence[Task], mine: range
+        self, problem: Problem, critic: Critic, fitted: Fitted, cuts: Sequence[Fold], mine: range
     ) -> Estimate:
         rows, index, seen, shifted = [], [], [], []
         positive = 0.0
         test = None
         for p in mine:
-            order = tasks[p].test
+            order = cuts[p].test
             if problem.sample.groups is not None:  # neighbours share a group: shifts keep clusters
                 order = order[np.argsort(problem.sample.groups[order], kind="stable")]
-            test = self._test(critic, fitted.of(p), tasks[p], order)
+            test = self._test(critic, fitted.of(p), cuts[p], order)
             rows.append(self.value(test).double().cpu().numpy())
             index.append(order)
-            fit_rows = self._test(critic, fitted.of(p), tasks[p], tasks[p].train)
+            fit_rows = self._test(critic, fitted.of(p), cuts[p], cuts[p].train)
             seen.append(float(self.value(fit_rows).double().mean()))
             positive += float(test.positive.double().sum())
             shifted.append((test.shifted.double().cpu().numpy(), len(order)))
@@ -258,12 +258,12 @@ class Neural(Estimator):
             return (f"near log(number of negatives) = {limit:.2f}: a bound cannot certify more",)
         return ()
 
-    def _test(self, critic: Critic, p: Parameters, task: Task, rows: np.ndarray) -> Test:
+    def _test(self, critic: Critic, p: Parameters, fold: Fold, rows: np.ndarray) -> Test:
         blocks = np.array_split(rows, max(1, math.ceil(len(rows) / self.block)))
         scored: list[ShiftScores] = []
         with torch.no_grad():
             for block in blocks:
-                x, y = task.part(block)
+                x, y = fold.part(block)
                 scored.append(critic.shift_scores(p, x, y, EVALUATION_SHIFTS))
         per_row = min(s.negative.shape[1] for s in scored)
 
@@ -305,19 +305,21 @@ class _Maximise:
         self.critic = critic
         self.objective = objective
 
-    def initial(self, generator: torch.Generator, task: Task) -> Parameters:
-        return self.critic.initial(generator, task)
+    def initial(self, generator: torch.Generator, fold: Fold) -> Parameters:
+        return self.critic.initial(generator, fold)
 
-    def loss(self, parameters: Parameters, x: Tensor, y: Tensor, state: dict[str, Tensor]) -> Tensor:
+    def loss(
+        self, parameters: Parameters, x: Tensor, y: Tensor, state: dict[str, Tensor]
+    ) -> Tensor:
         return -self.objective(self.critic.scores(parameters, x, y), state)
 
     def score(self, parameters: Parameters, x: Tensor, y: Tensor) -> Tensor:
         return self.objective(self.critic.scores(parameters, x, y), None)
 
 
-def build_tasks(
-    problems: Sequence[Problem], *, folds: int, device: str
-) -> tuple[list[Task], list[range]]:
+def build_folds(
+    problems: Sequence[Problem], *, count: int, device: str
+) -> tuple[list[Fold], list[range]]:
     """Folds of every problem as tensors, and which of them belong to which problem.
 
     A side that problems share is converted once. A re-paired problem (a null) is valued on its
@@ -334,21 +336,21 @@ def build_tasks(
             converted[id(side)] = values.to(place)
         return converted[id(side)]
 
-    tasks: list[Task] = []
+    cuts: list[Fold] = []
     members = []
     for problem in problems:
         sample = problem.sample
-        parts = split(sample.n, groups=split_groups(sample), folds=folds, seed=problem.seed)
+        parts = split(sample.n, groups=split_groups(sample), folds=count, seed=problem.seed)
         if problem.order is not None:
             parts = parts[:1]
-        members.append(range(len(tasks), len(tasks) + len(parts)))
+        members.append(range(len(cuts), len(cuts) + len(parts)))
         order = torch.arange(sample.n, device=place)
         if problem.order is not None:
             order = torch.as_tensor(problem.order).to(place)
-        for fold, (fit, stop, test) in enumerate(parts):
-            seed = 1000 * problem.seed + fold
-            tasks.append(Task(tensor(sample.x), tensor(sample.y), order, fit, stop, test, seed))
-    return tasks, members
+        for k, (fit, stop, test) in enumerate(parts):
+            seed = 1000 * problem.seed + k
+            cuts.append(Fold(tensor(sample.x), tensor(sample.y), order, fit, stop, test, seed))
+    return cuts, members
 
 
 def same_shape(problems: Sequence[Problem]) -> list[list[int]]:

@@ -23,10 +23,12 @@ Parameters = dict[str, Tensor]
 class Model(Protocol):
     """What is trained: initial weights of one problem, and losses of many."""
 
-    def initial(self, generator: torch.Generator, task: Task) -> Parameters:
+    def initial(self, generator: torch.Generator, fold: Fold) -> Parameters:
         """Weights of one problem, without the problem axis; may look at its training rows."""
 
-    def loss(self, parameters: Parameters, x: Tensor, y: Tensor, state: dict[str, Tensor]) -> Tensor:
+    def loss(
+        self, parameters: Parameters, x: Tensor, y: Tensor, state: dict[str, Tensor]
+    ) -> Tensor:
         """Losses [P] of batches [P, B, d]; `state` keeps what an objective remembers."""
 
     def score(self, parameters: Parameters, x: Tensor, y: Tensor) -> Tensor:
@@ -34,7 +36,7 @@ class Model(Protocol):
 
 
 @dataclass(frozen=True)
-class Task:
+class Fold:
     """One problem: both sides [n, d] (shared between problems without a copy) and its parts.
 
     `order` re-pairs the rows: row i of x goes with row order[i] of y.
@@ -78,18 +80,17 @@ class Fitted:
         return {name: value[p : p + 1] for name, value in self.parameters.items()}
 
 
-def train(model: Model, tasks: Sequence[Task], budget: Budget) -> Fitted:
-    """Train one model per task, all at once.
+def train(model: Model, folds: Sequence[Fold], budget: Budget) -> Fitted:
+    """Train one model per fold, all at once.
 
     The untrained model counts as a candidate, so that what finds nothing on the validation
     part says nothing instead of something wrong.
     """
     torch.set_flush_denormal(True)  # vanishing weights of bad pairs cost a CPU a hundredfold
-    initial = [model.initial(torch.Generator().manual_seed(task.seed), task) for task in tasks]
-    device = tasks[0].x.device
+    initial = [model.initial(torch.Generator().manual_seed(fold.seed), fold) for fold in folds]
+    device = folds[0].x.device
     parameters = {
-        name: torch.stack([weights[name] for weights in initial]).to(device)
-        for name in initial[0]
+        name: torch.stack([weights[name] for weights in initial]).to(device) for name in initial[0]
     }
     learnt = [
         value.requires_grad_() for name, value in parameters.items() if not name.startswith("base.")
@@ -98,8 +99,8 @@ def train(model: Model, tasks: Sequence[Task], budget: Budget) -> Fitted:
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimiser, lambda step: min(1.0, (step + 1) / 50) * max(0.1, 1 - step / budget.steps)
     )
-    batches = _Batches(tasks, budget.batch)
-    valid_x, valid_y = _stack_part(tasks, [task.valid for task in tasks])
+    batches = _Batches(folds, budget.batch)
+    valid_x, valid_y = _stack_part(folds, [fold.valid for fold in folds])
 
     def validate() -> Tensor:
         with torch.no_grad():
@@ -108,7 +109,7 @@ def train(model: Model, tasks: Sequence[Task], budget: Budget) -> Fitted:
     best_score = validate()
     best = {name: value.detach().clone() for name, value in parameters.items()}
     curve = [best_score.cpu().numpy()]
-    stale = torch.zeros(len(tasks), dtype=torch.int64, device=device)
+    stale = torch.zeros(len(folds), dtype=torch.int64, device=device)
     state: dict[str, Tensor] = {}
     step = 0
     for step in range(1, budget.steps + 1):
@@ -136,21 +137,24 @@ def train(model: Model, tasks: Sequence[Task], budget: Budget) -> Fitted:
 class _Batches:
     """Mini-batches without replacement, an own shuffle per problem and epoch."""
 
-    def __init__(self, tasks: Sequence[Task], batch: int) -> None:
-        self.tasks = tasks
-        self.rows = min(len(task.train) for task in tasks)
+    def __init__(self, folds: Sequence[Fold], batch: int) -> None:
+        self.folds = folds
+        self.rows = min(len(fold.train) for fold in folds)
         self.size = min(batch, self.rows)
-        self.random = [np.random.default_rng([task.seed, 1]) for task in tasks]
-        self.x, self.y = _stack([t.x for t in tasks]), _stack([t.y for t in tasks])
-        self.device = tasks[0].x.device
-        self.problem = torch.arange(len(tasks), device=self.device)[:, None]
+        self.random = [np.random.default_rng([fold.seed, 1]) for fold in folds]
+        self.x, self.y = _stack([f.x for f in folds]), _stack([f.y for f in folds])
+        self.device = folds[0].x.device
+        self.problem = torch.arange(len(folds), device=self.device)[:, None]
         self.at = self.rows
 
     def draw(self) -> tuple[Tensor, Tensor]:
         if self.at + self.size > self.rows:
-            epoch = [r.permutation(t.train)[: self.rows] for r, t in zip(self.random, self.tasks, strict=True)]
+            epoch = [
+                r.permutation(f.train)[: self.rows]
+                for r, f in zip(self.random, self.folds, strict=True)
+            ]
             self.left = torch.as_tensor(np.stack(epoch)).to(self.device)
-            orders = [t.order[i] for t, i in zip(self.tasks, self.left, strict=True)]
+            orders = [f.order[i] for f, i in zip(self.folds, self.left, strict=True)]
             self.right = torch.stack(orders)
             self.at = 0
         part = slice(self.at, self.at + self.size)
@@ -165,9 +169,9 @@ def _stack(sides: Sequence[Tensor]) -> Tensor:
     return torch.stack(list(sides))
 
 
-def _stack_part(tasks: Sequence[Task], rows: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
+def _stack_part(folds: Sequence[Fold], rows: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
     size = min(len(r) for r in rows)
-    parts = [task.part(r[:size]) for task, r in zip(tasks, rows, strict=True)]
+    parts = [fold.part(r[:size]) for fold, r in zip(folds, rows, strict=True)]
     return torch.cat([x for x, _ in parts]), torch.cat([y for _, y in parts])
 
 
