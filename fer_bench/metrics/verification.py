@@ -241,8 +241,9 @@ def _leave_one_subject_out(
     row = np.r_[np.arange(len(m)), np.arange(len(m))]
     by_side = np.argsort(both, kind="stable")
     people = np.unique(np.r_[owner, both])
-    own = np.searchsorted(owner[by_owner], np.r_[people, people[-1] + 1])
-    side = np.searchsorted(both[by_side], np.r_[people, people[-1] + 1])
+    edges = np.append(people, people.max() + 1)
+    own: Ints = np.searchsorted(owner[by_owner], edges)
+    side: Ints = np.searchsorted(both[by_side], edges)
     out = np.full(len(people), np.nan)
     for k in range(len(people)):
         mine = by_owner[own[k] : own[k + 1]]

@@ -1,0 +1,401 @@
+"""How much E and I tell about expression and identity, and the modified MIG.
+
+All values are in nats. Critics are fresh, never those that trained the encoder; they are fitted
+on some rows of the test part, stopped on others and valued on yet others (`estimate_mi`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fer_bench.information import estimate_mi
+from fer_bench.metrics.common import Floats, effective_rank, undefined
+from fer_bench.metrics.leakage import sequence_codes
+from fer_bench.metrics.metric import metric
+from fer_bench.metrics.probes import Ints
+from fer_bench.runs.arrays import Part, RunArrays
+from fer_bench.score import Score
+
+MIN_ROWS = 30
+ROWS = 20_000  # rows an estimate rests on at most (a random subset, stated)
+LABEL_ESTIMATOR = "classifier"  # H(Y) less held-out cross-entropy: it cannot exceed H(Y)
+LABEL_OPTIONS: Mapping[str, Any] = {"steps": 400, "null": 2}
+PAIR_ESTIMATOR = "mine"
+BLOCKS = 20  # groups of subjects within which images are paired
+COLLAPSED = "collapsed embedding: effective rank {:.2f} < 2"
+
+
+def label_entropy(codes: ArrayLike) -> float:
+    """Entropy of labels in nats; rows with code -1 are left out.
+
+    >>> round(label_entropy([1, 1, 2, 2, 3, 3, -1]), 6)
+    1.098612
+    """
+    known = np.asarray(codes)
+    known = known[known >= 0]
+    if not len(known):
+        return 0.0
+    share = np.unique(known, return_counts=True)[1] / len(known)
+    return float(-np.sum(share * np.log(share)))
+
+
+def expression_pairs(
+    expression: ArrayLike,
+    subject: ArrayLike | None,
+    *,
+    blocks: int = BLOCKS,
+    seed: int = 0,
+) -> tuple[Ints, Ints, Ints | None]:
+    """Pair every image with one of the same expression and another subject.
+
+    Subjects are dealt into blocks and partners are looked for within the block, so that a
+    block can be kept out as a whole: neither side of a kept-out pair was seen by a critic.
+
+    Args:
+        expression: [n] codes; rows with -1 have no partner.
+        subject: [n] codes; None or -1: any other image of the expression will do.
+        blocks: at most; fewer where a block would hold fewer than two subjects.
+        seed: of blocks and partners.
+
+    Returns:
+        Rows m and their partners (equally long; rows without a partner are left out), and the
+        block of each pair, or None without subjects.
+
+    >>> m, partner, block = expression_pairs([0, 0, 1, 1], [0, 1, 0, 1])
+    >>> partner.tolist()
+    [1, 0, 3, 2]
+    """
+    y = np.asarray(expression, dtype=np.int64)
+    s = np.full(len(y), -1) if subject is None else np.asarray(subject, dtype=np.int64)
+    rng = np.random.default_rng(seed)
+    people = rng.permutation(np.unique(s[s >= 0]))
+    count = max(1, min(blocks, len(people) // 2))
+    block = np.zeros(len(y), dtype=np.int64)
+    if len(people):
+        place = np.zeros(int(people.max()) + 1, dtype=np.int64)
+        place[people] = np.arange(len(people)) % count
+        block = np.where(s >= 0, place[np.maximum(s, 0)], count)
+    partner = np.full(len(y), -1, dtype=np.int64)
+    cell = np.where(y >= 0, block * (y.max(initial=0) + 1) + y, -1)
+    for code in np.unique(cell[cell >= 0]):
+        rows = rng.permutation(np.flatnonzero(cell == code))
+        partner[rows] = _partners(rows, s[rows], rng)
+    m = np.flatnonzero(partner >= 0)
+    return m, partner[m], block[m] if len(people) else None
+
+
+def _partners(rows: Ints, s: Ints, rng: np.random.Generator) -> Ints:
+    """A random other row of another subject for each row, -1 where there is none."""
+    n = len(rows)
+    out = np.full(n, -1, dtype=np.int64)
+    if n < 2:
+        return out
+    # Sorted by subject, everybody outside a subject's run is a partner: draw among those.
+    order = np.argsort(s, kind="stable")
+    ordered = s[order]
+    start = np.searchsorted(ordered, ordered, side="left")
+    stop = np.searchsorted(ordered, ordered, side="right")
+    unknown = ordered < 0
+    own = np.arange(n)
+    start, stop = np.where(unknown, own, start), np.where(unknown, own + 1, stop)
+    others = n - (stop - start)
+    draw = np.floor(rng.random(n) * others).astype(np.int64)
+    choice = np.where(draw < start, draw, draw + (stop - start))
+    out[order] = np.where(others > 0, rows[order[np.minimum(choice, n - 1)]], -1)
+    return out
+
+
+def normalised_mig(shared: float, leaked: float) -> float:
+    """The two terms on a bounded scale: (1 - exp(-2 a)) - (1 - exp(-2 b)), in [-1, 1].
+
+    `1 - exp(-2 I)` is Linfoot's informational coefficient of correlation, squared (Information
+    and Control, 1957): the explained share of variance a Gaussian pair of that MI would have.
+    Unlike a - b it is comparable across dimensions, unlike (a - b) / (a + b) it is steady where
+    both terms are near 0. Terms below 0 count as 0.
+
+    >>> normalised_mig(0.0, 0.0), round(normalised_mig(1.9, 0.0), 3)
+    (0.0, 0.978)
+    """
+    a, b = max(shared, 0.0), max(leaked, 0.0)
+    return float(np.exp(-2 * b) - np.exp(-2 * a))
+
+
+def modified_mig(
+    e_m: ArrayLike,
+    e_n: ArrayLike,
+    i_m: ArrayLike,
+    *,
+    groups: ArrayLike | None = None,
+    estimator: str = PAIR_ESTIMATOR,
+    seed: int = 0,
+    **options: Any,
+) -> dict[str, Score]:
+    """Modified MIG = I(E_M; E_N) - I(E_M; I_M), with everything it rests on.
+
+    M and N are two images of one expression and different subjects. Both terms come from the
+    same rows with the same estimator, dimension, whitening and budget: where E and I differ in
+    dimension, the larger is reduced to its first principal components.
+
+    Args:
+        e_m: [n, d_e] expression embeddings of the images M.
+        e_n: [n, d_e] those of their partners N.
+        i_m: [n, d_i] identity embeddings of M.
+        groups: [n] blocks of rows that depend on each other (`expression_pairs`).
+        estimator: name of an estimator of `fer_bench.information`.
+        seed: of splits, critics and permutations.
+        options: of the estimator.
+
+    Returns:
+        "shared" = I(E_M; E_N), "leaked" = I(E_M; I_M), "mig" (their difference) in nats and
+        "normalised" (`normalised_mig`). The interval of a difference adds the squared half
+        widths of both terms, which is conservative, as the terms share their rows.
+
+    Source: DICE-FER (Aquib, Verma, Akhtar, CVPR Workshops 2025) for the difference.
+    """
+    a, b, c = (_matrix(x) for x in (e_m, e_n, i_m))
+    width = min(a.shape[1], c.shape[1])
+    if a.shape[1] > width:
+        axes = _principal_axes(np.concatenate([a, b]), width)
+        a, b = a @ axes, b @ axes
+    if c.shape[1] > width:
+        c = c @ _principal_axes(c, width)
+    options = {"seed": seed, "groups": groups, "estimator": estimator, **options}
+    # Each term on the same order of rows: the splits are then the same ones.
+    shared = estimate_mi(a, b, **options)
+    leaked = estimate_mi(a, c, **options)
+    note = _collapse_note(a)
+    shared, leaked = shared.with_warning(*note), leaked.with_warning(*note, *_collapse_note(c))
+
+    warnings = tuple(dict.fromkeys((*shared.warnings, *leaked.warnings)))
+    details = {
+        "estimator": estimator,
+        "dimension": width,
+        "shared": shared.value,
+        "leaked": leaked.value,
+        "shared_null": shared.null,
+        "leaked_null": leaked.null,
+    }
+    half = np.hypot(_half(shared), _half(leaked))
+    value = shared.value - leaked.value
+    null = None if shared.null is None or leaked.null is None else shared.null - leaked.null
+    gap = Score(
+        value,
+        _finite(value - half),
+        _finite(value + half),
+        null=null,
+        n=shared.n,
+        unit="nats",
+        warnings=warnings,
+        details=details,
+    )
+    # The bounded scale is steep near 0 and flat above: its interval follows the terms' own.
+    middle = normalised_mig(shared.value, leaked.value)
+    low = high = None
+    if shared.low is not None and shared.high is not None:
+        assert leaked.low is not None
+        assert leaked.high is not None
+        down = np.hypot(
+            middle - normalised_mig(shared.low, leaked.value),
+            middle - normalised_mig(shared.value, leaked.high),
+        )
+        up = np.hypot(
+            normalised_mig(shared.high, leaked.value) - middle,
+            normalised_mig(shared.value, leaked.low) - middle,
+        )
+        low, high = _finite(max(middle - down, -1.0)), _finite(min(middle + up, 1.0))
+    bounded = replace(
+        gap,
+        value=middle,
+        low=low,
+        high=high,
+        null=None if null is None else normalised_mig(shared.null or 0.0, leaked.null or 0.0),
+        unit="",
+    )
+    return {"shared": shared, "leaked": leaked, "mig": gap, "normalised": bounded}
+
+
+def _matrix(x: ArrayLike) -> Floats:
+    values = np.asarray(x, dtype=np.float64)
+    return values[:, None] if values.ndim == 1 else values
+
+
+def _principal_axes(x: Floats, count: int) -> Floats:
+    values, axes = np.linalg.eigh(np.cov(x, rowvar=False))
+    return axes[:, np.argsort(values)[::-1][:count]]
+
+
+def _half(score: Score) -> float:
+    if score.low is None or score.high is None:
+        return float("nan")
+    return (score.high - score.low) / 2
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _collapse_note(x: ArrayLike) -> tuple[str, ...]:
+    rank = effective_rank(x)
+    return (COLLAPSED.format(rank),) if rank < 2 else ()
+
+
+# --- metrics ------------------------------------------------------------------------------
+
+
+@metric("mi")
+def mi(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
+    """I(E; Y), I(E; S), I(I; Y), I(I; S) on the test part, and the block gaps."""
+    part = run.test
+    embeddings = {"E": part.expression}
+    if part.identity is not None:
+        embeddings["I"] = part.identity
+    out: dict[str, Score] = {}
+    for name, x in embeddings.items():
+        out[f"{name}.expression"] = label_information(
+            x, part.y, groups=part.s if part.has_subjects else None, seed=seed
+        )
+        if part.has_subjects:
+            # A subject's label must be seen before it can be told; sequences are kept together.
+            out[f"{name}.identity"] = label_information(
+                x, part.s, groups=sequence_codes(part), seed=seed
+            )
+        else:
+            out[f"{name}.identity"] = undefined("no subject labels in the test part", unit="nats")
+    for name, own, other in (("E", "expression", "identity"), ("I", "identity", "expression")):
+        if name in embeddings:
+            out[f"{name}.gap"] = _block_gap(out[f"{name}.{own}"], out[f"{name}.{other}"])
+    return out
+
+
+def label_information(
+    x: ArrayLike,
+    codes: ArrayLike,
+    *,
+    groups: ArrayLike | None = None,
+    estimator: str = LABEL_ESTIMATOR,
+    seed: int = 0,
+    **options: Any,
+) -> Score:
+    """I(X; label) in nats, with the bounds 0 <= I <= H(label) checked.
+
+    Args:
+        x: [n, d] embeddings.
+        codes: [n] labels; rows with -1 are left out.
+        groups: [n] rows of a group stay on one side of a fit (-1: a group of its own).
+        estimator: of `fer_bench.information`.
+        seed: of splits, networks and permutations.
+        options: of the estimator; shorter training than its default where none are given.
+
+    Returns:
+        Score whose details hold "entropy" H(label) and "uncertainty" I / H.
+    """
+    values, labels = _matrix(x), np.asarray(codes, dtype=np.int64)
+    rows = np.flatnonzero(labels >= 0)
+    notes: list[str] = []
+    if len(rows) > ROWS:
+        rows = np.sort(np.random.default_rng(seed).choice(rows, size=ROWS, replace=False))
+        notes.append(f"a random {ROWS} of the rows")
+    entropy = label_entropy(labels[rows])
+    if len(rows) < MIN_ROWS:
+        return undefined(f"{len(rows)} rows are too few (30 at least)", n=len(rows), unit="nats")
+    if entropy == 0.0:
+        return undefined("all rows have one label", n=len(rows), unit="nats")
+    group = None if groups is None else _own_groups(np.asarray(groups)[rows])
+    score = estimate_mi(
+        values[rows],
+        labels[rows],
+        estimator=estimator,
+        groups=group,
+        seed=seed,
+        discrete_y=True,
+        **(options or (LABEL_OPTIONS if estimator == LABEL_ESTIMATOR else {})),
+    )
+    # An estimator may correct the entropy for its bias (k - 1) / 2n and end that much above the
+    # plug-in value: no error. Beyond it is one.
+    correction = (len(np.unique(labels[rows])) - 1) / (2 * len(rows))
+    kept = tuple(w for w in score.warnings if not w.startswith("above H("))
+    if score.value > entropy + correction + 1e-6:
+        notes.append(f"above H(label) = {entropy:.3f}: impossible, the estimator errs")
+    details = {**score.details, "entropy": entropy, "uncertainty": score.value / entropy}
+    score = replace(score, details=details, warnings=kept)
+    return score.with_warning(*notes, *_collapse_note(values[rows]))
+
+
+def _own_groups(groups: NDArray[np.int64]) -> Ints:
+    """Unknown groups (-1) become groups of their own."""
+    unknown = groups < 0
+    out = groups.copy()
+    out[unknown] = groups.max() + 1 + np.arange(int(unknown.sum()))
+    return out
+
+
+def _block_gap(own: Score, other: Score) -> Score:
+    """U(own factor) - U(other factor), U = I / H: 1 for a pure block, -1 for the wrong one."""
+    if not (np.isfinite(own.value) and np.isfinite(other.value)):
+        reason = next(
+            (w for score in (own, other) for w in score.warnings), "a term is not defined"
+        )
+        return undefined(reason)
+    h_own, h_other = own.details["entropy"], other.details["entropy"]
+    value = own.value / h_own - other.value / h_other
+    half = np.hypot(_half(own) / h_own, _half(other) / h_other)
+    return Score(
+        value,
+        _finite(value - half),
+        _finite(value + half),
+        n=min(own.n, other.n),
+        unit="fraction",
+        warnings=tuple(dict.fromkeys((*own.warnings, *other.warnings))),
+        details={"own": own.value / h_own, "other": other.value / h_other},
+    )
+
+
+@metric("mig", needs={"identity"})
+def mig(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
+    """Modified MIG of the test part: both terms, their difference, and the bounded form."""
+    return mig_of_part(run.test, seed=seed)
+
+
+def mig_of_part(
+    part: Part, *, estimator: str = PAIR_ESTIMATOR, seed: int = 0, **options: Any
+) -> dict[str, Score]:
+    """Modified MIG of one part (`modified_mig`), pairs drawn by `expression_pairs`."""
+    assert part.identity is not None
+    subject = part.s if part.has_subjects else None
+    m, n, block = expression_pairs(part.y, subject, seed=seed)
+    keys = ("shared", "leaked", "mig", "normalised")
+    notes = []
+    if subject is None:
+        notes.append("no subject labels: a pair may show one person twice")
+    elif block is not None and len(np.unique(block)) < 10:
+        notes.append("fewer than 20 subjects: fitted and valued pairs share subjects")
+    if len(m) < MIN_ROWS:
+        reason = f"{len(m)} pairs of one expression and two subjects are too few (30 at least)"
+        return {key: undefined(reason, n=len(m)) for key in keys}
+    if len(m) > ROWS:
+        keep = np.sort(np.random.default_rng(seed).choice(len(m), size=ROWS, replace=False))
+        m, n, block = m[keep], n[keep], None if block is None else block[keep]
+        notes.append(f"a random {ROWS} of the pairs")
+    scores = modified_mig(
+        part.expression[m],
+        part.expression[n],
+        part.identity[m],
+        groups=block,
+        estimator=estimator,
+        seed=seed,
+        **options,
+    )
+    bound = label_entropy(part.y[m])
+    shared = scores["shared"]
+    if shared.value > bound:
+        # The pair shares the expression alone, so M - Y - N is a Markov chain.
+        scores["shared"] = shared.with_warning(f"above H(Y) = {bound:.3f}: estimator error")
+    scores["shared"] = replace(
+        scores["shared"], details={**scores["shared"].details, "bound": bound}
+    )
+    return {key: score.with_warning(*notes) for key, score in scores.items()}
