@@ -88,7 +88,7 @@ class TrainingSpec(_Strict):
         clip: largest gradient norm per player; 0 switches clipping off.
         precision: "32", "bf16-mixed" or "16-mixed".
         augment: "none", "flip", "affine", or "rotations" (the 14 of the DICE-FER report).
-        normalise: "image" (per-image whitening), "unit" ([-1, 1]) or "imagenet".
+        normalise: "image" (per-image whitening), "unit" ([0, 1]) or "imagenet".
         selection: which epoch is kept: the best on "validation", or the "last".
         patience: epochs without a better validation value before a stage stops; 0 never stops.
         target: "expression" or "valence_arousal".

@@ -36,11 +36,12 @@ def normalise(images: Tensor, mode: Literal["image", "unit", "imagenet"] = "imag
     if mode == "unit":
         return images.float().div_(255)
     if mode == "image":
-        values = images.float()
-        variance, mean = torch.var_mean(values, dim=(1, 2, 3), correction=0, keepdim=True)
+        # Two plain passes over flat rows: several times faster than torch.var_mean on a CPU.
+        values = images.to(torch.float32, memory_format=torch.contiguous_format).flatten(1)
+        values -= values.mean(1, keepdim=True)
+        deviation = torch.linalg.vector_norm(values, dim=1, keepdim=True) / values.shape[1] ** 0.5
         # One gray level is the smallest step there is: less is a blank face, not contrast.
-        scale = torch.rsqrt(variance.clamp_min(1.0))
-        return values.sub_(mean).mul_(scale)
+        return values.div_(deviation.clamp_min(1.0)).view(images.shape)
     if mode == "imagenet":
         mean = images.new_tensor(IMAGENET_MEAN, dtype=torch.float32)
         std = images.new_tensor(IMAGENET_STD, dtype=torch.float32)

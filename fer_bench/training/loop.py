@@ -154,7 +154,11 @@ class Trainer:
         )
         self._note(plan.warnings)
         optimizers = {
-            player.name: self.fabric.setup_optimizers(make_optimizer(player, self.training.lr))
+            player.name: self.fabric.setup_optimizers(
+                make_optimizer(
+                    player, self.training.lr, fused=self.training.precision != "16-mixed"
+                )
+            )
             for player in stage.players
         }
         best = None
@@ -377,14 +381,19 @@ def lr_factor(schedule: str, step: int, steps: int) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
 
 
-def make_optimizer(player: Player, lr: float) -> torch.optim.Optimizer:
-    """Adam over what the player owns (AdamW if it has weight decay)."""
+def make_optimizer(player: Player, lr: float, *, fused: bool = True) -> torch.optim.Optimizer:
+    """Adam over what the player owns (AdamW if it has weight decay).
+
+    The fused step is several times faster; with a gradient scaler it cannot be clipped.
+    """
     parameters = player.parameters()
     if not parameters:
         raise MethodError(f"player {player.name!r} owns no parameters.")
     base = player.lr if player.lr is not None else lr
     kind = torch.optim.AdamW if player.weight_decay > 0 else torch.optim.Adam
-    optimizer = kind(parameters, lr=base, betas=player.betas, weight_decay=player.weight_decay)
+    optimizer = kind(
+        parameters, lr=base, betas=player.betas, weight_decay=player.weight_decay, fused=fused
+    )
     for group in optimizer.param_groups:
         group["base_lr"] = base
     return optimizer
