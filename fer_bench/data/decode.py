@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from pathlib import Path
 from typing import Literal
@@ -37,14 +38,14 @@ def inside(root: Path, path: str) -> Path:
 
 
 def decode(
-    file: Path,
+    file: Path | bytes,
     *,
     size: int,
     color: bool = True,
     fit: Fit = "crop",
     box: tuple[float, float, float, float] | None = None,
 ) -> NDArray[np.uint8]:
-    """Decode one image file into uint8 [size, size, 3 or 1].
+    """Decode one image file (or its bytes) into uint8 [size, size, 3 or 1].
 
     Turned upright by its EXIF orientation; 16-bit is scaled to 8; CMYK and palettes become RGB;
     alpha is laid on white.
@@ -60,7 +61,7 @@ def decode(
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(file) as image:
+            with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file) as image:
                 _check(image)
                 if box is None and image.format == "JPEG":
                     # Lets libjpeg skip detail that would be thrown away (2x stays for quality).
@@ -72,8 +73,8 @@ def decode(
     except Image.DecompressionBombError as error:
         raise DataError(f"is larger than {MAX_PIXELS:,} pixels: scale it down") from error
     except Exception as error:  # whatever a broken file makes a decoder raise
-        why = "is empty" if file.stat().st_size == 0 else f"cannot be decoded ({error})"
-        raise DataError(why) from error
+        n_bytes = len(file) if isinstance(file, bytes) else file.stat().st_size
+        raise DataError(f"cannot be decoded ({error})" if n_bytes else "is empty") from error
 
 
 def _check(image: Image.Image) -> None:

@@ -32,6 +32,7 @@ from fer_bench.data.reader import Listing, Reader, Reject, Renderer, keyword_opt
 from fer_bench.errors import DataError, did_you_mean
 from fer_bench.registry import datasets
 
+Pixels = Callable[[int], NDArray[np.uint8] | bytes]
 FORMAT = "2"
 """Part of every cache key; changes whenever decoding changes."""
 
@@ -245,9 +246,7 @@ def _without_bad_labels(found: Listing, root: Path) -> Listing:
     )
 
 
-def _shifted(
-    pixels: Callable[[int], NDArray[np.uint8]], rows: NDArray[np.int64]
-) -> Callable[[int], NDArray[np.uint8]]:
+def _shifted(pixels: Pixels, rows: NDArray[np.int64]) -> Pixels:
     return lambda row: pixels(int(rows[row]))
 
 
@@ -308,17 +307,17 @@ def _decode_all(
     def one(row: int) -> None:
         box = None if found.boxes is None else tuple(found.boxes[row])
         try:
-            if found.pixels is not None:
-                picture = Image.fromarray(found.pixels(row))
+            source = inside(base, paths[row]) if found.pixels is None else found.pixels(row)
+            if isinstance(source, np.ndarray):
+                picture = Image.fromarray(source)
                 images[row] = to_square(picture, size=size, color=color, fit=fit, box=box)
             else:
-                file = inside(base, paths[row])
-                images[row] = decode(file, size=size, color=color, fit=fit, box=box)
+                images[row] = decode(source, size=size, color=color, fit=fit, box=box)
         except DataError as error:
             rejects[row] = Reject(paths[row], where[row], str(error))
 
     block = 1024
-    workers = os.cpu_count() or 1
+    workers = 1 if found.sequential else os.cpu_count() or 1
     with ThreadPoolExecutor(workers) as pool, _bar(name, n, progress) as advance:
         for start in range(0, n, block):
             rows = range(start, min(n, start + block))

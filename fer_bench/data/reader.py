@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -20,7 +20,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fer_bench.data.faces import DataInfo
-from fer_bench.errors import DataError
+from fer_bench.errors import DataError, did_you_mean
 
 IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".pgm", ".ppm"}
@@ -45,7 +45,9 @@ class Listing:
         where: [N] where each row is listed, for messages ("manifest.csv line 17").
         rejects: rows that could not be understood.
         boxes: [N, 4] left, top, width, height of the face in pixels; NaN for the whole image.
-        pixels: for sets without image files: row -> uint8 [H, W, C] or [H, W].
+        pixels: for sets without image files: row -> uint8 [H, W, C] or [H, W], or the bytes of an
+            image file.
+        sequential: `pixels` is fast only when rows are asked for in order (videos).
         sources: files that the pixels come from, where that is not `path`.
         notes: for `DataInfo.notes`.
         info: facts that replace the reader's own (a manifest with a licence beside it).
@@ -55,7 +57,8 @@ class Listing:
     where: list[str] | None = None
     rejects: list[Reject] = field(default_factory=list)
     boxes: NDArray[np.float64] | None = None
-    pixels: Callable[[int], NDArray[np.uint8]] | None = None
+    pixels: Callable[[int], NDArray[np.uint8] | bytes] | None = None
+    sequential: bool = False
     sources: tuple[Path, ...] = ()
     notes: tuple[str, ...] = ()
     info: DataInfo | None = None
@@ -126,6 +129,46 @@ def require(path: Path, what: str) -> Path:
     if not path.exists():
         raise DataError(f"{path} is missing: expected {what}.")
     return path
+
+
+def first_of(root: Path, *names: str, needs: str = "") -> Path:
+    """The first subfolder that exists.
+
+    Raises:
+        DataError: none does; the message says what is needed.
+    """
+    for name in names:
+        if (root / name).is_dir():
+            return root / name
+    raise DataError(f"{root} is not in the set's layout: expected {needs or names[0]}.")
+
+
+def one_of(option: str, value: str, known: Sequence[str]) -> None:
+    """Check an option.
+
+    Raises:
+        DataError: the value is none of those known.
+    """
+    if value not in known:
+        raise DataError(f"{option} is {value!r}: {did_you_mean(str(value), known)}")
+
+
+def text_lines(file: Path, what: str, *, header: bool = False) -> list[tuple[int, str]]:
+    """Line numbers (from 1) and stripped lines of a text file; empty lines are left out."""
+    text = require(file, what).read_text(encoding="utf-8-sig")
+    lines = enumerate(text.splitlines(), start=1)
+    return [(i, line.strip()) for i, line in lines if line.strip() and not (header and i == 1)]
+
+
+def choose_frames(frames: Sequence[Path], protocol: str) -> list[tuple[Path, bool]]:
+    """Frames of a sequence from neutral to peak, and whether each stands for neutral.
+
+    Protocols: "last", "last3", and "last3+first", whose first frame is neutral.
+    """
+    chosen = [(frame, False) for frame in frames[-1 if protocol == "last" else -3 :]]
+    if protocol == "last3+first" and len(frames) > len(chosen):
+        return [(frames[0], True), *chosen]
+    return chosen
 
 
 def image_files(folder: Path) -> list[Path]:

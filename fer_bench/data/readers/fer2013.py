@@ -1,0 +1,216 @@
+"""FER2013 (pixels in a CSV, or class folders) and its better labels, FERPlus."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from fer_bench.data.faces import DataInfo
+from fer_bench.data.reader import Listing, Reader, Reject, first_of, one_of, require
+from fer_bench.data.readers.folder import Folder
+from fer_bench.errors import DataError
+
+SIDE = 48
+CODES = {
+    "0": "anger",
+    "1": "disgust",
+    "2": "fear",
+    "3": "happiness",
+    "4": "sadness",
+    "5": "surprise",
+    "6": "neutral",
+}
+USAGE = {"Training": "train", "PublicTest": "validation", "PrivateTest": "test"}
+VOTES = (
+    "neutral",
+    "happiness",
+    "surprise",
+    "sadness",
+    "anger",
+    "disgust",
+    "fear",
+    "contempt",
+    "unknown",
+    "NF",
+)
+TARGETS = ("majority", "distribution")
+
+
+class Fer2013(Reader):
+    """35,887 gray faces of 48x48 from the web; labels are noisy, some images repeat over parts."""
+
+    folder = "fer2013"
+    info = DataInfo(
+        name="fer2013",
+        title="FER2013",
+        terms="Released for a competition (ICML 2013 workshop); rights stay with the image owners.",
+        citation="Goodfellow et al., Challenges in representation learning: a report on three "
+        "machine learning contests, ICONIP 2013.",
+        protocol="Training, PublicTest (validation) and PrivateTest (test)",
+        expected={"train": 28709, "validation": 3589, "test": 3589},
+    )
+
+    def read(self, root: Path) -> Listing:
+        """List `fer2013.csv`, else `icml_face_data.csv`, else `train.csv` and `test.csv`, else
+        the class folders `train/` and `test/`."""
+        for name in ("fer2013.csv", "icml_face_data.csv"):
+            if (root / name).is_file():
+                return _pixel_rows([(root / name, None)])
+        parts = [(root / f"{split}.csv", split) for split in ("train", "test")]
+        present = [part for part in parts if part[0].is_file()]
+        if present:
+            return _pixel_rows(present)
+        first_of(root, "train", "Training", needs="fer2013.csv, train.csv, or the folder train/")
+        return Folder().read(root)
+
+
+def _pixel_rows(files: list[tuple[Path, str | None]]) -> Listing:
+    tables = []
+    for file, split in files:
+        table = pixel_csv(file)
+        if split is not None and "Usage" not in table:
+            table["split"] = split
+        elif "Usage" in table:
+            table["split"] = table["Usage"].str.strip().map(USAGE)
+        else:
+            raise DataError(f"{file}: there is no column 'Usage'.")
+        tables.append(table)
+    table = pd.concat(tables, ignore_index=True)
+    emotion = table["emotion"].str.strip() if "emotion" in table else pd.Series(index=table.index)
+    bad = emotion.notna() & ~emotion.isin(list(CODES))
+    lost = table["split"].isna()
+    rejects = [
+        Reject(table["path"][i], table["where"][i], f"unknown code {emotion[i]!r}: known: 0 to 6")
+        if bad[i]
+        else Reject(table["path"][i], table["where"][i], "unknown Usage")
+        for i in np.flatnonzero(bad | lost)
+    ]
+    good = table[~(bad | lost)].reset_index(drop=True)
+    labels = emotion[~(bad | lost)].reset_index(drop=True).map(CODES)
+    return Listing(
+        pd.DataFrame({"path": good["path"], "expression": labels, "split": good["split"]}),
+        where=good["where"].tolist(),
+        rejects=rejects,
+        pixels=pixel_parser(good["pixels"]),
+        sources=tuple(file for file, _ in files),
+    )
+
+
+def pixel_csv(file: Path) -> pd.DataFrame:
+    """A CSV with a column of pixels, as text, with the columns path and where.
+
+    Headers may carry spaces (`emotion, Usage, pixels`).
+    """
+    try:
+        table = pd.read_csv(file, dtype=str, encoding="utf-8-sig", skipinitialspace=True)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{file} cannot be read: {error}.") from error
+    table.columns = [str(column).strip() for column in table.columns]
+    if "pixels" not in table:
+        raise DataError(
+            f"{file}: there is no column 'pixels' (it reads: {', '.join(table.columns[:5])})."
+        )
+    table["path"] = [f"{file.name}#{row}" for row in range(len(table))]
+    table["where"] = [f"{file.name} line {row + 2}" for row in range(len(table))]
+    return table
+
+
+def pixel_parser(pixels: pd.Series) -> Callable[[int], NDArray[np.uint8]]:
+    """Row -> uint8 [48, 48] from its text of 2304 numbers."""
+    texts = pixels.tolist()
+
+    def parse(row: int) -> NDArray[np.uint8]:
+        try:
+            values = np.array(str(texts[row]).split(), dtype=np.int64)
+        except ValueError as error:
+            raise DataError(f"its pixels are no numbers ({error})") from error
+        if len(values) != SIDE * SIDE:
+            raise DataError(f"has {len(values)} pixels instead of {SIDE * SIDE}")
+        if values.min() < 0 or values.max() > 255:
+            raise DataError("has pixels outside 0 to 255")
+        return values.astype(np.uint8).reshape(SIDE, SIDE)
+
+    return parse
+
+
+class FerPlus(Reader):
+    """FER2013 labelled again by ten people an image; knows contempt and non-faces."""
+
+    folder = "ferplus"
+    info = DataInfo(
+        name="ferplus",
+        title="FERPlus",
+        terms="Labels: MIT licence (Microsoft). Images: those of FER2013.",
+        citation="Barsoum, Zhang, Canton Ferrer and Zhang, Training deep networks for facial "
+        "expression recognition with crowd-sourced label distribution, ICMI 2016.",
+        protocol="Training, PublicTest (validation) and PrivateTest (test)",
+    )
+
+    def read(self, root: Path, *, target: str = "majority") -> Listing:
+        """Join `fer2013new.csv` to `fer2013.csv`, row by row.
+
+        Single votes are dropped as slips of the hand. What most people call unknown or no face
+        carries no expression and is left out. The shares of the votes are the columns `vote_*`.
+
+        Args:
+            target: "majority" keeps faces for which more than half of the votes agree;
+                "distribution" keeps every face whose most frequent vote is one expression.
+        """
+        one_of("target", target, TARGETS)
+        pixels = pixel_csv(require(root / "fer2013.csv", "the pixels of FER2013"))
+        file = require(root / "fer2013new.csv", "the votes of FERPlus")
+        votes = pd.read_csv(file, dtype=str, encoding="utf-8-sig", skipinitialspace=True)
+        votes.columns = [str(column).strip() for column in votes.columns]
+        for column in ("Usage", *VOTES):
+            if column not in votes:
+                raise DataError(f"{file}: there is no column {column!r}.")
+        if len(votes) != len(pixels):
+            raise DataError(
+                f"{file} has {len(votes)} rows but fer2013.csv has {len(pixels)}: they are joined "
+                "row by row and must match."
+            )
+        apart = np.flatnonzero(votes["Usage"].str.strip() != pixels["Usage"].str.strip())
+        if len(apart):
+            raise DataError(
+                f"{file} line {apart[0] + 2} says {votes['Usage'][apart[0]]!r} but fer2013.csv "
+                f"says {pixels['Usage'][apart[0]]!r}: the rows are out of step."
+            )
+        counts = votes[list(VOTES)].apply(pd.to_numeric, errors="coerce").to_numpy(np.float64)
+        broken = ~np.isfinite(counts).all(axis=1) | (counts < 0).any(axis=1)
+        counts = np.where(counts > 1, counts, 0.0)
+        total = np.maximum(counts.sum(axis=1), 1)
+        winner, most = counts.argmax(axis=1), counts.max(axis=1)
+        tied = (counts == most[:, None]).sum(axis=1) > 1
+        named = (winner < VOTES.index("unknown")) & (most > 0) & ~tied
+        agreed = named & ((most > total / 2) | (target == "distribution")) & ~broken
+        table = pd.DataFrame(
+            {
+                "path": pixels["path"],
+                "expression": [VOTES[w] for w in winner],
+                "split": votes["Usage"].str.strip().map(USAGE),
+                **{f"vote_{name}": counts[:, i] / total for i, name in enumerate(VOTES[:8])},
+            }
+        )
+        keep = np.flatnonzero(agreed)
+        left_out = int((~agreed & ~broken).sum())
+        return Listing(
+            table.iloc[keep].reset_index(drop=True),
+            where=[f"{file.name} line {i + 2}" for i in keep],
+            rejects=[
+                Reject(pixels["path"][i], f"{file.name} line {i + 2}", "its votes are no counts")
+                for i in np.flatnonzero(broken)
+            ],
+            pixels=pixel_parser(pixels["pixels"].iloc[keep]),
+            sources=(root / "fer2013.csv",),
+            notes=(f"{left_out:,} images without an agreed expression are left out",)
+            if left_out
+            else (),
+        )
+
+
+fer2013 = Fer2013()
+ferplus = FerPlus()

@@ -1,0 +1,108 @@
+"""A directory saved by the library `datasets` (`Dataset.save_to_disk`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from fer_bench.data.faces import DataInfo
+from fer_bench.data.labels import canonical
+from fer_bench.data.reader import Listing, Reader, Reject
+from fer_bench.errors import DataError, MissingExtraError, did_you_mean
+
+
+class HuggingFace(Reader):
+    """Images and labels of a saved `Dataset` or `DatasetDict` (whose keys are the splits)."""
+
+    info = DataInfo(
+        name="huggingface",
+        title="Hugging Face dataset",
+        terms="The terms of the set itself.",
+        protocol="the saved splits",
+    )
+    splits = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
+
+    def read(
+        self,
+        root: Path,
+        *,
+        image: str = "image",
+        expression: str = "label",
+        columns: Mapping[str, str] | None = None,
+        labels: Mapping[str, str] | None = None,
+    ) -> Listing:
+        """List the rows.
+
+        Args:
+            image, expression: names of these columns.
+            columns: further columns to keep, by our name: `{"subject": "person_id"}`.
+            labels: the set's own labels -> expressions. Class labels go by their names.
+        """
+        try:
+            import datasets
+        except ImportError:
+            raise MissingExtraError("datasets", "huggingface", "the reader 'huggingface'") from None
+        try:
+            saved = datasets.load_from_disk(str(root))
+        except Exception as error:  # the library raises whatever its formats raise
+            raise DataError(f"{root} is no saved dataset: {error}.") from error
+        parts = saved if isinstance(saved, datasets.DatasetDict) else {"": saved}
+        tables, stores = [], []
+        rejects: list[Reject] = []
+        for name, part in parts.items():
+            for column in (image, expression, *(columns or {}).values()):
+                if column not in part.column_names:
+                    hint = did_you_mean(column, part.column_names)
+                    raise DataError(f"{root} {name}: there is no column {column!r}: {hint}")
+            words = _words(part, expression)
+            table = pd.DataFrame({"path": [f"{name or 'data'}#{i}" for i in range(len(part))]})
+            known: dict[str, str] = {}
+            for word in sorted(set(words) - {None}):
+                try:
+                    known[word] = canonical((labels or {}).get(word, word))
+                except DataError as error:
+                    rejects += [
+                        Reject(table["path"][i], table["path"][i], str(error))
+                        for i, w in enumerate(words)
+                        if w == word
+                    ]
+            table["expression"] = [known.get(w) if w is not None else None for w in words]
+            table["split"] = self.splits.get(name)
+            for ours, theirs in (columns or {}).items():
+                table[ours] = part[theirs][:]
+            table["keep"] = [w is None or w in known for w in words]
+            tables.append(table)
+            stores.append(part.cast_column(image, datasets.Image(decode=False)))
+        table = pd.concat(tables, ignore_index=True)
+        at = [(s, i) for s, store in enumerate(stores) for i in range(len(store))]
+        keep = table.pop("keep").to_numpy()
+        places = [place for place, good in zip(at, keep, strict=True) if good]
+
+        def encoded(row: int) -> bytes:
+            store, index = places[row]
+            found: Any = stores[store][index][image]
+            if found is None:
+                raise DataError("has no image")
+            return found["bytes"] or Path(found["path"]).read_bytes()
+
+        return Listing(
+            table[keep].reset_index(drop=True),
+            rejects=rejects,
+            pixels=encoded,
+            sources=tuple(sorted(root.rglob("*.arrow"))),
+        )
+
+
+def _words(part: Any, column: str) -> list[str | None]:
+    """Labels as words: names of class labels, else text."""
+    feature = part.features[column]
+    values = part[column][:]
+    if hasattr(feature, "int2str"):
+        return [None if v is None or v < 0 else feature.int2str(v) for v in values]
+    return [None if v is None else str(v) for v in values]
+
+
+reader = HuggingFace()
