@@ -87,7 +87,7 @@ def same_weights(a, b):
 @pytest.mark.parametrize("suffix", [".safetensors", ".pt"])
 def test_weights_load_with_prefix_stripped_and_head_dropped(tmp_path, source, suffix):
     state = {f"module.encoder.{k}": v for k, v in source.body.state_dict().items()}
-    state["module.encoder.fc.weight"] = torch.zeros(7, 32)
+    state["module.encoder.fc.weight"] = torch.zeros(7, 64)
     path = tmp_path / f"weights{suffix}"
     if suffix == ".pt":
         torch.save({"state_dict": state, "epoch": 3}, path)

@@ -1,0 +1,1 @@
+"""What several adapters share: encoders, heads, critics, bounds, affect losses."""

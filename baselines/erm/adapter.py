@@ -1,0 +1,58 @@
+"""ERM: an encoder and a linear head, trained on the label alone."""
+
+from __future__ import annotations
+
+from fer_bench.baselines.common.heads import TaskHead
+from fer_bench.baselines.common.networks import Encoder, EncoderConfig
+from torch import Tensor
+
+from fer_bench.method import Batch, Embeddings, Method, MethodInfo, Player, Prediction, Stage, Task
+
+
+class ERM(Method):
+    """Cross-entropy (or squared error with a correlation term) on encoder and linear head.
+
+    >>> from fer_bench.conformance import example_task
+    >>> method = ERM(example_task(), ERM.Config(backbone={"width": 8}))
+    >>> [stage.name for stage in method.stages()]
+    ['train']
+    """
+
+    info = MethodInfo(
+        name="erm",
+        title="ERM",
+        paper="Vapnik, Principles of risk minimization for learning theory, NeurIPS 1991",
+        year=1991,
+    )
+
+    class Config(EncoderConfig):
+        """Attributes:
+        balanced: weight classes by inverse frequency in the loss.
+        correlation: weight of (1 - PCC) + (1 - CCC) for valence-arousal.
+        """
+
+        balanced: bool = False
+        correlation: float = 0.5
+
+    def __init__(self, task: Task, config: Config) -> None:
+        super().__init__(task, config)
+        self.encoder = Encoder(config.backbone, task.shape, config.dim)
+        self.head = TaskHead(
+            task, config.dim, balanced=config.balanced, correlation=config.correlation
+        )
+
+    def stages(self) -> list[Stage]:
+        """One stage, one player."""
+        return [Stage("train", players=[Player("model", [self.encoder, self.head], self.loss)])]
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        """The task's loss."""
+        return {"total": self.head.loss(self.head(self.encoder(batch.images)), batch)}
+
+    def embed(self, images: Tensor) -> Embeddings:
+        """The code before the linear head."""
+        return Embeddings(expression=self.encoder(images))
+
+    def predict(self, images: Tensor) -> Prediction:
+        """Linear head on the code."""
+        return self.head.prediction(self.encoder(images))

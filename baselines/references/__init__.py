@@ -1,0 +1,1 @@
+"""Reference rows of every table: frozen encoders, pixels, and the oracles."""
