@@ -19,7 +19,7 @@ class Column:
         style: how it is printed.
         meaning: one sentence for a reader who has never seen it.
         headline: what the best method is said to do best; "" keeps it out of the summary cards.
-        reference: the value that means nothing at all is there (chance), where it is a constant.
+        null: what the value without any effect is called beside the number; "" leaves it out.
     """
 
     key: str
@@ -28,7 +28,7 @@ class Column:
     style: Style
     meaning: str
     headline: str = ""
-    reference: float | None = None
+    null: str = ""
 
 
 COLUMNS: tuple[Column, ...] = (
@@ -70,8 +70,7 @@ COLUMNS: tuple[Column, ...] = (
         "percent",
         "How much of the identity that can be read from pixels (or a frozen backbone) an attacker "
         "still reads from the expression embedding: 0 % is chance, 100 % is the ceiling.",
-        "leaks least identity through E",
-        0.0,
+        "leaks least identity through its expression embedding",
     ),
     Column(
         "leakage/E.identity.strongest",
@@ -79,7 +78,8 @@ COLUMNS: tuple[Column, ...] = (
         "low",
         "percent",
         "Accuracy of the strongest of several probes that name the person from the expression "
-        "embedding; printed beside chance.",
+        "embedding; printed beside what guessing gives.",
+        null="chance",
     ),
     Column(
         "leakage/E.identity.auc",
@@ -88,7 +88,6 @@ COLUMNS: tuple[Column, ...] = (
         "ratio",
         "Same person or not, told from two expression embeddings of different expressions; "
         ".5 is guessing.",
-        reference=0.5,
     ),
     Column(
         "mig/mig",
@@ -98,13 +97,16 @@ COLUMNS: tuple[Column, ...] = (
         "Modified mutual information gap I(E_M; E_N) - I(E_M; I_M) on held-out pairs; "
         "printed beside both terms and the value under a permutation null.",
         "separates expression from identity most (MIG)",
+        null="null",
     ),
     Column(
         "mig/normalised",
         "MIG, normalised",
         "high",
         "ratio",
-        "The gap divided by the larger entropy bound, in [-1, 1].",
+        "Both terms on a bounded scale, (1 - exp(-2 I)) of the first less that of the second, "
+        "in [-1, 1]: comparable across embedding sizes.",
+        null="null",
     ),
     Column(
         "classification/test.ece",
@@ -125,6 +127,7 @@ MAIN = (
     "leakage/E.identity.normalised",
     "leakage/E.identity.strongest",
     "mig/mig",
+    "mig/normalised",
 )
 
 

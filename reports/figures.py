@@ -26,6 +26,8 @@ from fer_bench.reports.style import (
 from fer_bench.reports.summary import Row, Summary, summarise
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
 
 from fer_bench.runs.store import RunRecord, RunStore
@@ -48,10 +50,10 @@ def inline_svg(figure: Figure, *, alt: str) -> str:
     svg = re.sub(r"<!--.*?-->", "", svg, flags=re.S)
     svg = svg.replace(INK, "currentColor").replace(FAINT, "var(--line)")
     svg = re.sub(r"font: (\S+) [^;\"]*", r"font-size: \1", svg)
-    width, height = re.findall(r'(?:width|height)="([\d.]+)pt"', svg)[:2][::-1]
-    svg = re.sub(r'(width|height)="[\d.]+pt"', "", svg, count=2)
-    size = f'style="width:{float(width) * 1.25:.0f}px" data-height="{float(height):.0f}"'
-    return svg.replace("<svg", f'<svg role="img" aria-label="{escape(alt)}" {size}', 1)
+    width = re.search(r' width="([\d.]+)pt"', svg)
+    size = f"width:{float(width[1]) * 96 / 72:.0f}px" if width else ""
+    svg = re.sub(r' (width|height)="[\d.]+pt"', "", svg, count=2)
+    return svg.replace("<svg", f'<svg role="img" aria-label="{escape(alt)}" style="{size}"', 1)
 
 
 def trade_off(summary: Summary, *, paper: bool = False) -> Figure | None:
@@ -103,10 +105,11 @@ def _name_points(
     """Write each name beside its point, and move it down or up until it hides no other name."""
     canvas = FigureCanvasAgg(axes.figure)
     canvas.draw()
-    taken = []
+    spots = axes.transData.transform([point for point, _, _ in placed])
+    taken = [Bbox.from_extents(x - 6, y - 6, x + 6, y + 6) for x, y in spots]
     for (x, y), row, colour in sorted(placed, key=lambda p: -p[0][1]):
         right = axes.transAxes.inverted().transform(axes.transData.transform((x, y)))[0] < 0.68
-        for step in (8, -8, 20, -20, 32, -32, 44, -44):
+        for step in (9, -9, 21, -21, 33, -33, 45, -45):
             note = axes.annotate(
                 shortened(row.label, 28),
                 (x, y),
@@ -119,7 +122,7 @@ def _name_points(
                 fontweight="bold" if row.role == "method" else "normal",
             )
             box = note.get_window_extent(canvas.get_renderer())
-            if not any(box.overlaps(other) for other in taken) or step == -44:
+            if not any(box.overlaps(other) for other in taken) or step == -45:
                 taken.append(box)
                 break
             note.remove()
@@ -342,7 +345,12 @@ def affect_figure(
         label="predicted",
     )
     right.set(xlabel="Valence", ylabel="Arousal", xlim=(-1.15, 1.15), ylim=(-1.15, 1.15))
-    right.legend(loc="lower left", handletextpad=0.1)
+    # Handles of their own: those of rasterised points would be left out of an SVG.
+    handles = [
+        Line2D([], [], marker=m, color=c, linestyle="none", markersize=4, label=name)
+        for m, c, name in (("o", "#7A7A7A", "true"), ("^", "#D55E00", "predicted"))
+    ]
+    right.legend(handles=handles, loc="lower left", handletextpad=0.1, borderpad=0)
     for axes in (left, middle, right):
         axes.set_aspect("equal")
     figure.tight_layout()

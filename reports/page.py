@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from fer_bench.reports import figures
 from fer_bench.reports.aggregate import Estimate
-from fer_bench.reports.columns import BY_KEY, MAIN, Column, formatted
+from fer_bench.reports.columns import BY_KEY, MAIN, Column, Style, formatted
 from fer_bench.reports.faces import Faces, Sprite, sprite_of
 from fer_bench.reports.maps import KINDS, TITLES, Maps, Which, maps_of
 from fer_bench.reports.style import MARKERS, colour_of, drawing
@@ -34,6 +34,13 @@ from fer_bench.runs.arrays import Part
 from fer_bench.runs.store import RunRecord, RunStore, atomic_path
 
 RETRIEVED = 6
+CARDS = (
+    "classification/test.accuracy",
+    "leakage/E.identity.normalised",
+    "mig/mig",
+    "affect/test.ccc.mean",
+    "classification/test.macro_f1",
+)
 _ROLE_TITLES = {"method": "Methods", "reference": "Reference rows", "oracle": "Oracles"}
 _ROLE_NOTES = {
     "reference": "nothing is claimed for them: they show what comes for free",
@@ -121,6 +128,7 @@ def _context(
     with drawing(paper=False):
         trade_off = figures.trade_off(summary)
         drawn = {row.label: _drawn(store, summary, row, shown, maps) for row in summary.rows}
+    details = {row.label: _details(store.record(row.representative)) for row in summary.rows}
     return {
         "s": summary,
         "columns": columns,
@@ -145,6 +153,7 @@ def _context(
         "samples": _samples(shown, summary, sprite),
         "trade_off": _svg(trade_off, "Usefulness against identity leak, one point a method"),
         "drawn": drawn,
+        "details": details,
         "retrieval": {row.label: shown.retrieval(row) for row in summary.rows},
         "map_kinds": [(kind, TITLES[kind]) for kind in KINDS[maps]] if shown.maps else [],
         "trust": {label: m.trust for label, m in shown.maps.items()},
@@ -157,12 +166,22 @@ def _context(
         "slug": _slugs(summary),
         "heat": _heat,
         "leak_matrix": _leak_matrix,
+        "information": _information,
         "pairwise": _pairwise(summary),
         "to_json": to_json_text,
         "total_s": sum(
             float(run["wall_s"] or 0) for row in summary.rows for run in row.runs.values()
         ),
         "n_runs": sum(len(row.runs) for row in summary.rows),
+    }
+
+
+def _details(record: RunRecord) -> dict[str, Mapping[str, Any]]:
+    """What a score rests on (estimator, bounds, calibration), from one run."""
+    return {
+        f"{metric}/{key}": score.details
+        for metric, outcome in record.outcomes().items()
+        for key, score in outcome.scores.items()
     }
 
 
@@ -338,7 +357,9 @@ class _Cells:
             "value": formatted(found.mean, column.style),
             "low": formatted(found.low, column.style),
             "high": formatted(found.high, column.style),
-            "null": formatted(found.null, column.style) if found.null is not None else "",
+            "null": f"{column.null} {formatted(found.null, column.style)}"
+            if column.null and found.null is not None
+            else "",
             "rank": rank,
             "glyph": self._glyph(found, column),
             "cautions": sorted(
@@ -380,14 +401,8 @@ class _Cells:
 def _cards(summary: Summary) -> list[dict[str, Any]]:
     """Which method is best on what, and whether that is certain."""
     cards: list[dict[str, Any]] = []
-    seen: set[str] = set()
-    for verdict in summary.verdicts:
-        family = verdict.key.partition("/")[0]
-        if not verdict.headline or (family in seen and family != "classification"):
-            continue
-        if verdict.comparable < 2:
-            continue
-        seen.add(family)
+    found = [v for v in summary.verdicts if v.headline and v.comparable > 1]
+    for verdict in sorted(found, key=lambda v: CARDS.index(v.key))[:4]:
         column = BY_KEY[verdict.key]
         pairs = [d.n_pairs for d in verdict.against.values()]
         cards.append(
@@ -400,7 +415,7 @@ def _cards(summary: Summary) -> list[dict[str, Any]]:
                 "high": formatted(verdict.value.high, column.style),
                 "unit": {"percent": "%", "nats": "nats"}.get(column.style, ""),
                 "null": formatted(verdict.value.null, column.style)
-                if column.style == "nats" and verdict.value.null is not None
+                if column.null and verdict.value.null is not None
                 else "",
                 "tied": verdict.tied,
                 "others": verdict.comparable - 1,
@@ -408,7 +423,7 @@ def _cards(summary: Summary) -> list[dict[str, Any]]:
                 "n_runs": verdict.value.n_runs,
             }
         )
-    return cards[:4]
+    return cards
 
 
 def _pairwise(summary: Summary) -> list[dict[str, Any]]:
@@ -476,6 +491,55 @@ def _leak_matrix(row: Row) -> list[dict[str, Any]]:
             ]
             out.append({"space": space, "target": target, "probes": probes, "extra": extra})
     return out
+
+
+_INFORMATION = {
+    "mi/E.expression": ("I(E; expression)", "what E should hold"),
+    "mi/E.identity": ("I(E; identity)", "what E should not hold"),
+    "mi/I.identity": ("I(I; identity)", "what I should hold"),
+    "mi/I.expression": ("I(I; expression)", "what I should not hold"),
+    "mig/shared": ("I(E_M; E_N)", "two people, one expression: the shared part"),
+    "mig/leaked": ("I(E_M; I_M)", "one face, both embeddings: the leak between them"),
+    "mig/mig": ("MIG", "the first less the second"),
+    "mig/normalised": ("MIG, normalised", "on a bounded scale, in [-1, 1]"),
+}
+
+
+def _information(row: Row, details: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Mutual information terms with null, ceiling, estimator and sample size."""
+    out = []
+    for key, (name, meaning) in _INFORMATION.items():
+        found = row.scores.get(key)
+        if found is None:
+            continue
+        known = details.get(key, {})
+        style: Style = "nats" if found.unit == "nats" else "ratio"
+        ceiling = known.get("entropy", known.get("bound"))
+        calibration = known.get("calibration")
+        out.append(
+            {
+                "name": name,
+                "meaning": meaning,
+                "value": formatted(found.mean, style),
+                "low": formatted(found.low, style),
+                "high": formatted(found.high, style),
+                "null": formatted(found.null, style),
+                "ceiling": formatted(ceiling, style),
+                "estimator": str(known.get("estimator", "")),
+                "calibration": _calibration(calibration),
+                "n": found.n // max(1, found.n_runs),
+            }
+        )
+    return out
+
+
+def _calibration(found: Any) -> str:
+    """Bias and spread measured on problems of known information near the estimate."""
+    if not isinstance(found, Mapping) or "bias" not in found:
+        return ""
+    spread = found.get("spread", found.get("sd"))
+    text = f"bias {formatted(found['bias'], 'nats', signed=True)}"
+    return text + (f" ± {formatted(spread, 'nats')}" if spread is not None else "")
 
 
 def _explorer(
@@ -598,7 +662,12 @@ def _bokeh_item() -> dict[str, Any]:
         plot.title.text_color = "#888888"
         plot.toolbar.logo = None
         plots.append(plot)
-    return json_item(gridplot([plots], sizing_mode="stretch_width", merge_tools=False), "maps-plot")
+    return json_item(
+        gridplot(
+            [plots], sizing_mode="stretch_width", merge_tools=False, toolbar_options={"logo": None}
+        ),
+        "maps-plot",
+    )
 
 
 def _scripts(*, with_maps: bool) -> dict[str, Markup]:

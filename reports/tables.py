@@ -441,15 +441,15 @@ def _mig(summary: Summary, method: str | None) -> Table:
     """Accuracy and MIG, as the paper prints them, with both terms; published rows apart."""
     keys = [
         "classification/test.accuracy",
-        "mig/expression",
-        "mig/identity",
+        "mig/shared",
+        "mig/leaked",
         "mig/mig",
         "mig/normalised",
     ]
     found = [k for k in keys if any(k in row.scores for row in summary.rows)]
     if not any(k.startswith("mig/") for k in found):
         raise RunError("these results have no MIG: the layout 'mig' is empty.")
-    titles = {"mig/expression": "I(E_M; E_N)", "mig/identity": "I(E_M; I_M)"}
+    titles = {"mig/shared": "I(E_M; E_N)", "mig/leaked": "I(E_M; I_M)"}
     columns = [BY_KEY.get(k) or Column(k, titles[k], "", "nats", "") for k in found]
     table = _comparison(
         summary,

@@ -115,14 +115,25 @@ def pretended_outcomes(method: Simulated, rng: np.random.Generator) -> dict[str,
     saturated = ("The estimate is within 5 % of ln(batch): saturated.",) if gap > 1 else ()
     mig = {
         "mig": score(gap, 0.2, null=0.01, unit="nats", warnings=saturated),
-        "expression": score(squash(method.skill) * 1.4, 0.15, null=0.01, unit="nats"),
-        "identity": score(squash(method.leak) * 0.8, 0.15, null=0.0, unit="nats"),
+        "shared": score(squash(method.skill) * 1.4, 0.15, null=0.01, unit="nats"),
+        "leaked": score(squash(method.leak) * 0.8, 0.15, null=0.0, unit="nats"),
         "normalised": score(gap / 1.95, 0.1, null=0.005),
     }
+    mi = {}
+    for space, (skill, leak) in spaces.items():
+        for target, level, bound in (("expression", skill, 1.9), ("identity", leak, 2.1)):
+            mi[f"{space}.{target}"] = score(
+                0.9 * bound * squash(level),
+                0.1,
+                null=0.02,
+                unit="nats",
+                details={"entropy": bound, "estimator": "classifier"},
+            )
+    extra = {"mi": Outcome(1, mi)}
     if not method.identity:
         skipped = Outcome(1, skipped="the method has no identity embedding")
-        return {"leakage": Outcome(1, leakage), "mig": skipped}
-    return {"leakage": Outcome(1, leakage), "mig": Outcome(1, mig)}
+        return {"leakage": Outcome(1, leakage), "mig": skipped, **extra}
+    return {"leakage": Outcome(1, leakage), "mig": Outcome(1, mig), **extra}
 
 
 def face_table(n_subjects: int, per_subject: int, *, classes: tuple[str, ...] = CLASSES):

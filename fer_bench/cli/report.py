@@ -1,0 +1,90 @@
+"""`fer-bench report`, `fer-bench table` and `fer-bench figures`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Folder = Annotated[Path, typer.Argument(help="Result folder.", show_default=False)]
+Maps = Annotated[
+    str, typer.Option(help="Maps of the embeddings: both, tsne, umap or none.", metavar="WHICH")
+]
+
+
+def report(
+    folder: Folder,
+    against: Annotated[
+        Path | None,
+        typer.Option(help="Another result folder: the page opens with what changed since."),
+    ] = None,
+    faces: Annotated[
+        str | None,
+        typer.Option(help="show, blur or none; by default what the terms of the data allow."),
+    ] = None,
+    maps: Maps = "both",
+    out: Annotated[
+        Path | None, typer.Option(help="File to write; in the folder if not given.")
+    ] = None,
+    open_: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+) -> None:
+    """Write one self-contained HTML file about a result folder."""
+    from fer_bench.reports.page import write_report
+
+    page = write_report(folder, out=out, faces=faces, against=against, maps=maps)  # type: ignore[arg-type]
+    typer.echo(f"report: {page.resolve()} ({page.stat().st_size / 1e6:.1f} MB)")
+    if open_:
+        import webbrowser
+
+        webbrowser.open(page.resolve().as_uri())
+
+
+def table(
+    folder: Folder,
+    format_: Annotated[
+        str, typer.Option("--format", help="latex, markdown, csv or html.")
+    ] = "markdown",
+    layout: Annotated[
+        str,
+        typer.Option(help="overall, full, per-class, va, mig, leakage, ablation or published."),
+    ] = "overall",
+    method: Annotated[
+        str | None, typer.Option(help="The row a per-class table is about; the best if not given.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="File to write, besides printing.")] = None,
+) -> None:
+    """Print a table that a paper can include."""
+    from fer_bench.reports.tables import write_table
+
+    text = write_table(folder, format=format_, layout=layout, method=method, out=out)  # type: ignore[arg-type]
+    typer.echo(text, nl=False)
+
+
+def figures(
+    folder: Folder,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the files; <folder>/figures if not given.")
+    ] = None,
+    maps: Maps = "tsne",
+) -> None:
+    """Write every figure as PDF and SVG in a paper's column widths."""
+    from fer_bench.reports.figures import write_figures
+
+    written = write_figures(folder, out=out, maps=maps)  # type: ignore[arg-type]
+    typer.echo(
+        f"{len(written)} files in {written[0].parent.resolve()}" if written else "no figures"
+    )
+
+
+def export(
+    folder: Folder,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the files; <folder>/export if not given.")
+    ] = None,
+) -> None:
+    """Write all scores as Parquet, and the embeddings for the TensorBoard projector."""
+    from fer_bench.reports.export import write_exports
+
+    for path in write_exports(folder, out=out):
+        typer.echo(str(path))
