@@ -16,7 +16,7 @@ around it, and the factors are the same bits on every machine and under every Nu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -327,13 +327,54 @@ def sample_factors(
     >>> table.groupby("subject")["expression"].value_counts().unique().tolist()
     [2]
     """
-    _check(n, subjects, first_subject, classes, rho, group, intensity, style, nuisance, noise, seed)
-    people = sample_subjects(subjects, first=first_subject, seed=seed)
-    names = people.index if group == "subject" else people[group]
-    levels = list(people.index) if group == "subject" else list(ATTRIBUTES[group])
-    # A level nobody has would own classes nobody shows.
-    levels = [level for level in levels if (names == level).any()]
-    codes = np.array([levels.index(name) for name in names])
+    check_whole("subjects", subjects, 1)
+    check_whole("first_subject", first_subject, 0)
+    check_whole("seed", seed, 0)
+    return animate(
+        sample_subjects(subjects, first=first_subject, seed=seed),
+        n,
+        first_subject=first_subject,
+        classes=classes,
+        rho=rho,
+        reverse=reverse,
+        group=group,
+        intensity=intensity,
+        style=style,
+        nuisance=nuisance,
+        noise=noise,
+        seed=seed,
+    )
+
+
+def animate(
+    people: pd.DataFrame,
+    n: int,
+    *,
+    first_subject: int,
+    classes: Sequence[str],
+    rho: float,
+    reverse: bool,
+    group: str,
+    intensity: tuple[float, float],
+    style: float,
+    nuisance: float,
+    noise: float,
+    seed: int,
+) -> pd.DataFrame:
+    """Let people show expressions under varying conditions: the table of `sample_factors`.
+
+    `people` has one row per person, indexed by name, the first being number `first_subject`;
+    its categorical columns are the attributes.
+    """
+    attributes = {c: people[c].cat for c in people.select_dtypes("category")}
+    _check(n, len(people), classes, rho, group, attributes, intensity, style, nuisance, noise)
+    subjects = len(people)
+    if group == "subject":
+        levels, codes = list(people.index), np.arange(subjects)
+    else:
+        # All levels, seen or not: the tie of a level must not depend on who happens to be there.
+        levels = list(attributes[group].categories)
+        codes = attributes[group].codes.to_numpy()
 
     per_subject = np.full(subjects, n // subjects)
     per_subject[: n % subjects] += 1
@@ -454,19 +495,15 @@ def _nuisances(u: NDArray[np.float64], *, scale: float, noise: float) -> pd.Data
 def _check(
     n: int,
     subjects: int,
-    first_subject: int,
     classes: Sequence[str],
     rho: float,
     group: str,
+    attributes: Iterable[str],
     intensity: tuple[float, float],
     style: float,
     nuisance: float,
     noise: float,
-    seed: int,
 ) -> None:
-    check_whole("subjects", subjects, 1)
-    check_whole("first_subject", first_subject, 0)
-    check_whole("seed", seed, 0)
     check_whole("n", n, 1)
     if n < subjects:
         raise DataError(f"n = {n} images for {subjects} subjects: give every subject at least one.")
@@ -477,7 +514,7 @@ def _check(
             raise DataError(f"classes: unknown {name!r}; {did_you_mean(str(name), EXPRESSIONS)}")
     if len(set(classes)) < len(classes):
         raise DataError(f"classes = {list(classes)}: name each expression once.")
-    known = (*ATTRIBUTES, "subject")
+    known = (*attributes, "subject")
     if group not in known:
         raise DataError(f"group = {group!r} is no attribute; {did_you_mean(str(group), known)}")
     if len(intensity) != 2:

@@ -126,7 +126,7 @@ def generate(
         "name": "generated",
         "license": "CC0-1.0: drawn by a program, no real person is shown",
         "parameters": parameters,
-        "fingerprint": _fingerprint(parameters),
+        "fingerprint": fingerprint({"version": _VERSION, **parameters}),
         "dependence": {
             name: dependence(part["group"], part["expression"]) for name, part in parts.items()
         },
@@ -134,9 +134,9 @@ def generate(
     return images, table, info
 
 
-def _fingerprint(parameters: Mapping[str, object]) -> str:
-    text = json.dumps({"version": _VERSION, **parameters}, sort_keys=True, default=float)
-    return hashlib.sha256(text.encode()).hexdigest()
+def fingerprint(facts: Mapping[str, object]) -> str:
+    """SHA-256 of facts in canonical JSON."""
+    return hashlib.sha256(json.dumps(facts, sort_keys=True, default=float).encode()).hexdigest()
 
 
 def dependence(a: Sequence[Any] | pd.Series, b: Sequence[Any] | pd.Series) -> dict[str, float]:

@@ -91,13 +91,13 @@ def render(
         )
         images[rows] = scene.draw(color=color)
 
-    workers = min(threads or _cores(), max(1, len(chunks)))
+    workers = min(threads or cores(), max(1, len(chunks)))
     with ThreadPoolExecutor(workers) as pool:
         list(pool.map(paint, chunks))
     return images
 
 
-def _cores() -> int:
+def cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -140,11 +140,11 @@ def _columns(
 # --- small shapes: all return float32 arrays that broadcast over [B, H, W] ---
 
 
-def _clip01(x: Array) -> Array:
+def clip01(x: Array) -> Array:
     return np.clip(x, 0, 1)
 
 
-def _bump(r2: Array) -> Array:
+def bump(r2: Array) -> Array:
     """A soft bump of squared radius `r2`: 1 at the centre, 0 from r = 1 on."""
     inside = np.maximum(1 - r2, 0)
     return inside * inside
@@ -184,7 +184,7 @@ def _hash(x: NDArray[np.uint32]) -> NDArray[np.uint32]:
     return x ^ (x >> np.uint32(16))
 
 
-def _palette(anchors: Sequence[tuple[float, float, float]], t: NDArray[np.float64]) -> Array:
+def palette(anchors: Sequence[tuple[float, float, float]], t: NDArray[np.float64]) -> Array:
     """Interpolate RGB anchors at t in [0, 1]: [3, B, 1, 1]."""
     table = np.array(anchors)
     at = np.clip(t, 0, 1) * (len(table) - 1)
@@ -194,18 +194,18 @@ def _palette(anchors: Sequence[tuple[float, float, float]], t: NDArray[np.float6
     return mixed.T[:, :, None, None].astype(np.float32)
 
 
-_SKINS = (
+SKIN_COLORS = (
     (0.99, 0.86, 0.77), (0.96, 0.79, 0.68), (0.90, 0.70, 0.56), (0.80, 0.59, 0.44),
     (0.68, 0.47, 0.33), (0.54, 0.36, 0.25), (0.40, 0.26, 0.18), (0.29, 0.19, 0.14),
 )  # fmt: skip
-_HAIRS = (
+HAIR_COLORS = (
     ((0.05, 0.04, 0.05), (0.14, 0.11, 0.11)),
     ((0.20, 0.11, 0.07), (0.42, 0.27, 0.16)),
     ((0.42, 0.15, 0.07), (0.70, 0.31, 0.14)),
     ((0.68, 0.50, 0.26), (0.93, 0.80, 0.54)),
     ((0.48, 0.48, 0.50), (0.88, 0.88, 0.88)),
 )
-_EYES = (
+EYE_COLORS = (
     (0.16, 0.09, 0.05), (0.30, 0.17, 0.08), (0.42, 0.32, 0.14), (0.30, 0.42, 0.24),
     (0.36, 0.47, 0.52), (0.22, 0.42, 0.66),
 )  # fmt: skip
@@ -213,7 +213,7 @@ _CLOTHES = (
     (0.16, 0.18, 0.24), (0.55, 0.16, 0.18), (0.20, 0.36, 0.52), (0.88, 0.87, 0.84),
     (0.24, 0.40, 0.30), (0.80, 0.62, 0.28), (0.40, 0.28, 0.46),
 )  # fmt: skip
-_BACKGROUNDS = (
+BACKGROUND_COLORS = (
     (0.45, 0.55, 0.68), (0.72, 0.76, 0.74), (0.78, 0.68, 0.56), (0.42, 0.52, 0.44),
     (0.62, 0.48, 0.50), (0.30, 0.32, 0.38),
 )  # fmt: skip
@@ -251,7 +251,7 @@ class Scene:
         """Turn morphology and action units into lengths and positions on the face chart."""
         man = self["masculinity"]
         self.age = self.codes["age"][:, None, None].astype(np.float32) / 2
-        self.wrinkles = _clip01(self.age * (0.75 + 0.35 * self["wrinkles"]))
+        self.wrinkles = clip01(self.age * (0.75 + 0.35 * self["wrinkles"]))
         self.width = 0.70 + 0.055 * self["face_width"] + 0.012 * man
         self.jaw_width = 0.52 + 0.055 * self["jaw_width"] + 0.045 * man
         self.jaw_drop = 0.13 * self["au26"]
@@ -305,7 +305,7 @@ class Scene:
 
     def cover(self, distance: Array, soft: float = 1.0) -> Array:
         """Coverage of a shape: 1 inside, 0 outside, over `soft` pixels."""
-        return _clip01(0.5 - distance / (self.pixel * soft))
+        return clip01(0.5 - distance / (self.pixel * soft))
 
     def paint(
         self, alpha: Array, color: Array | Sequence[float], at: Region = (slice(None),) * 2
@@ -341,28 +341,28 @@ class Scene:
         self._hair_front()
         self._glasses()
         self._occluder()
-        return self._develop(color=color)
+        return develop(self.canvas, self.numbers, color=color)
 
     def _colors(self) -> None:
         skin = (self.codes["skin"] + 0.5 + 0.45 * self.numbers["skin_tone"]) / 3
         hue = 0.03 * self["skin_hue"]
-        self.skin = _palette(_SKINS, skin) * np.stack([1 + hue, 1 + 0 * hue, 1 - hue])
+        self.skin = palette(SKIN_COLORS, skin) * np.stack([1 + hue, 1 + 0 * hue, 1 - hue])
         blood = np.array([0.86, 0.46, 0.44], dtype=np.float32)[:, None, None, None]
         rouge = (0.45 - 0.15 * self["masculinity"]) * (0.75 + 0.35 * self["lip_color"])
         self.lip = self.skin * (1 + rouge * (blood - 1))
         shade = (0.5 + 0.5 * self.numbers["hair_shade"])[:, None]
-        ends = np.array(_HAIRS)[self.codes["hair"]]
+        ends = np.array(HAIR_COLORS)[self.codes["hair"]]
         hair = ends[:, 0] + shade * (ends[:, 1] - ends[:, 0])
         self.hair = hair.T[:, :, None, None].astype(np.float32)
         dark = np.array([0.30, 0.20, 0.15], dtype=np.float32)[:, None, None, None]
         self.brow = 0.62 * self.hair + 0.38 * dark * self.skin
-        self.iris = _palette(_EYES, 0.5 + 0.5 * self.numbers["eye_color"])
+        self.iris = palette(EYE_COLORS, 0.5 + 0.5 * self.numbers["eye_color"])
 
     def _background(self) -> None:
-        base = _palette(_BACKGROUNDS, 0.5 + 0.5 * self.numbers["background_hue"])
+        base = palette(BACKGROUND_COLORS, 0.5 + 0.5 * self.numbers["background_hue"])
         level = 0.8 + 0.35 * self["background"]
         slope = 0.14 * self["light_x"] * self.x - 0.10 * self.y
-        spot = _bump((self.x * self.x + self.y * self.y) * np.float32(0.4))
+        spot = bump((self.x * self.x + self.y * self.y) * np.float32(0.4))
         tone = level * (0.88 + slope + 0.18 * spot)
         for canvas, value in zip(self.canvas, base, strict=True):
             canvas[...] = value * tone
@@ -374,7 +374,7 @@ class Scene:
         shoulders = _ellipse(x, y - 1.62, 1.25, 0.52)
         collar = _ellipse(x, y - 1.0, 0.42, 0.22)
         self.paint(
-            self.cover(np.maximum(shoulders, -collar)), _palette(_CLOTHES, self.numbers["clothes"])
+            self.cover(np.maximum(shoulders, -collar)), palette(_CLOTHES, self.numbers["clothes"])
         )
 
     def _head(self) -> None:
@@ -400,25 +400,25 @@ class Scene:
     def _skin_marks(self) -> None:
         u, v = self.u, self.v
         cheeks = sum(
-            _bump(((u - s * 0.40) ** 2 + (v - 0.22) ** 2) * np.float32(1 / 0.3**2)) for s in (-1, 1)
+            bump(((u - s * 0.40) ** 2 + (v - 0.22) ** 2) * np.float32(1 / 0.3**2)) for s in (-1, 1)
         )
         blush = 0.10 + 0.06 * self["lip_color"] - 0.04 * self["masculinity"]
         self.paint(self.face * cheeks * blush, (0.86, 0.40, 0.36))
-        spotted = _clip01(2.2 * self["freckles"] - 1.1)
+        spotted = clip01(2.2 * self["freckles"] - 1.1)
         if spotted.any():
             cell_u, cell_v = np.floor(u * 17).astype(np.int32), np.floor(v * 17).astype(np.int32)
             seed = (self["skin_hue"] * 1000).astype(np.int32).astype(np.uint32)
             h = _hash(cell_u.astype(np.uint32) * np.uint32(7919) ^ cell_v.astype(np.uint32) ^ seed)
-            near = cheeks + _bump((u * u + (v - 0.1) ** 2) * 6)
-            spots = (h & np.uint32(7) == 0) * _bump(
+            near = cheeks + bump((u * u + (v - 0.1) ** 2) * 6)
+            spots = (h & np.uint32(7) == 0) * bump(
                 ((u * 17 % 1 - 0.5) ** 2 + (v * 17 % 1 - 0.5) ** 2) * 5
             )
-            self.paint(self.face * spotted * _clip01(2 * near) * spots * 0.55, self.skin * 0.55)
+            self.paint(self.face * spotted * clip01(2 * near) * spots * 0.55, self.skin * 0.55)
 
     def _stroke(self, distance: Array, width: float, end: Array) -> Array:
         """A soft line: strongest on it, fading over `width` and where `end` exceeds 1."""
         r = distance / width
-        return _bump(r * r) * np.maximum(1 - end * end, 0)
+        return bump(r * r) * np.maximum(1 - end * end, 0)
 
     def _creases(self) -> None:
         """Folds and furrows: what age and the action units write on the skin."""
@@ -426,14 +426,14 @@ class Scene:
         lift = 0.06 * au["au1"] + 0.05 * au["au2"]
         at = self.region(-0.6, 0.6, -0.95, -0.25)
         u, v = self.u[:, at[0], at[1]], self.v[:, at[0], at[1]]
-        deep = _clip01(0.30 * old + 0.55 * au["au1"] * (0.45 + 0.55 * old) + 0.2 * au["au2"])
+        deep = clip01(0.30 * old + 0.55 * au["au1"] * (0.45 + 0.55 * old) + 0.2 * au["au2"])
         for k in range(3):
-            line = -0.44 - 0.095 * k - lift - 0.06 * au["au1"] * _bump(u * u * 9) + 0.08 * u * u
+            line = -0.44 - 0.095 * k - lift - 0.06 * au["au1"] * bump(u * u * 9) + 0.08 * u * u
             self.shadow(0.26 * deep * self._stroke(v - line, 0.028, u / (0.46 - 0.05 * k)), at)
 
         at = self.region(-0.25, 0.25, -0.62, 0.2)
         u, v = self.u[:, at[0], at[1]], self.v[:, at[0], at[1]]
-        frown = _clip01(0.2 * old + 0.95 * au["au4"])
+        frown = clip01(0.2 * old + 0.95 * au["au4"])
         y = v - self.eye_y + 0.17
         for s in (-1, 1):
             line = u - s * (0.055 - 0.012 * au["au4"] + 0.10 * y * y)
@@ -442,14 +442,14 @@ class Scene:
             line = v - self.eye_y - 0.015 - 0.055 * k + 0.35 * np.abs(u)
             self.shadow(0.42 * au["au9"] * self._stroke(line, 0.024, u / 0.13), at)
         # Lowered brows put the root of the nose in the shade.
-        self.shadow(0.18 * au["au4"] * _bump((u * u) * 40 + y * y * 30), at)
+        self.shadow(0.18 * au["au4"] * bump((u * u) * 40 + y * y * 30), at)
 
         for s in (-1, 1):
             left, right = sorted((s * 0.02, s * 0.76))
             at = self.region(left, right, -0.4, 1.0)
             u, v = s * self.u[:, at[0], at[1]], self.v[:, at[0], at[1]]
             # Crow's feet.
-            feet = _clip01(0.35 * old + 0.9 * au["au6"] * (0.6 + 0.4 * old))
+            feet = clip01(0.35 * old + 0.9 * au["au6"] * (0.6 + 0.4 * old))
             out = u - self.eye_x - self.eye_w
             for slope in (-0.45, 0.05, 0.5):
                 line = v - self.eye_y - 0.01 - slope * out
@@ -457,13 +457,13 @@ class Scene:
             # Bags under the eyes, and the cheek pushed up against them.
             around = (u - self.eye_x) / (self.eye_w * 1.05)
             line = v - self.eye_y - 0.125 + 0.03 * au["au6"] + 0.05 * around * around
-            bags = _clip01(0.45 * old + 0.6 * au["au6"] + 0.35 * au["au7"] + 0.3 * au["au9"])
+            bags = clip01(0.45 * old + 0.6 * au["au6"] + 0.35 * au["au7"] + 0.3 * au["au9"])
             self.shadow(0.26 * bags * self._stroke(line, 0.035, around), at)
-            cheek = _bump(((u - 0.40) ** 2) * 20 + (v - 0.17 + 0.05 * au["au6"]) ** 2 * 34)
+            cheek = bump(((u - 0.40) ** 2) * 20 + (v - 0.17 + 0.05 * au["au6"]) ** 2 * 34)
             self.shadow(-(0.07 + 0.13 * au["au6"] + 0.04 * au["cheeks"]) * cheek, at)
             # The fold from the wing of the nose to the corner of the mouth.
             fold = 0.10 + 0.45 * old + 0.55 * au["au12"] + 0.7 * au["au10"] + 0.7 * au["au9"]
-            fold = _clip01(fold + 0.25 * au["au20"] + 0.15 * au["au15"])
+            fold = clip01(fold + 0.25 * au["au20"] + 0.15 * au["au15"])
             y = (v - self.nose_y + 0.02) / (self.mouth_y - self.nose_y + 0.08)
             bow = 0.10 + 0.09 * au["au12"] + 0.05 * au["au20"] + 0.04 * au["au10"]
             line = u - self.nose_w - 0.035 - bow * y * (1.5 - 0.5 * y)
@@ -472,34 +472,34 @@ class Scene:
             y = (v - self.mouth_y - 0.06) / 0.18
             line = u - self.corner_x() - 0.03 - 0.04 * y
             self.shadow(
-                0.34 * _clip01(0.25 * old + au["au15"]) * self._stroke(line, 0.03, 2 * y - 1), at
+                0.34 * clip01(0.25 * old + au["au15"]) * self._stroke(line, 0.03, 2 * y - 1), at
             )
         # The chin, bunched up.
         at = self.region(-0.3, 0.3, 0.4, 1.25)
         u, v = self.u[:, at[0], at[1]], self.v[:, at[0], at[1]]
         y = v - self.chin_y + 0.20
-        knot = _bump(u * u * 22 + y * y * 60)
+        knot = bump(u * u * 22 + y * y * 60)
         self.shadow(0.26 * au["au17"] * knot * (0.7 + 0.3 * _wave(u * 9 + 0.25)), at)
-        self.shadow(-0.08 * _bump(u * u * 22 + (y - 0.06) ** 2 * 60), at)
+        self.shadow(-0.08 * bump(u * u * 22 + (y - 0.06) ** 2 * 60), at)
 
     def _nose(self) -> None:
         at = self.region(-0.36, 0.36, -0.4, 0.55)
         u, v = self.u[:, at[0], at[1]], self.v[:, at[0], at[1]]
-        u = u - 0.06 * self["yaw"] * _bump((v - self.nose_y) ** 2 * 6)  # it sticks out
+        u = u - 0.06 * self["yaw"] * bump((v - self.nose_y) ** 2 * 6)  # it sticks out
         tip = v - self.nose_y
         along = (v - self.eye_y) / (self.nose_y - self.eye_y)  # 0 at the root, 1 at the tip
-        inside = _clip01(4 * along) * _clip01(6 * (1.12 - along))
+        inside = clip01(4 * along) * clip01(6 * (1.12 - along))
         half = 0.05 + 0.35 * self.nose_w * along * along
         for s in (-1, 1):
-            side = _bump(((s * u - half) / 0.07) ** 2) * inside
+            side = bump(((s * u - half) / 0.07) ** 2) * inside
             self.shadow((0.13 - 0.10 * s * self["light_x"]) * side, at)
-        self.shadow(-0.13 * _bump((u / 0.05) ** 2) * inside, at)
-        self.shadow(-0.10 * _bump((u * u + (tip + 0.02) ** 2) * 130), at)
+        self.shadow(-0.13 * bump((u / 0.05) ** 2) * inside, at)
+        self.shadow(-0.10 * bump((u * u + (tip + 0.02) ** 2) * 130), at)
         wing = self.nose_w * 0.98
         for s in (-1, 1):
             x = s * u
             arc = np.sqrt((x - wing + 0.05) ** 2 + (tip - 0.005) ** 2) - 0.06
-            outer = _clip01((x - wing + 0.05) * 16)
+            outer = clip01((x - wing + 0.05) * 16)
             self.shadow(
                 (0.30 + 0.25 * self["au9"]) * self._stroke(arc, 0.026, tip / 0.075) * outer, at
             )
@@ -507,7 +507,7 @@ class Scene:
                 x - wing * 0.52, tip - 0.045, 0.038 + 0.14 * (self.nose_w - 0.125), 0.019
             )
             self.paint(self.cover(hole, 1.5) * 0.75, self.skin * 0.32, at)
-        self.shadow(0.20 * _bump((u / self.nose_w) ** 2 * 0.9 + ((tip - 0.075) / 0.05) ** 2), at)
+        self.shadow(0.20 * bump((u / self.nose_w) ** 2 * 0.9 + ((tip - 0.075) / 0.05) ** 2), at)
 
     def corner_x(self) -> Array:
         """How far the corners of the mouth are from the middle."""
@@ -533,7 +533,7 @@ class Scene:
             0.030 * au["au25"] + 0.050 * au["au12"] * au["au25"] + 0.03 * au["au20"] * au["au25"]
         )
         raised = 0.075 * au["au10"] + 0.02 * au["au9"]
-        up = parted * 0.6 + raised * _clip01(0.25 + 1.5 * au["au25"]) + 0.06 * au["au26"]
+        up = parted * 0.6 + raised * clip01(0.25 + 1.5 * au["au25"]) + 0.06 * au["au26"]
         down = parted + 0.23 * au["au26"] * (0.6 + 0.4 * au["au25"]) + 0.075 * au["au16"]
         down = down * (1 - 0.5 * au["au23"])
         press = au["au23"]
@@ -548,7 +548,7 @@ class Scene:
         bend = bend + 0.025 * au["au10"] + 0.02 * au["au16"] + 0.085 * au["au26"]
         middle = self.mouth_y - 0.3 * bend - 0.045 * au["au17"] - raised * 0.7
         line = middle + bend * t2
-        bow = 0.22 * _bump(t2 * 12)  # Cupid's bow
+        bow = 0.22 * bump(t2 * 12)  # Cupid's bow
         top_in, bottom_in = line - up * arch, line + down * arch
         top_out = top_in - upper_thick * (inside * (1.15 - bow) + 0.02)
         bottom_out = bottom_in + lower_thick * (arch + 0.02)
@@ -560,32 +560,32 @@ class Scene:
         light = np.where(v < line, 0.86, 1.03).astype(np.float32)
         self.paint(alpha * 0.92, self.lip * light, at)
         self.shadow(
-            -0.10 * alpha * _bump(((v - bottom_in) / (lower_thick + 0.01) - 0.5) ** 2 * 5), at
+            -0.10 * alpha * bump(((v - bottom_in) / (lower_thick + 0.01) - 0.5) ** 2 * 5), at
         )
         hole = np.maximum(np.maximum(top_in - v, v - bottom_in) / slope, ends + 0.01)
-        opening = self.cover(hole) * _clip01((up + down) * 60)
+        opening = self.cover(hole) * clip01((up + down) * 60)
         self.paint(opening, (0.20, 0.06, 0.07), at)
         tongue = _ellipse(u, v - bottom_in - 0.03, corner * 0.62, 0.035 + 0.4 * down)
         self.paint(
-            opening * self.cover(tongue, 3) * 0.85 * _clip01(down * 12), (0.62, 0.26, 0.27), at
+            opening * self.cover(tongue, 3) * 0.85 * clip01(down * 12), (0.62, 0.26, 0.27), at
         )
         shown = (0.028 + 0.6 * up + 0.016 * au["au12"]) * (1 - 0.5 * au["au26"])
         teeth = np.maximum(v - top_in - shown * (1 - 0.5 * t2), hole)
         self.paint(opening * self.cover(teeth), (0.95, 0.93, 0.88), at)
         low = np.maximum(bottom_in - v - 0.04 * (1 - 0.4 * t2), hole)
-        bared = _clip01(1.6 * au["au16"] + 0.4 * au["au20"])
+        bared = clip01(1.6 * au["au16"] + 0.4 * au["au20"])
         self.paint(opening * self.cover(low) * bared, (0.88, 0.85, 0.79), at)
         # The line between closed lips, and the shade of the corners and below the lip.
         seam = np.maximum(
             np.abs(v - line) / slope - 0.013 - 0.004 * press, np.abs(u) - corner - 0.012
         )
-        shut = 1 - _clip01((up + down) * 40) * _clip01(inside * 6)
+        shut = 1 - clip01((up + down) * 40) * clip01(inside * 6)
         self.paint(self.cover(seam, 1.2) * shut * 0.85, self.lip * 0.30, at)
-        under = _bump((u / (corner * 0.7)) ** 2 + ((v - bottom_out - 0.045) / 0.055) ** 2)
+        under = bump((u / (corner * 0.7)) ** 2 + ((v - bottom_out - 0.045) / 0.055) ** 2)
         self.shadow((0.16 + 0.15 * press) * under, at)
         for s in (-1, 1):
-            dimple = _bump((s * u - corner - 0.02) ** 2 * 400 + (v - middle - bend) ** 2 * 300)
-            self.shadow(0.25 * _clip01(0.3 + au["au12"] + au["au15"] + au["au20"]) * dimple, at)
+            dimple = bump((s * u - corner - 0.02) ** 2 * 400 + (v - middle - bend) ** 2 * 300)
+            self.shadow(0.25 * clip01(0.3 + au["au12"] + au["au15"] + au["au20"]) * dimple, at)
 
     def _eyes(self) -> None:
         au = self
@@ -612,7 +612,7 @@ class Scene:
             open_ = np.maximum(np.maximum(lid - y, y - floor), np.abs(x) - self.eye_w)
             alpha = self.cover(open_)
 
-            socket = _bump((x / 0.26) ** 2 + ((y + 0.03) / 0.17) ** 2)
+            socket = bump((x / 0.26) ** 2 + ((y + 0.03) / 0.17) ** 2)
             self.shadow((0.13 + 0.05 * au["masculinity"] + 0.08 * au["au4"]) * socket, at)
             self.paint(alpha, (0.93, 0.92, 0.91), at)
             gx, gy = s * 0.035 * au["gaze_x"], 0.02 * au["gaze_y"]
@@ -622,10 +622,10 @@ class Scene:
             self.paint(alpha * self.cover(r - 0.030), (0.03, 0.03, 0.03), at)
             spark = np.sqrt((x - gx + s * 0.022) ** 2 + (y + 0.036 - gy) ** 2)
             self.paint(alpha * self.cover(spark - 0.013) * 0.9, (1, 1, 1), at)
-            self.paint(alpha * _clip01(1 - (y - lid) / 0.04) * 0.35, (0.15, 0.10, 0.10), at)
+            self.paint(alpha * clip01(1 - (y - lid) / 0.04) * 0.35, (0.15, 0.10, 0.10), at)
             # Lashes, crease and lower lid.
             inside = np.abs(x) - self.eye_w * 1.02
-            lash = 0.013 - 0.005 * au["masculinity"] + 0.006 * _clip01(t)
+            lash = 0.013 - 0.005 * au["masculinity"] + 0.006 * clip01(t)
             line = np.maximum(np.abs(y - lid) - lash, inside)
             self.paint(self.cover(line) * 0.9, (0.10, 0.07, 0.06), at)
             rim = np.maximum(np.abs(y - floor) - 0.006, inside)
@@ -678,10 +678,10 @@ class Scene:
         face = self.face[:, at[0], at[1]]
         x = u / self.jaw_width
         edge = 0.30 + 0.05 * self["jaw_width"] + 0.42 * (1 - np.minimum(x * x, 1.3))
-        cheek = _clip01((v - edge) * 5)
+        cheek = clip01((v - edge) * 5)
         lip = np.abs(v - self.mouth_y + 0.095 - 0.10 * (u / 0.3) ** 2) - 0.045
-        lip = _clip01(-lip * 22) * _clip01((self.corner_x() + 0.09 - np.abs(u)) * 12)
-        chin = _clip01((v - self.mouth_y - 0.12) * 8) * _clip01((0.45 - np.abs(u)) * 4)
+        lip = clip01(-lip * 22) * clip01((self.corner_x() + 0.09 - np.abs(u)) * 12)
+        chin = clip01((v - self.mouth_y - 0.12) * 8) * clip01((0.45 - np.abs(u)) * 4)
         grain = 0.94 + 0.06 * _wave(u * 8 + 2 * v * v)
         where = face * np.maximum(np.maximum(cheek, chin), lip) * grain
         color = self.hair * 0.9 + 0.1 * self.skin * np.float32(0.5)
@@ -695,7 +695,7 @@ class Scene:
         facing = np.maximum((nx * lx + ny * ly + nz) / norm, 0)
         direct = 0.42 + 0.22 * self["light_strength"]
         level = (1 - direct) + direct * 1.22 * facing
-        rim = _clip01(1 + self.outline / 0.22)  # the head turns away from the viewer at its edge
+        rim = clip01(1 + self.outline / 0.22)  # the head turns away from the viewer at its edge
         level = level * (1 - 0.16 * rim * rim)
         lit = self.face * (level * self.shade - 1) + 1
         self.level = level
@@ -717,7 +717,7 @@ class Scene:
             x * 17 + 2 * y
         )
         curls = _wave(x * 6 + 0.5 * _wave(y * 4)) * _wave(y * 6 + 0.5 * _wave(x * 4))
-        shine = _bump(((x - 0.2 * self["light_x"]) / 0.7) ** 2 + ((y + 0.75) / 0.22) ** 2)
+        shine = bump(((x - 0.2 * self["light_x"]) / 0.7) ** 2 + ((y + 0.75) / 0.22) ** 2)
         tone = 1 + 0.16 * (straight + curly * (1.6 * curls - straight)) + 0.35 * shine
         return tone * (0.90 + 0.12 * self["light_x"] * x)
 
@@ -754,10 +754,10 @@ class Scene:
         sideburn = 0.02 + 0.10 * self["hair_volume"] + 1.2 * self.one("hair_style", "long")
         hair = np.maximum(np.maximum(cap, -opening), y - sideburn)
         alpha = self.cover(hair, 1.4) * haired
-        edge = _clip01(1 + hair / 0.12)
+        edge = clip01(1 + hair / 0.12)
         self.paint(alpha, self.hair * (self._strands(u, v) * (1 - 0.22 * edge)))
         # It throws a little shade on the forehead.
-        below = _clip01(1 - np.maximum(hair, 0) / 0.06) * (1 - alpha) * self.face * haired
+        below = clip01(1 - np.maximum(hair, 0) / 0.06) * (1 - alpha) * self.face * haired
         self.paint(below * 0.22, self.skin * 0.35)
 
     def _glasses(self) -> None:
@@ -767,7 +767,7 @@ class Scene:
             return
         at = self.region(-0.95, 0.95, -0.5, 0.3)
         u, v = self.u[:, at[0], at[1]], self.v[:, at[0], at[1]] - self.eye_y - 0.015
-        frame = _palette(
+        frame = palette(
             ((0.08, 0.07, 0.08), (0.25, 0.14, 0.08), (0.55, 0.45, 0.25)),
             1 - self.numbers["clothes"],
         )
@@ -777,7 +777,7 @@ class Scene:
                 s * u - self.eye_x - 0.01, v, 0.215 - 0.02 * round_, 0.165 + 0.01 * round_, corner
             )
             self.paint(self.cover(lens) * worn * 0.10, (0.85, 0.92, 1.0), at)
-            glare = _bump((s * u - self.eye_x + 0.08) ** 2 * 60 + (v + 0.08) ** 2 * 200)
+            glare = bump((s * u - self.eye_x + 0.08) ** 2 * 60 + (v + 0.08) ** 2 * 200)
             self.paint(self.cover(lens) * worn * glare * 0.25, (1, 1, 1), at)
             self.paint(self.cover(np.abs(lens) - 0.012 - 0.006 * square) * worn * 0.92, frame, at)
             arm = np.maximum(np.abs(v + 0.05) - 0.014, 0.5 - s * u) + 0 * lens
@@ -796,34 +796,42 @@ class Scene:
         y = self.y - 0.15 - 0.55 * self["occlusion_y"]
         d = _box(x + 0.3 * y, y - 0.3 * x, 0.17, 0.24, 0.09)
         tone = 0.9 + 0.25 * x - 0.2 * y
-        self.paint(self.cover(d) * present, _palette(_CLOTHES, 1 - self.numbers["clothes"]) * tone)
+        self.paint(self.cover(d) * present, palette(_CLOTHES, 1 - self.numbers["clothes"]) * tone)
 
-    def _develop(self, *, color: bool) -> NDArray[np.uint8]:
-        """Exposure, colour of the light, blur, noise, and rounding to eight bits."""
-        gain = 1 + 0.22 * self["exposure"]
-        warmth = 0.09 * self["warmth"]
-        out = np.empty((3, *self.canvas[0].shape), dtype=np.float32)
-        blur = 0.75 * self["blur"] * (self.size / 64)
-        for channel, canvas, tint in zip(
-            out, self.canvas, (1 + warmth, 1 + 0 * warmth, 1 - warmth), strict=True
-        ):
-            channel[...] = _soften(canvas, blur) * (gain * tint)
-        noise = self._noise()
-        if not color:
-            gray = 0.299 * out[0] + 0.587 * out[1] + 0.114 * out[2]
-            return _bytes(gray + noise)[..., None]
-        return np.stack([_bytes(channel + noise) for channel in out], axis=-1)
 
-    def _noise(self) -> Array:
-        """Pixel noise, a hash of (the image's seed, the pixel): about Gaussian, exact."""
-        pixels = np.arange(self.size**2, dtype=np.uint32) * np.uint32(0x9E3779B9)
-        seeds = self.numbers["noise_seed"].astype(np.uint64).astype(np.uint32)
-        h = _hash(pixels[None, :] + _hash(seeds)[:, None])
-        parts = [(h >> np.uint32(8 * k)) & np.uint32(255) for k in range(4)]
-        total = (parts[0] + parts[1] + parts[2] + parts[3]).astype(np.float32) - 510
-        # Four uniform bytes have a standard deviation of 147.8.
-        total = total.reshape(len(seeds), self.size, self.size) / np.float32(147.8)
-        return total * self["noise"]
+def develop(
+    canvas: Sequence[Array], numbers: dict[str, NDArray[np.float64]], *, color: bool
+) -> NDArray[np.uint8]:
+    """Photograph three channels [B, H, W]: exposure, colour of the light, blur, noise, eight bits.
+
+    `numbers` holds the factors `exposure`, `warmth`, `blur`, `noise` and `noise_seed`, each [B].
+    """
+    size = canvas[0].shape[-1]
+    part = {
+        name: numbers[name][:, None, None].astype(np.float32)
+        for name in ("exposure", "warmth", "blur", "noise")
+    }
+    gain = 1 + 0.22 * part["exposure"]
+    warmth = 0.09 * part["warmth"]
+    blur = 0.75 * part["blur"] * (size / 64)
+    tints = (1 + warmth, 1 + 0 * warmth, 1 - warmth)
+    out = [_soften(c, blur) * (gain * t) for c, t in zip(canvas, tints, strict=True)]
+    noise = _noise(numbers["noise_seed"], size) * part["noise"]
+    if not color:
+        gray = 0.299 * out[0] + 0.587 * out[1] + 0.114 * out[2]
+        return _bytes(gray + noise)[..., None]
+    return np.stack([_bytes(channel + noise) for channel in out], axis=-1)
+
+
+def _noise(noise_seed: NDArray[np.float64], size: int) -> Array:
+    """Pixel noise of unit variance, a hash of (the image's seed, the pixel): bell-shaped, exact."""
+    pixels = np.arange(size**2, dtype=np.uint32) * np.uint32(0x9E3779B9)
+    seeds = noise_seed.astype(np.uint64).astype(np.uint32)
+    h = _hash(pixels[None, :] + _hash(seeds)[:, None])
+    parts = [(h >> np.uint32(8 * k)) & np.uint32(255) for k in range(4)]
+    total = (parts[0] + parts[1] + parts[2] + parts[3]).astype(np.float32) - 510
+    # Four uniform bytes have a standard deviation of 147.8.
+    return total.reshape(len(seeds), size, size) / np.float32(147.8)
 
 
 def _soften(image: Array, amount: Array) -> Array:
@@ -831,7 +839,7 @@ def _soften(image: Array, amount: Array) -> Array:
     if not amount.any():
         return image
     for turn in range(int(np.ceil(amount.max()))):
-        part = _clip01(amount - turn)
+        part = clip01(amount - turn)
         wide = np.pad(image, ((0, 0), (1, 1), (0, 0)), mode="edge")
         rows = 0.25 * wide[:, :-2] + 0.5 * wide[:, 1:-1] + 0.25 * wide[:, 2:]
         wide = np.pad(rows, ((0, 0), (0, 0), (1, 1)), mode="edge")
