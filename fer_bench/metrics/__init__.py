@@ -1,0 +1,49 @@
+"""Metrics: functions of plain arrays, and the registered ones that score a run.
+
+Anybody can call the array functions without the rest of the suite::
+
+    from fer_bench.metrics import classification_scores, linear_probe, modified_mig
+
+They are imported when first asked for, so that the package itself is light.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+_HOMES = {
+    "affect": ("affect_scores", "ccc", "pcc", "rmse", "sagr"),
+    "classification": ("classification_scores", "confusion_matrix"),
+    "common": ("effective_rank",),
+    "disentanglement": (
+        "expression_pairs",
+        "label_entropy",
+        "label_information",
+        "modified_mig",
+        "normalised_mig",
+    ),
+    "leakage": ("identity_attacks", "normalised_leak"),
+    "metric": ("Metric", "Outcome", "load_metrics", "score_run"),
+    "probes": (
+        "Split",
+        "knn_probe",
+        "linear_probe",
+        "mlp_probes",
+        "subject_halves",
+        "within_subject_split",
+    ),
+    "verification": ("nearest_images", "retrieval_scores", "roc_auc", "verification_scores"),
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(f"fer_bench.metrics.{_HOME[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,38 @@
+"""Intervals, nulls and tests: plain functions of arrays and data frames."""
+
+from fer_bench.statistics.bootstrap import (
+    bootstrap,
+    cluster_sums,
+    interval,
+    jackknife_interval,
+)
+from fer_bench.statistics.comparison import (
+    Comparison,
+    compare,
+    corrected_t_test,
+    friedman,
+    holm,
+    nemenyi_critical_difference,
+    wilcoxon_p,
+)
+from fer_bench.statistics.permutation import Null, agreement_null, null_of, permutation_null
+from fer_bench.statistics.summary import summarise
+
+__all__ = [
+    "Comparison",
+    "Null",
+    "agreement_null",
+    "bootstrap",
+    "cluster_sums",
+    "compare",
+    "corrected_t_test",
+    "friedman",
+    "holm",
+    "interval",
+    "jackknife_interval",
+    "nemenyi_critical_difference",
+    "null_of",
+    "permutation_null",
+    "summarise",
+    "wilcoxon_p",
+]

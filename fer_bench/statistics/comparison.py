@@ -1,0 +1,335 @@
+"""Can two methods be told apart? Paired tests that know how few folds there are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+from fer_bench.errors import FerBenchError, did_you_mean
+from fer_bench.statistics.summary import check_frame
+
+MIN_PAIRS = 6  # the exact Wilcoxon test of n pairs cannot go below 2 / 2^n; 2 / 2^5 > .05
+
+Floats = NDArray[np.float64]
+
+
+def holm(p_values: ArrayLike) -> Floats:
+    """Holm's step-down adjusted p-values (NaN stays NaN and does not count).
+
+    >>> holm([0.01, 0.04, 0.03]).tolist()
+    [0.03, 0.06, 0.06]
+    """
+    p = np.asarray(p_values, dtype=np.float64)
+    out = np.full(p.shape, np.nan)
+    known = np.flatnonzero(np.isfinite(p))
+    order = known[np.argsort(p[known], kind="stable")]
+    factor = len(order) - np.arange(len(order))
+    out[order] = np.minimum(np.maximum.accumulate(p[order] * factor), 1.0)
+    return out
+
+
+@dataclass(frozen=True)
+class CorrectedT:
+    """Result of `corrected_t_test`."""
+
+    t: float
+    p: float
+    low: float
+    high: float
+    dof: int
+
+
+def corrected_t_test(
+    differences: ArrayLike, *, test_to_train: float, level: float = 0.95
+) -> CorrectedT:
+    """Corrected resampled t-test of Nadeau and Bengio (Machine Learning, 2003).
+
+    The variance of the mean of J differences is (1/J + n_test/n_train) s^2 rather than s^2/J,
+    as the folds share training images.
+
+    Args:
+        differences: [J] over folds and seeds.
+        test_to_train: n_test / n_train; 1 / (K - 1) for K folds, 0 for one fixed split.
+        level: of the interval.
+
+    >>> round(corrected_t_test([1.0, 2.0, 3.0, 2.0], test_to_train=1 / 3).p, 3)
+    0.049
+    """
+    d = np.asarray(differences, dtype=np.float64)
+    n = len(d)
+    nan = float("nan")
+    if n < 2:
+        return CorrectedT(nan, nan, nan, nan, max(n - 1, 0))
+    mean, variance = float(d.mean()), float(d.var(ddof=1))
+    error = float(np.sqrt((1 / n + test_to_train) * variance))
+    if error <= 1e-12 * max(abs(mean), 1e-300):
+        # No spread at all: equal methods, or a constant lead (an oracle).
+        p = 1.0 if mean == 0 else 0.0
+        return CorrectedT(0.0 if mean == 0 else np.inf * np.sign(mean), p, mean, mean, n - 1)
+    t = mean / error
+    half = stats.t.ppf((1 + level) / 2, n - 1) * error
+    p = float(2 * stats.t.sf(abs(t), n - 1))
+    return CorrectedT(float(t), p, float(mean - half), float(mean + half), n - 1)
+
+
+def wilcoxon_p(differences: ArrayLike) -> float:
+    """Two-sided Wilcoxon signed-rank p-value (exact for few pairs); 1 without a difference."""
+    d = np.asarray(differences, dtype=np.float64)
+    d = d[d != 0]
+    if not len(d):
+        return 1.0
+    ranks = stats.rankdata(np.abs(d))
+    if len(d) <= 16:  # all sign patterns: exact with ties too, where tables are not
+        signs = (np.arange(2 ** len(d))[:, None] >> np.arange(len(d))) & 1
+        sums = signs @ ranks
+        observed = abs(ranks[d > 0].sum() - ranks.sum() / 2)
+        return float(np.mean(np.abs(sums - ranks.sum() / 2) >= observed - 1e-9))
+    return float(stats.wilcoxon(d).pvalue)
+
+
+def nemenyi_critical_difference(methods: int, blocks: int, *, alpha: float = 0.05) -> float:
+    """Critical difference of average ranks (Nemenyi; Demsar, JMLR 2006, eq. for CD).
+
+    `q sqrt(k (k + 1) / (6 N))`, q the studentised range over sqrt(2).
+
+    >>> round(nemenyi_critical_difference(4, 14), 4)
+    1.2536
+    """
+    q = stats.studentized_range.ppf(1 - alpha, methods, np.inf) / np.sqrt(2)
+    return float(q * np.sqrt(methods * (methods + 1) / (6 * blocks)))
+
+
+@dataclass(frozen=True)
+class Friedman:
+    """Friedman's chi-square and the F of Iman and Davenport."""
+
+    chi2: float
+    chi2_p: float
+    f: float
+    f_p: float
+
+
+def friedman(ranks: ArrayLike, blocks: int) -> Friedman:
+    """Friedman test from average ranks [k] over N blocks (Demsar 2006).
+
+    >>> test = friedman([3.143, 2.000, 2.893, 1.964], 14)
+    >>> round(test.chi2, 2), round(test.f, 2)
+    (9.28, 3.69)
+    """
+    r = np.asarray(ranks, dtype=np.float64)
+    k = len(r)
+    chi2 = 12 * blocks / (k * (k + 1)) * (np.sum(r**2) - k * (k + 1) ** 2 / 4)
+    room = blocks * (k - 1) - chi2
+    f = np.inf if room <= 0 else (blocks - 1) * chi2 / room
+    f_p = 0.0 if np.isinf(f) else float(stats.f.sf(f, k - 1, (k - 1) * (blocks - 1)))
+    return Friedman(float(chi2), float(stats.chi2.sf(chi2, k - 1)), float(f), f_p)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How the methods of a sweep compare on one metric.
+
+    Attributes:
+        metric: compared.
+        methods: best mean first.
+        means: by method, over the cells all methods have (equal to the table's means only
+            where nothing is missing).
+        ranks: average rank by method (1 = best) over `blocks` folds (seeds with one fold).
+        blocks: number of ranked folds (or seeds).
+        friedman: test of equal ranks, None with fewer than three methods or two blocks.
+        critical_difference: Nemenyi CD, None where a diagram is not allowed.
+        diagram: "" where a critical-difference diagram is allowed, else why not.
+        cliques: methods that cannot be told apart by the CD, each from best to worst.
+        pairs: data frame, one row a pair of methods with `better`, `worse` (by the mean),
+            `n` pairs of runs, `difference` (better - worse, in the metric's unit and sign),
+            `low`, `high` (corrected t), `wins`, `losses`, `ties` (of `better`),
+            `wilcoxon_p`, `wilcoxon_p_holm`, `corrected_p`, `corrected_p_holm`,
+            `effect` (Cohen's d_z), `rank_biserial`, `separated`, and `verdict` in words.
+        notes: sentences a reader must see.
+    """
+
+    metric: str
+    methods: tuple[str, ...]
+    means: Mapping[str, float]
+    ranks: Mapping[str, float]
+    blocks: int
+    friedman: Friedman | None
+    critical_difference: float | None
+    diagram: str
+    cliques: tuple[tuple[str, ...], ...]
+    pairs: pd.DataFrame
+    notes: tuple[str, ...] = field(default=())
+
+
+def compare(
+    frame: pd.DataFrame,
+    metric: str,
+    *,
+    higher_is_better: bool = True,
+    alpha: float = 0.05,
+    methods: Sequence[str] | None = None,
+) -> Comparison:
+    """Compare methods on one metric, paired over the same folds and seeds.
+
+    Two methods are called separated only where both the Wilcoxon signed-rank test and the
+    corrected resampled t-test (Nadeau and Bengio), each Holm-adjusted over the pairs of
+    methods, are below alpha. With fewer than six pairs the verdict is that they cannot be
+    separated: the exact Wilcoxon test cannot reach .05 there.
+
+    Args:
+        frame: as for `summarise`.
+        metric: which rows.
+        higher_is_better: False for errors and leaks.
+        alpha: error rate over all pairs.
+        methods: to compare; by default all in the frame.
+
+    >>> rng = np.random.default_rng(0)
+    >>> runs = pd.DataFrame([
+    ...     {"method": m, "metric": "accuracy", "seed": 0, "fold": f, "value": v + f / 50}
+    ...     for m, v in (("a", 0.9), ("b", 0.5)) for f in range(5)])
+    >>> compare(runs, "accuracy").pairs.iloc[0]["verdict"]
+    'cannot be separated with 5 pairs'
+    """
+    data = check_frame(frame)
+    known = sorted(data["metric"].unique())
+    if metric not in known:
+        raise FerBenchError(f"no run has the metric {metric!r}: {did_you_mean(metric, known)}")
+    table = data[data["metric"] == metric].pivot(
+        index=["fold", "seed"], columns="method", values="value"
+    )
+    wanted = list(methods) if methods is not None else list(table.columns)
+    for name in wanted:
+        if name not in table:
+            raise FerBenchError(
+                f"no run of method {name!r} has the metric {metric!r}: "
+                f"{did_you_mean(name, map(str, table.columns))}"
+            )
+    table = table[wanted].replace([np.inf, -np.inf], np.nan)
+    notes = []
+    empty = [name for name in wanted if table[name].isna().all()]
+    if empty:
+        notes.append(f"no value from {', '.join(empty)}: left out")
+        table = table.drop(columns=empty)
+    complete = table.dropna()
+    if len(complete) < len(table):
+        notes.append(
+            f"{len(table) - len(complete)} of {len(table)} cells (fold, seed) lack a method: "
+            "ranks use the complete ones"
+        )
+    sign = 1.0 if higher_is_better else -1.0
+    source = complete if len(complete) else table
+    means = {str(name): float(source[name].mean()) for name in source.columns}
+    order = sorted(means, key=lambda name: -sign * means[name])
+    pairs = _pairs(table, order, sign, alpha)
+    folds = table.index.get_level_values("fold").nunique()
+    if folds == 1 and len(table) > 1:
+        notes.append("one fold: the tests speak of these test subjects only")
+
+    blocks = _blocks(complete)
+    k, n = len(order), len(blocks)
+    ranks = {}
+    test, distance, reason = None, None, ""
+    if n:
+        ranked = stats.rankdata(-sign * blocks[order].to_numpy().round(12), axis=1)
+        ranks = dict(zip(order, map(float, ranked.mean(axis=0)), strict=True))
+    if k < 3:
+        reason = "fewer than three methods"
+    elif n < 2:
+        reason = "fewer than two complete folds (or seeds)"
+    else:
+        test = friedman(list(ranks.values()), n)
+        if n < 5:
+            reason = f"{n} folds (or seeds) are too few for ranks"
+        elif not test.f_p < alpha:
+            reason = f"Friedman's test finds no difference (p = {test.f_p:.3f})"
+        else:
+            distance = nemenyi_critical_difference(k, n, alpha=alpha)
+    return Comparison(
+        metric=metric,
+        methods=tuple(order),
+        means={name: means[name] for name in order},
+        ranks=ranks,
+        blocks=n,
+        friedman=test,
+        critical_difference=distance,
+        diagram=reason,
+        cliques=() if distance is None else _cliques(ranks, distance),
+        pairs=pairs,
+        notes=tuple(notes),
+    )
+
+
+def _blocks(complete: pd.DataFrame) -> pd.DataFrame:
+    """What is ranked: folds (mean over seeds), or seeds where there is one fold."""
+    if complete.empty:
+        return complete
+    folds = complete.index.get_level_values("fold").nunique()
+    return complete.groupby("fold" if folds > 1 else "seed").mean()
+
+
+def _pairs(table: pd.DataFrame, order: list[str], sign: float, alpha: float) -> pd.DataFrame:
+    rows = []
+    for better, worse in combinations(order, 2):
+        both = table[[better, worse]].dropna()
+        # Rounding noise is no difference.
+        d = (both[better] - both[worse]).to_numpy().round(12)
+        folds = both.index.get_level_values("fold").nunique()
+        gain = sign * d
+        t = corrected_t_test(d, test_to_train=1 / (folds - 1) if folds > 1 else 0.0)
+        ranks = stats.rankdata(np.abs(d[d != 0]))
+        signed = float((np.sign(gain[d != 0]) * ranks).sum() / ranks.sum()) if len(ranks) else 0.0
+        spread = d.std(ddof=1) if len(d) > 1 else 0.0
+        rows.append(
+            {
+                "better": better,
+                "worse": worse,
+                "n": len(d),
+                "difference": float(d.mean()) if len(d) else np.nan,
+                "low": t.low,
+                "high": t.high,
+                "wins": int((gain > 0).sum()),
+                "losses": int((gain < 0).sum()),
+                "ties": int((d == 0).sum()),
+                "wilcoxon_p": wilcoxon_p(d) if len(d) else np.nan,
+                "corrected_p": t.p,
+                "effect": float(gain.mean() / spread) if spread > 0 else np.nan,
+                "rank_biserial": signed,
+            }
+        )
+    columns = ["better", "worse", "n", "difference", "low", "high", "wins", "losses", "ties"]
+    columns += ["wilcoxon_p", "corrected_p", "effect", "rank_biserial"]
+    pairs = pd.DataFrame(rows, columns=columns)
+    for name in ("wilcoxon_p", "corrected_p"):
+        pairs[f"{name}_holm"] = holm(pairs[name].to_numpy(dtype=float))
+    pairs["separated"] = (
+        (pairs["n"] >= MIN_PAIRS)
+        & (pairs["wilcoxon_p_holm"] < alpha)
+        & (pairs["corrected_p_holm"] < alpha)
+    )
+    pairs["verdict"] = [_verdict(row, alpha) for _, row in pairs.iterrows()]
+    return pairs
+
+
+def _verdict(row: pd.Series, alpha: float) -> str:
+    if row["n"] < MIN_PAIRS:
+        return f"cannot be separated with {row['n']} pairs"
+    if not row["separated"]:
+        return f"not separated at {alpha:g} with {row['n']} pairs"
+    return f"{row['better']} is better"
+
+
+def _cliques(ranks: Mapping[str, float], distance: float) -> tuple[tuple[str, ...], ...]:
+    """Maximal runs of methods whose ranks lie within the critical difference."""
+    names = sorted(ranks, key=lambda name: ranks[name])
+    found: list[tuple[str, ...]] = []
+    for start, first in enumerate(names):
+        run = tuple(n for n in names[start:] if ranks[n] - ranks[first] < distance)
+        if len(run) > 1 and not (found and set(run) <= set(found[-1])):
+            found.append(run)
+    return tuple(found)
