@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fer_bench.score import Score
-from fer_bench.statistics.bootstrap import bootstrap, cluster_sums, interval
+from fer_bench.statistics.bootstrap import bootstrap_draws, cluster_sums, interval
 
 Floats = NDArray[np.float64]
 
@@ -72,7 +72,7 @@ def ratio_scores(
             return np.stack([functions[name](totals) for name in names], axis=1)
 
     values = evaluate(total)[0]
-    drawn = bootstrap(sums, evaluate, draws=draws, seed=seed)
+    drawn = bootstrap_draws(sums, evaluate, draws=draws, seed=seed)
     out = {}
     for column, name in enumerate(names):
         unit = (units or {}).get(name, "fraction")

@@ -41,7 +41,7 @@ from fer_bench.metrics.verification import (
 )
 from fer_bench.runs.arrays import Part, RunArrays, codes
 from fer_bench.score import Score
-from fer_bench.statistics.bootstrap import bootstrap, cluster_sums
+from fer_bench.statistics.bootstrap import bootstrap_draws, cluster_sums
 from fer_bench.statistics.permutation import agreement_null, permutations
 
 CONTROLS = 5  # control tasks (permuted labels) a closed-form probe is fitted on
@@ -193,7 +193,7 @@ def attack_scores(
     right = np.stack([attacks[k].probed.predicted == truth for k in names], axis=1)
     n = len(truth)
     sums = cluster_sums(np.c_[right, np.ones(n)], groups)
-    drawn = bootstrap(sums, lambda t: t[:, :-1] / t[:, -1:], draws=1000, seed=seed)
+    drawn = bootstrap_draws(sums, lambda t: t[:, :-1] / t[:, -1:], draws=1000, seed=seed)
     _, counts = np.unique(truth, return_counts=True)
     shared = {**details, "chance": chance, "majority": float(counts.max() / n)}
 
@@ -370,7 +370,9 @@ def _excess(
 
     value = float(gap(sums.sum(axis=0, keepdims=True))[0])
     score = Score(value, null=0.0, n=len(truth), unit="fraction", details=details)
-    return with_interval(score, bootstrap(sums, gap, draws=1000, seed=seed), clusters=len(sums))
+    return with_interval(
+        score, bootstrap_draws(sums, gap, draws=1000, seed=seed), clusters=len(sums)
+    )
 
 
 def expression_scores(run: RunArrays, names: list[str], *, seed: int = 0) -> dict[str, Score]:

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from fer_bench.metrics.common import Floats, replace_bounds, undefined, with_interval
 from fer_bench.metrics.probes import Ints, unit_rows
 from fer_bench.score import Score
-from fer_bench.statistics.bootstrap import bootstrap, cluster_sums, jackknife_interval
+from fer_bench.statistics.bootstrap import bootstrap_draws, cluster_sums, jackknife_interval
 
 GENUINE_PAIRS = 200_000  # at most, drawn at random beyond
 IMPOSTOR_PAIRS = 500_000
@@ -202,12 +202,12 @@ def verification_scores(
         return with_interval(base, drawn, clusters=len(people))
 
     total = sums.sum(axis=0, keepdims=True)
-    out["eer"] = score(eer(total), bootstrap(sums, eer, draws=draws, seed=seed), 0.5)
+    out["eer"] = score(eer(total), bootstrap_draws(sums, eer, draws=draws, seed=seed), 0.5)
     for rate in FALSE_ACCEPT_RATES:
         # The smallest threshold whose false accepts stay within the rate.
         threshold = ordered[min(len(m) - 1, int(np.ceil((1 - rate) * len(m))))]
         hits = cluster_sums(np.c_[g > threshold, np.ones(n)], owner)
-        drawn = bootstrap(hits, lambda t: t[:, 0] / t[:, 1], draws=draws, seed=seed)
+        drawn = bootstrap_draws(hits, lambda t: t[:, 0] / t[:, 1], draws=draws, seed=seed)
         value = score(np.array([np.mean(g > threshold)]), drawn, rate)
         if len(m) * rate < 10:
             value = value.with_warning(f"only {len(m)} impostor pairs for a FAR of {rate:g}")
@@ -351,7 +351,9 @@ def retrieval_scores(
             unit="fraction",
             details={"queries": int(usable.sum()), "gallery": len(gallery)},
         )
-        drawn = bootstrap(sums, lambda total: total[:, 0] / total[:, 1], draws=draws, seed=seed)
+        drawn = bootstrap_draws(
+            sums, lambda total: total[:, 0] / total[:, 1], draws=draws, seed=seed
+        )
         score = with_interval(score, drawn, clusters=len(sums))
         if len(known) > len(gallery) or len(known) > len(queries):
             score = score.with_warning(

@@ -1,7 +1,7 @@
 """Intervals, nulls and tests: plain functions of arrays and data frames."""
 
 from fer_bench.statistics.bootstrap import (
-    bootstrap,
+    bootstrap_draws,
     cluster_sums,
     interval,
     jackknife_interval,
@@ -22,7 +22,7 @@ __all__ = [
     "Comparison",
     "Null",
     "agreement_null",
-    "bootstrap",
+    "bootstrap_draws",
     "cluster_sums",
     "compare",
     "corrected_t_test",

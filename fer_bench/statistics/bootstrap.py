@@ -66,7 +66,7 @@ def resampling_weights(clusters: int, *, draws: int, seed: int) -> Iterator[Floa
         yield rng.multinomial(clusters, probabilities, size=size).astype(np.float64)
 
 
-def bootstrap(
+def bootstrap_draws(
     sums: ArrayLike,
     function: Callable[[Floats], Floats],
     *,
@@ -86,7 +86,7 @@ def bootstrap(
         [draws] or [draws, m] values.
 
     >>> right = cluster_sums([[1, 1], [0, 1], [1, 1], [1, 1]], [0, 0, 1, 1])
-    >>> bootstrap(right, lambda t: t[:, 0] / t[:, 1], draws=200).shape
+    >>> bootstrap_draws(right, lambda t: t[:, 0] / t[:, 1], draws=200).shape
     (200,)
     """
     table = np.asarray(sums, dtype=np.float64)
