@@ -185,6 +185,8 @@ class FaceData:
     def keys(self) -> tuple[str, ...]:
         """[N] stable, unique names of the rows: the path (numbered where it occurs again)."""
         paths = self.table["path"]
+        if paths.notna().all() and paths.is_unique:
+            return tuple(paths)
         named = paths.where(paths.notna(), [f"row {i}" for i in range(len(paths))]).astype(str)
         again = named.groupby(named).cumcount()
         return tuple(named.where(again == 0, named + " #" + (again + 1).astype(str)))
