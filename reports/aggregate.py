@@ -1,13 +1,25 @@
-"""Means over seeds and folds with intervals, and paired differences."""
+"""Means, intervals and paired differences of a sweep, as the summary keeps them.
+
+The statistics are those of `fer_bench.statistics`; here they become plain values by label.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+
+from fer_bench import statistics
+
+_RESTS_ON = {
+    "folds": "Student interval over the means of {folds} folds",
+    "subjects": "bootstrap over subjects",
+    "subjects + seeds": "bootstrap over subjects, widened by the spread over {seeds} seeds",
+    "seeds": "Student interval over {seeds} seeds",
+    "": "no interval",
+}
 
 
 @dataclass(frozen=True)
@@ -15,13 +27,13 @@ class Estimate:
     """The mean of a score over the runs of a row.
 
     Attributes:
-        mean, low, high: with the 95 % interval of `how`; bounds are None where there is none.
+        mean, low, high: with a 95 % interval; bounds are None where there is none.
         spread: standard deviation over the runs (0 for one run).
         null: mean of the values under the runs' permutation nulls, or None.
         n_runs: how many runs have the score.
         n: samples it was computed on, summed over the runs.
         unit: of the score.
-        how: where the interval comes from.
+        how: what the interval rests on.
         values: one per run, in the order of seed and fold.
         warnings: sentences said by any run.
     """
@@ -41,95 +53,115 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Difference:
-    """A paired difference a - b of two rows over the runs that both have.
+    """A paired difference of two rows, the first less the second.
 
     Attributes:
-        mean, low, high: of the difference.
-        p: two-sided p-value of the corrected resampled t-test; None with fewer than two pairs.
+        mean, low, high: with the interval of the corrected resampled t-test.
+        p: of that test, Holm-adjusted over the pairs of methods.
+        p_wilcoxon: of the signed-rank test, likewise.
         n_pairs: runs of equal seed and fold.
-        separated: whether the difference counts as real at 5 %.
-        reason: why not, in words.
+        separated: whether both tests are below 5 %.
+        verdict: the same in words.
     """
 
-    mean: float
+    mean: float | None
     low: float | None
     high: float | None
     p: float | None
+    p_wilcoxon: float | None
     n_pairs: int
     separated: bool
-    reason: str
+    verdict: str
 
 
-def estimate(part: pd.DataFrame, *, test_share: float) -> Estimate:
-    """Mean over runs, interval by the corrected resampled variance (Nadeau and Bengio 2003).
+@dataclass(frozen=True)
+class Ranking:
+    """Average ranks of the methods on one score, and whether a diagram of them is allowed.
 
-    Runs share training faces, so the plain standard error is too small: the variance of the
-    mean is s^2 (1/k + n_test/n_train).
+    Attributes:
+        ranks: label -> average rank, 1 is best.
+        blocks: folds (or seeds) ranked.
+        friedman_p: of equal ranks, or None.
+        critical_difference: Nemenyi's, or None where a diagram is not allowed.
+        why_not: the reason for that.
+        cliques: labels that cannot be told apart by it.
+        notes: sentences a reader must see.
     """
-    part = part[part["value"].notna()].sort_values(["seed", "fold"])
-    values = part["value"].to_numpy(dtype=float)
-    low, high, how = _interval(values, test_share)
-    if len(values) == 1 and part["low"].notna().all() and part["high"].notna().all():
-        low, high = float(part["low"].iloc[0]), float(part["high"].iloc[0])
-        how = "bootstrap over the subjects of the one run"
-    nulls = part["null"].dropna()
-    said = [w for text in part["warnings"] if text for w in str(text).split(" | ")]
-    return Estimate(
-        mean=float(values.mean()),
-        low=low,
-        high=high,
-        spread=float(values.std(ddof=1)) if len(values) > 1 else 0.0,
-        null=float(nulls.mean()) if len(nulls) else None,
-        n_runs=len(values),
-        n=int(part["n"].sum()),
-        unit=str(part["unit"].iloc[0]),
-        how=how,
-        values=tuple(float(v) for v in values),
-        warnings=tuple(dict.fromkeys(said)),
-    )
+
+    ranks: dict[str, float]
+    blocks: int
+    friedman_p: float | None
+    critical_difference: float | None
+    why_not: str
+    cliques: tuple[tuple[str, ...], ...]
+    notes: tuple[str, ...]
 
 
-def _interval(values: np.ndarray, test_share: float) -> tuple[float | None, float | None, str]:
-    k = len(values)
-    if k < 2:
-        return None, None, "one run: no interval"
-    error = values.std(ddof=1) * np.sqrt(1 / k + test_share)
-    half = stats.t.ppf(0.975, k - 1) * error
-    mean = values.mean()
-    how = f"corrected t-interval over {k} runs"
-    return float(mean - half), float(mean + half), how
-
-
-def difference(part: pd.DataFrame, a: str, b: str, *, test_share: float) -> Difference:
-    """Compare two rows on one score, over the same seeds and folds."""
-    wide = part[part["label"].isin([a, b])].pivot_table(
-        index=["seed", "fold"], columns="label", values="value"
-    )
-    wide = wide.reindex(columns=[a, b]).dropna()
-    d = (wide[a] - wide[b]).to_numpy(dtype=float)
-    n = len(d)
-    if n < 2:
-        words = "one pair" if n else "no pair"
-        mean = float(d.mean()) if n else float("nan")
-        return Difference(mean, None, None, None, n, False, f"{words} of runs")
-    low, high, _ = _interval(d, test_share)
-    error = d.std(ddof=1) * np.sqrt(1 / n + test_share)
-    if error > 0:
-        p = float(2 * stats.t.sf(abs(d.mean()) / error, n - 1))
-    else:
-        p = 1.0 if d.mean() == 0 else 0.0
-    reason = "" if p < 0.05 else f"p = {p:.2f} over {n} pairs"
-    return Difference(float(d.mean()), low, high, p, n, p < 0.05, reason)
-
-
-def holm(found: Mapping[str, Difference]) -> dict[str, Difference]:
-    """Adjust the p-values of several differences (Holm 1979)."""
-    tested = sorted((d.p, label) for label, d in found.items() if d.p is not None)
-    out = dict(found)
-    running = 0.0
-    for rank, (p, label) in enumerate(tested):
-        running = max(running, min(1.0, p * (len(tested) - rank)))
-        d = found[label]
-        reason = "" if running < 0.05 else f"p = {running:.2f} over {d.n_pairs} pairs (Holm)"
-        out[label] = replace(d, p=running, separated=running < 0.05, reason=reason)
+def estimates(frame: pd.DataFrame) -> dict[str, dict[str, Estimate]]:
+    """Label -> key -> mean over seeds and folds, of the tidy table of all scores."""
+    table = _for_statistics(frame)
+    found = statistics.summarise(table).set_index(["method", "metric"])
+    out: dict[str, dict[str, Estimate]] = {}
+    for (label, key), part in frame.groupby(["label", "key"], sort=False):
+        row = found.loc[(label, key)]
+        if not row["runs"]:
+            continue
+        known = part[part["value"].notna()].sort_values(["seed", "fold"])
+        nulls = known["null"].dropna()
+        said = [w for text in known["warnings"] if text for w in text.split(" | ")]
+        out.setdefault(str(label), {})[str(key)] = Estimate(
+            mean=float(row["mean"]),
+            low=_finite(row["low"]),
+            high=_finite(row["high"]),
+            spread=_finite(row["sd"]) or 0.0,
+            null=float(nulls.mean()) if len(nulls) else None,
+            n_runs=int(row["runs"]),
+            n=int(known["n"].sum()),
+            unit=str(known["unit"].iloc[0]),
+            how=_RESTS_ON[row["interval"]].format(folds=row["folds"], seeds=row["seeds"]),
+            values=tuple(float(v) for v in known["value"]),
+            warnings=tuple(dict.fromkeys(said)),
+        )
     return out
+
+
+def comparison(
+    frame: pd.DataFrame, key: str, labels: Sequence[str], *, best: str, higher_is_better: bool
+) -> tuple[dict[str, Difference], Ranking]:
+    """The best row against each of the others on one score, and the ranks of all of them."""
+    part = _for_statistics(frame[(frame["key"] == key) & frame["label"].isin(labels)])
+    found = statistics.compare(part, key, higher_is_better=higher_is_better, methods=labels)
+    against = {}
+    for pair in found.pairs.itertuples():
+        if best not in (pair.better, pair.worse):
+            continue
+        turn = 1 if pair.better == best else -1
+        low, high = (pair.low, pair.high) if turn == 1 else (pair.high, pair.low)
+        against[str(pair.worse if turn == 1 else pair.better)] = Difference(
+            mean=_finite(turn * pair.difference),
+            low=_finite(turn * low),
+            high=_finite(turn * high),
+            p=_finite(pair.corrected_p_holm),
+            p_wilcoxon=_finite(pair.wilcoxon_p_holm),
+            n_pairs=int(pair.n),
+            separated=bool(pair.separated),
+            verdict=str(pair.verdict),
+        )
+    return {label: against[label] for label in labels if label in against}, Ranking(
+        ranks=dict(found.ranks),
+        blocks=found.blocks,
+        friedman_p=None if found.friedman is None else _finite(found.friedman.f_p),
+        critical_difference=found.critical_difference,
+        why_not=found.diagram,
+        cliques=found.cliques,
+        notes=found.notes,
+    )
+
+
+def _for_statistics(frame: pd.DataFrame) -> pd.DataFrame:
+    columns: Mapping[str, str] = {"label": "method", "key": "metric"}
+    return frame.drop(columns=["method", "metric"]).rename(columns=dict(columns))
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

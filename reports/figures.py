@@ -66,20 +66,15 @@ def trade_off(summary: Summary, *, paper: bool = False) -> Figure | None:
     if not rows:
         return None
     methods = [r.label for r in summary.of_role("method")]
-    tint = colour_of(methods)
-    figure = Figure(figsize=(COLUMN_WIDTH, 2.6) if paper else (6.4, 4.2))
+    figure = Figure(figsize=(COLUMN_WIDTH, 2.6) if paper else (7.2, 4.4))
     axes = figure.add_subplot()
     scale = {k: 100 if BY_KEY[k].style == "percent" else 1 for k in (use, leak)}
     placed = []
     for row in rows:
         x, y = row.scores[leak], row.scores[use]
         point = scale[leak] * x.mean, scale[use] * y.mean
+        colour, marker = _look(row, methods, paper=paper)
         is_method = row.role == "method"
-        colour = tint[row.label] if is_method else INK if not paper else "#777777"
-        index = methods.index(row.label) if is_method else 0
-        marker = (
-            MATPLOTLIB_MARKERS[index % 8] if is_method else "s" if row.role == "reference" else "X"
-        )
         axes.errorbar(
             *point,
             xerr=_error(x, scale[leak]),
@@ -89,40 +84,74 @@ def trade_off(summary: Summary, *, paper: bool = False) -> Figure | None:
             markersize=7 if is_method else 6,
             markerfacecolor=colour if is_method else "none",
             elinewidth=1.2 if is_method else 0.8,
-            alpha=1.0 if is_method else 0.7,
+            alpha=1.0 if is_method else 0.75,
         )
         placed.append((point, row, colour))
     axes.set_xlabel(f"{BY_KEY[leak].title}{_unit(leak)}: less is better")
     axes.set_ylabel(f"{BY_KEY[use].title}{_unit(use)}: more is better")
     axes.margins(0.12)
+    _frame(axes, summary, use, leak, scale, paper=paper)
     _name_points(axes, placed, paper=paper)
     return figure
 
 
-def _name_points(
-    axes: Any, placed: list[tuple[tuple[float, float], Row, str]], *, paper: bool
+def _look(row: Row, methods: Sequence[str], *, paper: bool) -> tuple[str, str]:
+    """Colour and marker of a row in a scatter of rows."""
+    if row.role != "method":
+        return "#777777" if paper else INK, "s" if row.role == "reference" else "X"
+    return colour_of(methods)[row.label], MATPLOTLIB_MARKERS[methods.index(row.label) % 8]
+
+
+def _frame(
+    axes: Any, summary: Summary, use: str, leak: str, scale: Mapping[str, float], *, paper: bool
 ) -> None:
-    """Write each name beside its point, and move it down or up until it hides no other name."""
+    """Dotted lines where an oracle has only one of the two numbers, or pins an end."""
+    ink = "#999999" if paper else FAINT
+    for row in summary.of_role("oracle"):
+        has = [key for key in (use, leak) if key in row.scores]
+        if has == [leak]:
+            at = scale[leak] * row.scores[leak].mean
+            axes.axvline(at, color=ink, linestyle=":", linewidth=1.2, zorder=0)
+            axes.annotate(
+                shortened(row.label, 28),
+                (at, 0.02),
+                xycoords=("data", "axes fraction"),
+                xytext=(-3, 0),
+                textcoords="offset points",
+                rotation=90,
+                ha="right",
+                va="bottom",
+                fontsize=6.5 if paper else 8.5,
+            )
+
+
+def _name_points(
+    axes: Any, placed: Sequence[tuple[tuple[float, float], Row, str]], *, paper: bool
+) -> None:
+    """Write each name beside its point, where it hides no other name and no other point."""
     canvas = FigureCanvasAgg(axes.figure)
     canvas.draw()
+    inside = axes.get_window_extent(canvas.get_renderer())
     spots = axes.transData.transform([point for point, _, _ in placed])
     taken = [Bbox.from_extents(x - 6, y - 6, x + 6, y + 6) for x, y in spots]
-    for (x, y), row, colour in sorted(placed, key=lambda p: -p[0][1]):
-        right = axes.transAxes.inverted().transform(axes.transData.transform((x, y)))[0] < 0.68
-        for step in (9, -9, 21, -21, 33, -33, 45, -45):
+    steps = [s for distance in (9, 21, 33, 45) for s in (distance, -distance)]
+    places = [(side, step) for step in steps for side in (8, -8)]
+    for point, row, colour in sorted(placed, key=lambda p: -p[0][1]):
+        for side, step in places:
             note = axes.annotate(
                 shortened(row.label, 28),
-                (x, y),
-                xytext=(8 if right else -8, step),
+                point,
+                xytext=(side, step),
                 textcoords="offset points",
-                ha="left" if right else "right",
+                ha="left" if side > 0 else "right",
                 va="center",
                 fontsize=6.5 if paper else 9,
                 color=colour,
                 fontweight="bold" if row.role == "method" else "normal",
             )
             box = note.get_window_extent(canvas.get_renderer())
-            if not any(box.overlaps(other) for other in taken) or step == -45:
+            fits = inside.x0 <= box.x0 and box.x1 <= inside.x1
+            if (fits and not any(box.overlaps(t) for t in taken)) or (side, step) == places[-1]:
                 taken.append(box)
                 break
             note.remove()
@@ -225,7 +254,7 @@ def static_maps(
         by.append(("subject", subjects))
     panels = [(space, *what) for space in spaces for what in by]
     size = (TEXT_WIDTH if paper else 2.7 * len(panels)) / len(panels)
-    figure = Figure(figsize=(size * len(panels), size + 0.35))
+    figure = Figure(figsize=(size * len(panels), size + 0.6))
     for axes, (space, name, levels) in zip(
         figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True
     ):
@@ -250,7 +279,15 @@ def static_maps(
         axes.grid(visible=False)
         for spine in axes.spines.values():
             spine.set_visible(True)
-    figure.tight_layout()
+    tint = colour_of(list(classes))
+    handles = [
+        Line2D([], [], linestyle="none", marker=MATPLOTLIB_MARKERS[i % 8], color=tint[c])
+        for i, c in enumerate(classes)
+    ]
+    names = [shortened(c, 20) for c in classes]
+    figure.tight_layout(rect=(0, 0.09, 1, 1))
+    figure.legend(handles, names, loc="lower left", ncols=4 if len(panels) < 3 else 8,
+                  markerscale=0.7, handletextpad=0.1, columnspacing=1.0)  # fmt: skip
     return figure
 
 

@@ -259,11 +259,14 @@ def _known(value: Any) -> str:
 def _retrieve(part: Part, *, with_identity: bool) -> dict[str, list[tuple[int, list[int]]]]:
     """The six nearest by cosine, for one face of every expression.
 
-    The queries are the same for all methods of a sweep: the first face of each expression.
+    The queries are the same for all methods of a sweep: of each expression the first face,
+    of another subject than the queries before it where there is one.
     """
-    queries = [
-        int(np.flatnonzero(part.y == c)[0]) for c in range(len(part.classes)) if (part.y == c).any()
-    ]
+    queries: list[int] = []
+    for c in range(len(part.classes)):
+        here = np.flatnonzero(part.y == c)
+        fresh = here[~np.isin(part.s[here], part.s[queries])]
+        queries += [int(i) for i in (*fresh, *here)][:1]
     out = {}
     for space in ("E", "I")[: 2 if with_identity else 1]:
         vectors = part.expression if space == "E" else part.identity
@@ -369,7 +372,8 @@ class _Cells:
 
     def _why(self, row: Row, column: Column) -> str:
         metric = column.key.partition("/")[0]
-        return row.failed.get(metric) or row.skipped.get(metric) or "not measured"
+        why = row.failed.get(metric) or row.skipped.get(metric) or "not measured"
+        return why.removeprefix("the method has ").removeprefix("the method predicts ")
 
     def _range(self, key: str) -> tuple[float, float]:
         found = [row.scores[key] for row in self.summary.rows if key in row.scores]
@@ -438,16 +442,21 @@ def _pairwise(summary: Summary) -> list[dict[str, Any]]:
                     "difference": formatted(d.mean, column.style, signed=True),
                     "low": formatted(d.low, column.style, signed=True),
                     "high": formatted(d.high, column.style, signed=True),
-                    "p": "" if d.p is None else f"{d.p:.3f}" if d.p >= 0.001 else "< 0.001",
+                    "p": _p_text(d.p),
+                    "p_wilcoxon": _p_text(d.p_wilcoxon),
                     "n": d.n_pairs,
                     "separated": d.separated,
-                    "reason": d.reason,
+                    "verdict": d.verdict,
                 }
                 for label, d in verdict.against.items()
             ]
             unit = {"percent": "percentage points", "nats": "nats"}.get(column.style, "")
             out.append({"column": column, "best": verdict.best, "lines": lines, "unit": unit})
     return out
+
+
+def _p_text(p: float | None) -> str:
+    return "–" if p is None else "< .001" if p < 0.001 else f"{p:.3f}".lstrip("0")
 
 
 def _heat(share: float) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from fer_bench.reports.aggregate import Difference, Estimate, difference, estimate, holm
+from fer_bench.reports.aggregate import Difference, Estimate, Ranking, comparison, estimates
 from fer_bench.reports.columns import BY_KEY, COLUMNS, MAIN, Column, formatted
 
 from fer_bench.errors import RunError
@@ -105,6 +105,7 @@ class Verdict:
         tied: labels that cannot be separated from it with the pairs at hand.
         against: label -> paired difference to the best row (best minus other).
         comparable: how many methods have the number.
+        ranking: average ranks, and the critical difference where it is allowed.
     """
 
     key: str
@@ -115,6 +116,7 @@ class Verdict:
     tied: tuple[str, ...]
     against: dict[str, Difference]
     comparable: int
+    ranking: Ranking
 
 
 @dataclass(frozen=True)
@@ -198,7 +200,7 @@ def summarise(store: RunStore) -> Summary:
     Raises:
         RunError: there is no finished run in the folder.
     """
-    records = store.records()
+    records, superseded = _latest(store.records())
     if not records:
         raise RunError(
             f"there is no finished run in {str(store.root)!r}: is it the folder given to "
@@ -210,12 +212,8 @@ def summarise(store: RunStore) -> Summary:
         grouped[record.spec.label].append(record)
     order = _experiment_order(store, grouped)
     experiment = store.experiment()
-    test_share = _test_share(records)
-    by_label = dict(tuple(frame.groupby("label", sort=False))) if len(frame) else {}
-    rows = tuple(
-        _row(label, grouped[label], by_label.get(label, frame.iloc[:0]), test_share)
-        for label in order
-    )
+    scores = estimates(frame) if len(frame) else {}
+    rows = tuple(_row(label, grouped[label], scores.get(label, {})) for label in order)
     columns = tuple(c.key for c in COLUMNS if any(c.key in row.scores for row in rows))
     rows = _sorted(rows, columns)
     failures = tuple(_failures(store))
@@ -236,8 +234,8 @@ def summarise(store: RunStore) -> Summary:
         fold_hash=first.spec.fold_hash,
         columns=columns,
         rows=rows,
-        verdicts=tuple(_verdicts(rows, columns, frame, test_share)),
-        cautions=tuple(_cautions(rows, records, frame, failures)),
+        verdicts=tuple(_verdicts(rows, columns, frame)),
+        cautions=tuple(_cautions(rows, records, frame, failures, superseded)),
         failures=failures,
         environment={
             key: first.environment[key]
@@ -249,6 +247,21 @@ def summarise(store: RunStore) -> Summary:
     )
     write_json(store.root / "summary.json", summary.to_json())
     return summary
+
+
+def _latest(records: Sequence[RunRecord]) -> tuple[list[RunRecord], dict[str, int]]:
+    """The newest run of each row, seed and fold; and how many older ones each label has.
+
+    A folder that was used again after an upgrade, or with other parameters, holds both.
+    """
+    newest: dict[tuple[str, int, int], RunRecord] = {}
+    older: Counter[str] = Counter()
+    for record in sorted(records, key=lambda r: (r.folder / "done.json").stat().st_mtime):
+        place = (record.spec.label, record.spec.seed, record.spec.fold)
+        if place in newest:
+            older[record.spec.label] += 1
+        newest[place] = record
+    return sorted(newest.values(), key=lambda r: r.folder.name), dict(older)
 
 
 def scores_frame(records: Iterable[RunRecord]) -> pd.DataFrame:
@@ -309,7 +322,7 @@ def _line(head: Mapping[str, Any], key: str, score: Score) -> dict[str, Any]:
     }
 
 
-def _row(label: str, records: Sequence[RunRecord], frame: pd.DataFrame, test_share: float) -> Row:
+def _row(label: str, records: Sequence[RunRecord], scores: dict[str, Estimate]) -> Row:
     first = min(records, key=lambda r: (r.spec.seed, r.spec.fold))
     facts = first.environment["method"]
     skipped: dict[str, str] = {}
@@ -320,11 +333,6 @@ def _row(label: str, records: Sequence[RunRecord], frame: pd.DataFrame, test_sha
                 skipped[metric] = outcome.skipped
             if outcome.failed:
                 failed[metric] = outcome.failed
-    scores = {
-        str(key): estimate(part, test_share=test_share)
-        for key, part in frame.groupby("key", sort=False)
-        if part["value"].notna().any()
-    }
     return Row(
         label=label,
         method=first.spec.method,
@@ -403,7 +411,7 @@ def _sorted(rows: tuple[Row, ...], columns: Sequence[str]) -> tuple[Row, ...]:
 
 
 def _verdicts(
-    rows: Sequence[Row], columns: Sequence[str], frame: pd.DataFrame, test_share: float
+    rows: Sequence[Row], columns: Sequence[str], frame: pd.DataFrame
 ) -> Iterable[Verdict]:
     methods = [row for row in rows if row.role == "method"]
     for key in columns:
@@ -411,23 +419,20 @@ def _verdicts(
         able = [row for row in methods if key in row.scores]
         if not able or not column.better:
             continue
-        sign = 1 if column.better == "high" else -1
-        best = max(able, key=lambda row: sign * row.scores[key].mean)
-        part = frame[frame["key"] == key]
-        others = [row.label for row in able if row is not best]
-        found = {
-            other: difference(part, best.label, other, test_share=test_share) for other in others
-        }
-        adjusted = holm(found)
+        high = column.better == "high"
+        best = max(able, key=lambda row: (1 if high else -1) * row.scores[key].mean)
+        labels = [row.label for row in able]
+        against, ranking = comparison(frame, key, labels, best=best.label, higher_is_better=high)
         yield Verdict(
             key=key,
             title=column.title,
             headline=column.headline,
             best=best.label,
             value=best.scores[key],
-            tied=tuple(label for label, d in adjusted.items() if not d.separated),
-            against=adjusted,
+            tied=tuple(label for label, d in against.items() if not d.separated),
+            against=against,
             comparable=len(able),
+            ranking=ranking,
         )
 
 
@@ -436,6 +441,7 @@ def _cautions(
     records: Sequence[RunRecord],
     frame: pd.DataFrame,
     failures: Sequence[Failure],
+    superseded: Mapping[str, int],
 ) -> list[Caution]:
     """Everything a reader must be told, gravest first; equal sentences are said once."""
     out: list[Caution] = []
@@ -446,6 +452,12 @@ def _cautions(
             text = f"{len(labels)} planned {runs} {word}: the rows below rest on the others."
             level = "error" if kind == "failed" else "warning"
             out.append(Caution(text, level, _unique(labels), runs=len(labels)))
+    if superseded:
+        text = (
+            f"{sum(superseded.values())} older runs of the same row, seed and fold (other "
+            "parameters or another version) are left out."
+        )
+        out.append(Caution(text, "warning", tuple(superseded), runs=sum(superseded.values())))
     for row in rows:
         for metric, error in row.failed.items():
             out.append(Caution(f"The metric {metric!r} failed: {error}", "error", (row.label,)))
@@ -501,12 +513,6 @@ def _experiment_order(store: RunStore, grouped: Mapping[str, list[RunRecord]]) -
         return names.index(method) if method in names else len(names)
 
     return sorted(grouped, key=place)
-
-
-def _test_share(records: Sequence[RunRecord]) -> float:
-    """n_test / n_train of the outer folds, for the corrected variance."""
-    spec = records[0].spec.split
-    return 0.0 if spec.official else 1.0 / (spec.folds - 1)
 
 
 def _title(experiment: Any, first: RunRecord) -> str:

@@ -160,7 +160,7 @@ class Table:
             r"\begin{table}",
             r"\centering",
             r"\begin{threeparttable}",
-            rf"\caption{{{_latex(self.caption)}}}",
+            rf"\caption{{{_latex(self.caption, longest=400)}}}",
             rf"\label{{{self.label}}}",
             r"\sisetup{separate-uncertainty=true,text-series-to-math=true,"
             r"retain-explicit-plus=true}",
