@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from fer_bench.cli import check, listing, sweep
+from fer_bench.cli import check, listing, report, sweep
 
 app = typer.Typer(
     name="fer-bench",
@@ -20,6 +20,10 @@ app = typer.Typer(
 
 app.command("run")(sweep.run)
 app.command("score")(sweep.score)
+app.command("report")(report.report)
+app.command("table")(report.table)
+app.command("figures")(report.figures)
+app.command("export")(report.export)
 app.command("list")(listing.list_names)
 app.command("check-method")(check.check_method)
 app.command("doctor")(check.doctor)

@@ -28,7 +28,7 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -117,7 +117,7 @@ class RunRecord:
 class RunStore:
     """All runs of one result folder.
 
-    >>> import tempfile
+    >>> import threading
     >>> RunStore(tempfile.mkdtemp()).records()
     []
     """
@@ -255,9 +255,7 @@ def _read_part(folder: Path, stem: str, name: str, classes: tuple[str, ...]) -> 
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a name to write to; it becomes `path` only if nothing was raised."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    aside = Path(name)
+    aside = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}")
     try:
         yield aside
         os.replace(aside, path)
