@@ -2,6 +2,16 @@
 
 from fer_bench.data.synthetic.factors import sample_factors
 from fer_bench.data.synthetic.generated import caption, dependence, generate
+from fer_bench.data.synthetic.morphable import generate_morphable, load_model, render_morphable
 from fer_bench.data.synthetic.renderer import render
 
-__all__ = ["caption", "dependence", "generate", "render", "sample_factors"]
+__all__ = [
+    "caption",
+    "dependence",
+    "generate",
+    "generate_morphable",
+    "load_model",
+    "render",
+    "render_morphable",
+    "sample_factors",
+]

@@ -366,15 +366,15 @@ def animate(
     `people` has one row per person, indexed by name, the first being number `first_subject`;
     its categorical columns are the attributes.
     """
-    attributes = {c: people[c].cat for c in people.select_dtypes("category")}
+    attributes = {str(c): people[c].cat for c in people.select_dtypes("category")}
     _check(n, len(people), classes, rho, group, attributes, intensity, style, nuisance, noise)
     subjects = len(people)
     if group == "subject":
-        levels, codes = list(people.index), np.arange(subjects)
+        levels, codes = list(people.index), list(range(subjects))
     else:
         # All levels, seen or not: the tie of a level must not depend on who happens to be there.
         levels = list(attributes[group].categories)
-        codes = attributes[group].codes.to_numpy()
+        codes = attributes[group].codes.tolist()
 
     per_subject = np.full(subjects, n // subjects)
     per_subject[: n % subjects] += 1
@@ -406,7 +406,7 @@ def animate(
         {
             "expression": _categorical(label, classes),
             "subject": people.index.to_numpy(dtype=object)[owner],
-            "group": np.array(levels, dtype=object)[codes[owner]],
+            "group": np.array([levels[code] for code in codes], dtype=object)[owner],
         }
     )
     table = table.astype({"subject": "str", "group": "str"})

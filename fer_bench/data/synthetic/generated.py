@@ -105,7 +105,7 @@ def generate(
     table = sample_factors(
         subjects * images_per_subject, subjects=subjects, rho=rho, reverse=reverse, **common
     )
-    split: Any = None
+    test = None
     if test_subjects:
         test = sample_factors(
             test_subjects * images_per_subject,
@@ -115,23 +115,35 @@ def generate(
             reverse=test_reverse,
             **common,
         )
-        split = np.repeat(["train", "test"], [len(table), len(test)])
-        table = pd.concat([table, test], ignore_index=True)
-    table.insert(4, "split", pd.Series(split, index=table.index, dtype="str"))
-    table.insert(5, "sequence", pd.Series(None, index=table.index, dtype="str"))
-
+    table = with_splits(table, test)
     images = render(table, size=size, color=color, threads=threads)
-    parts = {"all": table} if split is None else dict(tuple(table.groupby("split")))
     info = {
         "name": "generated",
         "license": "CC0-1.0: drawn by a program, no real person is shown",
         "parameters": parameters,
         "fingerprint": fingerprint({"version": _VERSION, **parameters}),
-        "dependence": {
-            name: dependence(part["group"], part["expression"]) for name, part in parts.items()
-        },
+        "dependence": dependence_by_part(table),
     }
     return images, table, info
+
+
+def with_splits(train: pd.DataFrame, test: pd.DataFrame | None) -> pd.DataFrame:
+    """Join the parts, and say in `split` which is which; without a test part it is missing."""
+    table = train if test is None else pd.concat([train, test], ignore_index=True)
+    parts = None if test is None else np.repeat(["train", "test"], [len(train), len(test)])
+    table.insert(4, "split", pd.Series(parts, index=table.index, dtype="str"))
+    table.insert(5, "sequence", pd.Series(None, index=table.index, dtype="str"))
+    return table
+
+
+def dependence_by_part(table: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """The dependence between group and expression, per split (`all` where there is none)."""
+    if table["split"].isna().all():
+        return {"all": dependence(table["group"], table["expression"])}
+    return {
+        str(name): dependence(part["group"], part["expression"])
+        for name, part in table.groupby("split")
+    }
 
 
 def fingerprint(facts: Mapping[str, object]) -> str:

@@ -27,7 +27,7 @@ class Fragments:
     triangle
         Index of the triangle seen there, int64 [F].
     weights
-        Barycentric weights of its corners, on the screen, float32 [F, 3].
+        Barycentric weights of its corners, on the screen, float32 [3, F].
     """
 
     sample: Array
@@ -35,11 +35,12 @@ class Fragments:
     weights: Array
 
     def interpolate(self, values: Array, triangles: Array) -> Array:
-        """Carry values at the vertices [V, C] to the fragments [F, C]."""
-        corners = triangles[self.triangle]
-        out = values[corners[:, 0]] * self.weights[:, :1]
-        out += values[corners[:, 1]] * self.weights[:, 1:2]
-        out += values[corners[:, 2]] * self.weights[:, 2:]
+        """Carry values at the vertices [C, V] to the fragments [C, F]."""
+        a, b, c = (corner[self.triangle] for corner in triangles)
+        u, v, w = self.weights
+        out = np.empty((len(values), len(u)), dtype=np.float32)
+        for plane, value in zip(out, values, strict=True):
+            plane[:] = value[a] * u + value[b] * v + value[c] * w
         return out
 
 
@@ -49,10 +50,10 @@ def rasterise(screen: Array, triangles: Array, size: int) -> Fragments:
     Parameters
     ----------
     screen
-        Vertices, float32 [V, 3]: x to the right and y down in samples (sample `i` has its centre
+        Vertices, float32 [3, V]: x to the right and y down in samples (sample `i` has its centre
         at `i + 0.5`), z towards the viewer in any unit.
     triangles
-        Vertex indices, int [T, 3], counter-clockwise as seen from the front. Triangles seen from
+        Vertex indices, int [3, T], counter-clockwise as seen from the front. Triangles seen from
         behind are left out, parts outside the grid are cut off.
     size
         Samples of a side.
@@ -61,49 +62,45 @@ def rasterise(screen: Array, triangles: Array, size: int) -> Fragments:
     both, and the depth decides.
 
     >>> import numpy as np
-    >>> square = np.array([[0, 0, 0], [2, 0, 0], [2, 2, 0], [0, 2, 0]], np.float32)
-    >>> seen = rasterise(square, np.array([[0, 2, 1], [0, 3, 2]]), 3)
+    >>> square = np.array([[0, 2, 2, 0], [0, 0, 2, 2], [0, 0, 0, 0]], np.float32)
+    >>> seen = rasterise(square, np.array([[0, 0], [2, 3], [1, 2]]), 3)
     >>> seen.sample.tolist()
     [0, 1, 3, 4]
     """
-    x, y, z = screen[:, 0][triangles], screen[:, 1][triangles], screen[:, 2][triangles]
-    # Twice the area; y points down, so the front has it negative.
-    area = (x[:, 1] - x[:, 0]) * (y[:, 2] - y[:, 0]) - (x[:, 2] - x[:, 0]) * (y[:, 1] - y[:, 0])
-    left = np.ceil(np.minimum(np.minimum(x[:, 0], x[:, 1]), x[:, 2]) - 0.5)
-    right = np.floor(np.maximum(np.maximum(x[:, 0], x[:, 1]), x[:, 2]) - 0.5)
-    top = np.ceil(np.minimum(np.minimum(y[:, 0], y[:, 1]), y[:, 2]) - 0.5)
-    bottom = np.floor(np.maximum(np.maximum(y[:, 0], y[:, 1]), y[:, 2]) - 0.5)
-    left, top = np.maximum(left, 0), np.maximum(top, 0)
-    right, bottom = np.minimum(right, size - 1), np.minimum(bottom, size - 1)
+    x, y, z = (tuple(plane[corner] for corner in triangles) for plane in screen)
+    ax, ay, bx, by = x[1] - x[0], y[1] - y[0], x[2] - x[0], y[2] - y[0]
+    area = ax * by - bx * ay  # twice the area; y points down, so the front has it negative
+    left = np.maximum(np.ceil(np.minimum(np.minimum(*x[:2]), x[2]) - 0.5), 0)
+    right = np.minimum(np.floor(np.maximum(np.maximum(*x[:2]), x[2]) - 0.5), size - 1)
+    top = np.maximum(np.ceil(np.minimum(np.minimum(*y[:2]), y[2]) - 0.5), 0)
+    bottom = np.minimum(np.floor(np.maximum(np.maximum(*y[:2]), y[2]) - 0.5), size - 1)
     seen = np.flatnonzero((area < 0) & (right >= left) & (bottom >= top))
 
-    x, y, z, area = x[seen], y[seen], z[seen], area[seen]
-    left, top = left[seen].astype(np.int64), top[seen].astype(np.int64)
-    wide = right[seen].astype(np.int64) - left + 1
-    count = wide * (bottom[seen].astype(np.int64) - top + 1)
-    owner = np.repeat(np.arange(len(seen)), count)
-    place = np.arange(len(owner)) - np.repeat(np.cumsum(count) - count, count)
-    down = place // wide[owner]
-    column = left[owner] + place - down * wide[owner]
+    # Candidates: each triangle's samples, row by row.
+    left, top = left[seen].astype(np.int32), top[seen].astype(np.int32)
+    wide = right[seen].astype(np.int32) - left + 1
+    count = wide * (bottom[seen].astype(np.int32) - top + 1)
+    owner = np.repeat(np.arange(len(seen), dtype=np.int32), count)
+    place = np.arange(len(owner), dtype=np.int32)
+    place -= np.repeat(np.cumsum(count, dtype=np.int32) - count, count)
+    stride = wide[owner]
+    down = place // stride
+    column = left[owner] + (place - down * stride)
     row = top[owner] + down
 
-    # Edge functions as planes a * x + b * y + c, one division per triangle.
-    scale = -1 / area
-    px, py = column + np.float32(0.5), row + np.float32(0.5)
-    px, py = px.astype(np.float32), py.astype(np.float32)
-    px -= x[:, 0][owner]
-    py -= y[:, 0][owner]
-    u = ((y[:, 2] - y[:, 0]) * scale)[owner] * px
-    u -= ((x[:, 2] - x[:, 0]) * scale)[owner] * py
-    v = ((x[:, 1] - x[:, 0]) * scale)[owner] * py
-    v -= ((y[:, 1] - y[:, 0]) * scale)[owner] * px
-    u, v = -u, -v
+    # The weights of the second and third corner are planes over the screen.
+    scale = 1 / area[seen]
+    ax, ay, bx, by = (edge[seen] * scale for edge in (ax, ay, bx, by))
+    px = column.astype(np.float32) - (x[0][seen] - np.float32(0.5))[owner]
+    py = row.astype(np.float32) - (y[0][seen] - np.float32(0.5))[owner]
+    u = by[owner] * px - bx[owner] * py
+    v = ax[owner] * py - ay[owner] * px
     inside = np.flatnonzero((u >= 0) & (v >= 0) & (u + v <= 1))
     owner, u, v = owner[inside], u[inside], v[inside]
-    sample = row[inside] * size + column[inside]
-    depth = z[:, 0][owner]
-    depth += u * (z[:, 1] - z[:, 0])[owner]
-    depth += v * (z[:, 2] - z[:, 0])[owner]
+    sample = row[inside] * np.int32(size) + column[inside]
+    triangle = seen[owner]
+    depth = z[0][triangle]
+    depth = depth + u * (z[1][triangle] - depth) + v * (z[2][triangle] - depth)
 
     # The nearest wins; of equals the first. Depth and order travel in one integer.
     low = np.float32(depth.min()) if len(depth) else np.float32(0)
@@ -115,5 +112,4 @@ def rasterise(screen: Array, triangles: Array, size: int) -> Fragments:
     covered = np.flatnonzero(nearest >= 0)
     winner = len(steps) - 1 - (nearest[covered] & 0xFFFFFFFF)
     u, v = u[winner], v[winner]
-    weights = np.stack([1 - u - v, u, v], axis=1)
-    return Fragments(covered, seen[owner[winner]], weights)
+    return Fragments(covered, triangle[winner], np.stack([1 - u - v, u, v]))
