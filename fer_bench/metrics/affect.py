@@ -86,7 +86,7 @@ def _rmse_of_sums(t: Floats) -> Floats:
 
 def _pcc_of_sums(t: Floats) -> Floats:
     _, va, vb, cov = _moments(t)
-    return np.clip(cov / np.sqrt(va * vb), -1.0, 1.0)
+    return np.where(va * vb > 0, np.clip(cov / np.sqrt(va * vb), -1.0, 1.0), np.nan)
 
 
 def _ccc_of_sums(t: Floats) -> Floats:

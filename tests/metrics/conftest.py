@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from types import SimpleNamespace
 
 import numpy as np
@@ -90,10 +89,7 @@ def replaced(part: Part, **changes: object) -> Part:
     return Part(**{**fields, **changes})
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def planted() -> SimpleNamespace:
     """Builders of parts and runs with planted structure."""
     return SimpleNamespace(part=build_part, run=build_run, replaced=replaced, classes=CLASSES)
-
-
-MakeRun = Callable[..., RunArrays]
