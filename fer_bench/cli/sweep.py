@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -70,7 +70,7 @@ def run(
         raise typer.Exit(1)
 
 
-def _say_plan(experiment, folder: Path) -> None:
+def _say_plan(experiment: Any, folder: Path) -> None:
     from fer_bench.runs.store import RunStore
     from fer_bench.sweep.plan import plan
 
