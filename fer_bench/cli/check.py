@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
@@ -53,7 +54,7 @@ def doctor() -> None:
         typer.echo(f"{key:{width}}  {value}")
 
 
-def _accelerator(torch) -> str:
+def _accelerator(torch: Any) -> str:
     if not torch.cuda.is_available():
         return "none (runs on the CPU)"
     names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
@@ -69,7 +70,7 @@ def _version_or_none(package: str) -> str:
         return "not installed"
 
 
-def _existing(path):
+def _existing(path: Path) -> Path:
     while not path.exists():
         path = path.parent
     return path

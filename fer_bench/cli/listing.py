@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -33,7 +34,7 @@ def list_names(
     Console(highlight=False, markup=False).print(table)
 
 
-def _load_all(registry):
+def _load_all(registry: Any) -> Iterator[tuple[str, Any, str]]:
     """(name, object or None, trouble) of every entry; a broken plug-in is listed as such."""
     from fer_bench.errors import FerBenchError
 
@@ -99,7 +100,7 @@ def _estimators():
     return ("estimator", "what it is"), rows
 
 
-def _first_line(thing) -> str:
+def _first_line(thing: Any) -> str:
     text = thing.__doc__ or type(thing).__doc__ or ""
     return text.strip().splitlines()[0] if text.strip() else ""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
@@ -52,7 +53,7 @@ def extract(method: Method, feed: Feed, rows: Rows, *, name: str, batch_size: in
     )
 
 
-def _labels(feed: Feed, rows: Rows):
+def _labels(feed: Feed, rows: Rows) -> pd.DataFrame:
     table = feed.data.table
     factors = [c for c in table if str(c).startswith("factor_")]
     wanted = [c for c in (*_LABELS, *feed.data.attributes, *factors) if c in table]

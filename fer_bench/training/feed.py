@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -71,7 +72,7 @@ class Feed:
         self._valence_arousal = torch.tensor(data.valence_arousal, device=device)
         self._resident = self._move_to_device()
 
-    def _codes(self, column, names: tuple[str, ...]) -> Tensor:
+    def _codes(self, column: pd.Series, names: tuple[str, ...]) -> Tensor:
         position = {name: i for i, name in enumerate(names)}
         known = [position.get(str(v), -1) for v in column.astype("object")]
         return torch.as_tensor(known, dtype=torch.int64, device=self.device)

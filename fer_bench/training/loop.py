@@ -153,7 +153,7 @@ class Trainer:
             seed=(self.seed, index),
         )
         self._note(plan.warnings)
-        optimizers = {
+        optimizers: dict[str, Any] = {
             player.name: self.fabric.setup_optimizers(
                 make_optimizer(
                     player, self.training.lr, fused=self.training.precision != "16-mixed"
@@ -281,6 +281,8 @@ class Trainer:
         if len(self.parts.validation) == 0:
             return None, "no validation part"
         self.method.eval()
+        if stage.select == "last":  # its losses need not have a meaning on other subjects
+            return None, "trained"
         if stage.select == "prediction":
             value, text = self._validate_prediction(stage, epoch)
         else:
@@ -295,10 +297,12 @@ class Trainer:
                 [stage.name, epoch + 1, "validation", "prediction", name, value]
             )
         if self.training.target == "valence_arousal":
-            value = scores.get("ccc")
-            return value, "no valence-arousal" if value is None else f"validation CCC {value:.3f}"
-        value = scores.get("balanced_accuracy")
-        return value, "no prediction" if value is None else f"validation accuracy {value:.3f}"
+            name, title, none = "ccc", "CCC", "no valence-arousal"
+        else:
+            name, title, none = "balanced_accuracy", "accuracy", "no prediction"
+        if name not in scores:
+            return None, none
+        return scores[name], f"validation {title} {scores[name]:.3f}"
 
     def _validate_loss(
         self, game: nn.Module, stage: Stage, index: int, epoch: int

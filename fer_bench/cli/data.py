@@ -1,0 +1,121 @@
+"""`fer-bench data`: look at, prepare, audit and record faces."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    name="data",
+    help="Look at, prepare, audit and record faces.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Name = Annotated[str, typer.Argument(help="A data set (see `fer-bench list datasets`).")]
+Root = Annotated[
+    Path | None, typer.Option("--root", help="Its folder; default: under $FER_BENCH_DATA.")
+]
+Options = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="An option of the data set, as KEY=VALUE (TOML values)."),
+]
+Size = Annotated[int, typer.Option("--size", help="Side of a face in pixels.")]
+
+
+@app.command()
+def show(
+    name: Name,
+    what: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--what", help="classes, subjects, pairs, augmentation, or an attribute; repeatable."
+        ),
+    ] = None,
+    root: Root = None,
+    out: Annotated[Path, typer.Option("--out", help="A .html or .png file.")] = Path("faces.html"),
+    size: Size = 64,
+    augment: Annotated[
+        str, typer.Option("--augment", help="none, flip, rotations or affine.")
+    ] = "rotations",
+    seed: Annotated[int, typer.Option("--seed", help="Of the choice of faces.")] = 0,
+    options: Options = None,
+) -> None:
+    """Draw contact sheets, pairs, and what the augmentation does."""
+    from fer_bench.data import show as drawing
+
+    data = _load(name, root, size, options)
+    drawn = drawing.sheets(data, what or drawing.WHAT, mode=augment, seed=seed)
+    typer.echo(f"{data!r}\n{drawing.save(out, data, drawn)}")
+
+
+@app.command()
+def prepare(
+    raw: Annotated[Path, typer.Argument(help="The folder of photographs.")],
+    out: Annotated[Path, typer.Argument(help="The folder to write.")],
+    reader: Annotated[
+        str,
+        typer.Option("--reader", help="Whose layout RAW has: auto, none, or a data set's name."),
+    ] = "auto",
+    size: Annotated[int, typer.Option("--size", help="Side of a face in pixels.")] = 112,
+    gray: Annotated[bool, typer.Option("--gray", help="Write gray faces.")] = False,
+    several: Annotated[
+        str, typer.Option("--several", help="Several faces: reject, or take the largest.")
+    ] = "reject",
+    min_eyes: Annotated[
+        float, typer.Option("--min-eyes", help="Smallest distance of the eyes in pixels.")
+    ] = 12.0,
+    min_sharpness: Annotated[
+        float, typer.Option("--min-sharpness", help="Below this a face counts as blurred.")
+    ] = 0.01,
+    decisions: Annotated[
+        Path | None, typer.Option("--decisions", help="Decisions of an audit, to be followed.")
+    ] = None,
+    options: Options = None,
+) -> None:
+    """Find, align by the eyes, cut and check faces; goes on where it was stopped."""
+    from fer_bench.data import prepare as preparing
+
+    settings = preparing.Settings(
+        size=size,
+        color=not gray,
+        several=several,  # type: ignore[arg-type]
+        min_eyes=min_eyes,
+        min_sharpness=min_sharpness,
+    )
+    done = preparing.prepare(
+        raw, out, reader=reader, options=_values(options), settings=settings, decisions=decisions
+    )
+    typer.echo(f"{done.kept} faces in {done.folder}, {done.rejected} rejected, "
+               f"{done.reused} done before")  # fmt: skip
+    for reason, count in done.reasons.items():
+        typer.echo(f"  {count:6}  {reason}")
+    if done.rejected:
+        typer.echo(f"Reasons: {done.folder / 'rejects.csv'}")
+
+
+def _load(name: str, root: Path | None, size: int, options: list[str] | None) -> Any:
+    from fer_bench.data import load_dataset
+
+    return load_dataset(name, root, **{"size": size, **_values(options)})
+
+
+def _values(options: list[str] | None) -> dict[str, Any]:
+    """KEY=VALUE words; values are TOML where they can be, else text."""
+    import tomllib
+
+    from fer_bench.errors import DataError
+
+    found: dict[str, Any] = {}
+    for option in options or []:
+        key, equals, raw = option.partition("=")
+        if not equals or not key.strip():
+            raise DataError(f"--set {option!r}: write it as KEY=VALUE, such as version=raw_256.")
+        try:
+            found[key.strip()] = tomllib.loads(f"value = {raw}")["value"]
+        except tomllib.TOMLDecodeError:
+            found[key.strip()] = raw.strip()
+    return found
