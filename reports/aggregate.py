@@ -5,14 +5,18 @@ The statistics are those of `fer_bench.statistics`; here they become plain value
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from fer_bench import statistics
 
+# Scores of the rows a method was fitted on, beyond the accuracy: kept in the runs, not averaged.
+_UNSHOWN = r"(classification|affect)/train\.(?!accuracy|ccc\.mean)"
 _RESTS_ON = {
     "folds": "Student interval over the means of {folds} folds",
     "subjects": "bootstrap over subjects",
@@ -99,30 +103,33 @@ class Ranking:
 
 def estimates(frame: pd.DataFrame) -> dict[str, dict[str, Estimate]]:
     """Label -> key -> mean over seeds and folds, of the tidy table of all scores."""
-    table = _for_statistics(frame)
-    found = statistics.summarise(table).set_index(["method", "metric"])
-    out: dict[str, dict[str, Estimate]] = {}
-    for (label, key), part in frame.groupby(["label", "key"], sort=False):
-        row = found.loc[(label, key)]
-        if not row["runs"]:
+    frame = frame[~frame["key"].str.match(_UNSHOWN)].sort_values(["seed", "fold"])
+    found = statistics.summarise(_for_statistics(frame))
+    runs: dict[tuple[str, str], list[Any]] = defaultdict(list)
+    for line in frame[frame["value"].notna()].itertuples():
+        runs[str(line.label), str(line.key)].append(line)
+    out: dict[str, dict[str, Estimate]] = defaultdict(dict)
+    for row in found.itertuples():
+        label, key = str(row.method), str(row.metric)
+        known = runs[label, key]
+        if not known:
             continue
-        known = part[part["value"].notna()].sort_values(["seed", "fold"])
-        nulls = known["null"].dropna()
-        said = [w for text in known["warnings"] if text for w in text.split(" | ")]
-        out.setdefault(str(label), {})[str(key)] = Estimate(
-            mean=float(row["mean"]),
-            low=_finite(row["low"]),
-            high=_finite(row["high"]),
-            spread=_finite(row["sd"]) or 0.0,
-            null=float(nulls.mean()) if len(nulls) else None,
-            n_runs=int(row["runs"]),
-            n=int(known["n"].sum()),
-            unit=str(known["unit"].iloc[0]),
-            how=_RESTS_ON[row["interval"]].format(folds=row["folds"], seeds=row["seeds"]),
-            values=tuple(float(v) for v in known["value"]),
+        nulls = [line.null for line in known if np.isfinite(line.null)]
+        said = [w for line in known if line.warnings for w in line.warnings.split("\n")]
+        out[label][key] = Estimate(
+            mean=float(row.mean),
+            low=_finite(row.low),
+            high=_finite(row.high),
+            spread=_finite(row.sd) or 0.0,
+            null=float(np.mean(nulls)) if nulls else None,
+            n_runs=int(row.runs),
+            n=int(sum(line.n for line in known)),
+            unit=str(known[0].unit),
+            how=_RESTS_ON[row.interval].format(folds=row.folds, seeds=row.seeds),
+            values=tuple(float(line.value) for line in known),
             warnings=tuple(dict.fromkeys(said)),
         )
-    return out
+    return dict(out)
 
 
 def comparison(

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 from fer_bench.reports import figures
-from fer_bench.reports.aggregate import Estimate
+from fer_bench.reports.aggregate import Difference, Estimate
 from fer_bench.reports.columns import BY_KEY, MAIN, Column, Style, formatted
 from fer_bench.reports.faces import Faces, Sprite, sprite_of
 from fer_bench.reports.maps import KINDS, TITLES, Maps, Which, maps_of
@@ -169,6 +169,7 @@ def _context(
         "information": _information,
         "pairwise": _pairwise(summary),
         "to_json": to_json_text,
+        "p_text": _p_text,
         "total_s": sum(
             float(run["wall_s"] or 0) for row in summary.rows for run in row.runs.values()
         ),
@@ -421,13 +422,19 @@ def _cards(summary: Summary) -> list[dict[str, Any]]:
                 "null": formatted(verdict.value.null, column.style)
                 if column.null and verdict.value.null is not None
                 else "",
-                "tied": verdict.tied,
+                "unclear": [t for t in verdict.tied if not _leans(verdict.against[t])],
+                "likely": [t for t in verdict.tied if _leans(verdict.against[t])],
                 "others": verdict.comparable - 1,
                 "n_pairs": min(pairs) if pairs else 0,
                 "n_runs": verdict.value.n_runs,
             }
         )
     return cards
+
+
+def _leans(difference: Difference) -> bool:
+    """The t-test tells them apart, and only the rank test has too few pairs to agree."""
+    return difference.p is not None and difference.p < 0.05
 
 
 def _pairwise(summary: Summary) -> list[dict[str, Any]]:

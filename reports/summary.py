@@ -268,7 +268,7 @@ def scores_frame(records: Iterable[RunRecord]) -> pd.DataFrame:
     """All scores of all runs as one tidy table, one row a score.
 
     Columns: run, label, method, role, seed, fold, metric, key ("<metric>/<score>"), value, low,
-    high, null, p, n, unit, warnings (joined by a bar). The normalised leak is added here: its
+    high, null, p, n, unit, warnings (one a line). The normalised leak is added here: its
     ceiling is the best identity probe on a reference row (pixels, a frozen backbone) of the same
     seed and fold, which a run cannot know by itself.
     """
@@ -318,7 +318,7 @@ def _line(head: Mapping[str, Any], key: str, score: Score) -> dict[str, Any]:
         "p": score.p,
         "n": score.n,
         "unit": score.unit,
-        "warnings": " | ".join(score.warnings),
+        "warnings": "\n".join(score.warnings),
     }
 
 
@@ -463,7 +463,7 @@ def _cautions(
             out.append(Caution(f"The metric {metric!r} failed: {error}", "error", (row.label,)))
     said: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for line in frame[frame["warnings"] != ""].itertuples():
-        for text in str(line.warnings).split(" | "):
+        for text in str(line.warnings).split("\n"):
             if text != FITTED:
                 said[text].append((str(line.label), str(line.metric)))
     for record in records:

@@ -132,7 +132,9 @@ class Table:
             out.append("<tbody>")
             if name:
                 span = len(self.heads)
-                out.append(f'<tr><th scope="rowgroup" colspan="{span}">{escape(name)}</th></tr>')
+                out.append(
+                    f'<tr><th scope="rowgroup" colspan="{span}">{escape(_plain(name))}</th></tr>'
+                )
             for row in rows:
                 cells = [
                     self._html_cell(c, n, i)
@@ -162,8 +164,8 @@ class Table:
             r"\begin{threeparttable}",
             rf"\caption{{{_latex(self.caption, longest=400)}}}",
             rf"\label{{{self.label}}}",
-            r"\sisetup{separate-uncertainty=true,text-series-to-math=true,"
-            r"retain-explicit-plus=true}",
+            r"\sisetup{separate-uncertainty=true,table-align-uncertainty=false,"
+            r"text-series-to-math=true}",
             rf"\begin{{tabular}}{{{spec}}}",
             r"\toprule",
             rf"{heads} \\",
@@ -264,21 +266,23 @@ def write_table(
     Raises:
         FerBenchError: unknown format or layout, or the results lack what the layout shows.
     """
-    renderers: dict[str, Callable[[Table], str]] = {
-        "latex": Table.to_latex,
-        "markdown": lambda t: t.to_markdown() + "\n",
-        "csv": Table.to_csv,
-        "html": Table.to_html,
-    }
-    if format not in renderers:
-        raise FerBenchError(f"there is no format {format!r}: {did_you_mean(format, renderers)}")
+    if format not in RENDERERS:
+        raise FerBenchError(f"there is no format {format!r}: {did_you_mean(format, RENDERERS)}")
     if layout not in LAYOUTS:
         raise FerBenchError(f"there is no layout {layout!r}: {did_you_mean(layout, LAYOUTS)}")
     summary = summarise(RunStore(root))
-    text = renderers[format](LAYOUTS[layout](summary, method))
+    text = RENDERERS[format](LAYOUTS[layout](summary, method))
     if out is not None:
         Path(out).write_text(text, encoding="utf-8")
     return text
+
+
+RENDERERS: dict[str, Callable[[Table], str]] = {
+    "latex": Table.to_latex,
+    "markdown": lambda table: table.to_markdown() + "\n",
+    "csv": Table.to_csv,
+    "html": Table.to_html,
+}
 
 
 def leaderboard_table(summary: Summary, *, keys: Sequence[str] = MAIN) -> Table:

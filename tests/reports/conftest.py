@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from fer_bench.reports.summary import Summary, summarise
 from safetensors.numpy import save_file
 
 from fer_bench.experiment import DataSpec, Experiment, RunSpec, SplitSpec, TrainingSpec
@@ -342,4 +343,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_results(tmp_path_factory.mktemp("results"))
 
 
-__all__ = ["Outcome", "Score"]
+@pytest.fixture(scope="session")
+def summary(results: Path) -> Summary:
+    """The summary of `results`."""
+    return summarise(RunStore(results))
