@@ -70,7 +70,7 @@ def prepare(
     ] = 12.0,
     min_sharpness: Annotated[
         float, typer.Option("--min-sharpness", help="Below this a face counts as blurred.")
-    ] = 0.01,
+    ] = 0.015,
     decisions: Annotated[
         Path | None, typer.Option("--decisions", help="Decisions of an audit, to be followed.")
     ] = None,

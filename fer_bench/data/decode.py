@@ -68,13 +68,36 @@ def decode(
                     image.draft("RGB" if color else "L", (2 * size, 2 * size))
                 upright = ImageOps.exif_transpose(image)
                 return to_square(upright, size=size, color=color, fit=fit, box=box)
-    except DataError:
-        raise
-    except Image.DecompressionBombError as error:
-        raise DataError(f"is larger than {MAX_PIXELS:,} pixels: scale it down") from error
-    except Exception as error:  # whatever a broken file makes a decoder raise
-        n_bytes = len(file) if isinstance(file, bytes) else file.stat().st_size
-        raise DataError(f"cannot be decoded ({error})" if n_bytes else "is empty") from error
+    except Exception as error:
+        raise _reason(file, error) from error
+
+
+def open_rgb(source: Path | bytes | NDArray[np.uint8]) -> Image.Image:
+    """Open an image whole and upright, in RGB.
+
+    Raises:
+        DataError: it cannot be used; the message says why.
+    """
+    if isinstance(source, np.ndarray):
+        return Image.fromarray(source).convert("RGB")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
+                _check(image)
+                return to_rgb(ImageOps.exif_transpose(image)).convert("RGB")
+    except Exception as error:
+        raise _reason(source, error) from error
+
+
+def _reason(source: Path | bytes, error: Exception) -> DataError:
+    """Whatever a broken file makes a decoder raise, in words."""
+    if isinstance(error, DataError):
+        return error
+    if isinstance(error, Image.DecompressionBombError):
+        return DataError(f"is larger than {MAX_PIXELS:,} pixels: scale it down")
+    n_bytes = len(source) if isinstance(source, bytes) else source.stat().st_size
+    return DataError(f"cannot be decoded ({error})" if n_bytes else "is empty")
 
 
 def _check(image: Image.Image) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -28,6 +27,7 @@ from fer_bench.data.faces import (
     standard_table,
 )
 from fer_bench.data.labels import EXPRESSIONS
+from fer_bench.data.progress import progress_bar
 from fer_bench.data.reader import Listing, Reader, Reject, Renderer, keyword_options
 from fer_bench.errors import DataError, did_you_mean
 from fer_bench.registry import datasets
@@ -168,7 +168,7 @@ def _read(
     options: Mapping[str, Any],
 ) -> FaceData:
     found = reader.read(root, **options)
-    found = _without_bad_labels(found, root)
+    found = checked_listing(found)
     info = found.info or reader.info
     if not set_aside:
         _raise_first(info.name, found.rejects)
@@ -203,10 +203,17 @@ def _read(
         fingerprint=combine_hashes(about["hash"], hash_table(table)),
         rejects=pd.DataFrame(rejects, columns=list(Reject._fields), dtype="str"),
     )
+    info = replace(
+        info,
+        subjects="real" if info.subjects == "none" and data.has_subjects else info.subjects,
+        expressions=bool(data.classes),
+        valence_arousal=data.has_valence_arousal,
+        attributes=data.attributes,
+    )
     return data.with_info(info.with_notes(*_unexpected(data)))
 
 
-def _without_bad_labels(found: Listing, root: Path) -> Listing:
+def checked_listing(found: Listing) -> Listing:
     """Move rows whose standard columns cannot be right into the rejects."""
     table = standard_table(found.table)
     where = found.where or [str(p) for p in table["path"]]
@@ -318,7 +325,10 @@ def _decode_all(
 
     block = 1024
     workers = 1 if found.sequential else os.cpu_count() or 1
-    with ThreadPoolExecutor(workers) as pool, _bar(name, n, progress) as advance:
+    with (
+        ThreadPoolExecutor(workers) as pool,
+        progress_bar(f"decoding {name}", n, progress) as advance,
+    ):
         for start in range(0, n, block):
             rows = range(start, min(n, start + block))
             list(pool.map(one, rows, chunksize=16))
@@ -346,29 +356,6 @@ def _compact(folder: Path, images: NDArray[np.uint8], kept: NDArray[np.int64]) -
     slim.flush()
     (folder / "slim.npy").replace(whole)
     return slim
-
-
-class _bar:
-    """A progress bar on a terminal, silence elsewhere."""
-
-    def __init__(self, name: str, total: int, show: bool | None) -> None:
-        self.name, self.total = name, total
-        self.show = sys.stderr.isatty() if show is None else show
-
-    def __enter__(self) -> Callable[[int], None]:
-        if not self.show:
-            return lambda count: None
-        from rich.console import Console
-        from rich.progress import Progress
-
-        self.progress = Progress(console=Console(stderr=True), transient=True)
-        self.progress.start()
-        task = self.progress.add_task(f"decoding {self.name}", total=self.total)
-        return lambda count: self.progress.advance(task, count)
-
-    def __exit__(self, *_: object) -> None:
-        if self.show:
-            self.progress.stop()
 
 
 def _unexpected(data: FaceData) -> list[str]:

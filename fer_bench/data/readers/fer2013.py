@@ -60,7 +60,9 @@ class Fer2013(Reader):
         for name in ("fer2013.csv", "icml_face_data.csv"):
             if (root / name).is_file():
                 return _pixel_rows([(root / name, None)])
-        parts = [(root / f"{split}.csv", split) for split in ("train", "test")]
+        parts: list[tuple[Path, str | None]] = [
+            (root / f"{split}.csv", split) for split in ("train", "test")
+        ]
         present = [part for part in parts if part[0].is_file()]
         if present:
             return _pixel_rows(present)

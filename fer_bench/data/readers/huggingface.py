@@ -60,7 +60,7 @@ class HuggingFace(Reader):
             words = _words(part, expression)
             table = pd.DataFrame({"path": [f"{name or 'data'}#{i}" for i in range(len(part))]})
             known: dict[str, str] = {}
-            for word in sorted(set(words) - {None}):
+            for word in sorted({w for w in words if w is not None}):
                 try:
                     known[word] = canonical((labels or {}).get(word, word))
                 except DataError as error:

@@ -1,0 +1,457 @@
+"""From photographs to aligned faces: detect, align by the eyes, crop, resize, check.
+
+The result is a folder with `images/`, a manifest (labels), `preparation.csv` (what was measured
+on each face), `rejects.csv` (what was left out, and why) and `info.json` (terms and source). The
+reader `manifest` opens it.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import threading
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from PIL import Image
+
+from fer_bench.data import decisions as decided
+from fer_bench.data.decode import inside, open_rgb
+from fer_bench.data.detect import Array, Detector, Face, Mtcnn
+from fer_bench.data.faces import COLUMNS
+from fer_bench.data.loading import checked_listing
+from fer_bench.data.progress import progress_bar
+from fer_bench.data.reader import Listing, Reader, image_files, listing, relative
+from fer_bench.errors import DataError
+from fer_bench.registry import datasets
+
+JOURNAL = ".prepare.jsonl"
+PROVENANCE = (
+    "path", "source", "eye_left_x", "eye_left_y", "eye_right_x", "eye_right_y", "score",
+    "sharpness", "brightness", "contrast",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How faces are cut and what is refused.
+
+    Attributes:
+        size: side of the result in pixels.
+        color: RGB, or gray.
+        eye_distance, eye_height: where the eyes go, as shares of the side: the distance between
+            them, and their height from the top. They always lie level, symmetric to the middle.
+        min_eyes: smallest distance between the eyes in the photograph, in pixels.
+        min_sharpness: smallest variance of the Laplacian, relative to that of the pixels.
+        min_brightness, max_brightness: range of the mean gray level (0 to 255).
+        min_contrast: smallest deviation of the gray levels.
+        max_outside: largest share of the result that lies outside the photograph.
+        max_aspect: largest ratio of the sides of a photograph.
+        several: "reject" photographs with a second face of comparable size, or take the
+            "largest".
+    """
+
+    size: int = 112
+    color: bool = True
+    eye_distance: float = 0.30
+    eye_height: float = 0.40
+    min_eyes: float = 12.0
+    min_sharpness: float = 0.015
+    min_brightness: float = 25.0
+    max_brightness: float = 235.0
+    min_contrast: float = 8.0
+    max_outside: float = 0.35
+    max_aspect: float = 4.0
+    several: Literal["reject", "largest"] = "reject"
+
+    def __post_init__(self) -> None:
+        if not 16 <= self.size <= 2048:
+            raise DataError(f"size is {self.size}: give a number of pixels from 16 to 2048.")
+        if self.several not in ("reject", "largest"):
+            raise DataError(f"several is {self.several!r}: known: 'reject', 'largest'.")
+        if not (0.05 < self.eye_distance < 0.9 and 0 < self.eye_height < 1):
+            raise DataError("eye_distance and eye_height are shares of the side, such as .32, .4.")
+
+
+@dataclass
+class Prepared:
+    """What came out: the folder, and the numbers of faces kept, rejected and done before."""
+
+    folder: Path
+    kept: int
+    rejected: int
+    reused: int
+    reasons: dict[str, int] = field(default_factory=dict)
+
+
+def prepare(
+    raw: str | Path,
+    out: str | Path,
+    *,
+    reader: str = "auto",
+    options: Mapping[str, Any] | None = None,
+    settings: Settings | None = None,
+    decisions: str | Path | None = None,
+    detector: Detector | None = None,
+    progress: bool | None = None,
+) -> Prepared:
+    """Cut aligned faces out of the photographs below a folder.
+
+    What was done is kept in a journal, so that a stopped preparation goes on where it was, and
+    photographs that came later are added.
+
+    Args:
+        raw: folder of photographs.
+        out: folder to write; made if it is not there.
+        reader: the data set whose layout `raw` has; "auto" reads a manifest if there is one, else
+            class folders; "none" takes every image, without labels.
+        options: of that reader.
+        settings: how faces are cut and what is refused.
+        decisions: a file of decisions from the audit: "drop" leaves a photograph out, "keep"
+            spares it the quality checks, "relabel" changes its expression.
+        detector: finds faces and eyes; MTCNN by default (extra `detect`).
+
+    Raises:
+        DataError: nothing to read, or `out` was prepared with other settings.
+        MissingExtraError: the detector is not installed.
+    """
+    raw, out, settings = Path(raw), Path(out), settings or Settings()
+    name, found = _list(raw, reader, dict(options or {}))
+    base = raw if raw.is_dir() else raw.parent
+    if out.resolve() == base.resolve() or base.resolve().is_relative_to(out.resolve()):
+        raise DataError(f"{out} holds the photographs themselves: choose another folder.")
+    chosen = decided.read(decisions) if decisions is not None else {}
+    unknown = set(chosen) - set(found.table["path"])
+    if unknown:
+        raise DataError(f"{decisions}: {min(unknown)!r} is not among the photographs of {raw}.")
+    out.mkdir(parents=True, exist_ok=True)
+    journal = _Journal(out / JOURNAL, settings)
+    detector = detector or Mtcnn()
+    records: list[dict[str, Any]] = [{} for _ in range(len(found.table))]
+    paths = found.table["path"].tolist()
+    reused = 0
+
+    def one(row: int) -> bool:
+        decision = chosen.get(paths[row])
+        stamp = _stamp(found, base, paths[row], decision.decision if decision else "")
+        old = journal.find(paths[row], stamp, out)
+        if old is None:
+            record = _one(found, base, row, out, settings, detector, decision)
+            records[row] = journal.add(paths[row], stamp, record)
+            return False
+        records[row] = old
+        return True
+
+    with (
+        journal,
+        ThreadPoolExecutor(os.cpu_count() or 1) as pool,
+        progress_bar(f"preparing {name}", len(paths), progress) as advance,
+    ):
+        for done_before in pool.map(one, range(len(paths))):
+            reused += done_before
+            advance(1)
+    return _write(out, name, found, records, chosen, settings, reused)
+
+
+# ---------------------------------------------------------------------- what to read
+
+
+def _list(raw: Path, reader: str, options: dict[str, Any]) -> tuple[str, Listing]:
+    if not raw.exists():
+        raise DataError(f"there is no {raw}.")
+    if reader == "none":
+        rows = [{"path": relative(file, raw)} for file in image_files(raw)]
+        found = listing(rows)
+    else:
+        if reader == "auto":
+            reader = "manifest" if (raw / "manifest.csv").is_file() else "folder"
+        source = datasets.get(reader)
+        if not isinstance(source, Reader):
+            raise DataError(f"{reader!r} makes its faces: there is nothing to prepare.")
+        found = source.read(raw, **options)
+        found.info = found.info or source.info
+    found = checked_listing(found)
+    if not len(found.table):
+        raise DataError(f"{raw} holds no image that {reader!r} can list.")
+    return (found.info.name if found.info else "photographs"), found
+
+
+def _stamp(found: Listing, base: Path, path: str, decision: str) -> str:
+    if found.pixels is not None:
+        return decision
+    try:
+        state = (base / path).stat()
+    except (OSError, ValueError):
+        return decision
+    return f"{state.st_size}:{state.st_mtime_ns}:{decision}"
+
+
+# ---------------------------------------------------------------------- one photograph
+
+
+def _one(
+    found: Listing,
+    base: Path,
+    row: int,
+    out: Path,
+    settings: Settings,
+    detector: Detector,
+    decision: decided.Decision | None,
+) -> dict[str, Any]:
+    """Prepare one photograph: a record with the written path, or with a reason."""
+    path = found.table["path"][row]
+    if decision is not None and decision.decision == "drop":
+        return {"reason": "dropped by decision"}
+    try:
+        source = inside(base, path) if found.pixels is None else found.pixels(row)
+        image = open_rgb(source)
+        strict = decision is None or decision.decision != "keep"
+        faces = detector(image)
+        face = _chosen(faces, image, settings if strict else replace(settings, several="largest"))
+        cut, outside = align(image, face.eyes, settings)
+        quality = measure(np.asarray(cut.convert("L")))
+        if strict:
+            _check(image, face, quality, outside, settings)
+    except DataError as error:
+        return {"reason": str(error)}
+    expression = found.table["expression"][row]
+    if decision is not None and decision.expression is not None:
+        expression = decision.expression
+    target = f"images/{expression if isinstance(expression, str) else 'unlabelled'}/{path}.png"
+    file = out / target
+    file.parent.mkdir(parents=True, exist_ok=True)
+    aside = file.with_name(file.name + ".part")
+    (cut if settings.color else cut.convert("L")).save(aside, "PNG")
+    aside.replace(file)
+    eyes = [round(float(v), 2) for v in face.eyes.ravel()]
+    rounded = {key: round(value, 4) for key, value in quality.items()}
+    return {"path": target, "eyes": eyes, "score": round(face.score, 4), **rounded}
+
+
+def _chosen(faces: list[Face], image: Image.Image, settings: Settings) -> Face:
+    """The face that is meant: the largest, unless another one is comparable."""
+    if max(image.size) > settings.max_aspect * min(image.size):
+        raise DataError(f"is {image.width}x{image.height}: too long and narrow")
+    if not faces:
+        raise DataError("no face was found")
+    area = [face.box[2] * face.box[3] for face in faces]
+    rivals = sum(a > 0.4 * area[0] for a in area)
+    if rivals > 1 and settings.several == "reject":
+        raise DataError(f"{rivals} faces of comparable size were found")
+    return faces[0]
+
+
+def align(
+    image: Image.Image, eyes: Array, settings: Settings | None = None
+) -> tuple[Image.Image, float]:
+    """Turn, scale and cut so that the eyes come to lie where the settings want them.
+
+    Args:
+        image: RGB.
+        eyes: [2, 2] x and y of the eyes, left one first, in pixels of the image.
+
+    Returns:
+        The square face, and the share of it that lies outside the image (black).
+    """
+    settings = settings or Settings()
+    to_image = alignment(eyes, settings)
+    size = settings.size
+    # Where several pixels of the photograph make one of the face, shrink first: a bare warp
+    # would skip pixels.
+    shrink = min(1.0, 1 / float(np.hypot(*to_image[:, 0])))
+    if shrink < 0.9:
+        corners = to_image @ np.array([[0, size, 0, size], [0, 0, size, size], [1, 1, 1, 1]])
+        low = np.maximum(np.floor(corners.min(1)) - 2, 0)
+        high = np.minimum(np.ceil(corners.max(1)) + 2, image.size)
+        if (high - low < 1).any():
+            raise DataError("the face lies outside the image")
+        width, height = (int(v) for v in np.maximum(np.round((high - low) * shrink), 1))
+        small = (width, height)
+        image = image.resize(small, Image.Resampling.BOX, box=(*low, *high))
+        factor = np.array(small) / (high - low)
+        to_image = np.column_stack(
+            [to_image[:, :2] * factor[:, None], (to_image[:, 2] - low) * factor]
+        )
+    cut = image.transform(
+        (size, size),
+        Image.Transform.AFFINE,
+        tuple(to_image.ravel()),
+        Image.Resampling.BICUBIC,
+    )
+    grid = np.stack([*np.meshgrid(np.arange(size) + 0.5, np.arange(size) + 0.5)], axis=0)
+    at = np.einsum("ij,jhw->ihw", to_image[:, :2], grid) + to_image[:, 2, None, None]
+    out_of = (at < 0).any(0) | (at[0] > image.width) | (at[1] > image.height)
+    return cut, float(out_of.mean())
+
+
+def alignment(eyes: Array, settings: Settings) -> NDArray[np.float64]:
+    """[2, 3] similarity from pixels of the aligned face to pixels of the photograph."""
+    (left, right), side = np.asarray(eyes, dtype=np.float64), settings.size
+    across = (right - left) / (settings.eye_distance * side)
+    turn = np.array([[across[0], -across[1]], [across[1], across[0]]])
+    middle = np.array([side / 2, settings.eye_height * side])
+    return np.column_stack([turn, (left + right) / 2 - turn @ middle])
+
+
+def measure(gray: NDArray[np.uint8]) -> dict[str, float]:
+    """Sharpness, brightness and contrast of a gray face [H, W].
+
+    Sharpness is the variance of the Laplacian over the variance of the pixels (of the middle of
+    the face, where no border can be), so that it does not depend on light.
+    """
+    h, w = gray.shape
+    middle = gray[h // 5 : h - h // 5, w // 5 : w - w // 5].astype(np.float64)
+    inner = middle[1:-1, 1:-1]
+    laplacian = (
+        middle[:-2, 1:-1] + middle[2:, 1:-1] + middle[1:-1, :-2] + middle[1:-1, 2:] - 4 * inner
+    )
+    return {
+        "sharpness": float(laplacian.var() / max(inner.var(), 1.0)),
+        "brightness": float(inner.mean()),
+        "contrast": float(inner.std()),
+    }
+
+
+def _check(
+    image: Image.Image, face: Face, quality: dict[str, float], outside: float, settings: Settings
+) -> None:
+    """Raise the first reason for which a face cannot be used."""
+    distance = float(np.linalg.norm(face.eyes[1] - face.eyes[0]))
+    if distance < settings.min_eyes:
+        raise DataError(f"the face is too small: {distance:.0f} pixels between the eyes")
+    if outside > settings.max_outside:
+        raise DataError(f"the face is cut off: {outside:.0%} of it lie outside the photograph")
+    if quality["brightness"] < settings.min_brightness:
+        raise DataError(f"the face is too dark (mean {quality['brightness']:.0f} of 255)")
+    if quality["brightness"] > settings.max_brightness:
+        raise DataError(f"the face is too bright (mean {quality['brightness']:.0f} of 255)")
+    if quality["contrast"] < settings.min_contrast:
+        raise DataError(f"the face has no contrast (deviation {quality['contrast']:.1f})")
+    if quality["sharpness"] < settings.min_sharpness:
+        raise DataError(f"the face is blurred (sharpness {quality['sharpness']:.4f})")
+
+
+# ---------------------------------------------------------------------- the folder
+
+
+class _Journal:
+    """What was done already: one JSON line a photograph, below a line with the settings."""
+
+    def __init__(self, file: Path, settings: Settings) -> None:
+        self._lock = threading.Lock()
+        self._done: dict[str, dict[str, Any]] = {}
+        head = json.dumps({"settings": asdict(settings)}, sort_keys=True)
+        if file.exists():
+            lines = file.read_text(encoding="utf-8").split("\n")
+            if lines[0] != head:
+                raise DataError(
+                    f"{file.parent} was prepared with other settings: choose another folder, or "
+                    "delete it."
+                )
+            for line in lines[1:]:
+                try:
+                    entry = json.loads(line)
+                    self._done[entry["source"]] = entry
+                except (ValueError, KeyError):
+                    continue  # the line that was being written when the work was stopped
+        self._file = file.open("a", encoding="utf-8")
+        self._file.write("\n" if self._done else "")
+        if not self._done and file.stat().st_size == 0:
+            self._file.write(head + "\n")
+
+    def __enter__(self) -> _Journal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def find(self, source: str, stamp: str, out: Path) -> dict[str, Any] | None:
+        entry = self._done.get(source)
+        if entry is None or entry["stamp"] != stamp:
+            return None
+        record = entry["record"]
+        return record if "path" not in record or (out / record["path"]).is_file() else None
+
+    def add(self, source: str, stamp: str, record: dict[str, Any]) -> dict[str, Any]:
+        line = json.dumps({"source": source, "stamp": stamp, "record": record})
+        with self._lock:
+            self._file.write(line + "\n")
+            self._file.flush()
+        return record
+
+
+def _write(
+    out: Path,
+    name: str,
+    found: Listing,
+    records: list[dict[str, Any]],
+    chosen: Mapping[str, decided.Decision],
+    settings: Settings,
+    reused: int,
+) -> Prepared:
+    good = [row for row, record in enumerate(records) if "path" in record]
+    table = found.table.iloc[good].reset_index(drop=True)
+    table.insert(0, "source", table["path"])
+    table["path"] = [records[row]["path"] for row in good]
+    for i, source in enumerate(table["source"]):
+        decision = chosen.get(source)
+        if decision is not None and decision.expression is not None:
+            table.loc[i, "expression"] = decision.expression
+    measured = pd.DataFrame(
+        [
+            [r["path"], s, *r["eyes"], r["score"], r["sharpness"], r["brightness"], r["contrast"]]
+            for r, s in zip((records[row] for row in good), table["source"], strict=True)
+        ],
+        columns=list(PROVENANCE),
+    )
+    # The source is provenance, not an attribute of the face; eye positions no longer hold.
+    drop = ["source", *(c for c in table if "eye" in str(c) and c not in COLUMNS)]
+    labels = table.drop(columns=[c for c in drop if pd.api.types.is_numeric_dtype(table[c])
+                                 or c == "source"])  # fmt: skip
+    labels = labels[[c for c in labels if c == "path" or labels[c].notna().any()]]
+    where = found.where or [""] * len(records)
+    rejects = [
+        *((r.path, r.where, r.reason) for r in found.rejects),
+        *(
+            (found.table["path"][row], where[row], record["reason"])
+            for row, record in enumerate(records)
+            if "reason" in record
+        ),
+    ]
+    _csv(out / "manifest.csv", labels)
+    _csv(out / "preparation.csv", measured)
+    _csv(out / "rejects.csv", pd.DataFrame(rejects, columns=["path", "where", "reason"]))
+    info = found.info.to_json() if found.info else {}
+    info |= {"name": f"{name}-prepared", "expected": {}}
+    info["notes"] = [
+        *info.get("notes", []),
+        f"prepared: {len(good)} of {len(good) + len(rejects)} photographs, aligned by the eyes "
+        f"to {settings.size}x{settings.size}",
+    ]
+    _text(out / "info.json", json.dumps(info, indent=1))
+    kinds = pd.Series([_kind(reason) for _, _, reason in rejects], dtype="str").value_counts()
+    return Prepared(
+        out, len(good), len(rejects), reused, {str(k): int(v) for k, v in kinds.items()}
+    )
+
+
+def _kind(reason: str) -> str:
+    """A reason without its figures."""
+    return reason.partition(" (")[0].partition(":")[0].lstrip("0123456789 ")
+
+
+def _csv(file: Path, table: pd.DataFrame) -> None:
+    _text(file, table.to_csv(index=False, quoting=csv.QUOTE_MINIMAL, lineterminator="\n"))
+
+
+def _text(file: Path, text: str) -> None:
+    aside = file.with_name(file.name + ".part")
+    aside.write_text(text, encoding="utf-8", newline="")
+    aside.replace(file)

@@ -1,0 +1,53 @@
+"""Progress of long work: a bar on a terminal, plain lines now and then elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+EVERY = 10.0  # seconds between lines
+
+
+@contextmanager
+def progress_bar(
+    what: str, total: int, show: bool | None = None
+) -> Iterator[Callable[[int], None]]:
+    """Yield a function that is told how many more items are done.
+
+    Args:
+        what: what is being done, such as "decoding raf-db".
+        show: True draws the bar anywhere, False is silent; by default the bar is drawn on a
+            terminal, and elsewhere a line is written to the error stream every ten seconds.
+    """
+    if show is False:
+        yield lambda count: None
+    elif show or sys.stderr.isatty():
+        from rich.console import Console
+        from rich.progress import Progress
+
+        with Progress(console=Console(stderr=True), transient=True) as progress:
+            task = progress.add_task(what, total=total)
+            yield lambda count: progress.advance(task, count)
+    else:
+        yield _Lines(what, total)
+
+
+class _Lines:
+    def __init__(self, what: str, total: int) -> None:
+        self.what, self.total, self.done = what, total, 0
+        self.start = self.last = time.monotonic()
+
+    def __call__(self, count: int) -> None:
+        self.done += count
+        now = time.monotonic()
+        if now - self.last < EVERY:
+            return
+        self.last = now
+        left = (now - self.start) / self.done * (self.total - self.done)
+        print(
+            f"{self.what}: {self.done:,} of {self.total:,}, about {left:.0f} s left",
+            file=sys.stderr,
+            flush=True,
+        )
