@@ -70,21 +70,21 @@ _EXPRESSION_SHAPES = 57
 
 # What each action unit does to the shapes; `+` stands for the left and the right one.
 _SHAPES: dict[str, dict[str, float]] = {
-    "au1": {"browInnerUp+": 1.0},
-    "au2": {"browOuterUp+": 1.0},
+    "au1": {"browInnerUp+": 1.4},
+    "au2": {"browOuterUp+": 1.15},
     "au4": {"browDown+": 1.3},
-    "au5": {"eyeWide+": 1.0},
-    "au6": {"cheekSquint+": 0.7, "cheekRaiser+": 0.4, "eyeSquint+": 0.3},
-    "au7": {"eyeSquint+": 1.0},
+    "au5": {"eyeWide+": 1.4},
+    "au6": {"cheekSquint+": 0.8, "cheekRaiser+": 0.6, "eyeSquint+": 0.3},
+    "au7": {"eyeSquint+": 1.2},
     "au9": {"noseSneer+": 1.0, "browDown+": 0.3},
     "au10": {"mouthUpperUp+": 0.9},
-    "au12": {"mouthSmile+": 0.95},
-    "au15": {"mouthFrown+": 1.25},
+    "au12": {"mouthSmile+": 1.2},
+    "au15": {"mouthFrown+": 1.4},
     "au16": {"mouthLowerDown+": 0.9},
-    "au17": {"mouthShrugLower": 0.7, "mouthShrugUpper": 0.35},
+    "au17": {"mouthShrugLower": 0.8, "mouthShrugUpper": 0.45},
     "au20": {"mouthStretch+": 0.9},
     "au23": {"mouthPress+": 0.6, "mouthRollLower": 0.35, "mouthRollUpper": 0.35},
-    "au25": {"mouthLowerDown+": 0.35, "mouthUpperUp+": 0.2, "jawOpen": 0.05},
+    "au25": {"mouthLowerDown+": 0.4, "mouthUpperUp+": 0.3, "jawOpen": 0.06},
     "au26": {"jawOpen": 0.75},
     "au43": {"eyeBlink+": 1.0},
 }
@@ -387,7 +387,7 @@ class Canvas:
         hue = np.float32(0.03) * f["skin_hue"]
         skin = one(SKIN_COLORS, tone) * np.stack([1 + hue, 1 + 0 * hue, 1 - hue])
         hair = one(HAIR_COLORS[HAIRS.index(person["hair"])], 0.5 + 0.5 * float(f["hair_shade"]))
-        rouge = np.float32(0.55) + np.float32(0.25) * f["lip_color"]
+        rouge = np.float32(0.45) + np.float32(0.25) * f["lip_color"]
         blood = np.array([0.80, 0.36, 0.36], dtype=np.float32)
         brow = 0.6 * hair + 0.4 * skin * np.array([0.30, 0.20, 0.15], dtype=np.float32)
         iris = one(EYE_COLORS, 0.5 + 0.5 * float(f["eye_color"]))
@@ -401,7 +401,7 @@ class Canvas:
 
         lay(self.lips, skin * (1 + rouge * (blood - 1)))
         if person["beard"] == "stubble":
-            lay(self.beard, hair * np.float32(0.7), 0.32)
+            lay(self.beard, hair * np.float32(0.7), 0.26)
         lay(self.brows(float(f["brow_thickness"]), float(f["brow_arch"])), brow, 0.9)
         lay(self.lash, (0.10, 0.07, 0.06), 0.75)
         if person["hair_style"] == "cropped":
@@ -527,6 +527,8 @@ def _numbers(factors: pd.DataFrame, model: MorphableModel) -> dict[str, NDArray[
         bad = np.flatnonzero(~np.isfinite(out[name]))
         if len(bad):
             raise DataError(f"Column 'factor_{name}', row {bad[0]}: no finite number.")
+        if name != "noise_seed" and name not in known:
+            out[name] = np.clip(out[name], -1, 1)
     for name, levels in ATTRIBUTES.items():
         if name not in factors:
             raise DataError(f"The table of factors has no column {name!r}.")
@@ -563,10 +565,12 @@ def _weights(numbers: dict[str, NDArray[np.float64]], model: MorphableModel) -> 
     """
     out = np.zeros((len(numbers["yaw"]), len(model.expression)))
     column = {name: i for i, name in enumerate(model.expression_names)}
+    # Together with au1, au4 draws the brows together instead of lowering them.
+    units_shown = {unit: numbers[unit] for unit in ACTION_UNITS}
+    units_shown["au4"] = numbers["au4"] * (1 - 0.75 * numbers["au1"])
     for shape, units in _weights_of_shapes().items():
         for unit, weight in units.items():
-            out[:, column[shape]] += weight * numbers[unit]
-    # Lids that open do not narrow.
+            out[:, column[shape]] += weight * units_shown[unit]
     right, down = 0.5 * numbers["gaze_x"], 0.4 * numbers["gaze_y"]
     for side, sign in (("L", 1), ("R", -1)):  # the face's own left is at +x, right in the image
         out[:, column[f"eyeLookOut_{side}"]] += np.maximum(sign * right, 0)
@@ -626,10 +630,11 @@ def _shoot(
     cover = np.zeros(grid * grid, dtype=np.float32)
     cover[seen.sample] = 1
     cover = _shrink(cover, size)
-    for k in range(3):
+    for plane, paint in zip(canvas, painted, strict=True):
         layer = np.zeros(grid * grid, dtype=np.float32)
-        layer[seen.sample] = painted[k]
-        canvas[k] = canvas[k] * (1 - cover) + _shrink(layer, size)
+        layer[seen.sample] = paint
+        plane *= 1 - cover
+        plane += _shrink(layer, size)
     return canvas
 
 
@@ -640,7 +645,7 @@ def _shrink(samples: Array, size: int) -> Array:
 
 
 def _light(row: dict[str, float], normals: Array, model: MorphableModel) -> Array:
-    """How bright each vertex is, float32 [3, V]: sky, one lamp, a gloss, and shade in folds."""
+    """How bright each vertex is, float32 [3, V]: a sky, one lamp, and a gloss."""
     nx, ny, nz = normals
     lx, ly = np.float32(0.75 * row["light_x"]), np.float32(0.4 - 0.4 * row["light_y"])
     norm = np.sqrt(lx * lx + ly * ly + 1)

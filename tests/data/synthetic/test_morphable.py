@@ -1,5 +1,7 @@
 """3-D faces: the right shapes move, the pixels follow the rows, bad models are refused."""
 
+import hashlib
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -98,6 +100,25 @@ class TestPixels:
         images, table, _ = faces
         rows = np.random.default_rng(0).permutation(len(table))[:9]
         assert (render_morphable(table.iloc[rows], model, size=48, threads=1) == images[rows]).all()
+
+    def test_stored_fingerprints(self, model):
+        """The same promise as for the flat faces, for this very model file."""
+        images, table, info = generate_morphable(
+            model, subjects=2, images_per_subject=7, size=32, seed=2024
+        )
+        numbers = table.filter(like="factor_").to_numpy(dtype=np.float64)
+        assert (
+            hashlib.sha256(np.ascontiguousarray(numbers).tobytes()).hexdigest()
+            == "0a03f54151fe187e554c38402769c8ddc7956d07ea08aa41e2d89bfb78d9ca25"
+        )
+        assert (
+            hashlib.sha256(images.tobytes()).hexdigest()
+            == "7dd0c686cbc9356a12d05c90863e964a8d89d0a8d42fef95575591f27c352225"
+        )
+        assert (
+            info["fingerprint"]
+            == "55150c283138ffa259db7e93d8099ad4da53b4c291fa7e82c22448b12374238e"
+        )
 
     def test_every_factor_changes_the_picture(self, faces, model):
         _, table, _ = faces
