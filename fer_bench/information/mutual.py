@@ -32,6 +32,7 @@ def estimate_mi(
     estimator: str | Estimator | type = "auto",
     seed: int = 0,
     groups: Any = None,
+    clusters: Any = None,
     discrete_x: bool | None = None,
     discrete_y: bool | None = None,
     z: Any = None,
@@ -49,6 +50,8 @@ def estimate_mi(
         seed: decides splits, critics and permutations; the same seed, the same number.
         groups: [n] subject of each row. Critics are then valued on other subjects than they
             were trained on, and the interval counts subjects, not rows.
+        clusters: [n] whose rows count as one observation in the interval, where that is not
+            `groups`: critics may see a subject's other images, the interval still counts people.
         discrete_x, discrete_y: overrule the reading of a side as labels or measurements.
         z: condition on this: I(X; Y | Z).
         unit: "nats" or "bits".
@@ -82,7 +85,10 @@ def estimate_mi(
 
         score = estimate_conditional(sample, z, estimator, seed=seed, null=null, **options)
     else:
-        score = score_sample(sample, make(estimator, seed=seed, **options), null=null)
+        codes = None if clusters is None else np.unique(np.asarray(clusters), return_inverse=True)[1]
+        score = score_sample(
+            sample, make(estimator, seed=seed, **options), null=null, clusters=codes
+        )
     if not interval:
         score = replace(score, low=None, high=None)
     return in_bits(score) if unit == "bits" else score
@@ -116,7 +122,13 @@ def _options(kind: type) -> list[str]:
     return list(names)
 
 
-def score_sample(sample: Sample, estimator: Any, *, null: int | None = None) -> Score:
+def score_sample(
+    sample: Sample,
+    estimator: Any,
+    *,
+    null: int | None = None,
+    clusters: np.ndarray | None = None,
+) -> Score:
     """Estimate a cleaned sample and its permuted copies together."""
     seed = getattr(estimator, "seed", 0)
     trivial = _constant(sample)
@@ -131,7 +143,8 @@ def score_sample(sample: Sample, estimator: Any, *, null: int | None = None) -> 
         Problem(sample, seed + 1 + i, repair(sample.n, sample.groups, random)) for i in range(count)
     ]
     estimate, *others = estimator.estimate_many(problems)
-    return _score(sample, estimator.name, estimate, [other.value for other in others])
+    values = [other.value for other in others]
+    return _score(sample, estimator.name, estimate, values, clusters)
 
 
 def repair(n: int, groups: np.ndarray | None, random: np.random.Generator) -> np.ndarray:
@@ -152,12 +165,19 @@ def repair(n: int, groups: np.ndarray | None, random: np.random.Generator) -> np
     return paired
 
 
-def _score(sample: Sample, name: str, estimate: Estimate, null: list[float]) -> Score:
-    error = estimate.standard_error(sample.groups)
+def _score(
+    sample: Sample,
+    name: str,
+    estimate: Estimate,
+    null: list[float],
+    clusters: np.ndarray | None = None,
+) -> Score:
+    clusters = sample.groups if clusters is None else clusters
+    error = estimate.standard_error(clusters)
     value = estimate.value
     members = len(estimate.index)
-    if sample.groups is not None:
-        members = len(np.unique(sample.groups[estimate.index]))
+    if clusters is not None:
+        members = len(np.unique(clusters[estimate.index]))
     half = float(student_t.ppf(0.975, max(members - 1, 1))) * error
     p = estimate.p
     if p is None and null:
