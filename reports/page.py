@@ -576,8 +576,7 @@ def _explorer(
             predicted = _encoded(part.logits[maps.rows].argmax(axis=1), np.int16)
         methods.append(
             {
-                "label": row.label,
-                "role": row.role,
+                "label": _plain_text(row.label, 60),
                 "points": key,
                 "xy": {k: _encoded(v.T, np.float32) for k, v in maps.points.items()},
                 "trust": {k: None if v != v else round(v, 3) for k, v in maps.trust.items()},
@@ -586,7 +585,7 @@ def _explorer(
         )
     tints = colour_of(list(summary.classes))
     return {
-        "classes": list(summary.classes),
+        "classes": [_plain_text(c, 60) for c in summary.classes],
         "classColours": [tints[c] for c in summary.classes],
         "markers": [MARKERS[i % len(MARKERS)] for i in range(len(summary.classes))],
         "kinds": {kind: TITLES[kind] for kind in kinds},
@@ -609,7 +608,10 @@ def _point_labels(part: Part, labels: Any, maps: Maps, sprite: Sprite) -> dict[s
         lookup = {level: i for i, level in enumerate(levels)}
         codes = [lookup[str(v)] if v == v and v is not None else -1 for v in values]
         if len(levels) > 0:
-            coded[name] = {"levels": levels, "codes": _encoded(np.asarray(codes), np.int32)}
+            coded[_plain_text(name, 60)] = {
+                "levels": [_plain_text(v, 60) for v in levels],
+                "codes": _encoded(np.asarray(codes), np.int32),
+            }
     position = [sprite.of(r) for r in _data_rows(part)[maps.rows]]
     return {
         "n": len(maps.rows),

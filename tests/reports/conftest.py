@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from fer_bench.reports.page import write_report
 from fer_bench.reports.summary import Summary, summarise
 from safetensors.numpy import save_file
 
@@ -347,3 +348,9 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def summary(results: Path) -> Summary:
     """The summary of `results`."""
     return summarise(RunStore(results))
+
+
+@pytest.fixture(scope="session")
+def page(results: Path) -> Path:
+    """The page of `results`, with t-SNE maps (UMAP compiles for half a minute)."""
+    return write_report(results, maps="tsne")
