@@ -70,7 +70,9 @@ class Bound(nn.Module):
 
 
 def derangements(batch: int, count: int, *, device: torch.device | None = None) -> Tensor:
-    """[count, batch] rows in which no row is paired with itself: random cyclic shifts.
+    """[count, batch] rows in which no row is paired with itself: distinct random cyclic shifts.
+
+    There are batch - 1 of them; a larger count gives all.
 
     A plain permutation has one fixed point on average, and every fixed point is a joint pair
     among the marginal ones, which biases the bound downwards.
@@ -81,8 +83,6 @@ def derangements(batch: int, count: int, *, device: torch.device | None = None) 
     if batch < 2:
         raise ValueError("a derangement needs at least two rows.")
     shifts = 1 + torch.randperm(batch - 1)[:count]
-    if count > len(shifts):
-        shifts = torch.cat([shifts, 1 + torch.randint(batch - 1, (count - len(shifts),))])
     return ((torch.arange(batch) + shifts[:, None]) % batch).to(device)
 
 
@@ -98,5 +98,6 @@ def class_aware_negatives(labels: Tensor, count: int) -> Tensor:
     other[alone] = 1.0
     drawn = torch.multinomial(other, count, replacement=True).T
     if alone.any():
-        drawn[:, alone] = derangements(batch, count)[:, alone]
+        row = torch.arange(batch)[alone]
+        drawn[:, alone] = (row + torch.randint(1, batch, (count, len(row)))) % batch
     return drawn.to(labels.device)

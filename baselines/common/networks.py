@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -64,7 +65,7 @@ def mlp(*sizes: int) -> nn.Sequential:
     ['Linear', 'ReLU', 'Linear']
     """
     layers: list[nn.Module] = []
-    for fan_in, fan_out in zip(sizes[:-1], sizes[1:], strict=True):
+    for fan_in, fan_out in pairwise(sizes):
         layers += [nn.Linear(fan_in, fan_out), nn.ReLU()]
     return nn.Sequential(*layers[:-1])
 
@@ -102,6 +103,27 @@ class Critic(nn.Module):
         joint = self.out(torch.relu(of_features + of_code))
         marginal = self.out(torch.relu(of_features + of_code[negatives]))
         return joint.squeeze(-1).float(), marginal.squeeze(-1).float()
+
+
+class SeparableCritic(nn.Module):
+    """Inner product of an embedded feature and an embedded code, at every position.
+
+    One matrix product scores every face with every code, so that all other faces of a batch can
+    serve as marginal pairs at no cost.
+    """
+
+    def __init__(self, features: int, code: int, hidden: int = 512) -> None:
+        super().__init__()
+        self.of_features = mlp(features, hidden, hidden // 4)
+        self.of_code = mlp(code, hidden, hidden // 4)
+        self.scale = (hidden // 4) ** -0.5
+
+    def forward(self, features: Tensor, code: Tensor, negatives: Tensor) -> tuple[Tensor, Tensor]:
+        """As `Critic`."""
+        of_features, of_code = self.of_features(features), self.of_code(code)
+        scores = self.scale * torch.einsum("bpd,cd->bcp", of_features, of_code).float()
+        rows = torch.arange(len(code), device=code.device)
+        return scores[rows, rows], scores[rows, negatives]
 
 
 def as_positions(maps: Tensor) -> Tensor:

@@ -1,0 +1,1 @@
+"""DICE-FER: three stages of mutual-information estimation."""
