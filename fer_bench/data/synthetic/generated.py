@@ -177,24 +177,37 @@ def dependence(a: Sequence[Any] | pd.Series, b: Sequence[Any] | pd.Series) -> di
 def caption(row: Mapping[str, Any] | pd.Series, *, expression: bool = False) -> str:
     """Describe a face by its attributes, as a person would; optionally with its expression.
 
+    Attributes that the row lacks, or that are missing in it, are not mentioned.
+
     >>> caption({"skin": "dark", "age": "young", "gender": "woman", "hair": "black",
     ...          "hair_style": "long", "glasses": "round", "beard": "none"})
     'a photo of a young woman with dark skin, long black hair and round glasses'
+    >>> caption({"skin": "light", "expression": "anger"}, expression=True)
+    'a photo of a person with light skin, showing anger'
     """
-    article = "an" if str(row["age"])[0] in "aeiou" else "a"
-    parts = [f"{row['skin']} skin"]
-    hair = str(row["hair_style"])
-    parts.append("a bald head" if hair == "bald" else _hair(hair, str(row["hair"])))
-    if row["beard"] != "none":
-        parts.append("stubble" if row["beard"] == "stubble" else "a beard")
-    if row["glasses"] != "none":
-        parts.append(f"{row['glasses']} glasses")
-    features = ", ".join(parts[:-1]) + " and " + parts[-1]
-    text = f"a photo of {article} {row['age']} {row['gender']} with {features}"
-    if expression:
-        text += f", showing {row['expression']}" if row["expression"] != "neutral" else ", neutral"
+    known = {str(k): str(v) for k, v in row.items() if isinstance(v, str) and v != "none"}
+    noun = " ".join(filter(None, [known.get("age"), known.get("gender", "person")]))
+    text = f"a photo of {'an' if noun[0] in 'aeiou' else 'a'} {noun}"
+    features = [f"{known['skin']} skin"] if "skin" in known else []
+    features += _hair(known)
+    if "beard" in known:
+        features.append("stubble" if known["beard"] == "stubble" else "a beard")
+    if "glasses" in known:
+        features.append(f"{known['glasses']} glasses")
+    if features:
+        *first, last = features
+        text += " with " + (", ".join(first) + " and " if first else "") + last
+    if expression and "expression" in known:
+        shown = known["expression"]
+        text += ", neutral" if shown == "neutral" else f", showing {shown}"
     return text
 
 
-def _hair(style: str, color: str) -> str:
-    return f"{color} hair with a fringe" if style == "fringe" else f"{style} {color} hair"
+def _hair(known: Mapping[str, str]) -> list[str]:
+    style, color = known.get("hair_style"), known.get("hair")
+    if style == "bald":
+        return ["a bald head"]
+    if style == "fringe" and color:
+        return [f"{color} hair with a fringe"]
+    words = [word for word in (style, color) if word]
+    return [" ".join([*words, "hair"])] if words else []

@@ -390,3 +390,8 @@ class TestCaption:
         )
         row |= {"hair_style": "bald", "beard": "none", "age": "young"}
         assert caption(row) == "a photo of a young man with light skin and a bald head"
+
+    def test_leaves_out_what_is_not_known(self):
+        assert caption({"expression": "fear"}) == "a photo of a person"
+        row = {"age": np.nan, "gender": "woman", "hair": "red", "skin": None, "glasses": pd.NA}
+        assert caption(row) == "a photo of a woman with red hair"
