@@ -97,6 +97,30 @@ def prepare(
         typer.echo(f"Reasons: {done.folder / 'rejects.csv'}")
 
 
+@app.command()
+def audit(
+    name: Name,
+    root: Root = None,
+    out: Annotated[Path, typer.Option("--out", help="The folder to write.")] = Path("audit"),
+    size: Size = 64,
+    labels: Annotated[
+        bool, typer.Option("--labels/--no-labels", help="Look for wrong labels.")
+    ] = True,
+    seed: Annotated[int, typer.Option("--seed", help="Of the cross-validation.")] = 0,
+    options: Options = None,
+) -> None:
+    """Find duplicates, bad pictures, likely wrong labels and hidden dependences."""
+    from fer_bench.data import audit as auditing
+
+    data = _load(name, root, size, ["bad_images=set-aside", *(options or [])])
+    found = auditing.audit(data, labels=labels, seed=seed)
+    page = auditing.save(found, data, out)
+    typer.echo(repr(data))
+    for line in found.problems or ["Nothing was found."]:
+        typer.echo(f"- {line}")
+    typer.echo(f"{page}\nDecisions: {out / 'decisions.csv'}")
+
+
 def _load(name: str, root: Path | None, size: int, options: list[str] | None) -> Any:
     from fer_bench.data import load_dataset
 

@@ -1,0 +1,502 @@
+"""What is wrong with a data set: numbers first, then a page to look through.
+
+`audit` finds duplicates, blurred, dark and odd pictures, likely wrong labels, subjects on both
+sides of a split, and how far labels, identities and attributes depend on each other. `save`
+writes the numbers (JSON), the page (HTML) and an empty file of decisions (CSV), which readers and
+`fer-bench data prepare` follow once it is filled in.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from sklearn.decomposition import PCA
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import balanced_accuracy_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from torch.nn import functional
+
+from fer_bench.data.confound import dependence
+from fer_bench.data.decisions import DECISIONS
+from fer_bench.data.duplicates import blocks, exact_groups, grouped, near_pairs, shrunk
+from fer_bench.data.faces import FaceData
+from fer_bench.data.pages import data_uri, render, write_page
+from fer_bench.data.prepare import measure
+from fer_bench.data.show import facts, picture
+from fer_bench.data.splits import make_folds
+from fer_bench.errors import DataError
+
+KINDS = {
+    "duplicate across splits": "The same pixels on both sides of a split.",
+    "near-duplicate across splits": "Almost the same picture on both sides of a split.",
+    "duplicate with another label": "The same picture, labelled differently.",
+    "duplicate": "The same pixels within one part.",
+    "near-duplicate": "Almost the same picture within one part.",
+    "blank": "No contrast: there is nothing to see.",
+    "dark": "Too dark.",
+    "bright": "Too bright.",
+    "blurred": "Much less sharp than the other faces.",
+    "odd crop": "Unlike the other faces: another crop, pose or object.",
+    "doubtful label": "Cross-validated predictions disagree with the label.",
+}
+GRAVE = tuple(KINDS)[:3]
+MIN_SKILL = 0.25  # of the way from chance to perfection, below which doubts about labels are noise
+MAX_TRAINING = 10_000
+MAX_SHOWN = 60
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """One face to look at.
+
+    Attributes:
+        row, key: which.
+        kind: one of `KINDS`.
+        detail: why, with figures.
+        strength: for sorting; larger is more suspect.
+        others: rows of the duplicates.
+        suggestion: the expression that predictions suggest instead.
+    """
+
+    row: int
+    key: str
+    kind: str
+    detail: str
+    strength: float
+    others: tuple[int, ...] = ()
+    suggestion: str | None = None
+
+
+@dataclass
+class Audit:
+    """Findings: sentences, counts, dependence, and suspects (most suspect first a kind)."""
+
+    problems: list[str] = field(default_factory=list)
+    counts: dict[str, Any] = field(default_factory=dict)
+    dependence: dict[str, dict[str, float]] = field(default_factory=dict)
+    suspects: list[Suspect] = field(default_factory=list)
+    label_check: dict[str, float] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        return asdict(self)
+
+
+def audit(data: FaceData, *, labels: bool = True, seed: int = 0) -> Audit:
+    """Examine a data set.
+
+    Args:
+        data: the faces, loaded with `bad_images="set-aside"` so that bad ones are listed.
+        labels: look for wrong labels, which trains a small classifier in five folds.
+        seed: of these folds.
+    """
+    found = Audit()
+    found.counts = _counts(data)
+    found.suspects += _duplicates(data)
+    found.suspects += _quality(data)
+    if labels and len(data.classes) > 1:
+        suspects, found.label_check = label_suspects(data, seed=seed)
+        found.suspects += suspects if found.label_check.get("skill", 0) >= MIN_SKILL else []
+    found.dependence = _dependences(data, seed=seed)
+    found.problems = _problems(data, found)
+    order = list(KINDS)
+    found.suspects.sort(key=lambda s: (order.index(s.kind), -s.strength))
+    return found
+
+
+# ---------------------------------------------------------------------- findings
+
+
+def _counts(data: FaceData) -> dict[str, Any]:
+    table = data.table
+    split = table["split"].fillna("all").to_numpy()
+    expression = table["expression"].fillna("(none)").to_numpy()
+    by_class = pd.crosstab(expression, split).to_dict("index")
+    names = [*data.classes, "(none)"]
+    per_subject = table["subject"].value_counts()
+    return {
+        "faces": len(data),
+        "set aside": len(data.rejects),
+        "without expression": int((data.expression < 0).sum()),
+        "without subject": int((data.subject < 0).sum()),
+        "without valence-arousal": int((~np.isfinite(data.valence_arousal).all(1)).sum()),
+        "subjects": len(data.subjects),
+        "faces a subject": [int(per_subject.min()), float(per_subject.median()),
+                            int(per_subject.max())] if len(per_subject) else [],
+        "by class and split": {name: by_class[name] for name in names if name in by_class},
+    }  # fmt: skip
+
+
+def _duplicates(data: FaceData) -> list[Suspect]:
+    split = data.table["split"].fillna("").to_numpy()
+    suspects = []
+    seen: set[frozenset[int]] = set()
+    exact, near = exact_groups(data), grouped(near_pairs(data)[0], len(data))
+    for name, groups in (("duplicate", exact), ("near-duplicate", near)):
+        for group in groups:
+            rows = frozenset(group.tolist())
+            if rows in seen:
+                continue
+            seen.add(rows)
+            codes = set(data.expression[group].tolist()) - {-1}
+            if len(set(split[group])) > 1:
+                kind = f"{name} across splits"
+            elif len(codes) > 1 and name == "duplicate":
+                kind = "duplicate with another label"
+            else:
+                kind = name
+            words = sorted({data.classes[c] for c in codes})
+            detail = f"{len(group)} copies" + (f", labelled {' and '.join(words)}" if words else "")
+            suspects.append(
+                Suspect(
+                    int(group[0]), data.keys[group[0]], kind, detail, len(group),
+                    tuple(int(r) for r in group[1:]),
+                )
+            )  # fmt: skip
+    return suspects
+
+
+def _quality(data: FaceData) -> list[Suspect]:
+    """Blank, dark, bright and blurred faces, and faces unlike all others."""
+    n = len(data)
+    values = np.empty((n, 3))
+    small = np.empty((n, 16, 16), dtype=np.float32)
+    for rows in blocks(n):
+        images = data.gather(rows)
+        gray = images.mean(axis=3).round().astype(np.uint8)
+        values[rows] = [tuple(measure(face).values()) for face in gray]
+        small[rows] = shrunk(images, 16)
+    sharpness, brightness, contrast = values.T
+    softness = -_robust_z(np.log(sharpness + 1e-6))
+    oddness = _robust_z(np.log(_distance_from_others(small) + 1e-6))
+    tests = [
+        ("blank", contrast < 3, -contrast, lambda r: f"deviation {contrast[r]:.1f}"),
+        ("dark", brightness < 25, -brightness, lambda r: f"mean {brightness[r]:.0f} of 255"),
+        ("bright", brightness > 235, brightness, lambda r: f"mean {brightness[r]:.0f} of 255"),
+        ("blurred", softness > 5, softness, lambda r: f"{softness[r]:.1f} deviations softer"),
+        ("odd crop", oddness > 5, oddness, lambda r: f"{oddness[r]:.1f} deviations apart"),
+    ]
+    suspects, taken = [], np.zeros(n, dtype=bool)
+    for kind, flagged, strength, detail in tests:
+        for row in np.flatnonzero(flagged & ~taken):
+            suspects.append(
+                Suspect(int(row), data.keys[row], kind, detail(row), float(strength[row]))
+            )
+        taken |= flagged
+    return suspects
+
+
+def _robust_z(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    middle = np.median(values)
+    spread = 1.4826 * np.median(np.abs(values - middle))
+    return (values - middle) / max(spread, 1e-9)
+
+
+def _distance_from_others(small: NDArray[np.float32]) -> NDArray[np.float64]:
+    """[N] what a low-dimensional model of all faces cannot explain of each."""
+    flat = small.reshape(len(small), -1).astype(np.float64)
+    flat -= flat.mean(1, keepdims=True)
+    flat /= np.maximum(flat.std(1, keepdims=True), 3)
+    if len(flat) < 20:
+        return np.ones(len(flat))
+    chosen = flat[np.random.default_rng(0).permutation(len(flat))[:MAX_TRAINING]]
+    model = PCA(min(20, len(chosen) // 4), random_state=0).fit(chosen)
+    rest = flat - model.inverse_transform(model.transform(flat))
+    return np.sqrt((rest**2).mean(1))
+
+
+def label_suspects(data: FaceData, *, seed: int = 0) -> tuple[list[Suspect], dict[str, float]]:
+    """Faces whose label is probably wrong, by confident learning (Northcutt et al., 2021).
+
+    A classifier on oriented gradients predicts every face from folds that know neither it nor
+    (where subjects are known) its subject. A label is suspect if the classifier gives it less
+    than a typical face of its class gets, and another class at least what a typical face of that
+    other class gets.
+
+    Returns:
+        The suspects, and how well the classifier does: `balanced_accuracy`, `chance`, `skill`.
+    """
+    labelled = np.flatnonzero(data.expression >= 0)
+    view = data.subset(labelled)
+    features = np.concatenate([oriented_gradients(view.gather(r)) for r in blocks(len(view))])
+    y = view.expression
+    probability = np.full((len(view), len(view.classes)), np.nan)
+    try:
+        folds = make_folds(view, n_folds=5, seed=seed)
+    except DataError:  # fewer than five people
+        blind = view.with_table(view.table.drop(columns="subject"))
+        if len(blind) < 10:
+            return [], {}
+        folds = make_folds(blind, n_folds=5, seed=seed)
+    rng = np.random.default_rng(seed)
+    for fold in folds.folds:
+        train = rng.permutation(np.union1d(fold.train, fold.validation))[:MAX_TRAINING]
+        size = min(100, len(train) // 3, features.shape[1])
+        model = make_pipeline(
+            StandardScaler(),
+            PCA(max(size, 1), whiten=True, random_state=0),
+            LogisticRegression(C=0.05, class_weight="balanced", max_iter=500),
+        )
+        model.fit(features[train], y[train])
+        probability[np.ix_(fold.test, model.classes_)] = model.predict_proba(features[fold.test])
+    probability = np.nan_to_num(probability)
+    own = probability[np.arange(len(y)), y]
+    typical = np.array(
+        [own[y == c].mean() if (y == c).any() else np.inf for c in range(len(view.classes))]
+    )
+    confident = np.where(probability >= typical, probability, -1.0)
+    best = confident.argmax(1)
+    wrong = (confident.max(1) > 0) & (best != y) & (own < typical[y])
+    accuracy = float(balanced_accuracy_score(y, probability.argmax(1)))
+    chance = 1 / len(np.unique(y))
+    check = {
+        "balanced_accuracy": accuracy,
+        "chance": chance,
+        "skill": (accuracy - chance) / (1 - chance),
+        "faces": len(y),
+        "suspects": int(wrong.sum()),
+    }
+    suspects = [
+        Suspect(
+            int(labelled[row]),
+            view.keys[row],
+            "doubtful label",
+            f"labelled {view.classes[y[row]]} ({own[row]:.0%}), looks like "
+            f"{view.classes[best[row]]} ({probability[row, best[row]]:.0%})",
+            float(probability[row, best[row]] - own[row]),
+            suggestion=view.classes[best[row]],
+        )
+        for row in np.flatnonzero(wrong)
+    ]
+    return suspects, check
+
+
+def oriented_gradients(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """[B, H, W, C] -> [B, 512]: strength of 8 edge directions in 8x8 cells, normalised."""
+    gray = torch.from_numpy(shrunk(images, 64))[:, None]
+    gray = (gray - gray.mean((1, 2, 3), keepdim=True)) / gray.std((1, 2, 3), keepdim=True).clamp(1)
+    dx = functional.pad(gray[..., 2:] - gray[..., :-2], (1, 1, 0, 0))
+    dy = functional.pad(gray[..., 2:, :] - gray[..., :-2, :], (0, 0, 1, 1))
+    strength, angle = torch.hypot(dx, dy), torch.atan2(dy, dx).remainder(torch.pi)
+    place = angle / torch.pi * 8
+    bins = torch.arange(8, dtype=torch.float32)[None, :, None, None]
+    gap = (place - bins).abs()
+    share = (1 - torch.minimum(gap, 8 - gap)).clamp_min(0)
+    cells = functional.avg_pool2d(share * strength, 8).flatten(1)
+    return (cells / cells.norm(dim=1, keepdim=True).clamp_min(1e-6)).numpy()
+
+
+def _dependences(data: FaceData, *, seed: int) -> dict[str, dict[str, float]]:
+    """How far the expression depends on who it is and on each attribute.
+
+    With the same under permuted labels: what the numbers of levels alone produce.
+    """
+    found = {}
+    rng = np.random.default_rng(seed)
+    for name in ("subject", *data.attributes):
+        column = data.table[name].astype("str")
+        codes = pd.Categorical(column).codes.astype(np.int64)
+        known = (codes >= 0) & (data.expression >= 0)
+        a, y = codes[known], data.expression[known]
+        if len(np.unique(a)) < 2 or len(np.unique(y)) < 2 or len(np.unique(a)) > len(a) / 2:
+            continue
+        value = _association(a, y)
+        null = float(np.mean([_association(a, rng.permutation(y)) for _ in range(20)]))
+        found[name] = {"cramers_v": value, "cramers_v_permuted": null, "faces": len(a)}
+    return found
+
+
+def _association(a: NDArray[np.int64], y: NDArray[np.int64]) -> float:
+    counts = np.zeros((a.max() + 1, y.max() + 1), dtype=np.int64)
+    np.add.at(counts, (a, y), 1)
+    counts = counts[counts.sum(1) > 0][:, counts.sum(0) > 0]
+    tied = np.zeros(counts.shape, dtype=bool)
+    return dependence(counts, tied, counts.sum(1) / counts.sum())["cramers_v"]
+
+
+def _problems(data: FaceData, found: Audit) -> list[str]:
+    """Findings in sentences, the grave ones first."""
+    kinds = Counter(s.kind for s in found.suspects)
+    lines = [f"{kinds[kind]:,} {kind}: {KINDS[kind]}" for kind in GRAVE if kinds[kind]]
+    by_split = data.table.dropna(subset=["subject", "split"]).groupby("subject")["split"].nunique()
+    if (by_split > 1).any():
+        lines.append(f"{(by_split > 1).sum():,} subjects are in more than one split.")
+    if len(data.rejects):
+        lines.append(f"{len(data.rejects):,} images or rows could not be used.")
+    sizes = data.table["expression"].value_counts()
+    if len(sizes) > 1 and sizes.max() >= 5 * sizes.min():
+        lines.append(
+            f"Classes are unbalanced: {sizes.max():,} {sizes.idxmax()}, {sizes.min():,} "
+            f"{sizes.idxmin()}."
+        )
+    check = found.label_check
+    if check.get("skill", 1) < MIN_SKILL:
+        lines.append(
+            "Labels could not be checked: the classifier's balanced accuracy is "
+            f"{check['balanced_accuracy']:.2f}, chance {check['chance']:.2f}."
+        )
+    for name, values in found.dependence.items():
+        excess = values["cramers_v"] - values["cramers_v_permuted"]
+        if excess > 0.1:
+            lines.append(
+                f"The expression depends on {name}: Cramer's V {values['cramers_v']:.2f}, where "
+                f"chance gives {values['cramers_v_permuted']:.2f}."
+            )
+    lines += [
+        f"{kinds[kind]:,} {kind}: {KINDS[kind]}"
+        for kind in KINDS
+        if kinds[kind] and kind not in GRAVE
+    ]
+    return lines
+
+
+# ---------------------------------------------------------------------- files
+
+
+def save(found: Audit, data: FaceData, folder: str | Path) -> Path:
+    """Write audit.json, audit.html and (unless it is there) decisions.csv; return the page.
+
+    The page holds up to 60 suspects a kind; the JSON file holds all of them.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "audit.json").write_text(json.dumps(found.to_json(), indent=1), encoding="utf-8")
+    decisions = folder / "decisions.csv"
+    if not decisions.exists():
+        rows = [(s.key, "", "", s.kind, s.detail) for s in found.suspects]
+        pd.DataFrame(rows, columns=["path", "decision", "expression", "kind", "detail"]).to_csv(
+            decisions, index=False
+        )
+    return write_page(
+        folder / "audit.html",
+        f"Audit of {data.info.title or data.info.name}",
+        _body(found, data),
+        lead=facts(data),
+        extra_style=_STYLE,
+    )
+
+
+def _body(found: Audit, data: FaceData) -> str:
+    sections = []
+    for kind, meaning in KINDS.items():
+        suspects = [s for s in found.suspects if s.kind == kind]
+        cards = [
+            {
+                "uris": [_uri(data, row) for row in (s.row, *s.others[:2])],
+                "keys": [s.key, *(data.keys[row] for row in s.others[:2])],
+                "label": data.table["expression"].fillna("no label")[s.row],
+                "detail": s.detail,
+                "suggestion": s.suggestion or "",
+            }
+            for s in suspects[:MAX_SHOWN]
+        ]
+        if cards:
+            sections.append((kind, meaning, len(suspects), cards))
+    splits = sorted({s for row in found.counts["by class and split"].values() for s in row})
+    return render(
+        _BODY,
+        found=found,
+        min_skill=MIN_SKILL,
+        sections=sections,
+        splits=splits,
+        classes=data.classes,
+        decisions=DECISIONS,
+        rejects=data.rejects.head(200).to_dict("records"),
+    )
+
+
+def _uri(data: FaceData, row: int) -> str:
+    return data_uri(picture(data.gather([row])[0], 96), quality=85)
+
+
+_STYLE = """
+.cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(11rem, 1fr)); gap: .8rem }
+.card { border: 1px solid var(--line); border-radius: .5rem; padding: .5rem; font-size: .8rem }
+.card img { height: 72px; width: 72px } .card .key { overflow-wrap: anywhere }
+.card.chosen { border-color: var(--accent); border-width: 2px }
+.bar { position: sticky; top: 0; background: var(--paper); padding: .6rem 0; z-index: 1;
+  border-bottom: 1px solid var(--line) }
+button, select { font: inherit; padding: .15rem .4rem }
+"""
+
+_BODY = """
+{% if found.problems %}<ul>{% for line in found.problems %}<li>{{ line }}</li>
+{% endfor %}</ul>{% else %}<p>Nothing was found.</p>{% endif %}
+<h2>Faces by class and split</h2>
+<div class="scroll"><table><tr><th></th>{% for s in splits %}<th>{{ s }}</th>{% endfor %}</tr>
+{% for name, row in found.counts["by class and split"].items() %}
+<tr><td>{{ name }}</td>{% for s in splits %}<td>{{ "{:,}".format(row.get(s, 0)) }}</td>
+{% endfor %}</tr>{% endfor %}</table></div>
+{% if found.counts["faces a subject"] %}
+<p>{{ found.counts["subjects"] }} subjects; faces a subject: at least
+{{ found.counts["faces a subject"][0] }}, median {{ found.counts["faces a subject"][1] }}, at most
+{{ found.counts["faces a subject"][2] }}.</p>{% endif %}
+{% if found.dependence %}<h2>What the expression depends on</h2>
+<div class="scroll"><table><tr><th></th><th>Cramer's V</th><th>with permuted labels</th>
+<th>faces</th></tr>
+{% for name, v in found.dependence.items() %}<tr><td>{{ name }}</td>
+<td>{{ "%.3f"|format(v.cramers_v) }}</td><td>{{ "%.3f"|format(v.cramers_v_permuted) }}</td>
+<td>{{ "{:,}".format(v.faces) }}</td></tr>{% endfor %}</table></div>{% endif %}
+{% if found.label_check %}<p class="soft">Labels were checked by a classifier on oriented gradients
+with a cross-validated balanced accuracy of {{ "%.2f"|format(found.label_check.balanced_accuracy) }}
+(chance {{ "%.2f"|format(found.label_check.chance) }}): the nearer it is to chance, the less its
+doubts mean.{% if found.label_check.skill < min_skill %} They are not shown here.{% endif %}</p>
+{% endif %}
+{% if sections %}
+<div class="bar"><button id="save" type="button">Download decisions.csv</button>
+<span id="count" class="soft">0 decisions</span> <span class="soft">Then load with
+decisions="decisions.csv", or prepare with --decisions.</span></div>
+{% for kind, meaning, count, cards in sections %}
+<h2>{{ kind }} <span class="soft">({{ "{:,}".format(count) }})</span></h2>
+<p class="soft">{{ meaning }}{% if count > cards|length %} The first {{ cards|length }} are shown;
+audit.json lists all.{% endif %}</p>
+<div class="cards">{% for card in cards %}
+<div class="card">{% for uri in card.uris %}<img src="{{ uri }}" alt="" loading="lazy">
+{% endfor %}<div><b>{{ card.label }}</b>: {{ card.detail }}</div>
+{% for key in card["keys"] %}<div class="choice" data-path="{{ key }}">
+<div class="key soft">{{ key }}</div>
+<select class="decision" aria-label="decision"><option value="">decide</option>
+{% for d in decisions %}<option>{{ d }}</option>{% endfor %}</select>
+<select class="expression" aria-label="expression" hidden>
+{% for c in classes %}<option{% if c == card.suggestion %} selected{% endif %}>{{ c }}</option>
+{% endfor %}</select></div>{% endfor %}</div>{% endfor %}</div>
+{% endfor %}
+<script>
+const chosen = new Map();
+const quote = text => '"' + text.replaceAll('"', '""') + '"';
+document.querySelectorAll(".choice").forEach(choice => {
+  const decision = choice.querySelector(".decision");
+  const expression = choice.querySelector(".expression");
+  choice.addEventListener("change", () => {
+    expression.hidden = decision.value !== "relabel";
+    if (decision.value) chosen.set(choice.dataset.path,
+      [decision.value, decision.value === "relabel" ? expression.value : ""]);
+    else chosen.delete(choice.dataset.path);
+    choice.closest(".card").classList.toggle("chosen", Boolean(decision.value));
+    document.getElementById("count").textContent = chosen.size + " decisions";
+  });
+});
+document.getElementById("save").addEventListener("click", () => {
+  const lines = [...chosen].map(([path, row]) => [path, ...row].map(quote).join(","));
+  const text = "path,decision,expression\\n" + lines.join("\\n") + "\\n";
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([text], { type: "text/csv" }));
+  link.download = "decisions.csv";
+  link.click();
+});
+</script>
+{% endif %}
+{% if rejects %}<h2>Set aside</h2><div class="scroll"><table>
+<tr><th>path</th><th>where</th><th>reason</th></tr>
+{% for r in rejects %}<tr><td>{{ r.path }}</td><td>{{ r.where }}</td><td>{{ r.reason }}</td></tr>
+{% endfor %}</table></div>{% endif %}
+"""

@@ -1,0 +1,130 @@
+"""Images that occur twice: exactly, or so nearly that a classifier would know them again."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.fft import dctn
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+from torch.nn import functional
+
+from fer_bench.data.faces import FaceData
+from fer_bench.data.splits import FoldFile
+
+BLOCK = 2048
+BITS, BANDS = 64, 4
+SIDE = 32
+MAX_BITS = 12
+MIN_CORRELATION = 0.985
+MAX_LOCAL = 0.12
+
+
+def exact_groups(data: FaceData) -> list[NDArray[np.int64]]:
+    """Rows with equal pixels, one array a group of two or more."""
+    digests = np.empty(len(data), dtype="S16")
+    for rows in blocks(len(data)):
+        for row, image in zip(rows, data.gather(rows), strict=True):
+            digests[row] = hashlib.blake2b(image.tobytes(), digest_size=16).digest().hex()[:16]
+    order = np.argsort(digests, kind="stable")
+    edges = np.flatnonzero(digests[order][1:] != digests[order][:-1]) + 1
+    return [np.sort(group) for group in np.split(order, edges) if len(group) > 1]
+
+
+def near_pairs(data: FaceData) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Pairs of rows [K, 2] that show the same picture, and their correlation [K].
+
+    Candidates share a quarter of a 64-bit perceptual hash (signs of the low frequencies) and
+    differ in at most twelve bits. They count where the small gray pictures correlate by .985 or
+    more and where no patch of them (an eighth of the side) differs on average by more than .12
+    deviations: so a copy is known after compression, scaling, noise or other light, while
+    another expression of the same person, which changes a patch, does not count. A copy that was
+    cropped differently is not found.
+    """
+    small = np.empty((len(data), SIDE, SIDE), dtype=np.float32)
+    bits = np.empty((len(data), BITS), dtype=bool)
+    for rows in blocks(len(data)):
+        small[rows] = shrunk(data.gather(rows), SIDE)
+        low = dctn(small[rows], axes=(1, 2))[:, :9, :9].reshape(len(rows), -1)[:, 1 : BITS + 1]
+        bits[rows] = low > np.median(low, axis=1, keepdims=True)
+    flat = small.reshape(len(small), -1)
+    flat -= flat.mean(1, keepdims=True)
+    deviation = flat.std(axis=1)
+    flat /= np.maximum(deviation, 1)[:, None]
+    candidates = _candidates(bits)
+    candidates = candidates[(deviation[candidates] > 1).all(axis=1)]  # blank ones are no copies
+    found, values = [np.zeros((0, 2), dtype=np.int64)], [np.zeros(0)]
+    for chosen in blocks(len(candidates), 16384):
+        a, b = candidates[chosen].T
+        near = (bits[a] != bits[b]).sum(1) <= MAX_BITS
+        a, b = a[near], b[near]
+        correlation = np.einsum("nd,nd->n", flat[a], flat[b]) / SIDE**2
+        patches = (flat[a] - flat[b]).reshape(-1, 8, SIDE // 8, 8, SIDE // 8).mean((2, 4))
+        local = np.abs(patches).max((1, 2), initial=0)
+        same = (correlation >= MIN_CORRELATION) & (local <= MAX_LOCAL)
+        found.append(np.column_stack([a[same], b[same]]))
+        values.append(correlation[same].astype(np.float64))
+    return np.concatenate(found), np.concatenate(values)
+
+
+def grouped(pairs: NDArray[np.int64], n: int) -> list[NDArray[np.int64]]:
+    """Groups of rows that are connected by pairs."""
+    if not len(pairs):
+        return []
+    links = coo_matrix((np.ones(len(pairs)), pairs.T), shape=(n, n))
+    _, label = connected_components(links, directed=False)
+    rows = np.unique(pairs)
+    rows = rows[np.argsort(label[rows], kind="stable")]
+    edges = np.flatnonzero(label[rows][1:] != label[rows][:-1]) + 1
+    return [np.sort(group) for group in np.split(rows, edges)]
+
+
+def crossing_folds(data: FaceData, folds: FoldFile) -> list[str]:
+    """Sentences about duplicates on both sides of a fold; empty is what it must be."""
+    groups = exact_groups(data) + grouped(near_pairs(data)[0], len(data))
+    sentences = []
+    for number, fold in enumerate(folds.folds):
+        learned = np.zeros(len(data), dtype=bool)
+        learned[fold.train] = learned[fold.validation] = True
+        tested = np.zeros(len(data), dtype=bool)
+        tested[fold.test] = True
+        bad = [g for g in groups if learned[g].any() and tested[g].any()]
+        if bad:
+            keys = [data.keys[row] for row in bad[0][:2]]
+            sentences.append(
+                f"fold {number}: {len(bad)} pictures are both learned from and tested on, the "
+                f"first: {keys[0]} and {keys[1]}"
+            )
+    return sentences
+
+
+def shrunk(images: NDArray[np.uint8], side: int) -> NDArray[np.float32]:
+    """[B, H, W, C] -> gray [B, side, side], averaged over areas."""
+    pixels = torch.from_numpy(images).permute(0, 3, 1, 2).float().mean(1, keepdim=True)
+    return functional.interpolate(pixels, (side, side), mode="area")[:, 0].numpy()
+
+
+def blocks(n: int, size: int = BLOCK) -> Sequence[NDArray[np.int64]]:
+    """Row numbers 0 to n - 1 in blocks."""
+    return [np.arange(start, min(n, start + size)) for start in range(0, n, size)]
+
+
+def _candidates(bits: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """[K, 2] pairs (first < second) that agree in at least one band of bits."""
+    words = np.packbits(bits, axis=1).view(np.uint16)
+    found = []
+    for band in range(BANDS):
+        word = words[:, band]
+        order = np.argsort(word, kind="stable")
+        for offset in range(1, 33):  # a larger crowd in one bucket is cut, so that it stays fast
+            same = np.flatnonzero(word[order[offset:]] == word[order[:-offset]])
+            if not len(same):
+                break
+            found.append(np.column_stack([order[same], order[same + offset]]))
+    if not found:
+        return np.zeros((0, 2), dtype=np.int64)
+    return np.unique(np.sort(np.concatenate(found), axis=1), axis=0)
