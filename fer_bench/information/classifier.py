@@ -7,12 +7,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from fer_bench.information.critics import apply, initial_mlp
 from fer_bench.information.estimator import Estimate, Estimator, Problem
-from fer_bench.information.inputs import entropy, is_discrete
+from fer_bench.information.inputs import entropy, is_discrete, network_columns
 from fer_bench.information.neural import build_folds, same_shape
 from fer_bench.information.training import Budget, Fold, Parameters, train
 
@@ -64,9 +63,11 @@ class Classifier(Estimator):
         labels_right = is_discrete(problems[0].sample.y)
         cuts, members = build_folds(problems, count=self.folds, device=self.device)
         hidden, depth = self.shape
+        sample = problems[0].sample
+        seen_side, label_side = (sample.x, sample.y) if labels_right else (sample.y, sample.x)
         model = _Softmax(
-            cuts[0].x.shape[1] if labels_right else cuts[0].y.shape[1],
-            cuts[0].y.shape[1] if labels_right else cuts[0].x.shape[1],
+            network_columns(seen_side),
+            int(label_side.max()) + 1,
             hidden,
             depth,
             labels_right,
@@ -129,7 +130,7 @@ class _Softmax:
     def rows(self, p: Parameters, x: Tensor, y: Tensor) -> Tensor:
         """Cross-entropy [P, B] of each row."""
         inputs, labels = (x, y) if self.labels_right else (y, x)
-        logits = apply(p, "c", self.sizes, inputs)
+        logits = apply(p, "c", self.sizes, inputs[..., : self.sizes[0]])
         return torch.logsumexp(logits, -1) - (logits * labels).sum(-1)
 
     def loss(

@@ -53,7 +53,7 @@ class Critic:
     """A critic of given shape; parameters live outside, with a problem axis.
 
     Args:
-        dx, dy: columns of the two sides.
+        dx, dy: leading columns of the two sides that the networks look at.
         kind: "separable" f(x).g(y) + a(x) + b(y); "bilinear" the same with linear f, g and
             quadratic a, b; "concatenated" an MLP on [x, y]; "hybrid" a small MLP on f(x), g(y).
         hidden, depth: width and number of hidden layers.
@@ -107,7 +107,7 @@ class Critic:
                 torch.zeros(self.dx, self.dx),
                 torch.zeros(self.dy, self.dy),
             )
-        return weights | canonical_base(fold) if self.base else weights
+        return weights | canonical_base(fold, (self.dx, self.dy)) if self.base else weights
 
     def scores(self, p: Parameters, x: Tensor, y: Tensor) -> Scores:
         """Score a batch [P, B, d]: every row against the whole batch, or against a few shifts."""
@@ -141,6 +141,7 @@ class Critic:
     def _shifted(self, p: Parameters, x: Tensor, y: Tensor, shifts: list[int]) -> Tensor:
         """Values [P, B, len(shifts)] of x_i with y_(i + shift)."""
         known = self._shifted_base(p, x, y, shifts) if self.base else 0.0
+        x, y = x[..., : self.dx], y[..., : self.dy]
         if self.kind == "hybrid":
             x, y = apply(p, "f", self.nets["f"], x), apply(p, "g", self.nets["g"], y)
         others = torch.cat([torch.roll(y, -s, dims=1) for s in shifts], dim=1)
@@ -154,10 +155,11 @@ class Critic:
         return torch.stack([(u * w).sum(-1) + a + c for w, c in rolled], dim=-1)
 
     def _matrix(self, p: Parameters, x: Tensor, y: Tensor) -> Tensor:
-        f, g = apply(p, "f", self.nets["f"], x), apply(p, "g", self.nets["g"], y)
+        left, right = x[..., : self.dx], y[..., : self.dy]
+        f, g = apply(p, "f", self.nets["f"], left), apply(p, "g", self.nets["g"], right)
         if self.kind == "bilinear":
-            a = (torch.bmm(x, p["a"]) * x).sum(-1)
-            b = (torch.bmm(y, p["b"]) * y).sum(-1)
+            a = (torch.bmm(left, p["a"]) * left).sum(-1)
+            b = (torch.bmm(right, p["b"]) * right).sum(-1)
         else:
             a, b = f[..., -1], g[..., -1]
             f, g = f[..., :-1], g[..., :-1]
@@ -169,36 +171,67 @@ class Critic:
 
 def _base(p: Parameters, side: str, values: Tensor) -> tuple[Tensor, Tensor]:
     """Canonical variates [P, B, r], scaled for the product, and the side's own term [P, B]."""
-    variates = torch.bmm(values, p[f"base.{side}"])
+    variates = torch.bmm(values, p[f"base.{side}"]).clamp(-3.5, 3.5)  # outliers must not rule
     rho = p["base.rho"][:, None]
     rest = 1 - rho**2
     return variates * torch.sqrt(rho / rest), -0.5 * (variates**2 * rho**2 / rest).sum(-1)
 
 
-def canonical_base(fold: Fold, rank: int = 16) -> Parameters:
-    """A normal model of one problem's leading canonical pairs.
+def canonical_base(fold: Fold, columns: tuple[int, int], rank: int = 16) -> Parameters:
+    """A normal model of one problem's leading canonical pairs, without its constant.
 
-    Directions come from the training rows (ridge-regularised), their correlations from the
-    validation rows, so that chance directions of a wide side get none. Without its constant.
+    Fitted once to the columns that networks see and once to all `features`; the one whose log
+    ratio tells the validation rows' partners better is kept, or none.
     """
-    train, valid = (
-        [side[0].cpu().double() for side in fold.part(r)] for r in (fold.train, fold.valid)
-    )
-    roots = [_inverse_root(side) for side in train]
-    (xt, yt), (xv, yv) = train, valid
-    rank = min(rank, xt.shape[1], yt.shape[1], max(1, len(xv) // 20))
-    left, _, right = torch.linalg.svd(roots[0] @ (xt.T @ yt / len(xt)) @ roots[1])
-    a, b = roots[0] @ left[:, :rank], roots[1] @ right[:rank].T
-    u, v = xv @ a, yv @ b
+    parts = [fold.part(rows) for rows in (fold.train, fold.valid)]
+    train, valid = ([side[0].cpu().double() for side in part] for part in parts)
+    full = (train[0].shape[1], train[1].shape[1])
+    rank = min(rank, *columns, max(1, len(valid[0]) // 20))
+    best, best_score = None, -math.inf
+    for dx, dy in {columns, full}:
+        model = _canonical_pairs(
+            (train[0][:, :dx], train[1][:, :dy]), (valid[0][:, :dx], valid[1][:, :dy]), rank
+        )
+        model["base.x"] = F.pad(model["base.x"], (0, 0, 0, full[0] - dx))
+        model["base.y"] = F.pad(model["base.y"], (0, 0, 0, full[1] - dy))
+        score = _base_score(model, *valid)
+        if score > best_score:
+            best, best_score = model, score
+    assert best is not None
+    if best_score <= 0:
+        best["base.rho"] = torch.zeros(rank)
+    return best
+
+
+def _canonical_pairs(
+    train: tuple[Tensor, Tensor], valid: tuple[Tensor, Tensor], rank: int
+) -> Parameters:
+    """Directions from the training rows (ridge-regularised), correlations from the others.
+
+    So chance directions of a wide side get no correlation.
+    """
+    a, b = (_inverse_root(side) for side in train)
+    left, _, right = torch.linalg.svd(a @ (train[0].T @ train[1] / len(train[0])) @ b)
+    a, b = a @ left[:, :rank], b @ right[:rank].T
+    u, v = valid[0] @ a, valid[1] @ b
     inner_u, inner_v = _inverse_root(u, 0.0), _inverse_root(v, 0.0)
     turn, rho, turned = torch.linalg.svd(inner_u @ (u.T @ v / len(u)) @ inner_v)
-    chance = 2 * math.sqrt(rank / len(xv))
-    rho = torch.where(rho > chance, rho.clamp(max=0.999), 0.0)
+    chance = 2 * math.sqrt(rank / len(u))
     return {
         "base.x": (a @ inner_u @ turn).float(),
         "base.y": (b @ inner_v @ turned.T).float(),
-        "base.rho": rho.float(),
+        "base.rho": torch.where(rho > chance, rho.clamp(max=0.999), 0.0).float(),
     }
+
+
+def _base_score(model: Parameters, x: Tensor, y: Tensor) -> float:
+    """InfoNCE of a base alone on paired rows [n, d]."""
+    batched = {name: value[None] for name, value in model.items()}
+    (u, a), (v, b) = (
+        _base(batched, side, values[None].float()) for side, values in (("x", x), ("y", y))
+    )
+    matrix = (u @ v.transpose(1, 2) + a[..., None] + b[:, None])[0]
+    return float((matrix.diagonal() - torch.logsumexp(matrix, 1)).mean()) + math.log(len(x))
 
 
 def _inverse_root(values: Tensor, ridge: float | None = None) -> Tensor:
@@ -229,5 +262,5 @@ def apply(p: Parameters, net: str, sizes: list[int], x: Tensor) -> Tensor:
     for layer in range(last + 1):
         x = torch.baddbmm(p[f"{net}{layer}.b"][:, None], x, p[f"{net}{layer}.w"])
         if layer < last:
-            x = F.relu(x)
+            x = F.silu(x)
     return x

@@ -11,7 +11,7 @@ from scipy.special import digamma, gammaln, ndtr, stdtrit
 from scipy.stats import t as student_t
 
 from fer_bench.information.estimator import Estimate, Estimator, Problem
-from fer_bench.information.inputs import features, is_discrete, normal_scores
+from fer_bench.information.inputs import Sample, is_discrete, normal_scores, one_hot
 
 
 class Gaussian(Estimator):
@@ -34,13 +34,15 @@ class Gaussian(Estimator):
     def estimate_many(self, problems: Sequence[Problem]) -> list[Estimate]:
         return [self._one(problem) for problem in problems]
 
-    def _one(self, problem: Problem) -> Estimate:
-        sample = problem.paired
+    def model(self, sample: Sample) -> tuple[CanonicalGaussian, np.ndarray, np.ndarray, list[str]]:
+        """The fitted model, the whitened sides [n, r] it is fitted to, and warnings."""
         warnings = []
         sides = []
         limit = self.max_dim or max(1, sample.n // 4)
         for name, side in (("x", sample.x), ("y", sample.y)):
-            wide = features(side) if self.scores or is_discrete(side) else side
+            wide = one_hot(side) if is_discrete(side) else side
+            if self.scores and not is_discrete(side):
+                wide = normal_scores(side)
             white = whiten(wide)
             if white.shape[1] > limit:
                 warnings.append(
@@ -48,12 +50,16 @@ class Gaussian(Estimator):
                 )
                 white = white[:, :limit]
             sides.append(white)
-        model = CanonicalGaussian.fit(*sides)
-        bias = gaussian_bias(sample.n, sides[0].shape[1], sides[1].shape[1])
+        return CanonicalGaussian.fit(*sides), sides[0], sides[1], warnings
+
+    def _one(self, problem: Problem) -> Estimate:
+        n = problem.sample.n
+        model, x, y, warnings = self.model(problem.paired)
+        bias = gaussian_bias(n, x.shape[1], y.shape[1])
         return Estimate(
             value=model.information - bias,
-            rows=model.log_ratio(*sides),
-            index=np.arange(sample.n),
+            rows=model.log_ratio(x, y),
+            index=np.arange(n),
             warnings=tuple(warnings),
             details={
                 "correlations": model.correlations[:20].tolist(),
@@ -94,6 +100,13 @@ class CanonicalGaussian:
         quadratic = (rho**2 * (u**2 + v**2) - 2 * rho * u * v) / (1 - rho**2)
         return self.information - 0.5 * quadratic.sum(axis=1)
 
+    def log_ratios(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """The same for all pairs [n, m]."""
+        u, v, rho = x @ self.left, y @ self.right, self.correlations
+        rest = 1 - rho**2
+        own_u, own_v = (0.5 * (w**2 @ (rho**2 / rest)) for w in (u, v))
+        return self.information + (u * (rho / rest)) @ v.T - own_u[:, None] - own_v
+
 
 def whiten(values: np.ndarray, tolerance: float = 1e-9) -> np.ndarray:
     """Principal components [n, r] of unit variance, strongest first; dependent columns drop."""
@@ -129,19 +142,20 @@ class StudentCopula(Estimator):
     def estimate_many(self, problems: Sequence[Problem]) -> list[Estimate]:
         estimates = []
         for problem in problems:
-            x, y = problem.paired.x, problem.paired.y
-            n, dx, dy = len(x), x.shape[1], y.shape[1]
-            model = StudentModel.fit(normal_scores(x), normal_scores(y))
-            bias = gaussian_bias(n, dx, dy)
-            estimates.append(
-                Estimate(
-                    value=model.information - bias,
-                    rows=model.log_ratio(normal_scores(x), normal_scores(y)),
-                    index=np.arange(n),
-                    details={"dof": model.dof, "bias_removed": bias, "log_likelihood": model.fit_},
-                )
-            )
+            x, y = (normal_scores(side) for side in (problem.paired.x, problem.paired.y))
+            estimates.append(self.read(StudentModel.fit(x, y), x, y))
         return estimates
+
+    @staticmethod
+    def read(model: StudentModel, x: np.ndarray, y: np.ndarray) -> Estimate:
+        """The estimate of a model fitted to normal scores [n, dx], [n, dy]."""
+        bias = gaussian_bias(len(x), x.shape[1], y.shape[1])
+        return Estimate(
+            value=model.information - bias,
+            rows=model.log_ratio(x, y),
+            index=np.arange(len(x)),
+            details={"dof": model.dof, "bias_removed": bias},
+        )
 
 
 @dataclass(frozen=True)
@@ -151,7 +165,7 @@ class StudentModel:
     dof: float
     dispersion: np.ndarray
     dx: int
-    fit_: float  # mean log density of the copula on the rows it was fitted to
+    log_likelihood: float  # mean log density of the copula on the rows it was fitted to
 
     @classmethod
     def fit(cls, x: np.ndarray, y: np.ndarray) -> StudentModel:
@@ -163,12 +177,12 @@ class StudentModel:
             return _fit_dispersion(float(np.exp(log_dof)), rows, x.shape[1])
 
         grid = np.log([1, 1.5, 2, 3, 4.5, 7, 12, 25, 60, 200])
-        fits = [profile(g, sub).fit_ for g in grid]
+        fits = [profile(g, sub).log_likelihood for g in grid]
         best = int(np.argmax(fits))
         low, high = grid[max(0, best - 1)], grid[min(len(grid) - 1, best + 1)]
         for _ in range(8):  # golden section on the sub-sample's bracket, all rows
             a, b = high - 0.618 * (high - low), low + 0.618 * (high - low)
-            if profile(a, uniform).fit_ > profile(b, uniform).fit_:
+            if profile(a, uniform).log_likelihood > profile(b, uniform).log_likelihood:
                 high = b
             else:
                 low = a
@@ -176,10 +190,9 @@ class StudentModel:
 
     @property
     def information(self) -> float:
-        r, p, d = self.dispersion, self.dx, len(self.dispersion)
+        r, p = self.dispersion, self.dx
         parts = (r[:p, :p], r[p:, p:], r)
         h = [0.5 * np.linalg.slogdet(m)[1] + _student_entropy(self.dof, len(m)) for m in parts]
-        assert len(parts[2]) == d
         return float(h[0] + h[1] - h[2])
 
     def log_ratio(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -190,6 +203,21 @@ class StudentModel:
         left = _student_log_density(z[:, :p], r[:p, :p], self.dof)
         right = _student_log_density(z[:, p:], r[p:, p:], self.dof)
         return joint - left - right
+
+    def log_ratios(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """The same for all pairs [n, m]."""
+        a, b = (stdtrit(self.dof, np.clip(ndtr(v), 1e-9, 1 - 1e-9)) for v in (x, y))
+        r, p, d = self.dispersion, self.dx, len(self.dispersion)
+        precision = np.linalg.inv(r)
+        own_a = ((a @ precision[:p, :p]) * a).sum(axis=1)
+        own_b = ((b @ precision[p:, p:]) * b).sum(axis=1)
+        quadratic = own_a[:, None] + own_b + 2 * (a @ precision[:p, p:]) @ b.T
+        joint = _student_constant(r, self.dof) - 0.5 * (self.dof + d) * np.log1p(
+            np.maximum(quadratic, 0) / self.dof
+        )
+        left = _student_log_density(a, r[:p, :p], self.dof)
+        right = _student_log_density(b, r[p:, p:], self.dof)
+        return joint - left[:, None] - right
 
 
 def _fit_dispersion(dof: float, uniform: np.ndarray, dx: int) -> StudentModel:
@@ -217,10 +245,13 @@ def _quadratic(z: np.ndarray, r: np.ndarray) -> np.ndarray:
 
 
 def _student_log_density(z: np.ndarray, r: np.ndarray, dof: float) -> np.ndarray:
-    d = z.shape[1]
+    return _student_constant(r, dof) - 0.5 * (dof + len(r)) * np.log1p(_quadratic(z, r) / dof)
+
+
+def _student_constant(r: np.ndarray, dof: float) -> float:
+    d = len(r)
     constant = gammaln((dof + d) / 2) - gammaln(dof / 2) - 0.5 * d * np.log(dof * np.pi)
-    log_det = np.linalg.slogdet(r)[1]
-    return constant - 0.5 * log_det - 0.5 * (dof + d) * np.log1p(_quadratic(z, r) / dof)
+    return float(constant - 0.5 * np.linalg.slogdet(r)[1])
 
 
 def _student_entropy(dof: float, d: int) -> float:

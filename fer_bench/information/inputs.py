@@ -270,8 +270,30 @@ def one_hot(codes: np.ndarray) -> np.ndarray:
 
 
 def features(side: np.ndarray) -> np.ndarray:
-    """A cleaned side as critics see it: normal scores of measurements, one-hot labels [n, d]."""
-    return one_hot(side) if is_discrete(side) else normal_scores(side)
+    """A cleaned side as networks see it: normal scores of measurements, one-hot labels [n, d].
+
+    From two dimensions d on, d + 1 more columns follow: the squared length, and the scores times
+    it. Networks look at the first d + 1 (`network_columns`); the linear start of a critic
+    (`canonical_base`) looks at all. Heavy joint tails and rotations that depend on the radius
+    are much easier to learn with them.
+    """
+    if is_discrete(side):
+        return one_hot(side)
+    scores = normal_scores(side)
+    if scores.shape[1] == 1:
+        return scores
+    length = (scores**2).sum(axis=1, keepdims=True)
+    length = np.clip((length - length.mean()) / max(float(length.std()), 1e-12), -3, 3)
+    turned = scores * length
+    turned = (turned - turned.mean(axis=0)) / np.maximum(turned.std(axis=0), 1e-12)
+    return np.hstack([scores, length, turned])
+
+
+def network_columns(side: np.ndarray) -> int:
+    """How many leading columns of `features` a network looks at."""
+    if is_discrete(side):
+        return int(side.max()) + 1
+    return side.shape[1] + 1 if side.shape[1] > 1 else 1
 
 
 def entropy(codes: np.ndarray) -> float:

@@ -85,9 +85,10 @@ def estimate_mi(
 
         score = estimate_conditional(sample, z, estimator, seed=seed, null=null, **options)
     else:
-        codes = None if clusters is None else np.unique(np.asarray(clusters), return_inverse=True)[1]
+        if clusters is not None:
+            clusters = np.unique(np.asarray(clusters), return_inverse=True)[1]
         score = score_sample(
-            sample, make(estimator, seed=seed, **options), null=null, clusters=codes
+            sample, make(estimator, seed=seed, **options), null=null, clusters=clusters
         )
     if not interval:
         score = replace(score, low=None, high=None)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from fer_bench.information.critics import Critic, Scores, ShiftScores
 from fer_bench.information.estimator import Estimate, Estimator, EstimatorError, Problem
-from fer_bench.information.inputs import features, is_discrete
+from fer_bench.information.inputs import features, is_discrete, network_columns
 from fer_bench.information.training import (
     Budget,
     Fitted,
@@ -187,6 +187,10 @@ class Neural(Estimator):
         """What the critic is trained to maximise [P]."""
         raise NotImplementedError
 
+    def criterion(self, scores: Scores) -> Tensor:
+        """What decides on the validation rows when to stop [P]."""
+        return self.objective(scores)
+
     def value(self, test: Test) -> Tensor:
         """Contributions [n] of the test rows; their mean is the estimate."""
         raise NotImplementedError
@@ -208,7 +212,13 @@ class Neural(Estimator):
         folds = self.folds or (5 if n < 2000 else 1)
         cuts, members = build_folds(problems, count=folds, device=self.device)
         model = _Maximise(
-            Critic(cuts[0].x.shape[1], cuts[0].y.shape[1], **self.shape), self.objective
+            Critic(
+                network_columns(problems[0].sample.x),
+                network_columns(problems[0].sample.y),
+                **self.shape,
+            ),
+            self.objective,
+            self.criterion,
         )
         fitted = train(model, cuts, self.budget)
         return [
@@ -301,9 +311,12 @@ def _shift_p(observed: float, shifted: Sequence[tuple[np.ndarray, int]]) -> floa
 class _Maximise:
     """A critic and its objective as the trainer wants them."""
 
-    def __init__(self, critic: Critic, objective: Callable[..., Tensor]) -> None:
+    def __init__(
+        self, critic: Critic, objective: Callable[..., Tensor], criterion: Callable[..., Tensor]
+    ) -> None:
         self.critic = critic
         self.objective = objective
+        self.criterion = criterion
 
     def initial(self, generator: torch.Generator, fold: Fold) -> Parameters:
         return self.critic.initial(generator, fold)
@@ -314,7 +327,7 @@ class _Maximise:
         return -self.objective(self.critic.scores(parameters, x, y), state)
 
     def score(self, parameters: Parameters, x: Tensor, y: Tensor) -> Tensor:
-        return self.objective(self.critic.scores(parameters, x, y), None)
+        return self.criterion(self.critic.scores(parameters, x, y))
 
 
 def build_folds(
@@ -400,6 +413,9 @@ class JSD(Neural):
 
     def objective(self, scores: Scores, state: dict[str, Tensor] | None = None) -> Tensor:
         return jensen_shannon(scores)
+
+    def criterion(self, scores: Scores) -> Tensor:
+        return donsker_varadhan(scores)
 
     def value(self, test: Test) -> Tensor:
         return value_dv(test)

@@ -64,6 +64,7 @@ class Budget:
     batch: int = 128
     rate: float = 2e-3
     patience: int = 6
+    averaging: float = 0.98
     check_every: int = 20
 
 
@@ -92,10 +93,10 @@ def train(model: Model, folds: Sequence[Fold], budget: Budget) -> Fitted:
     parameters = {
         name: torch.stack([weights[name] for weights in initial]).to(device) for name in initial[0]
     }
-    learnt = [
-        value.requires_grad_() for name, value in parameters.items() if not name.startswith("base.")
-    ]
-    optimiser = torch.optim.Adam(learnt, lr=budget.rate, fused=True)
+    learnt = [name for name in parameters if not name.startswith("base.")]
+    optimiser = torch.optim.Adam(
+        [parameters[name].requires_grad_() for name in learnt], lr=budget.rate, fused=True
+    )
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimiser, lambda step: min(1.0, (step + 1) / 50) * max(0.1, 1 - step / budget.steps)
     )
@@ -104,10 +105,11 @@ def train(model: Model, folds: Sequence[Fold], budget: Budget) -> Fitted:
 
     def validate() -> Tensor:
         with torch.no_grad():
-            return model.score(parameters, valid_x, valid_y)
+            return model.score(smooth, valid_x, valid_y)
 
+    smooth = {name: value.detach().clone() for name, value in parameters.items()}
     best_score = validate()
-    best = {name: value.detach().clone() for name, value in parameters.items()}
+    best = {name: value.clone() for name, value in smooth.items()}
     curve = [best_score.cpu().numpy()]
     stale = torch.zeros(len(folds), dtype=torch.int64, device=device)
     state: dict[str, Tensor] = {}
@@ -119,6 +121,10 @@ def train(model: Model, folds: Sequence[Fold], budget: Budget) -> Fitted:
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         schedule.step()
+        keep = min(budget.averaging, step / (step + 10))  # short at first: little to average yet
+        with torch.no_grad():
+            for name in learnt:
+                smooth[name].lerp_(parameters[name], 1 - keep)
         if step % budget.check_every and step != budget.steps:
             continue
         score = validate()
@@ -126,9 +132,9 @@ def train(model: Model, folds: Sequence[Fold], budget: Budget) -> Fitted:
         better = (score > best_score) & (stale < budget.patience)
         best_score = torch.where(better, score, best_score)
         stale = torch.where(better, 0, stale + 1)
-        for name, value in parameters.items():
+        for name, value in smooth.items():
             mask = better.view(-1, *[1] * (value.dim() - 1))
-            best[name] = torch.where(mask, value.detach(), best[name])
+            best[name] = torch.where(mask, value, best[name])
         if bool((stale >= budget.patience).all()):
             break
     return Fitted(best, np.stack(curve), step)
@@ -187,7 +193,7 @@ def split_groups(sample: Sample) -> np.ndarray | None:
     for side in (sample.x, sample.y):
         if is_discrete(side):
             pairs = len(np.unique(np.stack([side, groups]), axis=1).T)
-            if pairs == side.max() + 1 or pairs == groups.max() + 1 and pairs < 3 * side.max():
+            if pairs == side.max() + 1:
                 return None
     return groups
 

@@ -1,0 +1,180 @@
+"""`estimator="auto"`: choose by what the sides are, by a pilot, and say why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import numpy as np
+from scipy.special import logsumexp
+
+from fer_bench.information.classifier import Classifier
+from fer_bench.information.discrete import MillerMadow
+from fer_bench.information.estimator import Estimate, Estimator, Problem
+from fer_bench.information.gaussian import Copula, StudentCopula, StudentModel, gaussian_bias
+from fer_bench.information.inputs import Sample, is_discrete, normal_scores
+from fer_bench.information.neighbours import KSG, Ross
+from fer_bench.information.neural import EVALUATION_BLOCK, InfoNCE
+
+NEIGHBOUR_DIMS = 3  # KSG is accurate up to here, whatever the shape of the dependence
+STUDENT_DIMS = 60  # beyond, degrees of freedom say little and cost much
+CHOSEN = "chosen"
+
+
+class Auto(Estimator):
+    """The recommended default.
+
+    Labels on both sides: Miller-Madow. Labels on one side: Ross in up to three dimensions, else
+    a cross-fitted classifier. Measurements on both sides: a closed form (Gaussian or t copula)
+    where it holds, else KSG in up to three dimensions, else a cross-fitted contrastive critic.
+    A closed form holds if its own log ratio, read as a bound on the rows, confirms its value,
+    and if no critic (or KSG) finds more than it on rows the critic has not seen.
+
+    A critic's value on kept-out rows is too small and on its training rows too large; its
+    estimate is the middle of the two, and the interval is widened to reach both.
+
+    `details` of the score has "chosen" and "because".
+    """
+
+    name: ClassVar[str] = "auto"
+    null_runs: ClassVar[int] = 3
+
+    def __init__(self, *, seed: int = 0, device: str = "auto") -> None:
+        super().__init__(seed=seed)
+        self.device = device
+
+    def estimate_many(self, problems: Sequence[Problem]) -> list[Estimate]:
+        chosen: list[Estimate | None] = [None] * len(problems)
+        nulls: list[int] = []
+        tool: Estimator | None = None
+        for i, problem in enumerate(problems):
+            if problem.order is not None and tool is not None:
+                nulls.append(i)  # permuted copies: what was chosen for the real pairing
+            else:
+                tool, chosen[i] = self._choose(problem)
+        if nulls:
+            assert tool is not None
+            found = tool.estimate_many([problems[i] for i in nulls])
+            for i, estimate in zip(nulls, found, strict=True):
+                chosen[i] = estimate
+        return chosen  # type: ignore[return-value]
+
+    def _choose(self, problem: Problem) -> tuple[Estimator, Estimate]:
+        sample = problem.paired
+        labels = is_discrete(sample.x) + is_discrete(sample.y)
+        if labels == 2:
+            return _run(MillerMadow(), problem, "labels on both sides")
+        if labels == 1:
+            side = sample.y if is_discrete(sample.x) else sample.x
+            codes = sample.x if is_discrete(sample.x) else sample.y
+            dims = side.shape[1]
+            if dims <= NEIGHBOUR_DIMS and np.bincount(codes).min() > 5:
+                why = f"labels against {dims} dimension(s): neighbours are accurate there"
+                return _run(Ross(), problem, why)
+            why = f"labels against {dims} dimensions: entropy less a classifier's cross-entropy"
+            return _run(Classifier(device=self.device), problem, why)
+        return self._continuous(problem)
+
+    def _continuous(self, problem: Problem) -> tuple[Estimator, Estimate]:
+        sample = problem.paired
+        dims = sample.x.shape[1] + sample.y.shape[1]
+        form, closed, bound = _closed_form(problem)
+        error = closed.standard_error(sample.groups)
+        if dims <= NEIGHBOUR_DIMS:
+            tool, near = _run(KSG(), problem, f"{dims} dimensions, no closed form fits")
+            if abs(near.value - closed.value) < 0.02 + 2.5 * error:
+                why = f"neighbours ({near.value:.3f}) agree with the closed form"
+                return form, _because(form, closed, why)
+            return tool, near
+        pilot = critic_for(sample.n, device=self.device, folds=1 if sample.n >= 2000 else 5)
+        learnt = pilot.estimate_many([problem])[0]
+        gain = learnt.rows - bound[learnt.index]
+        paired = replace(learnt, rows=gain, value=float(gain.mean()))
+        margin = 0.005 + 2 * paired.standard_error(sample.groups)
+        confirmed = float(bound.mean())
+        slack = 0.03 + 0.05 * abs(closed.value) + 3 * error
+        ceiling = np.log(min(sample.n, EVALUATION_BLOCK)) - 1.5
+        unsure: tuple[str, ...] = ()
+        if paired.value < margin:
+            if closed.value - confirmed < slack:
+                why = (
+                    f"its bound ({confirmed:.3f}) confirms it and a critic finds no more "
+                    f"({learnt.value:.3f})"
+                )
+                return form, _because(form, closed, why)
+            if min(confirmed, closed.value) > ceiling:
+                unsure = ("too high to be checked with so few rows: rests on the closed form",)
+                return form, _because(form, closed, "above what a bound can certify", unsure)
+        critic = critic_for(sample.n, device=self.device)
+        if learnt.details["folds"] == 1:
+            learnt = critic.estimate_many([problem])[0]
+        why = f"a critic finds {learnt.value:.3f} on kept-out rows, the closed form {confirmed:.3f}"
+        return critic, _because(critic, _middle(learnt, sample), why)
+
+
+def critic_for(n: int, *, folds: int = 5, device: str = "auto") -> InfoNCE:
+    """The contrastive critic that `auto` uses."""
+    return Contrast(folds=folds, batch=256 if n >= 2000 else 128, rate=3e-3, device=device)
+
+
+class Contrast(InfoNCE):
+    """InfoNCE valued against a whole block of test rows, so that its ceiling is out of the way."""
+
+    name: ClassVar[str] = "contrast"
+
+    @property
+    def block(self) -> int:
+        return EVALUATION_BLOCK
+
+
+def _middle(learnt: Estimate, sample: Sample) -> Estimate:
+    """Between the value on kept-out rows and that on training rows."""
+    fitted = float(learnt.details["fitted_value"])
+    error = learnt.standard_error(sample.groups)
+    if learnt.value < 2 * error:  # nothing certain was found: what was fitted is noise
+        return learnt
+    half = max(0.0, (fitted - learnt.value) / 2)
+    return replace(
+        learnt,
+        value=learnt.value + half,
+        extra_variance=learnt.extra_variance + (half / 2) ** 2,
+        details={**learnt.details, "held_out_value": learnt.value},
+    )
+
+
+def _closed_form(problem: Problem) -> tuple[Estimator, Estimate, np.ndarray]:
+    """The better closed form, its estimate, and the rows [n] of its log ratio as a bound."""
+    sample = problem.paired
+    copula = Copula()
+    closed = copula.estimate_many([problem])[0]
+    model, x, y, _ = copula.model(sample)
+    dims = sample.x.shape[1] + sample.y.shape[1]
+    form: Estimator = copula
+    if dims <= STUDENT_DIMS and sample.n > 10 * dims:
+        x_scores, y_scores = normal_scores(sample.x), normal_scores(sample.y)
+        heavy = StudentModel.fit(x_scores, y_scores)
+        if heavy.dof < 50:
+            form, model, x, y = StudentCopula(), heavy, x_scores, y_scores
+            closed = StudentCopula.read(heavy, x, y)
+    bias = gaussian_bias(sample.n, x.shape[1], y.shape[1])
+    order = np.random.default_rng(problem.seed).permutation(sample.n)
+    rows = np.empty(sample.n)
+    for block in np.array_split(order, max(1, -(-sample.n // EVALUATION_BLOCK))):
+        ratios = model.log_ratios(x[block], y[block])
+        rows[block] = np.diag(ratios) - logsumexp(ratios, axis=1) + np.log(len(block))
+    return form, closed, rows - bias
+
+
+def _run(tool: Estimator, problem: Problem, why: str) -> tuple[Estimator, Estimate]:
+    return tool, _because(tool, tool.estimate_many([problem])[0], why)
+
+
+def _because(
+    tool: Estimator, estimate: Estimate, why: str, warnings: tuple[str, ...] = ()
+) -> Estimate:
+    return replace(
+        estimate,
+        warnings=(*estimate.warnings, *warnings),
+        details={**estimate.details, CHOSEN: tool.name, "because": why},
+    )
