@@ -268,6 +268,10 @@ class Method(nn.Module):
         For reference rows that are not trained by gradient descent (a PCA of pixels, say).
         """
 
+    def warnings(self) -> Sequence[str]:
+        """Called once after training: what a reader of the numbers must know."""
+        return ()
+
     def embed(self, images: Tensor) -> Embeddings:
         """[B, C, H, W] normalised faces -> embeddings."""
         raise NotImplementedError

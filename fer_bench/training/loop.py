@@ -114,6 +114,7 @@ class Trainer:
             self._run_stage(game, stages[index], index, epochs, saved if index == first else None)
         self.position.seconds += time.monotonic() - self._started
         self.method.requires_grad_(True).eval()
+        self._note(self.method.warnings())
         return self.position
 
     def _materialise(self) -> None:

@@ -1,0 +1,222 @@
+"""Adversarial branch (Halawa et al. 2020): see README.md beside this file.
+
+Two branches stand on a shared trunk: f_exp, from which the expression is recognised, and f_non,
+from which it must not be. W_T classifies f_exp, W_P tries to classify f_non.
+"""
+
+from __future__ import annotations
+
+import torch
+from fer_bench.baselines.common.heads import TaskHead, cross_entropy
+from fer_bench.baselines.common.networks import Decoder, EncoderConfig, mlp
+from pydantic import NonNegativeFloat, PositiveInt
+from torch import Tensor, nn
+from torch.nn import functional
+
+from fer_bench.errors import MethodError
+from fer_bench.method import (
+    Batch,
+    Claim,
+    Embeddings,
+    Method,
+    MethodInfo,
+    Player,
+    Prediction,
+    Published,
+    Stage,
+    Task,
+)
+
+_COLLAPSED_RANK = 2.0
+_COLLAPSED_SHARE = 1e-3
+
+
+class AdversarialBranch(Method):
+    """Expression and non-expression branch on one trunk; E is f_exp, I is f_non.
+
+    I holds whatever is not the expression: nothing makes it the identity.
+
+    >>> from fer_bench.conformance import example_task
+    >>> method = AdversarialBranch(
+    ...     example_task(), AdversarialBranch.Config(backbone={"width": 8})
+    ... )
+    >>> [player.name for player in method.stages()[0].players]
+    ['adversary', 'encoder']
+    """
+
+    info = MethodInfo(
+        name="adversarial-branch",
+        title="adversarial branch",
+        paper="Halawa, Wöllhaf, Vellasques, Sánchez Sanz, Hellwich, Learning Disentangled "
+        "Expression Representations from Facial Images, arXiv 2008.07001, 2020",
+        year=2020,
+        produces_identity=True,
+        published=(Published("AffectNet", "accuracy", 0.6053, "arXiv 2008.07001", "beta1 = 0"),),
+        deviations=(
+            "only a summary of the paper was at hand: the losses and their routing are those of "
+            "D2AE (Liu et al., CVPR 2018) with the expression in the place of the identity",
+            "the branches are two-layer nets on the backbone's features instead of copies of its "
+            "last block, so that any backbone can be the trunk",
+            "the default encoder is conv4 at the run's resolution with 64-d branches",
+        ),
+    )
+
+    class Config(EncoderConfig):
+        """Attributes:
+        hidden: width of the hidden layer of each branch.
+        adversarial: weight of both adversarial losses.
+        beta1: weight of the reconstruction; 0 builds no decoder.
+        trunk_gradient: whether the uniform loss may change the trunk, where it works against the
+            recognition of expressions.
+        decoder_width: channels of the decoder.
+        balanced: weight classes by inverse frequency in both classifiers.
+        correlation: weight of (1 - PCC) + (1 - CCC) for valence-arousal.
+        """
+
+        hidden: PositiveInt = 256
+        adversarial: NonNegativeFloat = 0.1
+        beta1: NonNegativeFloat = 0.0
+        trunk_gradient: bool = True
+        decoder_width: PositiveInt = 16
+        balanced: bool = False
+        correlation: NonNegativeFloat = 0.5
+
+    non_rank: Tensor
+    non_share: Tensor
+
+    def __init__(self, task: Task, config: Config) -> None:
+        super().__init__(task, config)
+        if len(task.classes) < 2:
+            raise MethodError(
+                "adversarial-branch keeps expression classes out of its second branch, and these "
+                "data have none: use another method, such as 'eif', for valence-arousal alone."
+            )
+        self.trunk = config.backbone.build(task.shape)
+        features, dim = self.trunk.num_features, config.dim
+        self.expression = mlp(features, config.hidden, dim)
+        self.rest = mlp(features, config.hidden, dim)
+        self.classifier = TaskHead(
+            task, dim, balanced=config.balanced, correlation=config.correlation
+        )
+        self.adversary = nn.Linear(dim, len(task.classes))
+        self.decoder = (
+            Decoder(2 * dim, task.shape, config.decoder_width) if config.beta1 > 0 else None
+        )
+        # What the latest training batch said about f_non; part of a checkpoint.
+        self.register_buffer("non_rank", torch.tensor(float("nan")))
+        self.register_buffer("non_share", torch.tensor(float("nan")))
+
+    def stages(self) -> list[Stage]:
+        """One stage; the adversary moves before the encoder."""
+        encoder: list[nn.Module] = [self.trunk, self.expression, self.rest, self.classifier]
+        claims = [
+            Claim("adversary", "total", "lowers", self._adversary_error, "reading y from f_non"),
+            Claim("encoder", "uniform", "raises", self._doubt, "W_P's doubt about f_non"),
+            Claim("encoder", "expression", "lowers", self._task_error, "the task's loss on f_exp"),
+        ]
+        if self.decoder is not None:
+            encoder.append(self.decoder)
+            claims.append(
+                Claim("encoder", "reconstruction", "lowers", self._blur, "squared error of pixels")
+            )
+        return [
+            Stage(
+                "train",
+                players=[
+                    Player("adversary", [self.adversary], self.adversary_loss),
+                    Player("encoder", encoder, self.encoder_loss),
+                ],
+                claims=claims,
+            )
+        ]
+
+    def adversary_loss(self, batch: Batch) -> dict[str, Tensor]:
+        """CE(W_P sg(f_non), y): reaches W_P alone."""
+        with torch.no_grad():
+            f_non = self.rest(self.trunk(batch.images))
+        loss = cross_entropy(self.adversary(f_non), batch.expression, self.classifier.class_weight)
+        return {"total": self.config.adversarial * loss, "cross_entropy": loss}
+
+    def encoder_loss(self, batch: Batch) -> dict[str, Tensor]:
+        """CE(W_T f_exp, y) + 0.1 CE(W_P f_non, uniform) + beta1 MSE / 2; W_P does not move."""
+        config = self.config
+        features = self.trunk(batch.images)
+        f_exp, f_non = self.expression(features), self.rest(features)
+        losses = {"expression": self.classifier.loss(self.classifier(f_exp), batch)}
+        doubted = f_non if config.trunk_gradient else self.rest(features.detach())
+        losses["uniform"] = uniform_cross_entropy(self.adversary(doubted))
+        total = losses["expression"] + config.adversarial * losses["uniform"]
+        if self.decoder is not None:
+            images = self.decoder(torch.cat([f_exp, f_non], 1))
+            losses["reconstruction"] = functional.mse_loss(images.float(), batch.images) / 2
+            total = total + config.beta1 * losses["reconstruction"]
+        return {"total": total, **losses, **self._diagnostics(f_exp, f_non)}
+
+    @torch.no_grad()
+    def _diagnostics(self, f_exp: Tensor, f_non: Tensor) -> dict[str, Tensor]:
+        """Whether f_non is on its way to a constant: effective rank, and variance beside f_exp."""
+        rank = effective_rank(f_non)
+        variance = f_non.float().var(0).sum()
+        share = variance / f_exp.float().var(0).sum().clamp_min(1e-12)
+        if self.training:
+            self.non_rank.copy_(rank)
+            self.non_share.copy_(share)
+        return {"non_rank": rank, "non_variance": variance}
+
+    def warnings(self) -> list[str]:
+        """Says so where f_non has collapsed."""
+        rank, share = float(self.non_rank), float(self.non_share)
+        if not (rank < _COLLAPSED_RANK or share < _COLLAPSED_SHARE):
+            return []
+        return [
+            f"the non-expression branch has collapsed: effective rank {rank:.1f}, variance "
+            f"{share:.1e} of the expression branch's; with beta1 = {self.config.beta1:g} a "
+            "constant satisfies its losses."
+        ]
+
+    def embed(self, images: Tensor) -> Embeddings:
+        """f_exp and f_non."""
+        features = self.trunk(images)
+        return Embeddings(self.expression(features), self.rest(features))
+
+    def predict(self, images: Tensor) -> Prediction:
+        """W_T on f_exp."""
+        return self.classifier.prediction(self.expression(self.trunk(images)))
+
+    def _adversary_error(self, batch: Batch) -> Tensor:
+        return self.adversary_loss(batch)["cross_entropy"]
+
+    def _task_error(self, batch: Batch) -> Tensor:
+        return self.encoder_loss(batch)["expression"]
+
+    def _blur(self, batch: Batch) -> Tensor:
+        return self.encoder_loss(batch)["reconstruction"]
+
+    @torch.no_grad()
+    def _doubt(self, batch: Batch) -> Tensor:
+        """Mean entropy of W_P's answers on f_non, in nats."""
+        scores = self.adversary(self.rest(self.trunk(batch.images))).float()
+        return torch.distributions.Categorical(logits=scores).entropy().mean()
+
+
+def uniform_cross_entropy(scores: Tensor) -> Tensor:
+    """Cross-entropy of class scores [B, C] against equal probabilities; at least ln C.
+
+    >>> uniform_cross_entropy(torch.zeros(5, 4)).exp()
+    tensor(4.)
+    """
+    return -functional.log_softmax(scores.float(), 1).mean()
+
+
+def effective_rank(code: Tensor) -> Tensor:
+    """exp(entropy) of the normalised variances along the principal axes of [B, d]; at least 1.
+
+    Roy and Vetterli (EUSIPCO 2007).
+
+    >>> effective_rank(torch.tensor([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]]))
+    tensor(2.)
+    """
+    centred = code.float() - code.float().mean(0)
+    variances = torch.linalg.svdvals(centred).square()
+    shares = variances / variances.sum().clamp_min(1e-30)
+    return torch.exp(torch.special.entr(shares).sum())

@@ -1,0 +1,1 @@
+"""EIF (Kim, Kim, Song, IEEE Access 2024)."""
