@@ -26,7 +26,7 @@ ROWS = 20_000  # rows an estimate rests on at most (a random subset, stated)
 LABEL_ESTIMATOR = "classifier"  # H(Y) less held-out cross-entropy: it cannot exceed H(Y)
 LABEL_OPTIONS: Mapping[str, Any] = {"steps": 400, "null": 2}
 PAIR_ESTIMATOR = "mine"
-BLOCKS = 20  # groups of subjects within which images are paired
+BLOCKS = 20  # groups of images within which pairs are drawn
 COLLAPSED = "collapsed embedding: effective rank {:.2f} < 2"
 
 
@@ -48,23 +48,29 @@ def expression_pairs(
     expression: ArrayLike,
     subject: ArrayLike | None,
     *,
+    sequence: ArrayLike | None = None,
     blocks: int = BLOCKS,
     seed: int = 0,
-) -> tuple[Ints, Ints, Ints | None]:
+) -> tuple[Ints, Ints, Ints]:
     """Pair every image with one of the same expression and another subject.
 
-    Subjects are dealt into blocks and partners are looked for within the block, so that a
-    block can be kept out as a whole: neither side of a kept-out pair was seen by a critic.
+    Images (whole sequences, where they are known) are dealt at random into blocks, evenly over
+    expressions, and partners are looked for within the block. A block can so be kept out as a
+    whole: a critic has seen neither image of a kept-out pair, in neither role. Subjects are
+    spread over all blocks on purpose. Critics that are valued on strangers only miss what the
+    embeddings tell of people (a planted leak of two nats read -1.1), and blocks of two
+    subjects would let the one image betray the subject of the other.
 
     Args:
         expression: [n] codes; rows with -1 have no partner.
         subject: [n] codes; None or -1: any other image of the expression will do.
-        blocks: at most; fewer where a block would hold fewer than two subjects.
+        sequence: [n] codes of images to keep together, -1 alone.
+        blocks: at most; fewer where a block could not hold several pairs of each expression.
         seed: of blocks and partners.
 
     Returns:
-        Rows m and their partners (equally long; rows without a partner are left out), and the
-        block of each pair, or None without subjects.
+        Rows m, their partners and the block of each pair, equally long; rows without a partner
+        are left out.
 
     >>> m, partner, block = expression_pairs([0, 0, 1, 1], [0, 1, 0, 1])
     >>> partner.tolist()
@@ -73,20 +79,31 @@ def expression_pairs(
     y = np.asarray(expression, dtype=np.int64)
     s = np.full(len(y), -1) if subject is None else np.asarray(subject, dtype=np.int64)
     rng = np.random.default_rng(seed)
-    people = rng.permutation(np.unique(s[s >= 0]))
-    count = max(1, min(blocks, len(people) // 2))
-    block = np.zeros(len(y), dtype=np.int64)
-    if len(people):
-        place = np.zeros(int(people.max()) + 1, dtype=np.int64)
-        place[people] = np.arange(len(people)) % count
-        block = np.where(s >= 0, place[np.maximum(s, 0)], count)
+    known = np.flatnonzero(y >= 0)
+    smallest = np.unique(y[known], return_counts=True)[1].min() if len(known) else 0
+    count = int(np.clip(smallest // 4, 1, blocks))
+    block = _deal(y, sequence, count, rng)
     partner = np.full(len(y), -1, dtype=np.int64)
     cell = np.where(y >= 0, block * (y.max(initial=0) + 1) + y, -1)
     for code in np.unique(cell[cell >= 0]):
         rows = rng.permutation(np.flatnonzero(cell == code))
         partner[rows] = _partners(rows, s[rows], rng)
     m = np.flatnonzero(partner >= 0)
-    return m, partner[m], block[m] if len(people) else None
+    return m, partner[m], block[m]
+
+
+def _deal(y: Ints, sequence: ArrayLike | None, count: int, rng: np.random.Generator) -> Ints:
+    """Deal images (or sequences) into blocks, evenly over expressions."""
+    unit = np.arange(len(y))
+    if sequence is not None:
+        q = np.asarray(sequence, dtype=np.int64)
+        unit = np.where(q >= 0, q, q.max(initial=-1) + 1 + unit)
+    _, first, unit = np.unique(unit, return_index=True, return_inverse=True)
+    order = rng.permutation(len(first))
+    order = order[np.argsort(y[first[order]], kind="stable")]
+    block = np.empty(len(first), dtype=np.int64)
+    block[order] = np.arange(len(first)) % count
+    return block[unit]
 
 
 def _partners(rows: Ints, s: Ints, rng: np.random.Generator) -> Ints:
@@ -131,6 +148,7 @@ def modified_mig(
     i_m: ArrayLike,
     *,
     groups: ArrayLike | None = None,
+    clusters: ArrayLike | None = None,
     estimator: str = PAIR_ESTIMATOR,
     seed: int = 0,
     **options: Any,
@@ -145,7 +163,9 @@ def modified_mig(
         e_m: [n, d_e] expression embeddings of the images M.
         e_n: [n, d_e] those of their partners N.
         i_m: [n, d_i] identity embeddings of M.
-        groups: [n] blocks of rows that depend on each other (`expression_pairs`).
+        groups: [n] blocks of pairs that share images (`expression_pairs`): a block is fitted
+            on or valued, as a whole.
+        clusters: [n] subjects of M, which the interval counts.
         estimator: name of an estimator of `fer_bench.information`.
         seed: of splits, critics and permutations.
         options: of the estimator.
@@ -164,10 +184,12 @@ def modified_mig(
         a, b = a @ axes, b @ axes
     if c.shape[1] > width:
         c = c @ _principal_axes(c, width)
-    options = {"seed": seed, "groups": groups, "estimator": estimator, **options}
+    options |= {"seed": seed, "groups": groups, "clusters": clusters, "estimator": estimator}
     # Each term on the same order of rows: the splits are then the same ones.
     shared = estimate_mi(a, b, **options)
     leaked = estimate_mi(a, c, **options)
+    if estimator == "infonce":
+        shared, leaked = _check_ceiling(shared, options), _check_ceiling(leaked, options)
     note = _collapse_note(a)
     shared, leaked = shared.with_warning(*note), leaked.with_warning(*note, *_collapse_note(c))
 
@@ -219,6 +241,14 @@ def modified_mig(
     return {"shared": shared, "leaked": leaked, "mig": gap, "normalised": bounded}
 
 
+def _check_ceiling(score: Score, options: Mapping[str, Any]) -> Score:
+    """Warn of InfoNCE near ln(batch): a Gaussian pair of 6.6 nats reads 4.4 at a batch of 128."""
+    ceiling = float(np.log(options.get("batch", 256)))
+    if score.value < 0.9 * ceiling or any("saturated" in w for w in score.warnings):
+        return score
+    return score.with_warning(f"saturated at ln(batch) = {ceiling:.3f}: raise batch")
+
+
 def _matrix(x: ArrayLike) -> Floats:
     values = np.asarray(x, dtype=np.float64)
     return values[:, None] if values.ndim == 1 else values
@@ -249,23 +279,25 @@ def _collapse_note(x: ArrayLike) -> tuple[str, ...]:
 
 @metric("mi")
 def mi(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
-    """I(E; Y), I(E; S), I(I; Y), I(I; S) on the test part, and the block gaps."""
+    """I(E; Y), I(E; S), I(I; Y), I(I; S) on the test part, and the block gaps.
+
+    All four under one protocol: networks are valued on images they were not fitted on, of
+    people they were (a subject that was never seen cannot be named); sequences stay together.
+    """
     part = run.test
     embeddings = {"E": part.expression}
     if part.identity is not None:
         embeddings["I"] = part.identity
     out: dict[str, Score] = {}
+    sequences = sequence_codes(part)
+    people = part.s if part.has_subjects else None
     for name, x in embeddings.items():
-        out[f"{name}.expression"] = label_information(
-            x, part.y, groups=part.s if part.has_subjects else None, seed=seed
-        )
-        if part.has_subjects:
-            # A subject's label must be seen before it can be told; sequences are kept together.
-            out[f"{name}.identity"] = label_information(
-                x, part.s, groups=sequence_codes(part), seed=seed
-            )
-        else:
-            out[f"{name}.identity"] = undefined("no subject labels in the test part", unit="nats")
+        for label, codes in (("expression", part.y), ("identity", part.s)):
+            if label == "identity" and people is None:
+                score = undefined("no subject labels in the test part", unit="nats")
+            else:
+                score = label_information(x, codes, groups=sequences, clusters=people, seed=seed)
+            out[f"{name}.{label}"] = score
     for name, own, other in (("E", "expression", "identity"), ("I", "identity", "expression")):
         if name in embeddings:
             out[f"{name}.gap"] = _block_gap(out[f"{name}.{own}"], out[f"{name}.{other}"])
@@ -277,6 +309,7 @@ def label_information(
     codes: ArrayLike,
     *,
     groups: ArrayLike | None = None,
+    clusters: ArrayLike | None = None,
     estimator: str = LABEL_ESTIMATOR,
     seed: int = 0,
     **options: Any,
@@ -287,6 +320,7 @@ def label_information(
         x: [n, d] embeddings.
         codes: [n] labels; rows with -1 are left out.
         groups: [n] rows of a group stay on one side of a fit (-1: a group of its own).
+        clusters: [n] subjects, which the interval counts.
         estimator: of `fer_bench.information`.
         seed: of splits, networks and permutations.
         options: of the estimator; shorter training than its default where none are given.
@@ -311,6 +345,7 @@ def label_information(
         labels[rows],
         estimator=estimator,
         groups=group,
+        clusters=None if clusters is None else np.asarray(clusters)[rows],
         seed=seed,
         discrete_y=True,
         **(options or (LABEL_OPTIONS if estimator == LABEL_ESTIMATOR else {})),
@@ -367,25 +402,26 @@ def mig_of_part(
     """Modified MIG of one part (`modified_mig`), pairs drawn by `expression_pairs`."""
     assert part.identity is not None
     subject = part.s if part.has_subjects else None
-    m, n, block = expression_pairs(part.y, subject, seed=seed)
+    m, n, block = expression_pairs(part.y, subject, sequence=sequence_codes(part), seed=seed)
     keys = ("shared", "leaked", "mig", "normalised")
     notes = []
     if subject is None:
         notes.append("no subject labels: a pair may show one person twice")
-    elif block is not None and len(np.unique(block)) < 10:
-        notes.append("fewer than 20 subjects: fitted and valued pairs share subjects")
+    if len(np.unique(block)) < 10:
+        notes.append("few images: fitted and valued pairs share images, the value is too high")
     if len(m) < MIN_ROWS:
         reason = f"{len(m)} pairs of one expression and two subjects are too few (30 at least)"
         return {key: undefined(reason, n=len(m)) for key in keys}
     if len(m) > ROWS:
         keep = np.sort(np.random.default_rng(seed).choice(len(m), size=ROWS, replace=False))
-        m, n, block = m[keep], n[keep], None if block is None else block[keep]
+        m, n, block = m[keep], n[keep], block[keep]
         notes.append(f"a random {ROWS} of the pairs")
     scores = modified_mig(
         part.expression[m],
         part.expression[n],
         part.identity[m],
         groups=block,
+        clusters=None if subject is None else subject[m],
         estimator=estimator,
         seed=seed,
         **options,

@@ -242,6 +242,10 @@ class Discriminant:
 
     def predict(self, x: Floats, shrinkage: float) -> Ints:
         """Class codes of rows [n, d]."""
+        return self.decision(x, shrinkage).argmax(axis=1)
+
+    def decision(self, x: Floats, shrinkage: float) -> Floats:
+        """Log-posteriors [n, classes] of rows [n, d], up to a constant a row."""
         z = standardise(x, self._like) @ self._axes
         level = self._values.mean()
         scale = (1 - shrinkage) * self._values + shrinkage * level + self._floor
@@ -249,8 +253,7 @@ class Discriminant:
         weight = means / scale
         with np.errstate(divide="ignore"):
             log_prior = np.log(self.counts / self.counts.sum())
-        bias = log_prior - 0.5 * np.sum(means * weight, axis=1)
-        return (z @ weight.T + bias).argmax(axis=1)
+        return z @ weight.T + (log_prior - 0.5 * np.sum(means * weight, axis=1))
 
 
 def linear_probe(x: ArrayLike, y: ArrayLike, split: Split) -> Probed:

@@ -1,0 +1,186 @@
+"""MI scores and the modified MIG: closed forms, bounds, pairs, and what must be warned of."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fer_bench.metrics import (
+    expression_pairs,
+    label_entropy,
+    label_information,
+    modified_mig,
+    normalised_mig,
+)
+from fer_bench.metrics.disentanglement import mi, mig, mig_of_part
+from fer_bench.runs.arrays import RunArrays
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(-1, 8), st.integers(-1, 3)), min_size=1, max_size=60),
+    st.integers(0, 5),
+)
+def test_pairs_share_the_expression_and_nothing_else(rows, seed):
+    s, y = (np.array(side) for side in zip(*rows, strict=True))
+    m, n, block = expression_pairs(y, s, seed=seed)
+    assert (y[m] == y[n]).all()
+    assert (y[m] >= 0).all()
+    assert (m != n).all()
+    known = (s[m] >= 0) & (s[n] >= 0)
+    assert (s[m] != s[n])[known].all()
+    assert len(np.unique(m)) == len(m)
+    # An image lies in one block, on whichever side it stands.
+    both, blocks = np.r_[m, n], np.r_[block, block]
+    for image in np.unique(both):
+        assert len(np.unique(blocks[both == image])) == 1
+
+
+def test_sequences_stay_in_one_block():
+    s, q = np.repeat(np.arange(20), 14), np.repeat(np.arange(140), 2)
+    y = q % 7
+    m, n, block = expression_pairs(y, s, sequence=q)
+    both, blocks = np.r_[q[m], q[n]], np.r_[block, block]
+    assert len(np.unique(block)) == 10
+    for sequence in np.unique(both):
+        assert len(np.unique(blocks[both == sequence])) == 1
+
+
+def test_everybody_finds_a_partner_where_there_is_one():
+    s, y = np.repeat(np.arange(40), 14), np.tile(np.arange(14) % 7, 40)
+    m, _, block = expression_pairs(y, s)
+    assert len(m) == 560
+    assert len(np.unique(block)) == 20
+
+
+def test_partners_are_spread_evenly():
+    y = np.zeros(60, dtype=int)
+    s = np.repeat(np.arange(6), 10)
+    counts = np.zeros(60)
+    for seed in range(200):
+        _, n, _ = expression_pairs(y, s, blocks=1, seed=seed)
+        counts += np.bincount(n, minlength=60)
+    assert counts.min() > 0.7 * counts.mean()
+    assert counts.max() < 1.3 * counts.mean()
+
+
+def test_pairs_without_subjects():
+    m, n, block = expression_pairs([0, 0, 1], None)
+    assert m.tolist() == [0, 1]
+    assert n.tolist() == [1, 0]
+    assert block.tolist() == [0, 0]
+
+
+def gaussian(n, d, rho_e, rho_i, seed=0):
+    rng = np.random.default_rng(seed)
+    m = rng.normal(size=(n, d))
+
+    def partner(rho):
+        return rho * m + np.sqrt(1 - rho**2) * rng.normal(size=(n, d))
+
+    return m, partner(rho_e), partner(rho_i)
+
+
+def test_modified_mig_of_gaussians_is_the_closed_form():
+    scores = modified_mig(*gaussian(20_000, 8, 0.9, 0.3), estimator="gaussian")
+    assert scores["mig"].value == pytest.approx(6.265682, abs=0.1)
+    assert scores["shared"].value == pytest.approx(8 * 0.830366, abs=0.1)
+    assert scores["mig"].low < 6.265682 < scores["mig"].high
+    assert scores["normalised"].value == pytest.approx(0.47, abs=0.03)
+
+
+def test_small_infonce_says_saturated():
+    e_m, e_n, i_m = gaussian(6_000, 8, 0.9, 0.3)
+    scores = modified_mig(e_m, e_n, i_m, estimator="infonce", batch=128, null=0, folds=1)
+    assert scores["shared"].value <= np.log(129)
+    assert any("saturated" in w for w in scores["mig"].warnings)
+
+
+def test_both_terms_carry_their_null_and_have_one_dimension():
+    e_m, e_n, i_m = gaussian(600, 6, 0.8, 0.8)
+    scores = modified_mig(e_m, e_n, i_m[:, :3], estimator="gaussian")
+    assert scores["mig"].details["dimension"] == 3
+    for key in ("shared", "leaked"):
+        assert scores[key].null is not None
+        assert scores[key].n == 600
+    assert scores["mig"].details["shared"] == scores["shared"].value
+    assert scores["mig"].low < scores["mig"].value < scores["mig"].high
+
+
+@given(*[st.floats(-2, 12, allow_subnormal=False)] * 2)
+def test_normalised_form_is_bounded_and_odd(a, b):
+    value = normalised_mig(a, b)
+    assert -1 <= value <= 1
+    assert value == -normalised_mig(b, a)
+    assert normalised_mig(a, a) == 0
+
+
+def test_collapsed_embedding_is_flagged():
+    rng = np.random.default_rng(0)
+    e = rng.normal(size=(300, 1)) @ np.ones((1, 6)) + 1e-4 * rng.normal(size=(300, 6))
+    scores = modified_mig(e, e, rng.normal(size=(300, 6)), estimator="gaussian")
+    assert any("collapsed" in w for w in scores["mig"].warnings)
+
+
+def test_label_information_of_oracles():
+    y = np.tile(np.arange(7), 60)
+    own = label_information(np.eye(7)[y], y)
+    assert own.value == pytest.approx(np.log(7), abs=0.03)
+    assert own.details["uncertainty"] == pytest.approx(1, abs=0.02)
+    assert not any("above H" in w for w in own.warnings)
+    nothing = label_information(np.random.default_rng(0).normal(size=(420, 8)), y)
+    assert abs(nothing.value) < 0.1
+
+
+def test_label_entropy_ignores_missing():
+    assert label_entropy([0, 1, -1, -1]) == pytest.approx(np.log(2))
+    assert label_entropy([-1]) == 0
+
+
+@pytest.mark.parametrize(
+    ("labels", "reason"),
+    [(np.zeros(100, dtype=int), "one label"), (np.r_[np.arange(10), -np.ones(90)], "too few")],
+)
+def test_label_information_that_cannot_be(labels, reason):
+    score = label_information(np.zeros((100, 2)), labels.astype(int))
+    assert np.isnan(score.value)
+    assert reason in score.warnings[0]
+
+
+def test_mi_metric_tells_the_blocks(planted):
+    run = planted.run(subjects=20, images=21, train_subjects=2)
+    scores = mi(run)
+    assert scores["E.expression"].value > 1.5
+    assert scores["I.identity"].value > 2
+    assert scores["E.identity"].value < 0.3
+    assert scores["E.gap"].value > 0.7
+    assert scores["I.gap"].value > 0.7
+    assert scores["E.expression"].null < 0.1
+
+
+@pytest.mark.slow
+def test_mig_metric_sees_planted_leakage(planted):
+    clean = mig_of_part(planted.part(subjects=40, images=28, dims=8))
+    leaky = mig_of_part(planted.part(subjects=40, images=28, dims=8, i_expression=3.0))
+    assert clean["normalised"].value > 0.5
+    assert leaky["leaked"].value > clean["leaked"].value + 0.5
+    assert leaky["normalised"].value < clean["normalised"].value
+    for scores in (clean, leaky):
+        assert scores["shared"].value <= scores["shared"].details["bound"] + 0.05
+
+
+@pytest.mark.parametrize("shape", [{"subjects": 8, "images": 1}, {"subjects": 4, "images": 15}])
+def test_small_parts(planted, shape):
+    run = planted.run(train_subjects=2, **shape)
+    for scores in (mi(run), mig(run)):
+        for score in scores.values():
+            assert np.isfinite(score.value) or score.warnings
+
+
+def test_unknown_subjects_are_said(planted):
+    part = planted.part(subjects=6, images=14)
+    part = planted.replaced(part, labels=part.labels.assign(subject=None))
+    run = RunArrays(parts={"train": part, "test": part}, classes=part.classes)
+    assert "no subject labels" in mi(run)["E.identity"].warnings[0]
+    scores = mig_of_part(part, estimator="gaussian")
+    assert any("one person twice" in w for w in scores["mig"].warnings)
