@@ -202,16 +202,19 @@ def _robust_z(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _distance_from_others(small: NDArray[np.float32]) -> NDArray[np.float64]:
-    """[N] what a low-dimensional model of all faces cannot explain of each."""
+    """[N] what a low-dimensional model of the other half of the faces cannot explain of each."""
     flat = small.reshape(len(small), -1).astype(np.float64)
     flat -= flat.mean(1, keepdims=True)
     flat /= np.maximum(flat.std(1, keepdims=True), 3)
     if len(flat) < 20:
         return np.ones(len(flat))
-    chosen = flat[np.random.default_rng(0).permutation(len(flat))[:MAX_TRAINING]]
-    model = PCA(min(20, len(chosen) // 4), random_state=0).fit(chosen)
-    rest = flat - model.inverse_transform(model.transform(flat))
-    return np.sqrt((rest**2).mean(1))
+    halves = np.array_split(np.random.default_rng(0).permutation(len(flat)), 2)
+    distance = np.empty(len(flat))
+    for ours, theirs in (halves, halves[::-1]):
+        model = PCA(min(20, len(theirs) // 4), random_state=0).fit(flat[theirs[:MAX_TRAINING]])
+        rest = flat[ours] - model.inverse_transform(model.transform(flat[ours]))
+        distance[ours] = np.sqrt((rest**2).mean(1))
+    return distance
 
 
 def label_suspects(data: FaceData, *, seed: int = 0) -> tuple[list[Suspect], dict[str, float]]:
