@@ -23,7 +23,7 @@ from fer_bench.reports.style import (
     colours,
     drawing,
 )
-from fer_bench.reports.summary import Row, Summary, summarise
+from fer_bench.reports.summary import Row, Summary, Verdict, summarise
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -166,6 +166,36 @@ def _error(found: Any, scale: float) -> list[list[float]] | None:
 
 def _unit(key: str) -> str:
     return {"percent": " (%)", "nats": " (nats)"}.get(BY_KEY[key].style, "")
+
+
+def rank_diagram(verdict: Verdict, *, paper: bool = False) -> Figure | None:
+    """Critical-difference diagram (Demsar 2006), only where the statistics allow one."""
+    ranking = verdict.ranking
+    if ranking.critical_difference is None:
+        return None
+    import scikit_posthocs
+
+    ranks = {shortened(label, 26): rank for label, rank in ranking.ranks.items()}
+    told = pd.DataFrame(0.0, index=list(ranks), columns=list(ranks))
+    for clique in ranking.cliques:
+        names = [shortened(label, 26) for label in clique]
+        told.loc[names, names] = 1.0
+    for name in ranks:
+        told.loc[name, name] = 1.0
+    ink = "#222222" if paper else INK
+    figure = Figure(figsize=(TEXT_WIDTH if paper else 7.2, 0.7 + 0.19 * len(ranks)))
+    axes = figure.add_subplot()
+    scikit_posthocs.critical_difference_diagram(
+        ranks,
+        told,
+        ax=axes,
+        elbow_props={"color": ink, "linewidth": 0.8},
+        marker_props={"color": ink, "s": 12},
+        crossbar_props={"color": "#0072B2", "linewidth": 3},
+        text_h_margin=0.02,
+    )
+    axes.grid(visible=False)
+    return figure
 
 
 def training_curves(records: Sequence[RunRecord], *, paper: bool = False) -> Figure | None:
@@ -433,6 +463,10 @@ def _paper_figures(store: RunStore, summary: Summary, maps: Which) -> Iterator[t
     figure = trade_off(summary, paper=True)
     if figure is not None:
         yield "trade-off", figure
+    for verdict in summary.verdicts:
+        ranks = rank_diagram(verdict, paper=True)
+        if ranks is not None:
+            yield f"ranks-{_file_names([verdict.title])[verdict.title]}", ranks
     names = _file_names(row.label for row in summary.rows)
     for row in summary.rows:
         record = store.record(row.representative)

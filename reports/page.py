@@ -23,7 +23,7 @@ from fer_bench.reports.columns import BY_KEY, MAIN, Column, Style, formatted
 from fer_bench.reports.faces import Faces, Sprite, sprite_of
 from fer_bench.reports.maps import KINDS, TITLES, Maps, Which, maps_of
 from fer_bench.reports.style import MARKERS, colour_of, drawing
-from fer_bench.reports.summary import Caution, Row, Summary, summarise
+from fer_bench.reports.summary import Caution, Row, Summary, Verdict, summarise
 from fer_bench.reports.tables import published_numbers
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -127,6 +127,7 @@ def _context(
     scripts = _scripts(with_maps=bool(shown.maps))
     with drawing(paper=False):
         trade_off = figures.trade_off(summary)
+        rank_figures = [(v, figures.rank_diagram(v)) for v in summary.verdicts]
         drawn = {row.label: _drawn(store, summary, row, shown, maps) for row in summary.rows}
     details = {row.label: _details(store.record(row.representative)) for row in summary.rows}
     return {
@@ -147,10 +148,16 @@ def _context(
         "cards": _cards(summary),
         "cautions": list(enumerate(summary.cautions)),
         "grave": [c for c in summary.cautions if c.level != "note"],
+        "aside": [
+            i
+            for i, c in enumerate(summary.cautions)
+            if c.rows and not {r.label for r in summary.of_role("method")} & set(c.rows)
+        ],
         "card": card,
         "faces": mode,
         "sprite": sprite,
         "samples": _samples(shown, summary, sprite),
+        "ranks": {v.key: _svg(d, _ranks_alt(v)) for v, d in rank_figures},
         "trade_off": _svg(trade_off, "Usefulness against identity leak, one point a method"),
         "drawn": drawn,
         "details": details,
@@ -342,7 +349,7 @@ class _Cells:
         self.summary = summary
         self.caution_of: dict[str, int] = {}
         for i, caution in enumerate(summary.cautions):
-            self.caution_of.setdefault(caution.text, i)
+            self.caution_of.setdefault(_folded(caution.text), i)
         self.range = {key: self._range(key) for key in summary.columns}
 
     def __call__(self, row: Row, column: Column) -> dict[str, Any]:
@@ -367,7 +374,11 @@ class _Cells:
             "rank": rank,
             "glyph": self._glyph(found, column),
             "cautions": sorted(
-                {self.caution_of[w] for w in found.warnings if w in self.caution_of}
+                {
+                    self.caution_of[_folded(w)]
+                    for w in found.warnings
+                    if _folded(w) in self.caution_of
+                }
             ),
         }
 
@@ -403,10 +414,15 @@ class _Cells:
         return out
 
 
+def _folded(text: str) -> str:
+    """Cautions begin with a capital; the warnings of scores need not."""
+    return text[:1].lower() + text[1:]
+
+
 def _cards(summary: Summary) -> list[dict[str, Any]]:
     """Which method is best on what, and whether that is certain."""
     cards: list[dict[str, Any]] = []
-    found = [v for v in summary.verdicts if v.headline and v.comparable > 1]
+    found = [v for v in summary.verdicts if v.headline]
     for verdict in sorted(found, key=lambda v: CARDS.index(v.key))[:4]:
         column = BY_KEY[verdict.key]
         pairs = [d.n_pairs for d in verdict.against.values()]
@@ -420,7 +436,7 @@ def _cards(summary: Summary) -> list[dict[str, Any]]:
                 "high": formatted(verdict.value.high, column.style),
                 "unit": {"percent": "%", "nats": "nats"}.get(column.style, ""),
                 "null": formatted(verdict.value.null, column.style)
-                if column.null and verdict.value.null is not None
+                if verdict.value.null is not None and (column.null or verdict.comparable == 1)
                 else "",
                 "unclear": [t for t in verdict.tied if not _leans(verdict.against[t])],
                 "likely": [t for t in verdict.tied if _leans(verdict.against[t])],
@@ -458,8 +474,22 @@ def _pairwise(summary: Summary) -> list[dict[str, Any]]:
                 for label, d in verdict.against.items()
             ]
             unit = {"percent": "percentage points", "nats": "nats"}.get(column.style, "")
-            out.append({"column": column, "best": verdict.best, "lines": lines, "unit": unit})
+            out.append(
+                {
+                    "column": column,
+                    "best": verdict.best,
+                    "lines": lines,
+                    "unit": unit,
+                    "ranking": verdict.ranking,
+                }
+            )
     return out
+
+
+def _ranks_alt(verdict: Verdict) -> str:
+    ranks = sorted(verdict.ranking.ranks.items(), key=lambda item: item[1])
+    words = ", ".join(f"{label} {rank:.2f}" for label, rank in ranks)
+    return f"Critical-difference diagram of {verdict.title}; average ranks: {words}"
 
 
 def _p_text(p: float | None) -> str:

@@ -472,7 +472,8 @@ def _cautions(
     for text, places in said.items():
         labels = [label for label, _ in places]
         metrics = _unique(metric for _, metric in places)
-        out.append(Caution(text, "warning", _unique(labels), metrics, len(places)))
+        words = text[:1].upper() + text[1:]
+        out.append(Caution(words, "warning", _unique(labels), metrics, len(places)))
     pairs = Counter(row.label for row in rows for _ in row.runs)
     few = [label for label, n in pairs.items() if n < 6]
     if few:
@@ -481,8 +482,14 @@ def _cautions(
             "the numbers are."
         )
         out.append(Caution(text, "note", _unique(few)))
+    claims = {row.label for row in rows if row.role == "method"}
     levels = ("error", "warning", "note")
-    return sorted(out, key=lambda c: levels.index(c.level))
+
+    def gravity(caution: Caution) -> tuple[int, bool, int]:
+        aside = bool(caution.rows) and not claims & set(caution.rows)
+        return levels.index(caution.level), aside, -caution.runs
+
+    return sorted(out, key=gravity)
 
 
 def _unique(items: Iterable[str]) -> tuple[str, ...]:

@@ -220,7 +220,7 @@ def build_results(
             "notes": [rename("Faces are drawn from a skin colour and a class code.")],
             "fingerprint": fingerprint,
             "n": len(table),
-            "shape": [32, 32, 3],
+            "shape": [3, 32, 32],
             "classes": list(classes),
             "counts": {rename(c): int(n) for c, n in table["expression"].value_counts().items()},
             "n_subjects": n_subjects,

@@ -1,0 +1,112 @@
+"""Figures: the same on page and paper, in column widths, fonts embedded."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from fer_bench.reports import figures
+from fer_bench.reports.aggregate import Ranking
+from fer_bench.reports.style import COLUMN_WIDTH, TEXT_WIDTH, colours, drawing
+
+from fer_bench.runs.store import RunStore
+
+
+@pytest.fixture(scope="module")
+def written(build, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("figures")
+    root = build(folder / "r", seeds=1, folds=2, n_subjects=8, per_subject=8, failure=False)
+    return figures.write_figures(root, out=folder / "out", maps="none")
+
+
+def test_every_figure_comes_as_pdf_and_svg(written):
+    names = {p.stem for p in written}
+    assert {"trade-off", "dice-fer-confusion-test", "dice-fer-training", "erm-per-class"} <= names
+    assert len(written) == 2 * len(names)
+    assert all(p.stat().st_size > 2000 for p in written)
+
+
+def test_pdfs_fit_their_columns_with_embedded_fonts(written):
+    for path in written:
+        if path.suffix == ".pdf":
+            content = path.read_bytes()
+            assert b"/FontFile2" in content
+            assert b"/Type3" not in content
+            left, _, right, _ = map(
+                float, re.search(rb"/MediaBox \[ ([\d. -]+) \]", content)[1].split()
+            )
+            assert (right - left) / 72 < TEXT_WIDTH + 0.6
+
+
+def test_svgs_of_papers_need_no_font(written):
+    for path in written:
+        if path.suffix == ".svg":
+            assert "<text" not in path.read_text("utf-8")
+
+
+def test_page_figures_take_the_page_s_ink(summary):
+    with drawing(paper=False):
+        svg = figures.inline_svg(figures.trade_off(summary), alt='a "b" <c>')
+    assert "currentColor" in svg
+    assert "#010203" not in svg
+    assert 'aria-label="a &quot;b&quot; &lt;c&gt;"' in svg
+    assert "<text" in svg  # words stay words
+    assert "DejaVu" not in svg
+
+
+def test_trade_off_names_every_row_once(summary):
+    with drawing(paper=False):
+        svg = figures.inline_svg(figures.trade_off(summary), alt="trade-off")
+    for row in summary.rows:
+        assert svg.count(f">{row.label}</text>") == 1
+
+
+def test_names_never_hide_each_other(summary):
+    with drawing(paper=False):
+        figure = figures.trade_off(summary)
+        axes = figure.axes[0]
+        renderer = figure.canvas.get_renderer()
+        boxes = [t.get_window_extent(renderer) for t in axes.texts]
+    for i, box in enumerate(boxes):
+        assert not any(box.overlaps(other) for other in boxes[i + 1 :])
+
+
+def test_rank_diagram_only_where_allowed(summary):
+    verdict = summary.verdicts[0]
+    assert verdict.ranking.critical_difference is None
+    assert figures.rank_diagram(verdict) is None
+    ranking = Ranking(
+        {"A": 1.1, "B": 2.0, "C": 2.9}, 10, 0.001, 1.05, "", (("A", "B"), ("B", "C")), ()
+    )
+    with drawing(paper=False):
+        svg = figures.inline_svg(
+            figures.rank_diagram(replace(verdict, ranking=ranking)), alt="ranks of three methods"
+        )
+    assert all(f"{name} (" in svg or f">{name}" in svg for name in "ABC")
+
+
+def test_curves_show_each_player_and_stage(results, summary):
+    store = RunStore(results)
+    records = [store.record(run) for run in summary.row("DICE-FER").runs]
+    with drawing(paper=False):
+        figure = figures.training_curves(records)
+    assert [axes.get_title(loc="left") for axes in figure.axes[:2]] == ["expression", "identity"]
+    line = figure.axes[0].lines[0]
+    history = records[0].history
+    assert list(line.get_xdata()) == sorted(history["epoch"].unique())
+    words = [t.get_text() for t in figure.axes[0].get_legend().get_texts()]
+    assert {"encoder, train", "critic, validation"} <= set(words)
+
+
+def test_confusion_rows_are_shares_of_the_true_class():
+    figure = figures.confusion_figure([[3, 1], [0, 0]], ["a", "b"])
+    image = figure.axes[0].images[0].get_array()
+    np.testing.assert_allclose(image, [[0.75, 0.25], [0, 0]])
+    assert figure.get_size_inches()[0] == COLUMN_WIDTH
+
+
+@pytest.mark.parametrize("n", [1, 8, 9, 200])
+def test_colours_differ(n):
+    assert len(set(colours(n))) == n
