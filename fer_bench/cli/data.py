@@ -121,6 +121,46 @@ def audit(
     typer.echo(f"{page}\nDecisions: {out / 'decisions.csv'}")
 
 
+@app.command()
+def capture(
+    out: Annotated[Path, typer.Argument(help="The folder to write or continue.")],
+    camera: Annotated[
+        str, typer.Option("--camera", help="A camera's number, or a video file.")
+    ] = "0",
+    subject: Annotated[
+        str | None, typer.Option("--subject", help="Who is recorded; asked for by default.")
+    ] = None,
+    crop: Annotated[int, typer.Option("--crop", help="Side of the central square.")] = 250,
+    consent: Annotated[
+        bool,
+        typer.Option("--consent", help="The person has read the text and agreed already."),
+    ] = False,
+    mirror: Annotated[
+        bool, typer.Option("--mirror/--no-mirror", help="Show a mirror image.")
+    ] = True,
+) -> None:
+    """Record labelled faces: n h s u f d a store an expression, z takes back, q stops."""
+    from fer_bench.data import capture as capturing
+
+    text = capturing.CONSENT.format(folder=out.resolve())
+    typer.echo(text)
+    name = subject or typer.prompt("\nName or code of the person")
+    recorder = capturing.Recorder(out, name, side=crop)
+    if not (consent or typer.confirm("Do you agree?")):
+        typer.echo("Nothing was recorded.")
+        return
+    window = capturing.Window()
+    try:
+        frames = capturing.camera_frames(camera)
+        recorder.consent(text)
+        counts = capturing.record(recorder, frames, window, mirror=mirror)
+    finally:
+        window.close()
+    for expression, count in counts.items():
+        typer.echo(f"  {count:5}  {expression}")
+    typer.echo(f"{len(recorder.saved)} pictures stored in {out} by this recording.")
+
+
 def _load(name: str, root: Path | None, size: int, options: list[str] | None) -> Any:
     from fer_bench.data import load_dataset
 
