@@ -104,3 +104,9 @@ def inverse_frequency(counts: tuple[int, ...]) -> Tensor:
     """Class weights n / (C n_c); 0 for a class without faces."""
     n = torch.tensor(counts, dtype=torch.float32)
     return torch.where(n > 0, n.sum() / (len(n) * n.clamp(min=1)), torch.zeros_like(n))
+
+
+def train_subjects(batch: Batch, task: Task) -> Tensor:
+    """Subject codes [B] that a head may know; -1 for missing ones and for held-out people."""
+    known = batch.subject < task.n_train_subjects
+    return torch.where(known, batch.subject, torch.full_like(batch.subject, -1))

@@ -1,0 +1,1 @@
+"""Domain-generalisation methods with people as environments."""

@@ -1,0 +1,1 @@
+"""Expression and identity from one code: the leaky upper bound."""
