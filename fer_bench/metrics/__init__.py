@@ -40,6 +40,7 @@ _HOMES = {
         "sap_score",
     ),
     "groups": ("group_scores",),
+    "independence": ("cross_covariance", "dependence", "dependence_score"),
     "leakage": ("identity_attacks", "normalised_leak"),
     "metric": ("Metric", "Outcome", "load_metrics", "score_run"),
     "probes": (

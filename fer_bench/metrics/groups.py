@@ -119,7 +119,7 @@ def _permuted_gaps(
     """Gaps when groups are dealt anew, to subjects where each has one group, else to images."""
     people, person = np.unique(who, return_inverse=True)
     pairs = len(np.unique(np.stack([person, code]), axis=1).T)
-    if pairs > len(people):  # the attribute varies within a person: exchange within people
+    if pairs > len(people):  # the attribute varies within a person: deal it to images
         person, people = np.arange(len(code)), np.arange(len(code))
     hits = np.bincount(person, weights=right, minlength=len(people))
     size = np.bincount(person, minlength=len(people)).astype(np.float64)

@@ -1,0 +1,267 @@
+"""How far E and I are from independence, plain and given the expression.
+
+HSIC, distance correlation and CKA are one computation with three kernels: the U-centred
+("unbiased") inner product of two similarity matrices, normalised. It is 0 in the mean for
+independent data of any n and dimension, where the biased forms rise with the dimension.
+
+Where attributes are correlated in the world, plain independence is the wrong target: E and I
+that both know the expression must depend on each other. The conditional forms ask whether
+anything is left given the expression.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fer_bench.errors import FerBenchError
+from fer_bench.metrics.common import Floats, standardise, undefined
+from fer_bench.metrics.leakage import centred
+from fer_bench.metrics.metric import metric
+from fer_bench.runs.arrays import RunArrays
+from fer_bench.score import Score
+from fer_bench.statistics.permutation import null_of, permutations
+
+Kernel = Literal["rbf", "distance", "linear"]
+NAMES: dict[str, Kernel] = {"hsic": "rbf", "dcor": "distance", "cka": "linear"}
+PERMUTATIONS = 199
+NULL_ROWS = 600  # rows the permutation null is computed on
+MAX_ROWS = 5_000  # rows the metric uses; the functions take up to 50,000 and more
+_BLOCK = 2_000
+
+
+def _similarity(kernel: Kernel, width: float) -> Callable[[Floats, Floats], Floats]:
+    """Similarity matrix of two blocks of rows."""
+    if kernel == "linear":
+        return lambda a, b: a @ b.T
+
+    def squared(a: Floats, b: Floats) -> Floats:
+        d = np.sum(a**2, axis=1)[:, None] + np.sum(b**2, axis=1) - 2 * a @ b.T
+        return np.maximum(d, 0.0)
+
+    if kernel == "distance":
+        return lambda a, b: np.sqrt(squared(a, b))
+    return lambda a, b: np.exp(squared(a, b) * (-0.5 / width**2))
+
+
+def _median_distance(x: Floats) -> float:
+    rows = x[np.random.default_rng(0).permutation(len(x))[:1000]]
+    d = _similarity("distance", 1.0)(rows, rows)[np.triu_indices(len(rows), k=1)]
+    positive = d[d > 0]
+    return float(np.median(positive)) if len(positive) else 1.0
+
+
+def _prepare(x: ArrayLike) -> Floats:
+    values = np.asarray(x, dtype=np.float64)
+    values = values[:, None] if values.ndim == 1 else values
+    return values - values.mean(axis=0)
+
+
+def dependence(x: ArrayLike, y: ArrayLike, *, kernel: Kernel = "rbf") -> float:
+    """Normalised unbiased dependence of two samples of rows, about 0 for independent ones.
+
+    Blocks of rows are compared with blocks of rows, so memory is O(n), for any n.
+
+    Args:
+        x: [n, d], n >= 4.
+        y: [n, e].
+        kernel: "rbf" (HSIC; Gaussian kernel of median width), "distance" (bias-corrected
+            squared distance correlation, Szekely and Rizzo 2013) or "linear" (CKA of
+            Kornblith et al. 2019, debiased).
+
+    Returns:
+        U(x, y) / sqrt(U(x, x) U(y, y)), at most 1; 0 where a side is constant.
+
+    >>> x = np.random.default_rng(0).normal(size=(200, 3))
+    >>> round(dependence(x, 2 * x + 1, kernel="distance"), 6)
+    1.0
+    """
+    a, b = _prepare(x), _prepare(y)
+    n = len(a)
+    if len(b) != n or n < 4:
+        raise FerBenchError(f"x has {n} rows and y {len(b)}: give the same number, at least 4.")
+    similar = [_similarity(kernel, _median_distance(s) if kernel == "rbf" else 1) for s in (a, b)]
+    rows = np.zeros((2, n))
+    products = np.zeros(3)  # xy, xx, yy
+    for i in range(0, n, _BLOCK):
+        for j in range(i, n, _BLOCK):
+            k, m = (
+                f(s[i : i + _BLOCK], s[j : j + _BLOCK])
+                for f, s in zip(similar, (a, b), strict=True)
+            )
+            if i == j:
+                np.fill_diagonal(k, 0.0)
+                np.fill_diagonal(m, 0.0)
+            twice = 1.0 if i == j else 2.0
+            products += twice * np.array([np.vdot(k, m), np.vdot(k, k), np.vdot(m, m)])
+            for side, block in enumerate((k, m)):
+                rows[side, i : i + _BLOCK] += block.sum(axis=1)
+                if i != j:
+                    rows[side, j : j + _BLOCK] += block.sum(axis=0)
+
+    def unbiased(product: float, p: Floats, q: Floats) -> float:
+        inner = product + p.sum() * q.sum() / (n - 1) / (n - 2) - 2 / (n - 2) * float(p @ q)
+        return float(inner / n / (n - 3))
+
+    own = unbiased(products[1], rows[0], rows[0]), unbiased(products[2], rows[1], rows[1])
+    return _ratio(unbiased(products[0], rows[0], rows[1]), *own)
+
+
+def _ratio(shared: float, own_x: float, own_y: float) -> float:
+    if own_x <= 1e-14 or own_y <= 1e-14:
+        return 0.0
+    return float(min(shared / np.sqrt(own_x * own_y), 1.0))
+
+
+def _u_centred(x: Floats, kernel: Kernel, width: float) -> Floats:
+    """U-centred similarity matrix [n, n] with a zero diagonal."""
+    k = _similarity(kernel, width)(x, x)
+    np.fill_diagonal(k, 0.0)
+    n = len(k)
+    row = k.sum(axis=1)
+    out = k - (row[:, None] + row) / (n - 2) + row.sum() / (n - 1) / (n - 2)
+    np.fill_diagonal(out, 0.0)
+    return out
+
+
+def dependence_score(
+    x: ArrayLike,
+    y: ArrayLike,
+    *,
+    kernel: Kernel = "rbf",
+    given: ArrayLike | None = None,
+    draws: int = PERMUTATIONS,
+    seed: int = 0,
+) -> Score:
+    """`dependence` with a permutation p-value, also conditional on labels.
+
+    Args:
+        x: [n, d].
+        y: [n, e].
+        kernel: as for `dependence`.
+        given: [n] labels; the value is then the mean over labels, by their number of rows, of
+            the dependence among rows of one label (labels with fewer than eight rows are left
+            out), and permutations stay within labels.
+        draws: permutations, on a random 600 of the rows where there are more (stated).
+        seed: of permutations and subset.
+    """
+    a, b = _prepare(x), _prepare(y)
+    labels = np.zeros(len(a), dtype=np.int64)
+    if given is not None:
+        labels = np.unique(np.asarray(given), return_inverse=True)[1]
+    big = np.flatnonzero(np.bincount(labels) >= 8)
+    keep = np.isin(labels, big)
+    if not keep.any():
+        return undefined("fewer than eight rows (of every label)", n=len(a))
+    a, b, labels = a[keep], b[keep], np.searchsorted(big, labels[keep])
+    n = len(a)
+    groups = [np.flatnonzero(labels == k) for k in range(len(big))]
+    value = sum(len(rows) / n * dependence(a[rows], b[rows], kernel=kernel) for rows in groups)
+    # Every label keeps its share of the rows of the null.
+    rng = np.random.default_rng(seed)
+    share = min(1.0, NULL_ROWS / n)
+    chosen = [rng.permutation(rows)[: max(8, round(share * len(rows)))] for rows in groups]
+    nulls, observed, total = np.zeros(draws), 0.0, sum(map(len, chosen))
+    for k, rows in enumerate(chosen):
+        sides = [
+            _u_centred(s[rows], kernel, _median_distance(s[rows]) if kernel == "rbf" else 1.0)
+            for s in (a, b)
+        ]
+        scale = np.sqrt(np.vdot(sides[0], sides[0]) * np.vdot(sides[1], sides[1]))
+        if scale <= 1e-14:
+            continue
+        weight = len(rows) / total / scale
+        observed += weight * float(np.vdot(sides[0], sides[1]))
+        for d, order in enumerate(permutations(len(rows), draws=draws, seed=seed + 7 * k)):
+            nulls[d] += weight * float(np.vdot(sides[0][order][:, order], sides[1]))
+    null = null_of(observed, nulls)
+    score = Score(
+        float(value),
+        null=null.mean,
+        p=null.p,
+        n=n,
+        details={
+            "kernel": kernel,
+            "null_interval": [null.low, null.high],
+            "null_rows": total,
+            "given": "expression" if given is not None else "",
+        },
+    )
+    if total < n:
+        score = score.with_warning(f"p-value from a random {total} of {n} rows")
+    return score
+
+
+def cross_covariance(x: ArrayLike, y: ArrayLike) -> float:
+    """Squared Frobenius norm of the cross-covariance, with 1 / (n - 1) (EIF's L_cov).
+
+    >>> cross_covariance([[1.0], [-1.0]], [[2.0], [-2.0]])
+    16.0
+    """
+    a, b = _prepare(x), _prepare(y)
+    return float(np.sum((a.T @ b / (len(a) - 1)) ** 2))
+
+
+def cross_covariance_score(
+    x: ArrayLike,
+    y: ArrayLike,
+    *,
+    given: ArrayLike | None = None,
+    draws: int = PERMUTATIONS,
+    seed: int = 0,
+) -> Score:
+    """Squared Frobenius norm of the cross-*correlation* per pair of columns, with its null.
+
+    Columns are standardised and the sum is divided by d e, so that embeddings of different
+    scale and size compare: the mean squared correlation, 0 to 1. With `given`, columns lose
+    their mean within each label first and permutations stay within labels.
+    """
+    a, b = _prepare(x), _prepare(y)
+    labels = None if given is None else np.unique(np.asarray(given), return_inverse=True)[1]
+    if labels is not None:
+        a, b = centred(a, labels), centred(b, labels)
+    a, b = standardise(a), standardise(b)
+    n = len(a)
+    if n < 8:
+        return undefined("fewer than eight rows", n=n)
+
+    def mean_square(order: NDArray[np.int64]) -> float:
+        return float(np.mean((a[order].T @ b / n) ** 2))
+
+    observed = mean_square(np.arange(n))
+    orders = permutations(n, draws=draws, seed=seed, within=labels)
+    null = null_of(observed, [mean_square(order) for order in orders])
+    details = {"null_interval": [null.low, null.high]}
+    return Score(observed, null=null.mean, p=null.p, n=n, details=details)
+
+
+@metric("independence", needs={"identity"})
+def independence(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
+    """HSIC, distance correlation, CKA and cross-correlation of E and I on the test part.
+
+    Keys "hsic", "dcor", "cka", "xcov", and each with ".given_expression".
+    """
+    part = run.test
+    assert part.identity is not None
+    rng = np.random.default_rng(seed)
+    rows = np.arange(len(part))
+    notes = []
+    if len(rows) > MAX_ROWS:
+        rows = np.sort(rng.choice(rows, size=MAX_ROWS, replace=False))
+        notes.append(f"a random {MAX_ROWS} of {len(part)} rows")
+    known = rows[part.y[rows] >= 0]
+    out: dict[str, Score] = {}
+    for key, at, given in (
+        ("", rows, None),
+        (".given_expression", known, part.y[known] if len(known) else None),
+    ):
+        if key and given is None:
+            continue
+        e, i = part.expression[at], part.identity[at]
+        for name, kernel in NAMES.items():
+            out[name + key] = dependence_score(e, i, kernel=kernel, given=given, seed=seed)
+        out["xcov" + key] = cross_covariance_score(e, i, given=given, seed=seed)
+    return {key: score.with_warning(*notes) for key, score in out.items()}
