@@ -50,6 +50,7 @@ def inline_svg(figure: Figure, *, alt: str) -> str:
     svg = re.sub(r"<!--.*?-->", "", svg, flags=re.S)
     svg = svg.replace(INK, "currentColor").replace(FAINT, "var(--line)")
     svg = re.sub(r"font: (\S+) [^;\"]*", r"font-size: \1", svg)
+    svg = re.sub(r"font-family: [^;\"]*;? ?", "", svg)
     width = re.search(r' width="([\d.]+)pt"', svg)
     size = f"width:{float(width[1]) * 96 / 72:.0f}px" if width else ""
     svg = re.sub(r' (width|height)="[\d.]+pt"', "", svg, count=2)
@@ -134,6 +135,7 @@ def _name_points(
     inside = axes.get_window_extent(canvas.get_renderer())
     spots = axes.transData.transform([point for point, _, _ in placed])
     taken = [Bbox.from_extents(x - 6, y - 6, x + 6, y + 6) for x, y in spots]
+    taken += [text.get_window_extent(canvas.get_renderer()) for text in axes.texts]
     steps = [s for distance in (9, 21, 33, 45) for s in (distance, -distance)]
     places = [(side, step) for step in steps for side in (8, -8)]
     for point, row, colour in sorted(placed, key=lambda p: -p[0][1]):
@@ -192,6 +194,8 @@ def rank_diagram(verdict: Verdict, *, paper: bool = False) -> Figure | None:
         elbow_props={"color": ink, "linewidth": 0.8},
         marker_props={"color": ink, "s": 12},
         crossbar_props={"color": "#0072B2", "linewidth": 3},
+        label_fmt_left="{label} ({rank:.2f})",
+        label_fmt_right="({rank:.2f}) {label}",
         text_h_margin=0.02,
     )
     axes.grid(visible=False)

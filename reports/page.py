@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -20,9 +20,10 @@ import numpy as np
 from fer_bench.reports import figures
 from fer_bench.reports.aggregate import Difference, Estimate
 from fer_bench.reports.columns import BY_KEY, MAIN, Column, Style, formatted
+from fer_bench.reports.explorer import bokeh_item, data_rows, explorer_data
 from fer_bench.reports.faces import Faces, Sprite, sprite_of
 from fer_bench.reports.maps import KINDS, TITLES, Maps, Which, maps_of
-from fer_bench.reports.style import MARKERS, colour_of, drawing
+from fer_bench.reports.style import drawing
 from fer_bench.reports.summary import Caution, Row, Summary, Verdict, summarise
 from fer_bench.reports.tables import published_numbers
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -164,8 +165,10 @@ def _context(
         "retrieval": {row.label: shown.retrieval(row) for row in summary.rows},
         "map_kinds": [(kind, TITLES[kind]) for kind in KINDS[maps]] if shown.maps else [],
         "trust": {label: m.trust for label, m in shown.maps.items()},
-        "explorer": _explorer(summary, shown, sprite, KINDS[maps]) if shown.maps else None,
-        "bokeh_item": _bokeh_item() if shown.maps else None,
+        "explorer": explorer_data(summary, shown.parts, shown.maps, sprite, KINDS[maps])
+        if shown.maps
+        else None,
+        "bokeh_item": bokeh_item() if shown.maps else None,
         "scripts": scripts,
         "policy": _policy(scripts.values()),
         "style": Markup(_template("style.css")),
@@ -219,7 +222,7 @@ class _Shown:
         """Rows of the data set whose faces the page shows."""
         wanted = [np.zeros(0, dtype=np.int64)]
         for label, part in self.parts.items():
-            known = _data_rows(part)
+            known = data_rows(part)
             wanted.append(known[_sample_positions(part)])
             if label in self.maps:
                 wanted.append(known[self.maps[label].rows])
@@ -240,17 +243,11 @@ class _Shown:
         }
 
 
-def _data_rows(part: Part) -> NDArray[np.int64]:
-    if "row" not in part.labels:
-        return np.full(len(part), -1, dtype=np.int64)
-    return part.labels["row"].fillna(-1).to_numpy(dtype=np.int64)
-
-
 def _face(part: Part, at: int, query: int | None = None) -> dict[str, Any]:
     """A face with its labels and, as an answer, whether it agrees with the query."""
     labels = part.labels.iloc[at]
     out = {
-        "row": int(_data_rows(part)[at]),
+        "row": int(data_rows(part)[at]),
         "expression": _known(labels["expression"]),
         "subject": _known(labels["subject"]),
     }
@@ -586,136 +583,6 @@ def _calibration(found: Any) -> str:
     spread = found.get("spread", found.get("sd"))
     text = f"bias {formatted(found['bias'], 'nats', signed=True)}"
     return text + (f" ± {formatted(spread, 'nats')}" if spread is not None else "")
-
-
-def _explorer(
-    summary: Summary, shown: _Shown, sprite: Sprite, kinds: Sequence[str]
-) -> dict[str, Any]:
-    """The data of the interactive maps: strings once, numbers as base64 little-endian."""
-    rows = [row for row in summary.rows if row.label in shown.maps]
-    points: dict[str, dict[str, Any]] = {}
-    methods = []
-    for row in rows:
-        part, maps = shown.parts[row.label], shown.maps[row.label]
-        labels = part.labels.iloc[maps.rows]
-        key = hashlib.sha256(_data_rows(part)[maps.rows].tobytes()).hexdigest()[:12]
-        if key not in points:
-            points[key] = _point_labels(part, labels, maps, sprite)
-        predicted = None
-        if part.logits is not None:
-            predicted = _encoded(part.logits[maps.rows].argmax(axis=1), np.int16)
-        methods.append(
-            {
-                "label": _plain_text(row.label, 60),
-                "points": key,
-                "xy": {k: _encoded(v.T, np.float32) for k, v in maps.points.items()},
-                "trust": {k: None if v != v else round(v, 3) for k, v in maps.trust.items()},
-                "predicted": predicted,
-            }
-        )
-    tints = colour_of(list(summary.classes))
-    return {
-        "classes": [_plain_text(c, 60) for c in summary.classes],
-        "classColours": [tints[c] for c in summary.classes],
-        "markers": [MARKERS[i % len(MARKERS)] for i in range(len(summary.classes))],
-        "kinds": {kind: TITLES[kind] for kind in kinds},
-        "methods": methods,
-        "points": points,
-        "tile": sprite.tile,
-        "sheetColumns": sprite.columns,
-        "sheetRows": sprite.rows,
-    }
-
-
-def _point_labels(part: Part, labels: Any, maps: Maps, sprite: Sprite) -> dict[str, Any]:
-    columns = {"subject": labels["subject"]}
-    for name in part.attribute_names():
-        if labels[name].nunique() <= 24:
-            columns[str(name)] = labels[name]
-    coded = {}
-    for name, values in columns.items():
-        levels = sorted({str(v) for v in values.dropna()})
-        lookup = {level: i for i, level in enumerate(levels)}
-        codes = [lookup[str(v)] if v == v and v is not None else -1 for v in values]
-        if len(levels) > 0:
-            coded[_plain_text(name, 60)] = {
-                "levels": [_plain_text(v, 60) for v in levels],
-                "codes": _encoded(np.asarray(codes), np.int32),
-            }
-    position = [sprite.of(r) for r in _data_rows(part)[maps.rows]]
-    return {
-        "n": len(maps.rows),
-        "expression": _encoded(part.y[maps.rows], np.int16),
-        "face": _encoded(np.asarray(position), np.int32),
-        "columns": coded,
-    }
-
-
-def _encoded(values: NDArray[Any], dtype: Any) -> str:
-    little = np.ascontiguousarray(values, dtype=np.dtype(dtype).newbyteorder("<"))
-    return base64.b64encode(little.tobytes()).decode()
-
-
-def _bokeh_item() -> dict[str, Any]:
-    """Two empty, linked scatter plots; the page's script fills them.
-
-    No string from the data is in here, so none can reach Bokeh's own templates.
-    """
-    from bokeh.embed import json_item
-    from bokeh.layouts import gridplot
-    from bokeh.models import ColumnDataSource, HoverTool
-    from bokeh.plotting import figure
-
-    names = ["ex", "ey", "ix", "iy", "colour", "marker", "alpha", "expression", "subject"]
-    names += ["predicted", "face_x", "face_y", "has_face"]
-    source = ColumnDataSource({name: [] for name in names}, name="points")
-    tip = (
-        '<div style="display:flex;gap:8px;align-items:center;font:13px system-ui,sans-serif">'
-        '<div style="display:@has_face;width:64px;height:64px;border-radius:6px;'
-        "background:var(--sheet) @{face_x}px @{face_y}px / var(--sheet-size);"
-        '"></div>'
-        "<div><b>@expression</b><br>subject @subject<br>@predicted</div></div>"
-    )
-    plots = []
-    for x, y, title in (("ex", "ey", "E, expression"), ("ix", "iy", "I, identity")):
-        plot = figure(
-            name=title[0],
-            title=title,
-            tools="pan,wheel_zoom,box_select,lasso_select,tap,reset",
-            active_drag="lasso_select",
-            output_backend="webgl",
-            x_range=(-1.1, 1.1),
-            y_range=(-1.1, 1.1),
-            height=430,
-            sizing_mode="stretch_width",
-            toolbar_location="above",
-        )
-        marks = plot.scatter(
-            x, y, source=source, size=8, color="colour", marker="marker", alpha="alpha",
-            line_color=None, nonselection_alpha=0.08, selection_alpha=0.95,
-        )  # fmt: skip
-        plot.add_tools(
-            HoverTool(
-                renderers=[marks],
-                tooltips=tip,
-                point_policy="snap_to_data",
-                attachment="horizontal",
-            )
-        )
-        plot.axis.visible = False
-        plot.grid.visible = False
-        plot.background_fill_alpha = 0
-        plot.border_fill_alpha = 0
-        plot.outline_line_color = "#8888"
-        plot.title.text_color = "#888888"
-        plot.toolbar.logo = None
-        plots.append(plot)
-    return json_item(
-        gridplot(
-            [plots], sizing_mode="stretch_width", merge_tools=False, toolbar_options={"logo": None}
-        ),
-        "maps-plot",
-    )
 
 
 def _scripts(*, with_maps: bool) -> dict[str, Markup]:

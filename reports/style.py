@@ -76,5 +76,5 @@ def drawing(*, paper: bool) -> Iterator[None]:
     """Draw in the style of the page or of a paper, without a screen."""
     import matplotlib as mpl
 
-    with mpl.rc_context(settings(paper=paper)):
+    with mpl.rc_context(settings(paper=paper)):  # type: ignore[arg-type]
         yield

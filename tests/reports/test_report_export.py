@@ -29,7 +29,7 @@ def test_scores_are_those_of_the_runs(results, exported):
 def test_projector_files_fit_each_other(exported):
     folder = exported[0] / "projector"
     config = (folder / "projector_config.pbtxt").read_text("utf-8")
-    assert config.count("embeddings {") == 6 + 8  # six rows have I
+    assert config.count("embeddings {") == 8 + 5  # five rows have I
     vectors = pd.read_csv(folder / "eif.identity.tsv", sep="\t", header=None)
     labels = pd.read_csv(folder / "eif.metadata.tsv", sep="\t")
     assert len(vectors) == len(labels) == 112
