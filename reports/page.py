@@ -177,6 +177,9 @@ def _context(
         "heat": _heat,
         "leak_matrix": _leak_matrix,
         "information": _information,
+        "all_scores": _all_scores,
+        "by_group": _by_group(summary, "groups"),
+        "transfer": _by_group(summary, "transfer"),
         "pairwise": _pairwise(summary),
         "to_json": to_json_text,
         "p_text": _p_text,
@@ -357,9 +360,10 @@ class _Cells:
         verdict = self.summary.verdict(column.key) if row.role == "method" else None
         rank = ""
         if verdict is not None and verdict.comparable > 1:
-            rank = (
-                "best" if verdict.best == row.label else "tied" if row.label in verdict.tied else ""
-            )
+            if verdict.best == row.label:
+                rank = "best"
+            elif row.label in verdict.tied:
+                rank = "likely" if _leans(verdict.against[row.label]) else "tied"
         return {
             "found": found,
             "value": formatted(found.mean, column.style),
@@ -443,6 +447,35 @@ def _cards(summary: Summary) -> list[dict[str, Any]]:
             }
         )
     return cards
+
+
+_SHOWN_LAST = ("worst", "gap", "accuracy", "macro_f1", "drop")
+_NOT_SHOWN = ("confusion", "nll", "ece", "balanced_accuracy")
+
+
+def _by_group(summary: Summary, metric: str) -> list[dict[str, Any]]:
+    """Accuracy by the values of each attribute, or on each further test set, method by method."""
+    methods = [row for row in summary.rows if row.role == "method"]
+    names: dict[str, dict[str, None]] = {}
+    for row in methods:
+        for key in row.scores:
+            if key.startswith(f"{metric}/") and "." in key:
+                group, _, level = key.removeprefix(f"{metric}/").partition(".")
+                if level not in _NOT_SHOWN:
+                    names.setdefault(group, {})[level] = None
+    out = []
+    for group, levels in names.items():
+        able = [r for r in methods if any(f"{metric}/{group}.{v}" in r.scores for v in levels)]
+        ordered = sorted(levels, key=lambda v: (v in _SHOWN_LAST, v))
+        lines = [
+            {
+                "level": level,
+                "cells": [row.scores.get(f"{metric}/{group}.{level}") for row in able],
+            }
+            for level in ordered
+        ]
+        out.append({"group": group, "labels": [r.label for r in able], "lines": lines})
+    return out
 
 
 def _leans(difference: Difference) -> bool:
@@ -533,6 +566,27 @@ def _leak_matrix(row: Row) -> list[dict[str, Any]]:
                 if name in found
             ]
             out.append({"space": space, "target": target, "probes": probes, "extra": extra})
+    return out
+
+
+def _all_scores(row: Row) -> dict[str, list[dict[str, Any]]]:
+    """Every score of a row by metric, so that nothing measured is hidden."""
+    out: dict[str, list[dict[str, Any]]] = {}
+    for key, found in sorted(row.scores.items()):
+        metric, _, name = key.partition("/")
+        out.setdefault(metric, []).append(
+            {
+                "name": name,
+                "value": f"{found.mean:.4g}",
+                "interval": ""
+                if found.low is None or found.high is None
+                else f"[{found.low:.4g}, {found.high:.4g}]",
+                "null": "" if found.null is None else f"{found.null:.4g}",
+                "spread": f"{found.spread:.2g}",
+                "unit": found.unit,
+                "n": found.n,
+            }
+        )
     return out
 
 

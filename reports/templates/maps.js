@@ -23,6 +23,15 @@ const start = async () => {
   const doc = documents[0].model.document;
   const source = doc.get_model_by_name("points");
   ["E", "I"].forEach((name) => plots.push(doc.get_model_by_name(name)));
+  // Side by side where there is room, one above the other on a phone.
+  const grid = documents[0].model;
+  const stack = matchMedia("(max-width: 700px)");
+  const place = () => {
+    grid.children = plots.map((plot, i) => (stack.matches ? [plot, i, 0] : [plot, 0, i]));
+    for (const plot of plots) plot.height = stack.matches ? 330 : 430;
+  };
+  if (stack.matches) place();
+  stack.addEventListener("change", place);
   const cache = new Map();
   const points = (key) => {
     if (!cache.has(key)) {
@@ -90,8 +99,8 @@ const start = async () => {
     const size = p.n > 8000 ? 4 : p.n > 2500 ? 5 : 8;
     for (const plot of plots) for (const r of plot.renderers) for (const g of [r.glyph, r.selection_glyph, r.nonselection_glyph]) if (g && g.size !== undefined) g.size = { value: size };
     const trust = (space) => { const t = method.trust[`${space}.${kind}`]; return t == null ? "" : `, trustworthiness ${t.toFixed(2)}`; };
-    plots[0].title.text = `E, expression${trust("E")}`;
-    plots[1].title.text = method.xy[`I.${kind}`] ? `I, identity${trust("I")}` : "this method has no identity embedding";
+    plots[0].title.text = stack.matches ? "E" : `E, expression${trust("E")}`;
+    plots[1].title.text = method.xy[`I.${kind}`] ? (stack.matches ? "I" : `I, identity${trust("I")}`) : (stack.matches ? "no I" : "this method has no identity embedding");
     const legend = pick("map-legend");
     legend.replaceChildren();
     levels.forEach((level, code) => {

@@ -16,6 +16,7 @@ from safetensors.numpy import save_file
 from fer_bench.experiment import DataSpec, Experiment, RunSpec, SplitSpec, TrainingSpec
 from fer_bench.metrics.affect import affect as affect_metric
 from fer_bench.metrics.classification import classification
+from fer_bench.metrics.groups import groups as groups_metric
 from fer_bench.metrics.metric import Outcome, score_run
 from fer_bench.runs.arrays import Part
 from fer_bench.runs.store import RunStore, write_json, write_part
@@ -235,7 +236,11 @@ def build_results(
     )
     fold_of = {f"S{s:02d}": s % folds for s in range(n_subjects)}
     in_fold = table["subject"].map(fold_of)
-    metrics = {"classification": classification, "affect": affect_metric}
+    metrics = {
+        "classification": classification,
+        "affect": affect_metric,
+        "groups": groups_metric,
+    }
     for name, method in methods.items():
         for seed in range(seeds):
             for fold in range(folds):
