@@ -123,12 +123,14 @@ class MethodSpec(_Strict):
             with different parameters need different labels.
         parameters: of the method's `Config`.
         training: overrides of `[training]` for this entry.
+        seeds: instead of the experiment's, where fewer are enough (oracles, reference rows).
     """
 
     name: str
     label: str | None = None
     parameters: dict[str, Any] = Field(default_factory=dict)
     training: dict[str, Any] = Field(default_factory=dict)
+    seeds: Annotated[tuple[int, ...], Field(min_length=1)] | None = None
 
 
 class ScoresSpec(_Strict):

@@ -59,7 +59,8 @@ def _methods():
             continue
         info = method.info
         needs = ", ".join(sorted(info.needs)) or "-"
-        source = f"{info.paper} ({info.year})" if info.paper and info.year else info.paper
+        dated = info.year is None or str(info.year) in info.paper
+        source = info.paper if dated else f"{info.paper} ({info.year})"
         rows.append((name, info.role, needs, _yes(info.produces_identity), source))
     return ("method", "role", "needs", "identity embedding", "source"), rows
 

@@ -6,6 +6,7 @@ It is written aside and renamed, under a lock, so that a reader never meets half
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import uuid
@@ -39,3 +40,37 @@ def entry(cache: Path, name: str, key: str, make: Callable[[Path], None]) -> Pat
         finally:
             shutil.rmtree(aside, ignore_errors=True)
     return folder
+
+
+def tree_stamp(root: Path, *, without: Path) -> str:
+    """Hash of names, sizes and times of all files below a folder, but for one subfolder.
+
+    While it is the same, what was read from the folder is the same.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    stack, left_out = [str(root)], str(without.resolve())
+    while stack:
+        folder = stack.pop()
+        digest.update(os.fsencode(f"\x1d{folder}"))
+        with os.scandir(folder) as found:
+            entries = sorted(found, key=lambda e: e.name)
+        for item in entries:
+            if item.is_dir(follow_symlinks=False):
+                if item.path != left_out and os.path.realpath(item.path) != left_out:
+                    stack.append(item.path)
+                continue
+            try:
+                state = item.stat()
+            except OSError:  # a link that leads nowhere
+                continue
+            words = f"{item.name}\0{state.st_size}\0{state.st_mtime_ns}\x1f"
+            digest.update(os.fsencode(words))
+    return digest.hexdigest()
+
+
+def source_hash(folder: Path) -> str:
+    """Hash of the Python files of a folder: what they made is made anew when they change."""
+    digest = hashlib.sha256()
+    for file in sorted(folder.glob("*.py")):
+        digest.update(file.name.encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()

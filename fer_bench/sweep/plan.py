@@ -55,9 +55,11 @@ def plan(experiment: Experiment) -> Plan:
     tests = {name: load_faces(spec) for name, spec in experiment.tests.items()}
     folds = folds_of(data, experiment.split)
     runs, skipped = [], []
-    for seed in experiment.seeds:
+    for seed in _all_seeds(experiment):
         for fold in experiment.split.indices:
             for entry, (method, parameters) in zip(experiment.methods, entries, strict=True):
+                if seed not in (entry.seeds or experiment.seeds):
+                    continue
                 spec = RunSpec(
                     method=entry.name,
                     label=entry.label or method.info.title,
@@ -80,6 +82,12 @@ def plan(experiment: Experiment) -> Plan:
                     skipped.append((spec, reason))
     by_fingerprint = {faces.fingerprint: faces for faces in (data, *tests.values())}
     return Plan(tuple(runs), tuple(skipped), by_fingerprint, folds)
+
+
+def _all_seeds(experiment: Experiment) -> list[int]:
+    """Every seed that some method asks for, in the order in which they are written."""
+    own = (seed for method in experiment.methods for seed in method.seeds or ())
+    return list(dict.fromkeys((*experiment.seeds, *own)))
 
 
 def resolve_method(entry: MethodSpec, *, where: str) -> tuple[type[Method], dict[str, Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from fer_bench.data.cache import source_hash
 from fer_bench.data.faces import DataInfo
 from fer_bench.data.reader import Renderer, keyword_options
 
@@ -34,13 +34,7 @@ class Generated(Renderer):
         from fer_bench.data.synthetic.generated import generate
 
         images, table, about = generate(size=size, color=color, **options)
-        notes = {
-            f"group and expression in {part}": ", ".join(
-                f"{measure.replace('_', ' ')} {value:.3f}" for measure, value in found.items()
-            )
-            for part, found in about["dependence"].items()
-        }
-        return images, table, notes
+        return images, table, dependence_notes(about)
 
     def version(self) -> str:
         from fer_bench.data import synthetic
@@ -53,12 +47,14 @@ class Generated(Renderer):
         return tuple(o for o in keyword_options(generate) if o not in ("size", "color"))
 
 
-def source_hash(folder: Path) -> str:
-    """Hash of the Python files of a folder: pixels are made anew when the renderer changes."""
-    digest = hashlib.sha256()
-    for file in sorted(folder.glob("*.py")):
-        digest.update(file.name.encode() + b"\0" + file.read_bytes())
-    return digest.hexdigest()
+def dependence_notes(about: Mapping[str, Any]) -> dict[str, str]:
+    """How far group and expression depend on each other, in words for the data card."""
+    return {
+        f"group and expression in {part}": ", ".join(
+            f"{measure.replace('_', ' ')} {value:.3f}" for measure, value in found.items()
+        )
+        for part, found in about["dependence"].items()
+    }
 
 
 reader = Generated()
