@@ -168,11 +168,13 @@ class AdversarialBranch(Method):
         rank, share = float(self.non_rank), float(self.non_share)
         if not (rank < _COLLAPSED_RANK or share < _COLLAPSED_SHARE):
             return []
-        return [
+        text = (
             f"the non-expression branch has collapsed: effective rank {rank:.1f}, variance "
-            f"{share:.1e} of the expression branch's; with beta1 = {self.config.beta1:g} a "
-            "constant satisfies its losses."
-        ]
+            f"{share:.1e} of the expression branch's"
+        )
+        if self.decoder is None:
+            text += "; with beta1 = 0 a constant satisfies its losses"
+        return [f"{text}."]
 
     def embed(self, images: Tensor) -> Embeddings:
         """f_exp and f_non."""
