@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import unicodedata
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
@@ -687,8 +688,11 @@ def _plain_text(text: Any, longest: int = 200) -> str:
 
 
 def to_json_text(value: Any) -> str:
-    """Indented JSON for the provenance section."""
-    return json.dumps(value, indent=1, ensure_ascii=False, sort_keys=True)
+    """Indented JSON for the provenance section; invisible characters as their escapes."""
+    text = json.dumps(value, indent=1, ensure_ascii=False, sort_keys=True)
+    return "".join(
+        c if c == "\n" or unicodedata.category(c)[0] != "C" else f"\\u{ord(c):04x}" for c in text
+    )
 
 
 __all__ = ["Caution", "RunRecord", "write_report"]

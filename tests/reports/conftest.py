@@ -344,6 +344,12 @@ def build() -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
+def two_methods() -> dict[str, Simulated]:
+    """One method with an identity embedding and one without, for quick folders."""
+    return {name: METHODS[name] for name in ("dice-fer", "erm")}
+
+
+@pytest.fixture(scope="session")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Eight rows (two references, two oracles), two seeds, three folds, one failed run."""
     return build_results(tmp_path_factory.mktemp("results"))

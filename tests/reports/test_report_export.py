@@ -41,16 +41,16 @@ def test_projector_files_fit_each_other(exported):
             assert (folder / line.split('"')[1]).is_file()
 
 
-def test_no_face_leaves_where_the_terms_forbid_it(build, tmp_path):
+def test_no_face_leaves_where_the_terms_forbid_it(build, two_methods, tmp_path):
     root = build(tmp_path / "r", publish_faces=False, seeds=1, folds=2, n_subjects=6,
-                 per_subject=6, failure=False)  # fmt: skip
+                 per_subject=6, methods=two_methods)  # fmt: skip
     written = write_exports(root, out=tmp_path / "out")
     assert not [p for p in written if p.suffix == ".png"]
 
 
-def test_names_cannot_break_the_columns(build, tmp_path):
+def test_names_cannot_break_the_columns(build, two_methods, tmp_path):
     root = build(tmp_path / "r", rename=lambda t: t + "\t\n\"../x", seeds=1, folds=2,
-                 n_subjects=6, per_subject=6, failure=False)  # fmt: skip
+                 n_subjects=6, per_subject=6, methods=two_methods)  # fmt: skip
     written = write_exports(root, out=tmp_path / "out")
     assert all(p.parent in (tmp_path / "out", tmp_path / "out" / "projector") for p in written)
     for path in written:

@@ -15,9 +15,9 @@ from fer_bench.runs.store import RunStore
 
 
 @pytest.fixture(scope="module")
-def written(build, tmp_path_factory):
+def written(build, two_methods, tmp_path_factory):
     folder = tmp_path_factory.mktemp("figures")
-    root = build(folder / "r", seeds=1, folds=2, n_subjects=8, per_subject=8, failure=False)
+    root = build(folder / "r", methods=two_methods, seeds=1, folds=2, n_subjects=8, per_subject=8)
     return figures.write_figures(root, out=folder / "out", maps="none")
 
 

@@ -132,9 +132,9 @@ def test_leaderboard_prints_the_means_of_the_summary(text, summary):
         assert f"{100 * mean:.1f}</span>" in line
 
 
-def test_faces_follow_the_terms(build, tmp_path):
+def test_faces_follow_the_terms(build, two_methods, tmp_path):
     root = build(tmp_path / "closed", seeds=1, folds=2, publish_faces=False, failure=False,
-                 n_subjects=6, per_subject=8)  # fmt: skip
+                 n_subjects=6, per_subject=8, methods=two_methods)  # fmt: skip
     closed = write_report(root, maps="none").read_text("utf-8")
     assert "--sheet: url" not in closed
     assert "the terms do not allow publication" in closed
@@ -177,8 +177,8 @@ def test_folder_without_scores_thumbnails_or_experiment(results, tmp_path):
     assert "there is nothing to compare" in words
 
 
-def test_missing_subjects_and_labels_stay_unknown(build, tmp_path):
-    root = build(tmp_path / "r", seeds=1, folds=2, n_subjects=6, per_subject=8, failure=False)
+def test_missing_subjects_and_labels_stay_unknown(build, two_methods, tmp_path):
+    root = build(tmp_path / "r", methods=two_methods, seeds=1, folds=2, n_subjects=6, per_subject=8)
     for path in root.glob("runs/*/parts/test.parquet"):
         import pandas as pd
 
