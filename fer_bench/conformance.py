@@ -385,8 +385,7 @@ def _gradients(method: Method, stage: Stage, batch: Batch) -> Iterator[Finding]:
 
 def _frozen_stays(method: Method, stage: Stage, batch: Batch) -> Iterator[Finding]:
     """What is frozen keeps its parameters and its buffers; so does what nobody owns."""
-    method = deepcopy(method)  # a rehearsal must not train the method of later checks
-    stage = next(s for s in method.stages() if s.name == stage.name)
+    method, stage = _copied(method, stage)  # later checks see the method as it was
     inside = {id(t) for m in stage.frozen for t in (*m.parameters(), *m.buffers())}
     owned = {id(p) for player in stage.players for p in player.parameters()}
     tensors = dict(method.named_parameters()) | dict(method.named_buffers())
@@ -414,12 +413,35 @@ def _frozen_stays(method: Method, stage: Stage, batch: Batch) -> Iterator[Findin
 
 
 def _claims(method: Method, stage: Stage, batch: Batch) -> Iterator[Finding]:
-    for claim in stage.claims:
-        yield audit_claim(method, stage, claim, batch)
+    for player in dict.fromkeys(claim.player for claim in stage.claims):
+        ready, same = _rehearsed(method, stage, player, batch)
+        for old, new in zip(stage.claims, same.claims, strict=True):
+            if old.player == player:
+                yield audit_claim(ready, same, new, batch, rehearse=False)
 
 
-def audit_claim(method: Method, stage: Stage, claim: Claim, batch: Batch) -> Finding:
-    """Does the term move its measure the way it claims?
+def _rehearsed(method: Method, stage: Stage, player: str, batch: Batch) -> tuple[Method, Stage]:
+    """A copy in which everybody but `player` knows their part."""
+    copy, same = _copied(method, stage)
+    others = [p for p in same.players if p.name != player]
+    _play(copy, same, batch, steps=_WARM_STEPS if others else 0, players=others)
+    return copy, same
+
+
+def _copied(method: Method, stage: Stage) -> tuple[Method, Stage]:
+    """A copy of the method, and the same stage of that copy."""
+    copy = deepcopy(method)
+    return copy, next(s for s in copy.stages() if s.name == stage.name)
+
+
+def audit_claim(
+    method: Method, stage: Stage, claim: Claim, batch: Batch, *, rehearse: bool = True
+) -> Finding:
+    """Does the term move its measure the way it claims? Works on a copy of the method.
+
+    Args:
+        method, stage, claim, batch: what is audited, and on which faces.
+        rehearse: train the other players first.
 
     The weight of a term in the total is read off the total itself, as its derivative with
     respect to the term: a term that enters with the wrong sign, or not at all, is found even
@@ -432,14 +454,14 @@ def audit_claim(method: Method, stage: Stage, claim: Claim, batch: Batch) -> Fin
     except ValueError:
         return Finding("sign", False, f"{where}: the claim belongs to another stage")
     # The audit trains; on a copy, so that one claim does not see the steps of another.
-    method = deepcopy(method)
-    stage = next(s for s in method.stages() if s.name == stage.name)
+    if rehearse:
+        method, stage = _rehearsed(method, stage, claim.player, batch)
+    else:
+        method, stage = _copied(method, stage)
     claim = stage.claims[position]
     player = next((p for p in stage.players if p.name == claim.player), None)
     if player is None:
         return Finding("sign", False, f"{where}: there is no such player in this stage")
-    others = [p for p in stage.players if p.name != claim.player]
-    _play(method, stage, batch, steps=_WARM_STEPS, players=others)
     with _training(method, stage):
         losses = player.loss(batch)
         if claim.term not in losses:
