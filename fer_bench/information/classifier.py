@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor
 from fer_bench.information.critics import apply, initial_mlp
 from fer_bench.information.estimator import Estimate, Estimator, Problem
 from fer_bench.information.inputs import entropy, is_discrete, network_columns
-from fer_bench.information.neural import build_folds, same_shape
+from fer_bench.information.neural import build_folds, by_shape
 from fer_bench.information.training import Budget, Fold, Parameters, train
 
 
@@ -52,12 +52,7 @@ class Classifier(Estimator):
         self.device = device
 
     def estimate_many(self, problems: Sequence[Problem]) -> list[Estimate]:
-        estimates: list[Any] = [None] * len(problems)
-        for members in same_shape(problems):
-            found = self._together([problems[i] for i in members])
-            for i, estimate in zip(members, found, strict=True):
-                estimates[i] = estimate
-        return estimates
+        return by_shape(problems, self._together)
 
     def _together(self, problems: Sequence[Problem]) -> list[Estimate]:
         labels_right = is_discrete(problems[0].sample.y)

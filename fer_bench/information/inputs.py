@@ -178,7 +178,7 @@ def _continuous_side(array: np.ndarray, name: str, column: bool) -> tuple[np.nda
         )
     elif kind == np.float16 and distinct < n / 2:
         notes.append(f"{name} is float16 with many ties: neighbour estimators read ties as signal")
-    if d > 1 and effective_rank(values) < 2:
+    if d > 3 and effective_rank(values) < 2:
         notes.append(f"collapsed embedding: the effective rank of {name} is below 2")
     return values, notes
 

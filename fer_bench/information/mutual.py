@@ -39,6 +39,7 @@ def estimate_mi(
     unit: Literal["nats", "bits"] = "nats",
     interval: bool = True,
     null: int | None = None,
+    calibrated: int | None = None,
     **options: Any,
 ) -> Score:
     """Mutual information of two paired variables.
@@ -55,9 +56,12 @@ def estimate_mi(
         discrete_x, discrete_y: overrule the reading of a side as labels or measurements.
         z: condition on this: I(X; Y | Z).
         unit: "nats" or "bits".
-        interval: whether to give a 95 % interval of sampling error (not of bias: `calibrate`).
+        interval: whether to give a 95 % interval. It covers sampling error; with `calibrated`
+            tasks also what the estimator itself gets wrong on data like these.
         null: number of permuted copies to estimate as well; each estimator has a default, 0
             switches it off.
+        calibrated: number of planted tasks the interval rests on (see `calibrate`); 8 for
+            "auto", else 0.
         options: options of the estimator, such as `k` or `steps`.
 
     Returns:
@@ -93,6 +97,19 @@ def estimate_mi(
     if not interval:
         score = replace(score, low=None, high=None)
     return in_bits(score) if unit == "bits" else score
+
+
+def _calibrated(sample: Sample, tool: Any, score: Score, tasks: int, seed: int) -> Score:
+    """The score with the interval of its calibration, and the value inside it."""
+    from fer_bench.information.calibration import calibrate_value
+
+    found = calibrate_value(sample, tool, score, tasks=tasks, seed=seed)
+    return replace(
+        score,
+        low=min(found.low, score.value),
+        high=max(found.high, score.value),
+        details={**score.details, "calibration": found.to_json()},
+    )
 
 
 def make(estimator: str | Estimator | type, *, seed: int = 0, **options: Any) -> Any:
@@ -145,7 +162,7 @@ def score_sample(
     ]
     estimate, *others = estimator.estimate_many(problems)
     values = [other.value for other in others]
-    return _score(sample, estimator.name, estimate, values, clusters)
+    return score_estimate(sample, estimator.name, estimate, values, clusters)
 
 
 def repair(n: int, groups: np.ndarray | None, random: np.random.Generator) -> np.ndarray:
@@ -166,7 +183,7 @@ def repair(n: int, groups: np.ndarray | None, random: np.random.Generator) -> np
     return paired
 
 
-def _score(
+def score_estimate(
     sample: Sample,
     name: str,
     estimate: Estimate,
@@ -180,6 +197,8 @@ def _score(
     if clusters is not None:
         members = len(np.unique(clusters[estimate.index]))
     half = float(student_t.ppf(0.975, max(members - 1, 1))) * error
+    certain = value + half
+    half = max(half, -value)  # a value below 0 is an error of at least that size
     p = estimate.p
     if p is None and null:
         p = (1 + sum(v >= value for v in null)) / (1 + len(null))
@@ -189,7 +208,7 @@ def _score(
             warnings.append(
                 f"above H({side_name}) = {entropy(side):.3f}: impossible, the estimator errs"
             )
-    if value + half < 0:
+    if certain < 0:
         warnings.append("below 0: nothing the critic learnt holds on kept-out rows")
     details: dict[str, Any] = {"estimator": name, "standard_error": error, **estimate.details}
     if null:
@@ -227,7 +246,7 @@ def _foreign(sample: Sample, estimator: Any) -> Score:
     found = estimator.fit(sample.x, sample.y).estimate()
     name = getattr(estimator, "name", type(estimator).__name__)
     if isinstance(found, Estimate):
-        return _score(sample, name, found, [])
+        return score_estimate(sample, name, found, [])
     return Score(
         float(found), n=sample.n, unit="nats", warnings=sample.warnings, details={"estimator": name}
     )

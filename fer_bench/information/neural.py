@@ -200,12 +200,7 @@ class Neural(Estimator):
         return negative
 
     def estimate_many(self, problems: Sequence[Problem]) -> list[Estimate]:
-        estimates: list[Estimate | None] = [None] * len(problems)
-        for members in same_shape(problems):
-            found = self._together([problems[i] for i in members])
-            for i, estimate in zip(members, found, strict=True):
-                estimates[i] = estimate
-        return estimates  # type: ignore[return-value]
+        return by_shape(problems, self._together)
 
     def _together(self, problems: Sequence[Problem]) -> list[Estimate]:
         n = problems[0].sample.n
@@ -366,14 +361,19 @@ def build_folds(
     return cuts, members
 
 
-def same_shape(problems: Sequence[Problem]) -> list[list[int]]:
-    """Positions of problems that can be stacked."""
+def by_shape(
+    problems: Sequence[Problem], run: Callable[[list[Problem]], list[Estimate]]
+) -> list[Estimate]:
+    """Run problems of equal shape together; estimates come back in the order given."""
     groups: dict[tuple[int, ...], list[int]] = {}
     for i, problem in enumerate(problems):
         sample = problem.sample
-        width = [s.max() + 1 if is_discrete(s) else s.shape[1] for s in (sample.x, sample.y)]
-        groups.setdefault((sample.n, *map(int, width)), []).append(i)
-    return list(groups.values())
+        shape = (sample.n, network_columns(sample.x), network_columns(sample.y))
+        groups.setdefault(shape, []).append(i)
+    found: dict[int, Estimate] = {}
+    for members in groups.values():
+        found |= dict(zip(members, run([problems[i] for i in members]), strict=True))
+    return [found[i] for i in range(len(problems))]
 
 
 class MINE(Neural):

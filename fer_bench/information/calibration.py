@@ -1,0 +1,225 @@
+"""How far to trust an estimator on data like yours: the same rows, with planted dependence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from scipy.optimize import brentq
+from scipy.special import ndtr, ndtri
+from scipy.stats import rankdata
+from scipy.stats import t as student_t
+
+from fer_bench.information.auto import chosen_tool
+from fer_bench.information.estimator import Estimator, Problem
+from fer_bench.information.inputs import Sample, clean_pair, entropy, is_discrete, one_hot
+from fer_bench.information.mutual import make, score_estimate
+from fer_bench.score import Score
+
+TASKS = 10
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What an estimator read on tasks of known information, made of one's own rows.
+
+    Attributes:
+        score: the estimate on the data as they are.
+        planted, read: [tasks] true and estimated information of the planted tasks, nats.
+        bias: mean of estimate minus truth near the estimate.
+        spread: standard deviation about the fitted line.
+        corrected, low, high: the estimate with its bias taken out, and its 95 % interval.
+    """
+
+    score: Score
+    planted: np.ndarray
+    read: np.ndarray
+    bias: float
+    spread: float
+    corrected: float
+    low: float
+    high: float
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON types, as `Score.details` carries them."""
+        return {
+            "planted": self.planted.tolist(), "read": self.read.tolist(), "bias": self.bias,
+            "spread": self.spread, "corrected": self.corrected, "low": self.low,
+            "high": self.high,
+        }  # fmt: skip
+
+
+def calibrate(
+    estimator: str | Estimator | type,
+    x: Any,
+    y: Any,
+    *,
+    tasks: int = TASKS,
+    seed: int = 0,
+    groups: Any = None,
+    discrete_x: bool | None = None,
+    discrete_y: bool | None = None,
+    **options: Any,
+) -> Calibration:
+    """Estimate, and measure the estimator's error on matched problems.
+
+    A planted task keeps the rows of both sides exactly as they are and only pairs them anew, so
+    that margins, n and dimensions match: see `plant`. Its truth spans from zero to twice the
+    estimate. A line through (truth, estimate) is inverted for the corrected value; its interval
+    covers the scatter about the line.
+
+    Args:
+        tasks: how many tasks are planted.
+        others: as in `estimate_mi`. Planted pairs ignore `groups`.
+
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> x = rng.normal(size=(500, 3))
+    >>> found = calibrate("gaussian", x, x + rng.normal(size=(500, 3)))
+    >>> found.low < 1.04 < found.high
+    True
+    """
+    sample = clean_pair(x, y, groups=groups, discrete_x=discrete_x, discrete_y=discrete_y)
+    tool = make(estimator, seed=seed, **options)
+    tool.check(sample)
+    estimate = tool.estimate_many([Problem(sample, seed)])[0]
+    score = score_estimate(sample, tool.name, estimate, [])
+    return calibrate_value(sample, tool, score, tasks=tasks, seed=seed)
+
+
+def calibrate_value(
+    sample: Sample, tool: Estimator, score: Score, *, tasks: int, seed: int
+) -> Calibration:
+    """`calibrate` for a score (in nats) that is there already."""
+    if "chosen" in score.details:  # the planted tasks get what was chosen for the data
+        tool = make(chosen_tool(score.details["chosen"], sample.n), seed=tool.seed)
+    random = np.random.default_rng([seed, 23])
+    top = _ceiling(sample)
+    targets = np.linspace(0, min(max(2 * score.value, 0.3), top), tasks)
+    along = canonical_directions(sample)
+    alone = replace(sample, groups=None)
+    problems = [
+        Problem(alone, seed + 100 + i, plant(sample, target, random, along if i % 3 else None))
+        for i, target in enumerate(targets)
+    ]
+    read = np.array([e.value for e in tool.estimate_many(problems)])
+    limit = _ceiling(sample, share=1.0)
+    corrected, low, high, spread = invert_line(targets, read, score.value, limit)
+    near = np.abs(targets - corrected) <= max(0.5 * corrected, 0.15)
+    bias = float((read - targets)[near].mean()) if near.any() else score.value - corrected
+    return Calibration(score, targets, read, bias, spread, corrected, low, high)
+
+
+def plant(
+    sample: Sample,
+    nats: float,
+    random: np.random.Generator,
+    directions: tuple[np.ndarray, np.ndarray] | None = None,
+) -> np.ndarray:
+    """An order that pairs the rows of x and y anew with a known information between them.
+
+    Each side is summarised by one number per row: a mix of the leading canonical variates of the
+    data as they are (`directions`), or a random projection. The summaries' ranks are then tied by a Gaussian copula. Given the summaries the
+    sides are independent, so that they share exactly what the copula does, -1/2 log(1 - rho^2);
+    for labels, what is left of it after cutting one side into classes.
+    """
+    n = sample.n
+    labels = [side for side in (sample.x, sample.y) if is_discrete(side)]
+    rho = _correlation(nats, [np.bincount(side) for side in labels])
+    a = random.standard_normal(n)
+    b = rho * a + np.sqrt(1 - rho**2) * random.standard_normal(n)
+    sides = (sample.x, sample.y)
+    if directions is None:
+        directions = (np.zeros((0, 0)), np.zeros((0, 0)))
+    left, right = (
+        np.argsort(_summary(side, known, random))
+        for side, known in zip(sides, directions, strict=True)
+    )
+    order = np.empty(n, dtype=np.int64)
+    # Row of x with the r-th smallest summary meets the row of y whose summary has b's rank.
+    rank_b = (rankdata(b, method="ordinal") - 1).astype(int)[np.argsort(a)]
+    order[left] = right[rank_b]
+    return order
+
+
+def _summary(side: np.ndarray, known: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    if is_discrete(side):
+        return side + random.uniform(size=len(side))  # classes in order, ties at random
+    use = known if known.size else np.eye(side.shape[1])
+    tiny = 1e-9 * random.standard_normal(len(side))
+    return side @ (use @ random.standard_normal(use.shape[1])) + tiny
+
+
+def canonical_directions(sample: Sample, count: int = 3) -> tuple[np.ndarray, np.ndarray]:
+    """Leading canonical directions of both sides [d, <= count], ridge-regularised."""
+    sides = [features if not is_discrete(features) else one_hot(features)
+             for features in (sample.x, sample.y)]  # fmt: skip
+    roots = []
+    centred = [side - side.mean(axis=0) for side in sides]
+    for side in centred:
+        n, d = side.shape
+        spectrum, vectors = np.linalg.eigh(side.T @ side / n)
+        ridge = max(1e-3, d / n) * max(float(spectrum.mean()), 1e-12)
+        roots.append(vectors / np.sqrt(np.clip(spectrum, 0, None) + ridge) @ vectors.T)
+    cross = roots[0] @ (centred[0].T @ centred[1] / len(centred[0])) @ roots[1]
+    u, _, vt = np.linalg.svd(cross, full_matrices=False)
+    return roots[0] @ u[:, :count], roots[1] @ vt[:count].T
+
+
+def _correlation(nats: float, counts: Sequence[np.ndarray]) -> float:
+    """Correlation of the copula that leaves so much information after cutting into classes."""
+    if nats <= 0:
+        return 0.0
+    if not counts:
+        return float(np.sqrt(1 - np.exp(-2 * nats)))
+    cuts = [ndtri(np.clip(np.cumsum(c) / c.sum(), 0, 1)) for c in counts]
+    most = 0.9999
+
+    def excess(rho: float) -> float:
+        return _cut_information(rho, cuts) - nats
+
+    return most if excess(most) < 0 else float(brentq(excess, 0.0, most, xtol=1e-5))
+
+
+def _cut_information(rho: float, cuts: Sequence[np.ndarray]) -> float:
+    """Information of a bivariate normal, one or both coordinates cut into classes."""
+    grid = ndtri((np.arange(4000) + 0.5) / 4000)  # equal-probability points of the other side
+    edges = np.concatenate([[-np.inf], cuts[0]])
+    below = ndtr((edges[None, :] - rho * grid[:, None]) / np.sqrt(1 - rho**2))
+    chance = np.diff(below, axis=1)  # [grid, classes]
+    if len(cuts) == 2:
+        codes = np.searchsorted(cuts[1][:-1], grid)
+        rows = np.stack([np.bincount(codes, weights=c, minlength=len(cuts[1])) for c in chance.T])
+        joint = rows.T / rows.sum()
+    else:
+        joint = chance / chance.sum()
+    independent = joint.sum(1, keepdims=True) * joint.sum(0, keepdims=True)
+    positive = joint > 0
+    return float((joint[positive] * np.log(joint[positive] / independent[positive])).sum())
+
+
+def _ceiling(sample: Sample, share: float = 0.9) -> float:
+    """A share of the entropy of the labels, or what a sample of measurements can show."""
+    limits = [entropy(side) for side in (sample.x, sample.y) if is_discrete(side)]
+    return share * min(limits) if limits else 10.0 * share
+
+
+def invert_line(
+    truth: np.ndarray, read: np.ndarray, value: float, top: float
+) -> tuple[float, float, float, float]:
+    """Fit read = a + b truth; return the truth at `value`, its 95 % interval, and the scatter."""
+    n = len(truth)
+    center = truth.mean()
+    design = np.stack([np.ones(n), truth - center], axis=1)
+    (level, slope), *_ = np.linalg.lstsq(design, read, rcond=None)
+    residual = read - design @ np.array([level, slope])
+    spread = float(np.sqrt((residual**2).sum() / max(n - 2, 1)))
+    if slope < 0.05:  # it reads the same whatever is planted: the data rule nothing out
+        return max(value, 0.0), 0.0, top, spread
+    corrected = center + (value - level) / slope
+    leverage = 1 / n + (corrected - center) ** 2 / ((truth - center) ** 2).sum()
+    half = float(student_t.ppf(0.975, max(n - 2, 1))) * spread / slope * np.sqrt(1 + leverage)
+    low, middle, high = np.clip([corrected - half, corrected, corrected + half], 0, top)
+    return float(middle), float(low), float(high), spread

@@ -1,0 +1,111 @@
+"""Conditional mutual information I(X; Y | Z)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from fer_bench.errors import DataError
+from fer_bench.information.estimator import Estimate, Estimator, EstimatorError, Problem
+from fer_bench.information.inputs import Sample, clean_side, is_discrete, one_hot
+from fer_bench.information.mutual import make, repair, score_estimate
+from fer_bench.information.neighbours import conditional_ksg
+from fer_bench.score import Score
+
+
+def estimate_conditional(
+    sample: Sample,
+    z: Any,
+    estimator: str | Estimator | type,
+    *,
+    seed: int = 0,
+    null: int | None = None,
+    **options: Any,
+) -> Score:
+    """I(X; Y | Z) with any estimator.
+
+    Labels z: the average over classes, weighted by their size (classes below 10 rows are left
+    out, and said so). Measured z: nearest neighbours directly (Frenzel and Pompe) for "ksg", and
+    for "auto" in up to five dimensions; otherwise the chain rule I(X; Y, Z) - I(X; Z).
+    The null re-pairs y with x within similar z only where z are labels; for measured z none is
+    given, since permuting y would break its tie to z as well.
+    """
+    condition = clean_side(z, "z")
+    if len(condition) != sample.n:
+        raise DataError(f"z has {len(condition)} rows and x has {sample.n}: give one per sample.")
+    tool = make(estimator, seed=seed, **options)
+    if not isinstance(tool, Estimator):
+        raise EstimatorError("conditioning needs one of this package's estimators.")
+    if is_discrete(condition):
+        return _by_class(sample, condition, tool, null)
+    run: Callable[[], Estimate]
+    measured = not (is_discrete(sample.x) or is_discrete(sample.y))
+    dims = condition.shape[1] + (sample.x.shape[1] + sample.y.shape[1] if measured else 99)
+    if measured and (tool.name == "ksg" or (tool.name == "auto" and dims <= 5)):
+        estimate = conditional_ksg(sample, condition, seed=seed, **options)
+        return score_estimate(sample, "conditional ksg", estimate, [])
+    beside = one_hot(sample.y) if is_discrete(sample.y) else sample.y
+    both = replace(sample, y=np.hstack([beside, condition]))
+    whole, part = (
+        tool.estimate_many([Problem(s, seed)])[0] for s in (both, replace(sample, y=condition))
+    )
+    rows = np.full(sample.n, np.nan)
+    rows[whole.index] = whole.rows
+    away = np.full(sample.n, np.nan)
+    away[part.index] = part.rows
+    index = np.flatnonzero(np.isfinite(rows - away))
+    estimate = Estimate(
+        value=whole.value - part.value,
+        rows=(rows - away)[index],
+        index=index,
+        extra_variance=whole.extra_variance + part.extra_variance,
+        warnings=(*whole.warnings, *part.warnings, "a difference of two estimates: errors add"),
+        details={"with_z": whole.value, "z_alone": part.value},
+    )
+    return score_estimate(sample, f"{tool.name} (chain rule)", estimate, [])
+
+
+def _by_class(sample: Sample, z: np.ndarray, tool: Estimator, null: int | None) -> Score:
+    random = np.random.default_rng([tool.seed, 11])
+    count = tool.null_runs if null is None else null
+    kept, found = [], []
+    for label in range(int(z.max()) + 1):
+        rows = np.flatnonzero(z == label)
+        if len(rows) < 10:
+            continue
+        part = _compact(sample.rows(rows))
+        tool.check(part)
+        orders = [None, *(repair(part.n, part.groups, random) for _ in range(count))]
+        problems = [Problem(part, tool.seed + i, order) for i, order in enumerate(orders)]
+        found.append(tool.estimate_many(problems))
+        kept.append(rows)
+    if not kept:
+        raise DataError("no class of z has ten rows: use fewer classes, or more data.")
+    sizes = np.array([len(rows) for rows in kept])
+    share = sizes / sizes.sum()
+    means = [float(share @ [estimates[i].value for estimates in found]) for i in range(count + 1)]
+    real = [estimates[0] for estimates in found]
+    left = sample.n - int(sizes.sum())
+    estimate = Estimate(
+        value=means[0],
+        rows=np.concatenate([e.rows for e in real]),
+        index=np.concatenate([rows[e.index] for rows, e in zip(kept, real, strict=True)]),
+        extra_variance=float(sum(w**2 * e.extra_variance for w, e in zip(share, real, strict=True))),
+        warnings=(f"{left} rows of classes below ten were left out",) if left else (),
+        details={"by_class": [e.value for e in real]},
+    )
+    return score_estimate(sample, f"{tool.name} (by class)", estimate, means[1:])
+
+
+def _compact(sample: Sample) -> Sample:
+    """Codes that occur, renumbered."""
+
+    def codes(values: np.ndarray | None) -> np.ndarray | None:
+        if values is None or values.ndim > 1:
+            return values
+        return np.unique(values, return_inverse=True)[1].reshape(-1).astype(np.int64)
+
+    return Sample(codes(sample.x), codes(sample.y), codes(sample.groups), sample.warnings)  # type: ignore[arg-type]
