@@ -1,0 +1,120 @@
+"""Training bounds and negatives: closed forms, gradients, and no row paired with itself."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from fer_bench.baselines.common.bounds import Bound, class_aware_negatives, derangements
+from fer_bench.baselines.common.networks import Critic, SeparableCritic
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+
+@settings(deadline=None, max_examples=60)
+@given(batch=st.integers(2, 40), count=st.integers(1, 50), seed=st.integers(0, 99))
+def test_derangements_pair_no_row_with_itself_and_use_each_once(batch, count, seed):
+    torch.manual_seed(seed)
+    rows = derangements(batch, count)
+    assert rows.shape == (min(count, batch - 1), batch)
+    assert not (rows == torch.arange(batch)).any()
+    assert torch.equal(rows.sort(1).values, torch.arange(batch).expand_as(rows))
+    assert len({tuple(row.tolist()) for row in rows}) == len(rows)
+
+
+def test_one_row_has_no_derangement():
+    with pytest.raises(ValueError, match="two rows"):
+        derangements(1, 1)
+
+
+@settings(deadline=None, max_examples=60)
+@given(labels=st.lists(st.integers(0, 3), min_size=2, max_size=30), seed=st.integers(0, 99))
+def test_class_aware_negatives_are_of_other_classes_where_there_are_any(labels, seed):
+    torch.manual_seed(seed)
+    labels = torch.tensor(labels)
+    rows = class_aware_negatives(labels, 5)
+    assert rows.shape == (5, len(labels))
+    if labels.unique().numel() > 1:
+        assert (labels[rows] != labels).all()
+    else:
+        assert not (rows == torch.arange(len(labels))).any()
+
+
+def test_dv_at_the_best_critic_of_a_gaussian_pair_is_its_information():
+    rho, n = 0.8, 200_000
+    torch.manual_seed(0)
+    x, z = torch.randn(2, n)
+    y = rho * x + math.sqrt(1 - rho**2) * z
+    truth = -0.5 * math.log(1 - rho**2)
+
+    def ratio(a, b):
+        quadratic = (a * a - 2 * rho * a * b + b * b) / (2 * (1 - rho**2)) - (a * a + b * b) / 2
+        return truth - quadratic
+
+    shifted = y.roll(1)
+    dv = Bound("dv").eval()(ratio(x, y)[:, None], ratio(x, shifted)[None, :, None])
+    assert dv == pytest.approx(truth, abs=0.03)
+    jsd = Bound("jsd")(ratio(x, y)[:, None], ratio(x, shifted)[None, :, None])
+    assert 0 < jsd < 2 * math.log(2)
+
+
+def test_jsd_reaches_two_ln_two_for_separate_distributions():
+    bound = Bound("jsd")(torch.full((4, 1), 50.0), torch.full((2, 4, 1), -50.0))
+    assert bound == pytest.approx(2 * math.log(2), abs=1e-5)
+
+
+def test_the_moving_average_is_corrected_for_its_start():
+    """After the first batch the gradient is exactly that of the batch's own bound."""
+    torch.manual_seed(0)
+    joint, marginal = torch.randn(6, 1), torch.randn(2, 6, 1, requires_grad=True)
+    first = torch.autograd.grad(Bound("dv")(joint, marginal), marginal)[0]
+    plain = torch.autograd.grad(Bound("dv").eval()(joint, marginal), marginal)[0]
+    assert torch.allclose(first, plain, atol=1e-6)
+
+
+def test_the_moving_average_weighs_batches():
+    bound = Bound("dv", decay=0.5)
+    bound(torch.zeros(2, 1), torch.zeros(1, 2, 1))
+    scores = torch.full((1, 2, 1), math.log(3.0), requires_grad=True)
+    gradient = torch.autograd.grad(bound(torch.zeros(2, 1), scores), scores)[0]
+    # Means 1 then 3 at decay 1/2: (1/4 + 3/2) / (3/4) = 7/3, so each score gets -(3 / (7/3)) / 2.
+    assert torch.allclose(gradient, torch.full_like(gradient, -9 / 14), atol=1e-5)
+
+
+def test_evaluation_does_not_move_the_average():
+    bound = Bound("dv").eval()
+    before = {k: v.clone() for k, v in bound.state_dict().items()}
+    bound(torch.randn(4, 1), torch.randn(3, 4, 1))
+    assert all(torch.equal(v, before[k]) for k, v in bound.state_dict().items())
+
+
+def test_huge_scores_stay_finite():
+    marginal = torch.full((2, 4, 1), 1e4, requires_grad=True)
+    value = Bound("dv")(torch.full((4, 1), 1e4), marginal)
+    assert torch.isfinite(value)
+    assert torch.isfinite(torch.autograd.grad(value, marginal)[0]).all()
+
+
+@pytest.mark.parametrize("kind", [Critic, SeparableCritic])
+def test_critics_score_the_pairs_they_are_asked_for(kind):
+    torch.manual_seed(0)
+    critic = kind(5, 3, 16)
+    features, code = torch.randn(4, 2, 5), torch.randn(4, 3)
+    negatives = derangements(4, 3)
+    joint, marginal = critic(features, code, negatives)
+    assert joint.shape == (4, 2)
+    assert marginal.shape == (3, 4, 2)
+    for k in range(3):
+        again, _ = critic(features, code[negatives[k]], negatives)
+        assert torch.allclose(marginal[k], again, atol=1e-5)
+
+
+def test_the_concatenating_critic_is_two_layers_on_the_concatenation():
+    torch.manual_seed(0)
+    critic = Critic(5, 3, 16)
+    features, code = torch.randn(4, 1, 5), torch.randn(4, 3)
+    weight = torch.cat([critic.of_features.weight, critic.of_code.weight], 1)
+    hidden = torch.relu(torch.cat([features[:, 0], code], 1) @ weight.T + critic.of_features.bias)
+    joint, _ = critic(features, code, derangements(4, 1))
+    assert torch.allclose(joint[:, 0], critic.out(hidden)[:, 0], atol=1e-5)
