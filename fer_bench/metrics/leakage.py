@@ -46,6 +46,7 @@ from fer_bench.statistics.permutation import agreement_null, permutations
 
 CONTROLS = 5  # control tasks (permuted labels) a closed-form probe is fitted on
 PERMUTATIONS = 499
+PROBE_ROWS = 50_000  # rows of a part that probes see at most (a random subset, stated)
 FLOOR = "floor"  # the one-hot expression label in the place of an embedding
 
 
@@ -90,9 +91,12 @@ def centred(x: ArrayLike, groups: ArrayLike) -> Floats:
     values, group = np.asarray(x, dtype=np.float64), np.asarray(groups, dtype=np.int64)
     code = np.where(group < 0, group.max(initial=-1) + 1, group)
     count = np.bincount(code)
+    order = np.argsort(code, kind="stable")
+    present = np.flatnonzero(count)
+    starts = np.searchsorted(code[order], present)
     mean = np.zeros((len(count), values.shape[1]))
-    np.add.at(mean, code, values)
-    return values - (mean / np.maximum(count, 1)[:, None])[code]
+    mean[present] = np.add.reduceat(values[order], starts, axis=0) / count[present, None]
+    return values - mean[code]
 
 
 @dataclass(frozen=True)
@@ -285,6 +289,12 @@ def identity_scores(
     """Identity cells: closed-set probes, label floor and verification."""
     probes = ("linear", "knn", "mlp", "strongest")
     reason = None
+    notes = []
+    if len(part) > PROBE_ROWS:
+        thin = _thinned(part, seed)
+        notes.append(f"probes on a random {PROBE_ROWS} of {len(part)} rows")
+        embeddings = {name: _embedding(thin, name) for name in embeddings}
+        part = thin
     if not part.has_subjects:
         reason = "no subject labels in the test part"
     else:
@@ -311,7 +321,6 @@ def identity_scores(
         "fitted": len(split.train),
         "validated": len(split.validation),
     }
-    notes = []
     if not len(split.validation):
         notes.append("too few images for a validation set: probes at their default setting")
     if len(people) < len(part.subjects):
@@ -388,7 +397,14 @@ def expression_scores(run: RunArrays, names: list[str], *, seed: int = 0) -> dic
             for name in names
             for key in keys
         }
-    pools = [train, *([validation] if validation is not None else []), test]
+    whole_pools = [train, *([validation] if validation is not None else []), test]
+    pools = [_thinned(part, seed) for part in whole_pools]
+    notes = [
+        f"probes on a random {PROBE_ROWS} of {len(whole)} {part.name} rows"
+        for whole, part in zip(whole_pools, pools, strict=True)
+        if len(part) < len(whole)
+    ]
+    test, labelled = pools[-1], np.flatnonzero(pools[-1].y >= 0)
     y = np.concatenate([part.y for part in pools])
     split = _expression_split(pools, seed)
     truth = y[split.test]
@@ -425,8 +441,27 @@ def expression_scores(run: RunArrays, names: list[str], *, seed: int = 0) -> dic
             details={"fitted": len(split.train), "validated": len(split.validation)},
             seed=seed,
         )
+        if notes:
+            scores = {key: score.with_warning(*notes) for key, score in scores.items()}
         out |= {f"{name}.expression.{key}": score for key, score in scores.items()}
     return out
+
+
+def _thinned(part: Part, seed: int) -> Part:
+    """A part of at most PROBE_ROWS random rows: more do not move a probe, and cost gigabytes."""
+    if len(part) <= PROBE_ROWS:
+        return part
+    rows = np.random.default_rng(seed).choice(len(part), size=PROBE_ROWS, replace=False)
+    rows.sort()
+    return Part(
+        name=part.name,
+        expression=part.expression[rows],
+        identity=None if part.identity is None else part.identity[rows],
+        logits=None,
+        valence_arousal=None,
+        labels=part.labels.iloc[rows].reset_index(drop=True),
+        classes=part.classes,
+    )
 
 
 def _embedding(part: Part, name: str) -> NDArray[np.float32]:

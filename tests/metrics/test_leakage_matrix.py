@@ -198,3 +198,14 @@ def test_normalised_leak():
     )
     assert normalised_leak(Score(0.1), Score(0.9), 0.1).value == 0
     assert np.isnan(normalised_leak(Score(0.5), 0.1, 0.1).value)
+
+
+def test_large_parts_are_thinned_and_say_so(planted, run, monkeypatch):
+    import fer_bench.metrics.leakage as module
+
+    monkeypatch.setattr(module, "PROBE_ROWS", 100)
+    scores = leakage(run)
+    assert scores["E.expression.linear"].n == 100
+    assert scores["E.expression.linear"].details["fitted"] == 100
+    for key in ("E.expression.linear", "E.identity.linear"):
+        assert any("random 100 of" in w for w in scores[key].warnings)

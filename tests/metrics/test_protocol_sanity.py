@@ -12,9 +12,8 @@ from fer_bench.cli.protocol import check_protocol as command
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [0, 1])
-def test_all_checks_pass(seed):
-    checks = list(sanity.check_protocol(seed=seed))
+def test_all_checks_pass():
+    checks = list(sanity.check_protocol(seed=1))
     assert len(checks) >= 15
     assert [str(check) for check in checks if not check.passed] == []
 
