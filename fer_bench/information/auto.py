@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from scipy.special import logsumexp
@@ -12,7 +12,13 @@ from scipy.special import logsumexp
 from fer_bench.information.classifier import Classifier
 from fer_bench.information.discrete import MillerMadow
 from fer_bench.information.estimator import Estimate, Estimator, Problem
-from fer_bench.information.gaussian import Copula, StudentCopula, StudentModel, gaussian_bias
+from fer_bench.information.gaussian import (
+    CanonicalGaussian,
+    Copula,
+    StudentCopula,
+    StudentModel,
+    gaussian_bias,
+)
 from fer_bench.information.inputs import Sample, is_discrete, normal_scores
 from fer_bench.information.neighbours import KSG, Ross
 from fer_bench.information.neural import EVALUATION_BLOCK, InfoNCE
@@ -163,6 +169,7 @@ def _closed_form(problem: Problem) -> tuple[Estimator, Estimate, np.ndarray]:
     sample = problem.paired
     copula = Copula()
     closed = copula.estimate_many([problem])[0]
+    model: CanonicalGaussian | StudentModel
     model, x, y, _ = copula.model(sample)
     dims = sample.x.shape[1] + sample.y.shape[1]
     form: Estimator = copula

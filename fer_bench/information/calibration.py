@@ -121,9 +121,10 @@ def plant(
     """An order that pairs the rows of x and y anew with a known information between them.
 
     Each side is summarised by one number per row: a mix of the leading canonical variates of the
-    data as they are (`directions`), or a random projection. The summaries' ranks are then tied by a Gaussian copula. Given the summaries the
-    sides are independent, so that they share exactly what the copula does, -1/2 log(1 - rho^2);
-    for labels, what is left of it after cutting one side into classes.
+    data as they are (`directions`), or a random projection. The summaries' ranks are then tied
+    by a Gaussian copula. Given the summaries the sides are independent, so that they share
+    exactly what the copula does, -1/2 log(1 - rho^2); for labels, what is left of it after
+    cutting one side into classes.
     """
     n = sample.n
     labels = [side for side in (sample.x, sample.y) if is_discrete(side)]

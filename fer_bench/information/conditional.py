@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -41,7 +40,6 @@ def estimate_conditional(
         raise EstimatorError("conditioning needs one of this package's estimators.")
     if is_discrete(condition):
         return _by_class(sample, condition, tool, null)
-    run: Callable[[], Estimate]
     measured = not (is_discrete(sample.x) or is_discrete(sample.y))
     dims = condition.shape[1] + (sample.x.shape[1] + sample.y.shape[1] if measured else 99)
     if measured and (tool.name == "ksg" or (tool.name == "auto" and dims <= 5)):
@@ -93,7 +91,9 @@ def _by_class(sample: Sample, z: np.ndarray, tool: Estimator, null: int | None) 
         value=means[0],
         rows=np.concatenate([e.rows for e in real]),
         index=np.concatenate([rows[e.index] for rows, e in zip(kept, real, strict=True)]),
-        extra_variance=float(sum(w**2 * e.extra_variance for w, e in zip(share, real, strict=True))),
+        extra_variance=float(
+            sum(w**2 * e.extra_variance for w, e in zip(share, real, strict=True))
+        ),
         warnings=(f"{left} rows of classes below ten were left out",) if left else (),
         details={"by_class": [e.value for e in real]},
     )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -123,7 +124,7 @@ def monotone(run: Run, n: int, seed: int) -> Iterator[Check]:
     for rho in (0.0, 0.4, 0.7, 0.9):
         covariance = tasks.paired_covariance(2, 2, [rho])
         found.append(run(*tasks.normal("planted", covariance, 2).sample(n, seed)))
-    fall = max(a - b for a, b in zip(found[:-1], found[1:], strict=True))
+    fall = max(a - b for a, b in pairwise(found))
     yield _at_most("monotone", fall, 0.0, "more planted dependence, a larger value", 0.05)
 
 

@@ -6,6 +6,7 @@ All score a batch of pairs the same way (`Scores`), whatever the network looks l
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -248,7 +249,7 @@ def initial_mlp(
 ) -> Parameters:
     """Weights of an MLP for `apply`, without the problem axis."""
     weights: Parameters = {}
-    for layer, (a, b) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+    for layer, (a, b) in enumerate(pairwise(sizes)):
         w = (2 * torch.rand(a, b, generator=generator) - 1) * math.sqrt(3 / a)
         last = layer == len(sizes) - 2
         weights[f"{net}{layer}.w"] = torch.zeros(a, b) if last and zero_last else w

@@ -110,9 +110,7 @@ class Mixture:
     def initial(self, generator: torch.Generator, fold: Fold) -> Parameters:
         spread = torch.zeros(self.components, 2 * self.dy + 1)
         if self.components > 1:  # means apart, or all components would learn the same
-            spread[:, : self.dy] = 0.3 * torch.randn(
-                self.components, self.dy, generator=generator
-            )
+            spread[:, : self.dy] = 0.3 * torch.randn(self.components, self.dy, generator=generator)
         weights = initial_mlp("q", self.sizes, generator, zero_last=True)
         weights[f"q{len(self.sizes) - 2}.b"] = spread.flatten().clone()
         # A linear path beside the network: most of what there is to say about a mean.
@@ -194,7 +192,7 @@ class CLUB(_Density):
 
 
 class LeaveOneOut(CLUB):
-    """Upper bound with the other rows' conditionals for the marginal (Poole et al. 2019, eq. 13)."""
+    """Upper bound, the other rows' conditionals for the marginal (Poole et al. 2019, eq. 13)."""
 
     name: ClassVar[str] = "l1out"
 

@@ -11,7 +11,7 @@ from scipy.special import digamma, gammaln, ndtr, stdtrit
 from scipy.stats import t as student_t
 
 from fer_bench.information.estimator import Estimate, Estimator, Problem
-from fer_bench.information.inputs import Sample, is_discrete, normal_scores, one_hot
+from fer_bench.information.inputs import Sample, normal_scores
 
 
 class Gaussian(Estimator):
@@ -25,6 +25,7 @@ class Gaussian(Estimator):
     """
 
     name: ClassVar[str] = "gaussian"
+    sides: ClassVar[str] = "continuous"
     scores: ClassVar[bool] = False
 
     def __init__(self, *, seed: int = 0, max_dim: int | None = None) -> None:
@@ -40,10 +41,7 @@ class Gaussian(Estimator):
         sides = []
         limit = self.max_dim or max(1, sample.n // 4)
         for name, side in (("x", sample.x), ("y", sample.y)):
-            wide = one_hot(side) if is_discrete(side) else side
-            if self.scores and not is_discrete(side):
-                wide = normal_scores(side)
-            white = whiten(wide)
+            white = whiten(normal_scores(side) if self.scores else side)
             if white.shape[1] > limit:
                 warnings.append(
                     f"{name}: kept {limit} of {white.shape[1]} dimensions (n = {sample.n})"

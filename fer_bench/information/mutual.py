@@ -131,7 +131,7 @@ def _options(kind: type) -> list[str]:
     for cls in kind.__mro__:
         if "__init__" not in vars(cls) or cls is object:
             continue
-        parameters = inspect.signature(cls.__init__).parameters.values()
+        parameters = inspect.signature(vars(cls)["__init__"]).parameters.values()
         names |= {
             p.name: None for p in parameters if p.kind is p.KEYWORD_ONLY or p.default is not p.empty
         }

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from fer_bench.information.critics import Critic, Scores, ShiftScores
 from fer_bench.information.estimator import Estimate, Estimator, EstimatorError, Problem
-from fer_bench.information.inputs import features, is_discrete, network_columns
+from fer_bench.information.inputs import features, network_columns
 from fer_bench.information.training import (
     Budget,
     Fitted,
@@ -300,7 +300,7 @@ def _shift_p(observed: float, shifted: Sequence[tuple[np.ndarray, int]]) -> floa
     total = sum(n for _, n in shifted)
     count = min(len(s) for s, _ in shifted)
     null = sum(s[:count] * n for s, n in shifted) / total
-    return float((1 + (null >= observed - 1e-12).sum()) / (1 + count))
+    return float((1 + np.count_nonzero(null >= observed - 1e-12)) / (1 + count))
 
 
 class _Maximise:

@@ -9,7 +9,7 @@ their names; "bmi2" are the fine distributions of their later paper (2023, arXiv
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 
@@ -176,7 +176,7 @@ def additive(epsilon: float) -> Task:
 def mixture(
     name: str,
     weights: list[float],
-    means: list[list[float]],
+    means: Sequence[Sequence[float]],
     covariances: list[np.ndarray],
     dx: int,
 ) -> Task:

@@ -1,0 +1,186 @@
+"""`fer-bench mi`: estimate mutual information, and test the estimators."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, help="Mutual information: estimate, bench, check.")
+
+
+@app.command()
+def estimate(
+    x: Annotated[Path, typer.Argument(help="Array [n, d] or [n], a .npy file.")],
+    y: Annotated[Path, typer.Argument(help="The other side, row by row.")],
+    estimator: Annotated[str, typer.Option(help="See `fer-bench list estimators`.")] = "auto",
+    groups: Annotated[Optional[Path], typer.Option(help="Subject of each row, .npy.")] = None,  # noqa: UP045
+    given: Annotated[Optional[Path], typer.Option(help="Condition on this: I(X; Y | Z).")] = None,  # noqa: UP045
+    unit: Annotated[str, typer.Option(help="nats or bits.")] = "nats",
+    seed: int = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print all of it as JSON.")] = False,
+) -> None:
+    """Estimate I(X; Y) of two arrays, with interval, null and warnings."""
+    import json
+
+    from fer_bench.information import estimate_mi
+
+    score = estimate_mi(
+        _load(x), _load(y), estimator=estimator, seed=seed, unit=unit,  # type: ignore[arg-type]
+        groups=None if groups is None else _load(groups), z=None if given is None else _load(given),
+    )  # fmt: skip
+    if as_json:
+        typer.echo(json.dumps(score.to_json(), indent=2))
+        return
+    chosen = score.details.get("chosen")
+    name = score.details["estimator"] + (f" (chose {chosen})" if chosen else "")
+    typer.echo(f"I = {score} {score.unit}   estimator {name}, n = {score.n}")
+    if score.null is not None:
+        p = "" if score.p is None else f", p = {score.p:.3g}"
+        typer.echo(f"null (permuted) {score.null:.3f}{p}")
+    if "because" in score.details:
+        typer.echo(f"because {score.details['because']}")
+    for warning in score.warnings:
+        typer.echo(f"warning: {warning}")
+
+
+@app.command()
+def bench(
+    out: Annotated[Path, typer.Option(help="Folder for results.jsonl and index.html.")] = Path(
+        "mi-bench"
+    ),
+    estimator: Annotated[list[str], typer.Option(help="Repeat for several.")] = ["auto"],  # noqa: B006
+    suite: Annotated[list[str], typer.Option(help="bmi, bmi2, labels, embeddings, images, ...")] = [  # noqa: B006
+        "bmi"
+    ],
+    task: Annotated[Optional[list[str]], typer.Option(help="Single tasks by name.")] = None,  # noqa: UP045
+    n: Annotated[list[int], typer.Option(help="Rows; repeat for several.")] = [10_000],  # noqa: B006
+    seeds: Annotated[int, typer.Option(help="How many seeds.", min=1)] = 3,
+    save_reference: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Also store what `check` compares with."),
+    ] = None,
+) -> None:
+    """Run estimators on tasks of known truth; the same command goes on after a stop."""
+    from fer_bench.information import tasks
+    from fer_bench.information.bench import by_estimator, jobs, read
+    from fer_bench.information.page import write_page
+
+    names = list(task) if task else [name for s in suite for name in tasks.names(s)]
+    for name in names:
+        tasks.get(name)
+    settings = list(jobs(estimator, names, n, range(seeds)))
+    results = _run(settings, out / "results.jsonl")
+    write_page(read(out / "results.jsonl"), out / "index.html")
+    typer.echo(by_estimator(results).round(3).to_string(index=False))
+    typer.echo(f"page: {out / 'index.html'}")
+    if save_reference is not None:
+        _save_reference(results, save_reference)
+
+
+@app.command()
+def check(
+    against: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Reference file of `bench --save-reference`."),
+    ] = None,
+    estimator: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Run the self-consistency battery on this estimator."),
+    ] = None,
+) -> None:
+    """Exit 1 where accuracy or speed left the stored tolerance, or an estimator is inconsistent."""
+    if against is None and estimator is None:
+        raise typer.BadParameter("give --against FILE, or --estimator NAME for the battery.")
+    wrong = 0
+    if against is not None:
+        wrong += _check_reference(against)
+    if estimator is not None:
+        wrong += _check_battery(estimator)
+    if wrong:
+        raise typer.Exit(1)
+
+
+def _check_reference(path: Path) -> int:
+    import json
+    import tempfile
+
+    from fer_bench.errors import DataError
+    from fer_bench.information.bench import KEY, compare
+
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        settings = [{k: row[k] for k in KEY} for row in stored["rows"]]
+    except FileNotFoundError:
+        raise DataError(
+            f"{path} does not exist: write it with `mi bench --save-reference`."
+        ) from None
+    except (json.JSONDecodeError, KeyError, TypeError):
+        raise DataError(f"{path} is no reference of `mi bench --save-reference`.") from None
+    with tempfile.TemporaryDirectory() as folder:
+        results = _run(settings, Path(folder) / "results.jsonl")
+    table = compare(stored, results)
+    bad = table[table["verdict"] != ""]
+    typer.echo((table if bad.empty else bad).round(4).to_string(index=False))
+    typer.echo(f"{len(bad)} of {len(table)} outside the tolerance {stored['tolerance']}")
+    return len(bad)
+
+
+def _check_battery(estimator: str) -> int:
+    from fer_bench.information.consistency import battery
+
+    found = battery(estimator)
+    for c in found:
+        mark = "ok  " if c.passed else "FAIL"
+        typer.echo(
+            f"{mark} {c.name:24s} {c.found:+.3f}  "
+            f"wanted {c.wanted:+.3f} ± {c.tolerance:.3f}  {c.why}"
+        )
+    return sum(not c.passed for c in found)
+
+
+def _run(settings: list[dict[str, Any]], path: Path) -> Any:
+    """Run settings with a progress bar (plain lines where there is no terminal)."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from fer_bench.information.bench import KEY, read
+    from fer_bench.information.bench import bench as run_bench
+
+    console = Console(stderr=True)
+    with Progress(console=console, disable=not console.is_terminal) as progress:
+        bar = progress.add_task("estimating", total=len(settings))
+        for i, _ in enumerate(run_bench(settings, path)):
+            progress.advance(bar)
+            if not console.is_terminal and (i + 1) % 20 == 0:
+                console.print(f"{i + 1} of {len(settings)}")
+    wanted = {tuple(job[k] for k in KEY) for job in settings}
+    results = read(path)
+    keep = [tuple(row) in wanted for row in results[KEY].itertuples(index=False)]
+    return results[keep]
+
+
+def _save_reference(results: Any, path: Path) -> None:
+    import json
+
+    from fer_bench.information.bench import reference
+
+    aside = path.with_suffix(".part")
+    aside.write_text(json.dumps(reference(results), indent=1), encoding="utf-8")
+    aside.replace(path)
+    typer.echo(f"reference: {path}")
+
+
+def _load(path: Path) -> Any:
+    """Read one .npy array; pickled objects are refused."""
+    import numpy as np
+
+    from fer_bench.errors import DataError
+
+    try:
+        return np.load(path, allow_pickle=False)
+    except FileNotFoundError:
+        raise DataError(f"{path} does not exist.") from None
+    except ValueError as error:
+        raise DataError(f"{path} is no plain .npy array: {error}.") from None

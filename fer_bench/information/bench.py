@@ -1,0 +1,193 @@
+"""Regression testing of estimators: accuracy, time and memory by task and n, kept in one file.
+
+Results are JSON lines, one per (estimator, task, n, seed), written as they come: a run that was
+stopped goes on where it was, and a failure is a result like any other.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from fer_bench.errors import DataError
+from fer_bench.information import tasks
+from fer_bench.information.mutual import estimate_mi
+
+KEY = ["estimator", "task", "n", "seed"]
+WITHIN = 0.05  # nats, or this share of the truth: what counts as right
+
+
+def jobs(
+    estimators: Iterable[str], names: Iterable[str], ns: Iterable[int], seeds: Iterable[int]
+) -> Iterator[dict[str, Any]]:
+    """All settings of a benchmark, small ones first."""
+    for n in sorted(ns):
+        for task in names:
+            for seed in seeds:
+                for estimator in estimators:
+                    yield {"estimator": estimator, "task": task, "n": n, "seed": seed}
+
+
+def run(job: dict[str, Any], **options: Any) -> dict[str, Any]:
+    """Estimate one setting: value, interval, truth, seconds, peak memory, or the error."""
+    task = tasks.get(job["task"])
+    x, y = task.sample(job["n"], job["seed"])
+    found: dict[str, Any] = {**job, "truth": task.mi}
+    wall, cpu = time.perf_counter(), time.process_time()
+    try:
+        score = estimate_mi(
+            x, y, estimator=job["estimator"], seed=job["seed"],
+            **{"null": 0, "calibrated": 0, **options},
+        )  # fmt: skip
+    except Exception as error:  # one estimator's failure is a result, not the end of the run
+        found["error"] = f"{type(error).__name__}: {error}"
+    else:
+        found |= {"value": score.value, "low": score.low, "high": score.high}
+        found["chosen"] = score.details.get("chosen")
+    found["seconds"] = time.perf_counter() - wall
+    found["cpu_seconds"] = time.process_time() - cpu
+    found["peak_mb"] = _peak_mb()
+    return found
+
+
+def _peak_mb() -> float:
+    """Peak memory of this process so far (macOS counts bytes, Linux kilobytes)."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def read(path: Path) -> pd.DataFrame:
+    """Results of a file, or an empty frame.
+
+    Raises:
+        DataError: a line is no JSON object; names the line.
+    """
+    rows = []
+    if path.exists():
+        lines = path.read_text(encoding="utf-8").splitlines()
+        for number, line in enumerate(lines, 1):
+            try:
+                rows.append(json.loads(line))
+            except json.JSONDecodeError:
+                if number == len(lines):
+                    break  # a run that was killed while writing: do that setting again
+                raise DataError(f"{path}, line {number} is no JSON: remove that line.") from None
+    return pd.DataFrame(rows, columns=[*KEY, "truth", "value", "low", "high", "chosen", "seconds",
+                                       "cpu_seconds", "peak_mb", "error"])  # fmt: skip
+
+
+def bench(
+    settings: Sequence[dict[str, Any]], path: Path, **options: Any
+) -> Iterator[dict[str, Any]]:
+    """Run what the file lacks, adding each result as it comes; yields every setting once done."""
+    rows = read(path).to_dict("records")
+    done = {tuple(row[k] for k in KEY) for row in rows}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Writing anew drops a half line at the end, left by a run that was killed.
+    aside = path.with_suffix(".part")
+    aside.write_text("".join(_line(row) for row in rows), encoding="utf-8")
+    aside.replace(path)
+    with path.open("a", encoding="utf-8") as file:
+        for job in settings:
+            if tuple(job[k] for k in KEY) not in done:
+                file.write(_line(run(job, **options)))
+                file.flush()
+            yield job
+
+
+def _line(row: dict[str, Any]) -> str:
+    plain = {k: None if isinstance(v, float) and not np.isfinite(v) else v for k, v in row.items()}
+    return json.dumps(plain) + "\n"
+
+
+def by_task(results: pd.DataFrame) -> pd.DataFrame:
+    """Bias, standard deviation, mean squared error and cost by estimator, task and n."""
+    frame = results.assign(error_nats=results["value"] - results["truth"])
+    grouped = frame.groupby(["estimator", "task", "n"], sort=False)
+    table = grouped.agg(
+        truth=("truth", "first"), mean=("value", "mean"), bias=("error_nats", "mean"),
+        sd=("value", "std"), seconds=("seconds", "mean"), cpu_seconds=("cpu_seconds", "mean"),
+        peak_mb=("peak_mb", "max"), seeds=("seed", "nunique"), failed=("value", _missing),
+    )  # fmt: skip
+    table["mse"] = grouped["error_nats"].apply(lambda e: float((e**2).mean()))
+    return table.reset_index()
+
+
+def _missing(values: pd.Series) -> int:
+    return int(values.isna().sum())
+
+
+def by_estimator(results: pd.DataFrame) -> pd.DataFrame:
+    """Mean absolute error, share of right answers and of covering intervals, by n."""
+    error = (results["value"] - results["truth"]).abs()
+    right = error <= np.maximum(WITHIN, WITHIN * results["truth"])
+    covers = (results["low"] <= results["truth"]) & (results["truth"] <= results["high"])
+    frame = results.assign(mae=error, right=right, covers=covers)
+    table = frame.groupby(["estimator", "n"], sort=False).agg(
+        tasks=("task", "nunique"), seeds=("seed", "nunique"), mae=("mae", "mean"),
+        worst=("mae", "max"), right=("right", "mean"), covers=("covers", "mean"),
+        cpu_seconds=("cpu_seconds", "mean"), failed=("value", _missing),
+    )  # fmt: skip
+    return table.reset_index().sort_values(["n", "mae"], ignore_index=True)
+
+
+# --- regression: against a stored reference ---------------------------------------------------
+
+
+def machine_seconds() -> float:
+    """Time of a fixed piece of work, to compare speed across machines."""
+    work = np.random.default_rng(0).standard_normal((512, 512))
+    best = np.inf
+    for _ in range(5):
+        start = time.perf_counter()
+        for _ in range(4):
+            np.linalg.svd(work[:256, :256])
+            np.sort(work.ravel())
+        best = min(best, time.perf_counter() - start)
+    return float(best)
+
+
+def reference(results: pd.DataFrame, *, nats: float = 0.03, slower: float = 2.5) -> dict[str, Any]:
+    """What `compare` needs: per setting the error and time, and how much worse is tolerated."""
+    return {
+        "tolerance": {"nats": nats, "slower": slower},
+        "machine_seconds": machine_seconds(),
+        "rows": [
+            {k: row[k] for k in (*KEY, "truth", "value", "cpu_seconds")}
+            for row in results[results["value"].notna()].to_dict("records")
+        ],
+    }
+
+
+def compare(stored: dict[str, Any], results: pd.DataFrame) -> pd.DataFrame:
+    """One row per estimator, task and n: old and new error and time, and the verdict.
+
+    The verdict is "" where all is well, else what left the tolerance. Times are of the faster
+    of the seeds, scaled by the speed of the two machines; below half a second they are noise.
+    """
+    tolerance = stored["tolerance"]
+    speed = machine_seconds() / stored["machine_seconds"]
+    keys = ["estimator", "task", "n"]
+    frames = []
+    for frame in (pd.DataFrame(stored["rows"]), results):
+        error = (frame["value"] - frame["truth"]).abs()
+        grouped = frame.assign(error=error).groupby(keys, sort=False)
+        frames.append(grouped.agg(error=("error", "mean"), seconds=("cpu_seconds", "min")))
+    table = frames[0].join(frames[1], lsuffix="_was", rsuffix="_is").reset_index()
+    allowed = np.maximum(0.5, table["seconds_was"] * tolerance["slower"] * max(speed, 1.0))
+    verdict = np.where(table["error_is"].isna(), "failed", "")
+    worse = table["error_is"] > table["error_was"] + tolerance["nats"]
+    slower = table["seconds_is"] > allowed
+    table["verdict"] = [
+        v or ", ".join(word for word, bad in (("less accurate", w), ("slower", s)) if bad)
+        for v, w, s in zip(verdict, worse, slower, strict=True)
+    ]
+    return table

@@ -1,0 +1,101 @@
+"""The benchmark as one self-contained HTML page: tables and inline SVG, nothing fetched."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pandas as pd
+from jinja2 import Environment
+
+from fer_bench.information.bench import by_estimator, by_task
+
+TEMPLATE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Mutual information: estimators on tasks of known truth</title>
+<style>
+ body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 1100px;
+        padding: 0 1rem; color: #1b1f24; }
+ table { border-collapse: collapse; margin: 1rem 0; font-variant-numeric: tabular-nums; }
+ th, td { padding: .25rem .7rem; text-align: right; border-bottom: 1px solid #e3e6ea; }
+ th { background: #f6f7f9; position: sticky; top: 0; }
+ td:first-child, th:first-child, td.text { text-align: left; }
+ .off { color: #b42318; } .wide { overflow-x: auto; } svg { max-width: 100%; height: auto; }
+</style></head><body>
+<h1>Mutual information: estimators on tasks of known truth</h1>
+<p>{{ count }} estimates, {{ failed }} failed. Values in nats. "Right" is within 0.05 nats or 5 %
+of the truth; "covers" is the share of 95 % intervals that hold the truth. Values that are off
+by more are in red.</p>
+<h2>By estimator</h2><div class="wide"><table>
+<tr><th>estimator</th><th>n</th><th>tasks</th><th>seeds</th><th>mean |error|</th><th>worst</th>
+<th>right</th><th>covers</th><th>CPU s</th><th>failed</th></tr>
+{% for r in estimators %}<tr><td>{{ r.estimator }}</td><td>{{ r.n }}</td><td>{{ r.tasks }}</td>
+<td>{{ r.seeds }}</td><td>{{ "%.3f"|format(r.mae) }}</td><td>{{ "%.3f"|format(r.worst) }}</td>
+<td>{{ "%.0f %%"|format(100 * r.right) }}</td><td>{{ "%.0f %%"|format(100 * r.covers) }}</td>
+<td>{{ "%.1f"|format(r.cpu_seconds) }}</td><td>{{ r.failed }}</td></tr>{% endfor %}
+</table></div>
+{% for figure in figures %}<h2>{{ figure.title }}</h2>{{ figure.svg|safe }}{% endfor %}
+<h2>By task</h2><div class="wide"><table>
+<tr><th>estimator</th><th>task</th><th>n</th><th>truth</th><th>mean</th><th>bias</th><th>sd</th>
+<th>MSE</th><th>CPU s</th><th>peak MB</th></tr>
+{% for r in tasks %}<tr><td>{{ r.estimator }}</td><td class="text">{{ r.task }}</td>
+<td>{{ r.n }}</td><td>{{ "%.3f"|format(r.truth) }}</td><td>{{ "%.3f"|format(r["mean"]) }}</td>
+<td{% if r.off %} class="off"{% endif %}>{{ "%+.3f"|format(r.bias) }}</td>
+<td>{{ "%.3f"|format(r.sd) if r.sd == r.sd else "–" }}</td><td>{{ "%.4f"|format(r.mse) }}</td>
+<td>{{ "%.1f"|format(r.cpu_seconds) }}</td><td>{{ "%.0f"|format(r.peak_mb) }}</td></tr>
+{% endfor %}</table></div></body></html>
+"""
+
+
+def write_page(results: pd.DataFrame, path: Path) -> None:
+    """Write the page of a benchmark's results."""
+    detail = by_task(results)
+    detail["off"] = detail["bias"].abs() > (0.05 * detail["truth"]).clip(lower=0.05)
+    figures = [
+        {"title": f"Estimate against truth, n = {n:,}", "svg": _figure(part)}
+        for n, part in detail.groupby("n")
+    ]
+    html = (
+        Environment(autoescape=True)
+        .from_string(TEMPLATE)
+        .render(
+            count=len(results),
+            failed=int(results["value"].isna().sum()),
+            estimators=by_estimator(results).to_dict("records"),
+            tasks=detail.to_dict("records"),
+            figures=figures,
+        )
+    )
+    aside = path.with_suffix(".part")
+    aside.write_text(html, encoding="utf-8")
+    aside.replace(path)
+
+
+def _figure(detail: pd.DataFrame) -> str:
+    """Bias with one standard deviation per task, and CPU time, as one SVG."""
+    from matplotlib.figure import Figure
+
+    names = list(dict.fromkeys(detail["task"]))
+    estimators = list(dict.fromkeys(detail["estimator"]))
+    figure = Figure(figsize=(10, 1.5 + 0.24 * len(names)), layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True, width_ratios=[2, 1])
+    for i, (estimator, part) in enumerate(detail.groupby("estimator", sort=False)):
+        place = [names.index(t) + 0.6 * ((i + 0.5) / len(estimators) - 0.5) for t in part["task"]]
+        left.errorbar(
+            part["bias"], place, xerr=part["sd"].fillna(0), fmt="o", ms=3, lw=1, label=estimator
+        )
+        right.plot(part["cpu_seconds"].clip(lower=1e-3), place, "o", ms=3)
+    left.axvline(0, color="0.4", lw=0.8)
+    left.axvspan(-0.05, 0.05, color="0.92", zorder=0)
+    left.set_yticks(range(len(names)), names, fontsize=7)
+    left.invert_yaxis()
+    left.set_xscale("symlog", linthresh=0.1)
+    left.set_xlabel("estimate less truth, nats (grey: within 0.05)")
+    right.set_xscale("log")
+    right.set_xlabel("CPU seconds")
+    left.legend(fontsize=7, loc="best")
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    svg = buffer.getvalue()
+    return svg[svg.index("<svg") :]
