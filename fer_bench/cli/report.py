@@ -82,9 +82,16 @@ def export(
     out: Annotated[
         Path | None, typer.Option(help="Folder for the files; <folder>/export if not given.")
     ] = None,
+    mlflow: Annotated[
+        str | None, typer.Option(help="Also log every run to this MLflow server or store.")
+    ] = None,
 ) -> None:
     """Write all scores as Parquet, and the embeddings for the TensorBoard projector."""
     from fer_bench.reports.export import write_exports
 
     for path in write_exports(folder, out=out):
         typer.echo(str(path))
+    if mlflow is not None:
+        from fer_bench.reports.mlflow import log_to_mlflow
+
+        typer.echo(f"{log_to_mlflow(folder, tracking_uri=mlflow)} runs added to {mlflow}")
