@@ -149,12 +149,12 @@ class EIF(Method):
         self.aggregator = nn.Linear(self.attributes.width, dim)
         self.residual = nn.Sequential(nn.Linear(dim, dim), nn.LeakyReLU())
         self.head = TaskHead(task, dim, balanced=config.balanced, correlation=0)
-        self.identity_head = nn.Linear(dim, task.n_train_subjects) if self.identity_term else None
         if self.identity_term and task.n_train_subjects < 2:
             raise MethodError(
                 "EIF's L_ii classifies subjects, and these data name none: set "
                 "parameters.identity_term = false."
             )
+        self.identity_head = nn.Linear(dim, task.n_train_subjects) if self.identity_term else None
 
     @property
     def identity_term(self) -> bool:
