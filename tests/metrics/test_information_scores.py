@@ -184,3 +184,20 @@ def test_unknown_subjects_are_said(planted):
     assert "no subject labels" in mi(run)["E.identity"].warnings[0]
     scores = mig_of_part(part, estimator="gaussian")
     assert any("one person twice" in w for w in scores["mig"].warnings)
+
+
+def test_calibration_stands_beside_the_number():
+    e_m, e_n, i_m = gaussian(400, 3, 0.8, 0.0)
+    scores = modified_mig(e_m, e_n, i_m, estimator="gaussian", calibration=6)
+    found = scores["shared"].details["calibration"]
+    truth = -1.5 * np.log(1 - 0.64)
+    assert found["low"] < truth < found["high"]
+    assert len(found["planted"]) == 6
+    assert abs(scores["mig"].details["corrected"] - truth) < 0.3
+
+
+def test_a_poor_estimator_is_found_out():
+    """KSG in 20 dimensions reads far too little; the planted problems show it."""
+    e_m, e_n, i_m = gaussian(500, 20, 0.6, 0.0)
+    scores = modified_mig(e_m, e_n, i_m, estimator="ksg", calibration=6, null=0)
+    assert any("nats too low" in w for w in scores["mig"].warnings)
