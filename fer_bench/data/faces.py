@@ -300,15 +300,23 @@ class FaceData:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         np.save(folder / "images.npy", self.images, allow_pickle=False)
-        self.table.to_parquet(folder / "table.parquet", index=False)
-        self.rejects.to_parquet(folder / "rejects.parquet", index=False)
-        about = {"info": self.info.to_json(), "fingerprint": self.fingerprint}
-        (folder / "info.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
+        self.save_labels(folder)
         return folder
 
+    def save_labels(self, folder: Path, **about: Any) -> None:
+        """Write everything but the images (and further JSON facts) into a folder."""
+        self.table.to_parquet(folder / "table.parquet", index=False)
+        self.rejects.to_parquet(folder / "rejects.parquet", index=False)
+        about |= {"info": self.info.to_json(), "fingerprint": self.fingerprint}
+        (folder / "info.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
+
     @classmethod
-    def open(cls, folder: str | Path) -> FaceData:
+    def open(cls, folder: str | Path, *, images: Path | None = None) -> FaceData:
         """Open what `save` wrote, memory-mapped.
+
+        Args:
+            folder: with the labels.
+            images: the array, where it is not in the same folder.
 
         Raises:
             DataError: the folder is not such a one.
@@ -317,7 +325,7 @@ class FaceData:
         try:
             about = json.loads((folder / "info.json").read_text(encoding="utf-8"))
             return cls(
-                np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False),
+                np.load(images or folder / "images.npy", mmap_mode="r", allow_pickle=False),
                 pd.read_parquet(folder / "table.parquet"),
                 info=DataInfo.from_json(about["info"]),
                 fingerprint=about["fingerprint"],

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -17,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fer_bench.data import decisions as decided
-from fer_bench.data.cache import cache_folder, entry
+from fer_bench.data.cache import cache_folder, entry, source_hash, tree_stamp
 from fer_bench.data.decode import FITS, Fit, decode, inside, to_square
 from fer_bench.data.faces import (
     FaceData,
@@ -33,7 +35,7 @@ from fer_bench.errors import DataError, did_you_mean
 from fer_bench.registry import datasets
 
 Pixels = Callable[[int], NDArray[np.uint8] | bytes]
-FORMAT = "2"
+FORMAT = "3"
 """Part of every cache key; changes whenever decoding changes."""
 
 
@@ -167,8 +169,50 @@ def _read(
     progress: bool | None,
     options: Mapping[str, Any],
 ) -> FaceData:
-    found = reader.read(root, **options)
-    found = checked_listing(found)
+    """Read a set through two entries of the cache: the table, and the pixels it points to.
+
+    While no file below the root changes, the table is opened as it was read. When only labels
+    change, it is read again, but the pixels stay.
+    """
+    base = root if root.is_dir() else root.parent
+    code = source_hash(Path(inspect.getfile(type(reader))).parent)
+    stamp = tree_stamp(base, without=store)
+    how = [FORMAT, code, str(root.resolve()), stamp, size, color, fit, set_aside]
+    key = combine_hashes(json.dumps([*how, sorted(options.items())], default=str))
+
+    def make(folder: Path) -> None:
+        data, pixels = _listed(
+            reader, root, size=size, color=color, fit=fit, store=store,
+            set_aside=set_aside, progress=progress, options=options,
+        )  # fmt: skip
+        data.save_labels(folder, pixels=pixels)
+
+    def opened() -> FaceData:
+        folder = entry(store, f"{reader.info.name}-labels", key, make)
+        pixels = json.loads((folder / "info.json").read_text(encoding="utf-8"))["pixels"]
+        images = store / reader.info.name / pixels / "images.npy"
+        if not images.is_file():  # somebody cleaned up
+            shutil.rmtree(folder)
+            return opened()
+        return FaceData.open(folder, images=images)
+
+    return opened()
+
+
+def _listed(
+    reader: Reader,
+    root: Path,
+    *,
+    size: int,
+    color: bool,
+    fit: Fit,
+    store: Path,
+    set_aside: bool,
+    progress: bool | None,
+    options: Mapping[str, Any],
+) -> tuple[FaceData, str]:
+    """Read the table, decode what is not decoded yet; the faces and the key of their pixels."""
+    found = checked_listing(reader.read(root, **options))
     info = found.info or reader.info
     if not set_aside:
         _raise_first(info.name, found.rejects)
@@ -186,7 +230,7 @@ def _read(
         )  # fmt: skip
 
     key = _key(found, base, info.name, [size, color, fit, set_aside, str(base.resolve())])
-    folder = entry(store, info.name, key, make)
+    folder = entry(store, reader.info.name, key, make)
     about = json.loads((folder / "pixels.json").read_text(encoding="utf-8"))
     kept = np.load(folder / "kept.npy", allow_pickle=False)
     images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
@@ -195,22 +239,21 @@ def _read(
     notes = [*found.notes]
     if rejects:
         notes.append(f"{len(rejects)} images or rows were set aside")
-    info = info.with_notes(*notes)
     data = FaceData(
         images,
         table,
-        info=info,
+        info=info.with_notes(*notes),
         fingerprint=combine_hashes(about["hash"], hash_table(table)),
         rejects=pd.DataFrame(rejects, columns=list(Reject._fields), dtype="str"),
     )
     info = replace(
-        info,
+        data.info,
         subjects="real" if info.subjects == "none" and data.has_subjects else info.subjects,
         expressions=bool(data.classes),
         valence_arousal=data.has_valence_arousal,
         attributes=data.attributes,
     )
-    return data.with_info(info.with_notes(*_unexpected(data)))
+    return data.with_info(info.with_notes(*_unexpected(data))), key
 
 
 def checked_listing(found: Listing) -> Listing:

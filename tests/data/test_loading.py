@@ -40,6 +40,29 @@ def test_a_folder_is_decoded_once_and_mapped_ever_after(tree, tmp_path):
     np.testing.assert_array_equal(first.gather([0])[0], expected)
 
 
+def test_changed_labels_do_not_decode_again_and_a_cleaned_cache_is_refilled(images, tmp_path):
+    cache = tmp_path / "cache"
+    first = manifest(images, HEADER + ROWS, cache=cache)
+    pixels = {p: p.stat().st_mtime_ns for p in cache.rglob("images.npy")}
+    second = manifest(images, (HEADER + ROWS).replace("happy", "angry"), cache=cache)
+    assert second.classes == ("sadness", "anger")
+    assert second.fingerprint != first.fingerprint
+    assert {p: p.stat().st_mtime_ns for p in cache.rglob("images.npy")} == pixels
+    for file in pixels:
+        file.unlink()
+        file.parent.rename(file.parent.with_name("gone"))
+    again = manifest(images, HEADER + ROWS, cache=cache)
+    assert again.fingerprint == first.fingerprint
+
+
+def test_a_cache_inside_the_set_does_not_disturb(tree):
+    cache = tree.root / "cache"
+    one = load(tree, cache=cache)
+    count = len(list(cache.rglob("info.json")))
+    assert load(tree, cache=cache).fingerprint == one.fingerprint
+    assert len(list(cache.rglob("info.json"))) == count == 1
+
+
 def test_a_changed_picture_is_decoded_again(tree):
     before = load(tree)
     tree.save("sad/3.png")
