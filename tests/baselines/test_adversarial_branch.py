@@ -13,7 +13,13 @@ from fer_bench.baselines.adversarial_branch.adapter import (
 )
 
 import fer_bench
-from fer_bench.conformance import audit_claim, check_stage, example_batch, example_task
+from fer_bench.conformance import (
+    audit_claim,
+    check_method,
+    check_stage,
+    example_batch,
+    example_task,
+)
 from fer_bench.errors import MethodError
 from fer_bench.metrics.common import effective_rank as reference_rank
 
@@ -129,7 +135,7 @@ class Leaking(AdversarialBranch):
 
 
 def audited(method, term, task=None):
-    """The findings of one term's claim (all default claims are audited in test_conformance)."""
+    """The findings of one term's claim (all claims: test_the_contract_holds)."""
     [stage] = method.stages()
     [claim] = [c for c in stage.claims if c.term == term]
     return audit_claim(method, stage, claim, example_batch(task, count=21))
@@ -178,3 +184,10 @@ def test_it_learns_through_the_harness(small_faces):
     part = model.arrays(test)
     assert (part.logits.argmax(1) == test.expression).mean() > 0.7  # chance 0.25
     assert part.identity.shape == part.expression.shape == (len(test), 16)
+
+
+@pytest.mark.slow
+def test_the_contract_holds():
+    findings = check_method("adversarial-branch", beta1=0.1)
+    assert [str(f) for f in findings if not f.passed] == []
+    assert sum(f.check == "sign" for f in findings) == 4

@@ -10,7 +10,7 @@ from fer_bench.baselines.eif.adapter import EIF, cross_covariance, kl_to_normal
 from torch.distributions import Normal, kl_divergence
 
 import fer_bench
-from fer_bench.conformance import audit_claim, example_batch, example_task
+from fer_bench.conformance import audit_claim, check_method, example_batch, example_task
 from fer_bench.errors import MethodError
 
 MODULES = ("encoder", "head", "aggregator", "residual", "identity_head", "attributes")
@@ -165,7 +165,7 @@ def test_what_nothing_trains_is_not_owned_and_is_said(batch):
     assert build().warnings() == []
 
 
-# The sign audit of the variants (the default's is in test_conformance) ----------------------
+# The sign audit of the variants (the default's: test_the_contract_holds) ----------------------
 
 
 def audited(method, term, player="model"):
@@ -239,3 +239,10 @@ def test_it_learns_valence_arousal_through_the_harness(small_faces):
         return concordance(found, truth).mean().item()
 
     assert agreement(8) > max(0.5, agreement(1))
+
+
+@pytest.mark.slow
+def test_the_contract_holds():
+    findings = check_method("eif")
+    assert [str(f) for f in findings if not f.passed] == []
+    assert sum(f.check == "sign" for f in findings) == 3
