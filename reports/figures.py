@@ -36,14 +36,19 @@ LEAK_KEYS = ("leakage/E.identity.normalised", "leakage/E.identity.strongest")
 USE_KEYS = ("classification/test.accuracy", "affect/test.ccc.mean")
 
 
-def inline_svg(figure: Figure, *, alt: str) -> str:
-    """A figure as `<svg>` text for the page: its ink follows the theme, its names are escaped."""
+def inline_svg(figure: Figure, *, alt: str, cropped: bool = True) -> str:
+    """A figure as `<svg>` text for the page: its ink follows the theme, its names are escaped.
+
+    `cropped` cuts off empty margins at the price of drawing twice: not needed after a tight
+    layout.
+    """
     import matplotlib as mpl
 
     text = io.StringIO()
     # A salt of its own keeps the ids of one figure from meaning those of another.
     with mpl.rc_context({"svg.hashsalt": alt, "svg.fonttype": "none"}):
-        figure.savefig(text, format="svg", bbox_inches="tight", metadata={"Date": None})
+        box = "tight" if cropped else None
+        figure.savefig(text, format="svg", bbox_inches=box, metadata={"Date": None})
     svg = text.getvalue()
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.S)

@@ -159,8 +159,10 @@ def _context(
         "faces": mode,
         "sprite": sprite,
         "samples": _samples(shown, summary, sprite),
-        "ranks": {v.key: _svg(d, _ranks_alt(v)) for v, d in rank_figures},
-        "trade_off": _svg(trade_off, "Usefulness against identity leak, one point a method"),
+        "ranks": {v.key: _svg(d, _ranks_alt(v), cropped=True) for v, d in rank_figures},
+        "trade_off": _svg(
+            trade_off, "Usefulness against identity leak, one point a method", cropped=True
+        ),
         "drawn": drawn,
         "details": details,
         "retrieval": {row.label: shown.retrieval(row) for row in summary.rows},
@@ -339,8 +341,10 @@ def _drawn(
     return out
 
 
-def _svg(figure: Any, alt: str) -> Markup | None:
-    return None if figure is None else Markup(figures.inline_svg(figure, alt=alt))
+def _svg(figure: Any, alt: str, *, cropped: bool = False) -> Markup | None:
+    if figure is None:
+        return None
+    return Markup(figures.inline_svg(figure, alt=alt, cropped=cropped))
 
 
 class _Cells:
