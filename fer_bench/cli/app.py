@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from fer_bench.cli import check, data, listing, report, sweep
+from fer_bench.cli import check, data, listing, mi, protocol, report, sweep
 
 app = typer.Typer(
     name="fer-bench",
@@ -24,6 +24,8 @@ app.command("report")(report.report)
 app.command("table")(report.table)
 app.command("figures")(report.figures)
 app.command("export")(report.export)
+app.command("check-protocol")(protocol.check_protocol)
+app.add_typer(mi.app, name="mi")
 app.add_typer(data.app, name="data")
 app.command("list")(listing.list_names)
 app.command("check-method")(check.check_method)
