@@ -66,7 +66,7 @@ def data_uri(image: Image.Image, *, quality: int | None = None) -> str:
     """A picture as text: PNG, or JPEG of a given quality."""
     buffer = io.BytesIO()
     if quality is None:
-        image.save(buffer, "PNG", optimize=True)
+        image.save(buffer, "PNG")
     else:
         image.convert("RGB").save(buffer, "JPEG", quality=quality)
     kind = "png" if quality is None else "jpeg"

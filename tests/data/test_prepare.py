@@ -59,6 +59,7 @@ ONE = ((20, 20, 60, 60), [[35, 40], [65, 40]])
 # ------------------------------------------------------------------ on real photographs
 
 
+@pytest.mark.slow
 def test_the_face_and_the_eyes_are_found(prepared):
     done, table = prepared
     assert done.kept >= 0.99 * len(table)
@@ -73,6 +74,7 @@ def test_the_face_and_the_eyes_are_found(prepared):
     assert (relative < 0.10).all()
 
 
+@pytest.mark.slow
 def test_the_eye_height_no_longer_tells_the_expression(prepared):
     _, table = prepared
     smiling = (table["expression"] == "happiness").to_numpy()
@@ -90,6 +92,7 @@ def test_the_eye_height_no_longer_tells_the_expression(prepared):
     assert np.std(after) < 0.012 * 112
 
 
+@pytest.mark.slow
 def test_the_prepared_folder_is_a_data_set(prepared):
     done, _ = prepared
     faces = load_dataset("manifest", done.folder, size=64)
