@@ -42,9 +42,9 @@ def canonical(name: str) -> str:
 
     >>> canonical("Happy")
     'happiness'
-    >>> canonical("contemt")
+    >>> canonical("neutrall")
     Traceback (most recent call last):
-    fer_bench.errors.DataError: unknown expression 'contemt': did you mean 'contempt'?
+    fer_bench.errors.DataError: unknown expression 'neutrall': did you mean 'neutral'?
     """
     word = name.strip().lower()
     word = SYNONYMS.get(word, word)
