@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -79,7 +80,7 @@ class Feed:
 
     def _move_to_device(self) -> Tensor | None:
         """On an accelerator a set that fits is copied once, so that a gather costs nothing."""
-        if self.device.type == "cpu" or self.data.images.nbytes > _DEVICE_BYTES:
+        if self.device.type == "cpu" or len(self.data) * math.prod(self.data.shape) > _DEVICE_BYTES:
             return None
         images = torch.from_numpy(self.data.gather(np.arange(len(self.data))))
         return images.to(self.device).permute(0, 3, 1, 2)
