@@ -528,7 +528,19 @@ def _ablation(summary: Summary, method: str | None) -> Table:
 
 
 def _settings(row: Row) -> dict[str, Any]:
-    return row.parameters | {f"training.{k}": v for k, v in row.training.items()}
+    """Parameters and training settings as one flat mapping of dotted names."""
+    out: dict[str, Any] = {}
+
+    def flatten(prefix: str, value: Any) -> None:
+        if isinstance(value, dict) and value:
+            for key, inner in value.items():
+                flatten(f"{prefix}.{key}" if prefix else str(key), inner)
+        else:
+            out[prefix] = value
+
+    flatten("", row.parameters)
+    flatten("training", row.training)
+    return out
 
 
 def _differs(settings: Sequence[dict[str, Any]], name: str) -> bool:
@@ -538,7 +550,9 @@ def _differs(settings: Sequence[dict[str, Any]], name: str) -> bool:
 def _setting(value: Any) -> str:
     if isinstance(value, bool):
         return "✓" if value else "–"
-    return "–" if value is None else str(value)
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(str, value)) or "none"
+    return "default" if value is None else str(value)
 
 
 def _published(summary: Summary, method: str | None) -> Table:
