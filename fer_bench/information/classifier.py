@@ -12,7 +12,7 @@ from torch import Tensor
 from fer_bench.information.critics import apply, initial_mlp
 from fer_bench.information.estimator import Estimate, Estimator, Problem
 from fer_bench.information.inputs import entropy, is_discrete, network_columns
-from fer_bench.information.neural import build_folds, by_shape
+from fer_bench.information.neural import build_folds, by_shape, wide_notes
 from fer_bench.information.training import Budget, Fold, Parameters, train
 
 
@@ -89,13 +89,12 @@ class Classifier(Estimator):
             index = np.flatnonzero(np.isfinite(surprise))
             rows = (-np.log(share[codes]) - surprise)[index]
             value = float(rows.mean()) + top - entropy(codes)
-            warnings = () if value <= entropy(codes) else ("above H(Y)",)
             estimates.append(
                 Estimate(
                     value=value,
                     rows=rows,
                     index=index,
-                    warnings=warnings,
+                    warnings=tuple(wide_notes(problem.sample)),
                     details={
                         "entropy": top,
                         "fitted_value": top - float(np.mean(seen)),

@@ -6,6 +6,7 @@ All score a batch of pairs the same way (`Scores`), whatever the network looks l
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -28,6 +29,14 @@ class Scores(NamedTuple):
     positive: Tensor
     negative: Tensor
     per_row: int
+
+
+def matrix_scores(matrix: Tensor) -> Scores:
+    """All pairs of a batch [P, B, B]: the diagonal as paired, all else as negatives."""
+    size = matrix.shape[-1]
+    eye = torch.eye(size, dtype=torch.bool, device=matrix.device)
+    positive = matrix.diagonal(dim1=-2, dim2=-1)
+    return Scores(positive, matrix.masked_fill(eye, -math.inf), size - 1)
 
 
 class ShiftScores(NamedTuple):
@@ -98,7 +107,12 @@ class Critic:
             }
         self.dx, self.dy = dx, dy
 
-    def initial(self, generator: torch.Generator, fold: Fold) -> Parameters:
+    def initial(
+        self,
+        generator: torch.Generator,
+        fold: Fold,
+        criterion: Callable[[Scores], Tensor],
+    ) -> Parameters:
         """Weights of one problem; the network starts as the constant 0."""
         weights: Parameters = {}
         for net, sizes in self.nets.items():
@@ -108,16 +122,15 @@ class Critic:
                 torch.zeros(self.dx, self.dx),
                 torch.zeros(self.dy, self.dy),
             )
-        return weights | canonical_base(fold, (self.dx, self.dy)) if self.base else weights
+        if self.base:
+            weights |= canonical_base(fold, (self.dx, self.dy), criterion)
+        return weights
 
     def scores(self, p: Parameters, x: Tensor, y: Tensor) -> Scores:
         """Score a batch [P, B, d]: every row against the whole batch, or against a few shifts."""
         size = x.shape[1]
         if self.meets_all:
-            matrix = self._matrix(p, x, y)
-            eye = torch.eye(size, dtype=torch.bool, device=x.device)
-            negative = matrix.masked_fill(eye, -math.inf)
-            return Scores(matrix.diagonal(dim1=-2, dim2=-1), negative, size - 1)
+            return matrix_scores(self._matrix(p, x, y))
         shifts = list(range(1, min(self.shifts, size - 1) + 1))
         values = self._shifted(p, x, y, [0, *shifts])
         return Scores(values[..., 0], values[..., 1:], len(shifts))
@@ -178,30 +191,34 @@ def _base(p: Parameters, side: str, values: Tensor) -> tuple[Tensor, Tensor]:
     return variates * torch.sqrt(rho / rest), -0.5 * (variates**2 * rho**2 / rest).sum(-1)
 
 
-def canonical_base(fold: Fold, columns: tuple[int, int], rank: int = 16) -> Parameters:
+def canonical_base(
+    fold: Fold, columns: tuple[int, int], criterion: Callable[[Scores], Tensor], rank: int = 16
+) -> Parameters:
     """A normal model of one problem's leading canonical pairs, without its constant.
 
-    Fitted once to the columns that networks see and once to all `features`; the one whose log
-    ratio tells the validation rows' partners better is kept, or none.
+    Fitted once to the columns that networks see and once to all `features`, with the
+    correlations as they are and shrunk; the one that the criterion likes best on the validation
+    rows is kept, or none where it is not clearly above zero.
     """
     parts = [fold.part(rows) for rows in (fold.train, fold.valid)]
     train, valid = ([side[0].cpu().double() for side in part] for part in parts)
     full = (train[0].shape[1], train[1].shape[1])
-    rank = min(rank, *columns, max(1, len(valid[0]) // 20))
-    best, best_score = None, -math.inf
+    rank = min(rank, *columns)
+    halves = [[side[half::2] for side in valid] for half in (0, 1)]
+    best, best_score = None, 0.0
     for dx, dy in {columns, full}:
         model = _canonical_pairs(
             (train[0][:, :dx], train[1][:, :dy]), (valid[0][:, :dx], valid[1][:, :dy]), rank
         )
         model["base.x"] = F.pad(model["base.x"], (0, 0, 0, full[0] - dx))
         model["base.y"] = F.pad(model["base.y"], (0, 0, 0, full[1] - dy))
-        score = _base_score(model, *valid)
-        if score > best_score:
-            best, best_score = model, score
+        for shrink in (1.0, 0.7):
+            candidate = model | {"base.rho": shrink * model["base.rho"]}
+            score = min(_base_score(candidate, x, y, criterion) for x, y in halves)
+            if best is None or score > best_score:
+                best, best_score = candidate, score
     assert best is not None
-    if best_score <= 0:
-        best["base.rho"] = torch.zeros(rank)
-    return best
+    return best if best_score > 0 else best | {"base.rho": torch.zeros(rank)}
 
 
 def _canonical_pairs(
@@ -212,27 +229,30 @@ def _canonical_pairs(
     So chance directions of a wide side get no correlation.
     """
     a, b = (_inverse_root(side) for side in train)
-    left, _, right = torch.linalg.svd(a @ (train[0].T @ train[1] / len(train[0])) @ b)
+    left, _, right = torch.linalg.svd(
+        a @ (train[0].T @ train[1] / len(train[0])) @ b, full_matrices=False
+    )
     a, b = a @ left[:, :rank], b @ right[:rank].T
+    a, b = a / (train[0] @ a).std(0), b / (train[1] @ b).std(0)
     u, v = valid[0] @ a, valid[1] @ b
-    inner_u, inner_v = _inverse_root(u, 0.0), _inverse_root(v, 0.0)
-    turn, rho, turned = torch.linalg.svd(inner_u @ (u.T @ v / len(u)) @ inner_v)
-    chance = 2 * math.sqrt(rank / len(u))
+    rho = (u * v).mean(0) / (u.std(0) * v.std(0))
+    chance = 2.5 / math.sqrt(len(u))
     return {
-        "base.x": (a @ inner_u @ turn).float(),
-        "base.y": (b @ inner_v @ turned.T).float(),
+        "base.x": a.float(),
+        "base.y": b.float(),
         "base.rho": torch.where(rho > chance, rho.clamp(max=0.999), 0.0).float(),
     }
 
 
-def _base_score(model: Parameters, x: Tensor, y: Tensor) -> float:
-    """InfoNCE of a base alone on paired rows [n, d]."""
+def _base_score(
+    model: Parameters, x: Tensor, y: Tensor, criterion: Callable[[Scores], Tensor]
+) -> float:
+    """A criterion of a base alone on paired rows [n, d]."""
     batched = {name: value[None] for name, value in model.items()}
     (u, a), (v, b) = (
         _base(batched, side, values[None].float()) for side, values in (("x", x), ("y", y))
     )
-    matrix = (u @ v.transpose(1, 2) + a[..., None] + b[:, None])[0]
-    return float((matrix.diagonal() - torch.logsumexp(matrix, 1)).mean()) + math.log(len(x))
+    return float(criterion(matrix_scores(u @ v.transpose(1, 2) + a[..., None] + b[:, None])))
 
 
 def _inverse_root(values: Tensor, ridge: float | None = None) -> Tensor:

@@ -65,7 +65,7 @@ class _Density(Estimator):
         sample = problems[0].sample
         folds = self.folds or (5 if sample.n < 2000 else 1)
         cuts, members = build_folds(problems, count=folds, device=self.device)
-        dy = sample.y.shape[1]
+        dy = min(sample.y.shape[1], network_columns(sample.y))
         model = Mixture(network_columns(sample.x), dy, *self.shape)
         fitted = train(model, cuts, self.budget)
         estimates = []

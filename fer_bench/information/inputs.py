@@ -17,6 +17,7 @@ from fer_bench.errors import DataError
 
 MIN_ROWS = 10  # below this no estimator here has anything to say
 FEW_ROWS = 30
+MAX_COLUMNS = 128  # principal components that networks see of a wider side
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,13 +276,16 @@ def features(side: np.ndarray) -> np.ndarray:
     From two dimensions d on, d + 1 more columns follow: the squared length, and the scores times
     it. Networks look at the first d + 1 (`network_columns`); the linear start of a critic
     (`canonical_base`) looks at all. Heavy joint tails and rotations that depend on the radius
-    are much easier to learn with them.
+    are much easier to learn with them. A side of more than 128 columns is reduced to its leading
+    principal components instead.
     """
     if is_discrete(side):
         return one_hot(side)
     scores = normal_scores(side)
     if scores.shape[1] == 1:
         return scores
+    if scores.shape[1] > MAX_COLUMNS:
+        return _leading(scores)
     length = (scores**2).sum(axis=1, keepdims=True)
     length = np.clip((length - length.mean()) / max(float(length.std()), 1e-12), -3, 3)
     turned = scores * length
@@ -293,7 +297,23 @@ def network_columns(side: np.ndarray) -> int:
     """How many leading columns of `features` a network looks at."""
     if is_discrete(side):
         return int(side.max()) + 1
-    return side.shape[1] + 1 if side.shape[1] > 1 else 1
+    d = side.shape[1]
+    if d > MAX_COLUMNS:
+        return min(MAX_COLUMNS, len(side))
+    return d + 1 if d > 1 else 1
+
+
+def _leading(scores: np.ndarray) -> np.ndarray:
+    """Leading principal components [n, 128], the first of unit variance."""
+    centred = scores - scores.mean(axis=0)
+    n, d = centred.shape
+    if d <= n:
+        vectors = np.linalg.eigh(centred.T @ centred)[1][:, ::-1]
+        parts = centred @ vectors[:, : min(MAX_COLUMNS, n)]
+    else:
+        spectrum, left = np.linalg.eigh(centred @ centred.T)
+        parts = (left * np.sqrt(np.clip(spectrum, 0, None)))[:, ::-1][:, : min(MAX_COLUMNS, n)]
+    return parts / max(float(parts[:, 0].std()), 1e-12)
 
 
 def entropy(codes: np.ndarray) -> float:

@@ -14,7 +14,13 @@ from torch import Tensor
 
 from fer_bench.information.critics import Critic, Scores, ShiftScores
 from fer_bench.information.estimator import Estimate, Estimator, EstimatorError, Problem
-from fer_bench.information.inputs import features, network_columns
+from fer_bench.information.inputs import (
+    MAX_COLUMNS,
+    Sample,
+    features,
+    is_discrete,
+    network_columns,
+)
 from fer_bench.information.training import (
     Budget,
     Fitted,
@@ -252,7 +258,7 @@ class Neural(Estimator):
             rows=contributions,
             index=where,
             p=_shift_p(positive / len(where), shifted),
-            warnings=self.warn(value, test),
+            warnings=(*self.warn(value, test), *wide_notes(problem.sample)),
             details=details,
         )
 
@@ -314,7 +320,7 @@ class _Maximise:
         self.criterion = criterion
 
     def initial(self, generator: torch.Generator, fold: Fold) -> Parameters:
-        return self.critic.initial(generator, fold)
+        return self.critic.initial(generator, fold, self.criterion)
 
     def loss(
         self, parameters: Parameters, x: Tensor, y: Tensor, state: dict[str, Tensor]
@@ -359,6 +365,15 @@ def build_folds(
             seed = 1000 * problem.seed + k
             cuts.append(Fold(tensor(sample.x), tensor(sample.y), order, fit, stop, test, seed))
     return cuts, members
+
+
+def wide_notes(sample: Sample) -> list[str]:
+    """Say where a side was reduced."""
+    return [
+        f"{name}: networks saw the {MAX_COLUMNS} leading components of {side.shape[1]} columns"
+        for name, side in (("x", sample.x), ("y", sample.y))
+        if not is_discrete(side) and side.shape[1] > MAX_COLUMNS
+    ]
 
 
 def by_shape(
