@@ -191,7 +191,8 @@ def load_experiment(path: str | Path | None = None, *, overrides: Sequence[str] 
     """Read and validate an experiment file; None is the embedded quickstart.
 
     Args:
-        path: a TOML file. Data roots in it are relative to its folder.
+        path: a TOML file, or the `experiment.json` of a result folder (which repeats it). Data
+            roots in it are relative to its folder.
         overrides: "dotted.key=value" strings; the value is TOML, or else a plain string.
 
     Raises:
@@ -206,15 +207,20 @@ def load_experiment(path: str | Path | None = None, *, overrides: Sequence[str] 
         ) from None
     except UnicodeDecodeError:
         raise ExperimentError(f"{str(source)!r} is not UTF-8 text: is it a TOML file?") from None
-    try:
-        content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ExperimentError(f"{source}: not valid TOML: {error}.") from None
+    content = _parse(source, text)
     for override in overrides:
         _apply_override(content, override)
     content.setdefault("name", source.stem)
     _resolve_roots(content, source.parent)
     return parse_experiment(content, where=str(source), text=text)
+
+
+def _parse(source: Path, text: str) -> dict[str, Any]:
+    try:
+        return json.loads(text) if source.suffix == ".json" else tomllib.loads(text)
+    except (json.JSONDecodeError, tomllib.TOMLDecodeError) as error:
+        kind = "JSON" if source.suffix == ".json" else "TOML"
+        raise ExperimentError(f"{source}: not valid {kind}: {error}.") from None
 
 
 def parse_experiment(

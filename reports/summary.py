@@ -529,7 +529,7 @@ def _title(experiment: Any, first: RunRecord) -> str:
 
 
 def _command(experiment: Any) -> str:
-    return "fer-bench run experiment.toml" if experiment is not None else ""
+    return "fer-bench run experiment.json --out a-new-folder" if experiment is not None else ""
 
 
 def _plain(value: Any) -> Any:

@@ -99,6 +99,16 @@ def test_a_method_may_override_training_but_not_with_nonsense():
         parse_experiment(content)
 
 
+def test_a_saved_experiment_repeats_itself(tmp_path):
+    first = load_experiment(write(tmp_path, GOOD))
+    saved = tmp_path / "experiment.json"
+    saved.write_text(first.model_dump_json())
+    assert load_experiment(saved) == first
+    saved.write_text("{")
+    with pytest.raises(ExperimentError, match="not valid JSON"):
+        load_experiment(saved)
+
+
 def test_the_quickstart_is_valid():
     experiment = load_experiment()
     assert isinstance(experiment, Experiment)
