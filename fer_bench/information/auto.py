@@ -90,7 +90,7 @@ class Auto(Estimator):
         form, closed, bound = _closed_form(problem)
         error = closed.standard_error(sample.groups)
         if dims <= NEIGHBOUR_DIMS:
-            tool, near = _run(KSG(), problem, f"{dims} dimensions, no closed form fits")
+            tool, near = _run(KSG(k=3), problem, f"{dims} dimensions, no closed form fits")
             if abs(near.value - closed.value) < 0.02 + 2.5 * error:
                 why = f"neighbours ({near.value:.3f}) agree with the closed form"
                 return form, _because(form, closed, why)

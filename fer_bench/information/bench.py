@@ -70,30 +70,34 @@ def read(path: Path) -> pd.DataFrame:
     Raises:
         DataError: a line is no JSON object; names the line.
     """
-    rows = []
-    if path.exists():
-        lines = path.read_text(encoding="utf-8").splitlines()
-        for number, line in enumerate(lines, 1):
-            try:
-                rows.append(json.loads(line))
-            except json.JSONDecodeError:
-                if number == len(lines):
-                    break  # a run that was killed while writing: do that setting again
-                raise DataError(f"{path}, line {number} is no JSON: remove that line.") from None
-    return pd.DataFrame(rows, columns=[*KEY, "truth", "value", "low", "high", "chosen", "seconds",
-                                       "cpu_seconds", "peak_mb", "error"])  # fmt: skip
+    rows = [json.loads(line) for line in _whole_lines(path)]
+    columns = [*KEY, "truth", "value", "low", "high", "chosen", "seconds", "cpu_seconds",
+               "peak_mb", "error"]  # fmt: skip
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _whole_lines(path: Path) -> list[str]:
+    """Lines of a results file; half a line at the end is what a killed run leaves, and drops."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    for number, line in enumerate(lines, 1):
+        try:
+            json.loads(line)
+        except json.JSONDecodeError:
+            if number == len(lines):
+                return lines[:-1]
+            raise DataError(f"{path}, line {number} is no JSON: remove that line.") from None
+    return lines
 
 
 def bench(
     settings: Sequence[dict[str, Any]], path: Path, **options: Any
 ) -> Iterator[dict[str, Any]]:
     """Run what the file lacks, adding each result as it comes; yields every setting once done."""
-    rows = read(path).to_dict("records")
-    done = {tuple(row[k] for k in KEY) for row in rows}
+    lines = _whole_lines(path)
+    done = {tuple(row[k] for k in KEY) for row in map(json.loads, lines)}
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Writing anew drops a half line at the end, left by a run that was killed.
     aside = path.with_suffix(".part")
-    aside.write_text("".join(_line(row) for row in rows), encoding="utf-8")
+    aside.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
     aside.replace(path)
     with path.open("a", encoding="utf-8") as file:
         for job in settings:
@@ -181,7 +185,7 @@ def compare(stored: dict[str, Any], results: pd.DataFrame) -> pd.DataFrame:
         error = (frame["value"] - frame["truth"]).abs()
         grouped = frame.assign(error=error).groupby(keys, sort=False)
         frames.append(grouped.agg(error=("error", "mean"), seconds=("cpu_seconds", "min")))
-    table = frames[0].join(frames[1], lsuffix="_was", rsuffix="_is").reset_index()
+    table = frames[0].add_suffix("_was").join(frames[1].add_suffix("_is")).reset_index()
     allowed = np.maximum(0.5, table["seconds_was"] * tolerance["slower"] * max(speed, 1.0))
     verdict = np.where(table["error_is"].isna(), "failed", "")
     worse = table["error_is"] > table["error_was"] + tolerance["nats"]

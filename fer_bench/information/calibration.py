@@ -67,8 +67,9 @@ def calibrate(
 
     A planted task keeps the rows of both sides exactly as they are and only pairs them anew, so
     that margins, n and dimensions match: see `plant`. Its truth spans from zero to twice the
-    estimate. A line through (truth, estimate) is inverted for the corrected value; its interval
-    covers the scatter about the line.
+    estimate. A line through (truth, estimate) is inverted for the corrected value. The interval
+    reaches from the estimate's own to that of the corrected value, which covers the scatter about
+    the line.
 
     Args:
         tasks: how many tasks are planted.
@@ -109,6 +110,10 @@ def calibrate_value(
     corrected, low, high, spread = invert_line(targets, read, score.value, limit)
     near = np.abs(targets - corrected) <= max(0.5 * corrected, 0.15)
     bias = float((read - targets)[near].mean()) if near.any() else score.value - corrected
+    assert score.low is not None
+    assert score.high is not None
+    # Planted tasks are often harder than the data: the truth may lie anywhere between the two.
+    low, high = min(low, score.low), max(high, min(score.high, limit))
     return Calibration(score, targets, read, bias, spread, corrected, low, high)
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from fer_bench.information.critics import apply, initial_mlp
 from fer_bench.information.estimator import Estimate, Estimator, Problem
-from fer_bench.information.inputs import entropy, is_discrete, network_columns
+from fer_bench.information.inputs import classifier_features, entropy, is_discrete
 from fer_bench.information.neural import build_folds, by_shape, wide_notes
 from fer_bench.information.training import Budget, Fold, Parameters, train
 
@@ -56,12 +56,14 @@ class Classifier(Estimator):
 
     def _together(self, problems: Sequence[Problem]) -> list[Estimate]:
         labels_right = is_discrete(problems[0].sample.y)
-        cuts, members = build_folds(problems, count=self.folds, device=self.device)
+        cuts, members = build_folds(
+            problems, count=self.folds, device=self.device, look=classifier_features
+        )
         hidden, depth = self.shape
         sample = problems[0].sample
-        seen_side, label_side = (sample.x, sample.y) if labels_right else (sample.y, sample.x)
+        label_side = sample.y if labels_right else sample.x
         model = _Softmax(
-            network_columns(seen_side),
+            cuts[0].x.shape[1] if labels_right else cuts[0].y.shape[1],
             int(label_side.max()) + 1,
             hidden,
             depth,
@@ -124,7 +126,7 @@ class _Softmax:
     def rows(self, p: Parameters, x: Tensor, y: Tensor) -> Tensor:
         """Cross-entropy [P, B] of each row."""
         inputs, labels = (x, y) if self.labels_right else (y, x)
-        logits = apply(p, "c", self.sizes, inputs[..., : self.sizes[0]])
+        logits = apply(p, "c", self.sizes, inputs)
         return torch.logsumexp(logits, -1) - (logits * labels).sum(-1)
 
     def loss(

@@ -188,13 +188,15 @@ def _base(p: Parameters, side: str, values: Tensor) -> tuple[Tensor, Tensor]:
     variates = torch.bmm(values, p[f"base.{side}"]).clamp(-3.5, 3.5)  # outliers must not rule
     rho = p["base.rho"][:, None]
     rest = 1 - rho**2
-    return variates * torch.sqrt(rho / rest), -0.5 * (variates**2 * rho**2 / rest).sum(-1)
+    own = 0.5 * (variates**2 * rho**2 / rest).sum(-1)
+    constant = 0.25 * torch.log(rest).sum(-1)  # each side brings half of it
+    return variates * torch.sqrt(rho / rest), -own - constant
 
 
 def canonical_base(
     fold: Fold, columns: tuple[int, int], criterion: Callable[[Scores], Tensor], rank: int = 16
 ) -> Parameters:
-    """A normal model of one problem's leading canonical pairs, without its constant.
+    """A normal model of one problem's leading canonical pairs.
 
     Fitted once to the columns that networks see and once to all `features`, with the
     correlations as they are and shrunk; the one that the criterion likes best on the validation

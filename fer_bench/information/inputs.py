@@ -211,8 +211,12 @@ def _numpy(values: Any, name: str) -> np.ndarray:
         if str(values.dtype) == "torch.bfloat16":
             values = values.float()
         return values.numpy()
-    if hasattr(values, "to_numpy"):  # pandas; missing entries come back as None or NaN
-        values = values.to_numpy()
+    if hasattr(values, "to_numpy"):  # pandas
+        nullable = getattr(getattr(values, "dtype", None), "na_value", None) is not None
+        kind = getattr(getattr(values, "dtype", None), "kind", "")
+        if nullable and kind in "iub" and values.isna().any():
+            values = values.astype(object)  # as floats, whole-number labels would pass for values
+        values = np.asarray(values)
     try:
         array = np.asarray(values)
     except ValueError as error:
@@ -291,6 +295,17 @@ def features(side: np.ndarray) -> np.ndarray:
     turned = scores * length
     turned = (turned - turned.mean(axis=0)) / np.maximum(turned.std(axis=0), 1e-12)
     return np.hstack([scores, length, turned])
+
+
+def classifier_features(side: np.ndarray) -> np.ndarray:
+    """A cleaned side as a classifier sees it: standardised and clipped, as wide as above.
+
+    Not normal scores: where a column is silent but for one class, they would stretch its noise.
+    """
+    if is_discrete(side):
+        return one_hot(side)
+    clipped = np.clip(side, -5, 5)
+    return _leading(clipped) if side.shape[1] > MAX_COLUMNS else clipped
 
 
 def network_columns(side: np.ndarray) -> int:

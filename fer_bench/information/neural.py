@@ -67,14 +67,20 @@ def donsker_varadhan(scores: Scores, state: dict[str, Tensor] | None = None) -> 
 
 
 def nguyen_wainwright_jordan(scores: Scores, state: dict[str, Tensor] | None = None) -> Tensor:
-    """E T - E exp(T - 1); Belghazi et al. call it MINE-f."""
-    return scores.positive.mean(1) - torch.exp(_log_mean_exp(scores) - 1)
+    """1 + E T - E exp T, which is E T' - E exp(T' - 1) for T' = T + 1: 0 for a silent critic.
+
+    Belghazi et al. call it MINE-f.
+    """
+    return 1 + scores.positive.mean(1) - torch.exp(_log_mean_exp(scores))
 
 
 def jensen_shannon(scores: Scores, state: dict[str, Tensor] | None = None) -> Tensor:
-    """Log-likelihood of telling pairs from re-paired rows; at its best T is the log ratio."""
+    """Log-likelihood of telling pairs from re-paired rows, above that of a coin.
+
+    At its best T is the log density ratio.
+    """
     per_row = F.softplus(scores.negative).sum(2) / scores.per_row  # softplus(-inf) = 0
-    return -F.softplus(-scores.positive).mean(1) - per_row.mean(1)
+    return 2 * math.log(2) - F.softplus(-scores.positive).mean(1) - per_row.mean(1)
 
 
 def info_nce(scores: Scores, state: dict[str, Tensor] | None = None) -> Tensor:
@@ -132,9 +138,9 @@ def value_dv(test: Test) -> Tensor:
 
 
 def value_nwj(test: Test) -> Tensor:
-    """Rows of E T - E exp(T - 1)."""
-    exponential = torch.exp(test.log_row - 1)
-    return test.positive - exponential - torch.exp(test.log_column - 1) + exponential.mean()
+    """Rows of 1 + E T - E exp T."""
+    exponential = torch.exp(test.log_row)
+    return 1 + test.positive - exponential - torch.exp(test.log_column) + exponential.mean()
 
 
 def value_info_nce(test: Test) -> Tensor:
@@ -154,6 +160,7 @@ class Neural(Estimator):
     Args:
         critic: "separable", "bilinear", "concatenated" or "hybrid" (see `Critic`).
         hidden, depth, embed: its size.
+        base: start from a normal model of the leading canonical pairs.
         folds: 1 keeps a fifth of the rows for the value (and a sixth of the rest to stop on);
             more cross-fits, so that every row is valued by a critic that has not seen it. By
             default 5 below 2,000 rows.
@@ -172,6 +179,7 @@ class Neural(Estimator):
         hidden: int = 64,
         depth: int = 2,
         embed: int = 32,
+        base: bool = True,
         folds: int | None = None,
         steps: int = 2000,
         batch: int = 128,
@@ -183,7 +191,7 @@ class Neural(Estimator):
         if critic not in Critic.kinds:
             raise EstimatorError(f"critic = {critic!r}: choose one of {', '.join(Critic.kinds)}.")
         self.shape: dict[str, Any] = {
-            "kind": critic, "hidden": hidden, "depth": depth, "embed": embed,
+            "kind": critic, "hidden": hidden, "depth": depth, "embed": embed, "base": base,
         }  # fmt: skip
         self.folds = folds
         self.budget = Budget(steps=steps, batch=batch, rate=rate, patience=patience)
@@ -270,7 +278,7 @@ class Neural(Estimator):
         return ()
 
     def _test(self, critic: Critic, p: Parameters, fold: Fold, rows: np.ndarray) -> Test:
-        blocks = np.array_split(rows, max(1, math.ceil(len(rows) / self.block)))
+        blocks = np.array_split(rows, max(1, len(rows) // self.block))
         scored: list[ShiftScores] = []
         with torch.no_grad():
             for block in blocks:
@@ -332,7 +340,11 @@ class _Maximise:
 
 
 def build_folds(
-    problems: Sequence[Problem], *, count: int, device: str
+    problems: Sequence[Problem],
+    *,
+    count: int,
+    device: str,
+    look: Callable[[np.ndarray], np.ndarray] = features,
 ) -> tuple[list[Fold], list[range]]:
     """Folds of every problem as tensors, and which of them belong to which problem.
 
@@ -346,7 +358,7 @@ def build_folds(
 
     def tensor(side: np.ndarray) -> Tensor:
         if id(side) not in converted:
-            values = torch.as_tensor(features(side), dtype=torch.float32)
+            values = torch.as_tensor(look(side), dtype=torch.float32)
             converted[id(side)] = values.to(place)
         return converted[id(side)]
 
@@ -441,6 +453,9 @@ class DEMI(JSD):
 
     name: ClassVar[str] = "demi"
 
+    def criterion(self, scores: Scores) -> Tensor:
+        return jensen_shannon(scores)
+
     def value(self, test: Test) -> Tensor:
         return value_plug_in(test)
 
@@ -456,6 +471,9 @@ class SMILE(JSD):
     def __init__(self, *, tau: float = 5.0, seed: int = 0, **options: Any) -> None:
         super().__init__(seed=seed, **options)
         self.tau = tau
+
+    def criterion(self, scores: Scores) -> Tensor:
+        return jensen_shannon(scores)
 
     def clip(self, negative: Tensor) -> Tensor:
         return negative.clamp(-self.tau, self.tau)

@@ -1,0 +1,133 @@
+"""The default chooses well, says why, and its interval means something."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from fer_bench.information import estimate_mi, tasks
+from fer_bench.information.calibration import calibrate, invert_line, plant
+from fer_bench.information.consistency import CHECKS, battery
+from fer_bench.information.inputs import clean_pair
+
+
+@pytest.mark.parametrize(
+    ("name", "n", "chosen"),
+    [
+        ("channel-7-0.3", 500, "miller-madow"), ("clusters-7-2-1.5", 500, "ross"),
+        ("clusters-7-16-0.8", 500, "classifier"), ("1v1-normal-0.75", 2000, "copula"),
+        ("half_cube-multinormal-sparse-5-5-2-2.0", 2000, "copula"),
+        ("student-identity-3-3-2", 2000, "student"), ("1v1-additive-0.1", 2000, "ksg"),
+        ("relu64-same-class-7-6-1.2", 1000, "contrast"),
+    ],
+)  # fmt: skip
+def test_auto_chooses_by_what_the_data_are(name, n, chosen):
+    task = tasks.get(name)
+    score = estimate_mi(*task.sample(n, 0), null=1, calibrated=0)
+    assert score.details["chosen"] == chosen
+    assert score.details["because"]
+    assert score.value == pytest.approx(task.mi, abs=0.06 + 0.16 * task.mi)
+
+
+def test_a_closed_form_that_overstates_is_not_believed():
+    """Two tight clusters: a normal model reads several nats where there are log 2."""
+    rng = np.random.default_rng(0)
+    sign = rng.choice([-1.0, 1.0], size=(1500, 1))
+    x, y = (sign * np.ones((1, 3)) + 0.02 * rng.normal(size=(1500, 3)) for _ in range(2))
+    assert estimate_mi(x, y, estimator="gaussian", null=0).value > 2
+    score = estimate_mi(x, y, null=0, calibrated=0)
+    assert score.value == pytest.approx(np.log(2), abs=0.15)
+
+
+def test_auto_carries_a_calibrated_interval():
+    score = estimate_mi(*tasks.get("1v1-additive-0.1").sample(600, 0), null=0)
+    assert len(score.details["calibration"]["planted"]) == 8
+    assert score.low <= tasks.get("1v1-additive-0.1").mi <= score.high
+
+
+@pytest.mark.parametrize("nats", [0.0, 0.5, 1.5])
+@pytest.mark.parametrize("kind", ["continuous", "mixed", "labels"])
+def test_planted_information_is_what_it_says(nats, kind):
+    rng = np.random.default_rng(1)
+    x, y = rng.gamma(2, size=(6000, 1)), rng.gamma(1, size=(6000, 1))
+    if kind != "continuous":
+        y = rng.integers(0, 7, 6000)
+    if kind == "labels":
+        x = rng.integers(0, 9, 6000)
+    sample = clean_pair(x, y)
+    order = plant(sample, nats, rng)
+    assert sorted(order) == list(range(6000))
+    tool = {"continuous": "ksg", "mixed": "ross", "labels": "miller-madow"}[kind]
+    score = estimate_mi(x, y[order], estimator=tool, null=0)
+    assert score.value == pytest.approx(nats, abs=0.06)
+
+
+def test_calibration_reaches_the_truth_that_neighbours_miss_in_ten_dimensions():
+    task = tasks.get("multinormal-sparse-5-5-2-2.0")
+    found = calibrate("ksg", *task.sample(2000, 0))
+    assert found.score.high < task.mi - 0.2
+    assert found.bias < -0.2
+    assert found.low < task.mi < found.high
+
+
+def test_calibration_does_not_pretend_where_the_estimator_sees_nothing():
+    truth = np.linspace(0, 1, 10)
+    value, low, high, _ = invert_line(truth, np.full(10, 0.01), 0.01, top=2.0)
+    assert (value, low, high) == (0.01, 0.0, 2.0)
+
+
+def test_a_line_is_inverted_with_its_scatter():
+    rng = np.random.default_rng(0)
+    truth = np.linspace(0, 2, 40)
+    read = 0.1 + 0.5 * truth + 0.02 * rng.normal(size=40)
+    value, low, high, spread = invert_line(truth, read, 0.6, top=9.0)
+    assert value == pytest.approx(1.0, abs=0.03)
+    assert low < 1.0 < high < 1.2
+    assert spread == pytest.approx(0.02, rel=0.4)
+
+
+@pytest.mark.parametrize("estimator", ["gaussian", "copula", "ksg"])
+def test_our_estimators_pass_the_battery(estimator):
+    found = battery(estimator)
+    assert len(found) >= len(CHECKS)
+    assert [check for check in found if not check.passed] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("estimator", ["infonce", "auto"])
+def test_the_trained_ones_pass_the_battery(estimator):
+    assert [check for check in battery(estimator, n=800) if not check.passed] == []
+
+
+class Constant:
+    """Somebody's estimator that ignores the data."""
+
+    def fit(self, x, y):
+        return self
+
+    def estimate(self):
+        return 0.7
+
+
+class InSample:
+    """Somebody's estimator that depends on the order of rows."""
+
+    def fit(self, x, y):
+        self.value = float(np.abs(x.ravel()[0]) + np.abs(y.ravel()[0]))
+        return self
+
+    def estimate(self):
+        return self.value
+
+
+@pytest.mark.parametrize(("foreign", "fails"), [(Constant, "independence"), (InSample, "truth")])
+def test_the_battery_catches_broken_foreign_estimators(foreign, fails):
+    failed = {check.name for check in battery(foreign, n=200) if not check.passed}
+    assert fails in failed
+
+
+def test_a_foreign_estimator_gives_a_score():
+    x, y = tasks.get("1v1-normal-0.75").sample(200, 0)
+    score = estimate_mi(x, y, estimator=Constant())
+    assert score.value == 0.7
+    assert score.low is None

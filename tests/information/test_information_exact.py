@@ -1,0 +1,190 @@
+"""Closed forms, brute force and reference values."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import digamma
+from sklearn.feature_selection import mutual_info_classif
+
+from fer_bench.information import estimate_mi, tasks
+from fer_bench.information.gaussian import Gaussian, gaussian_bias
+from fer_bench.information.inputs import clean_pair
+from fer_bench.information.neighbours import KSG, KSG2, Ross, conditional_ksg
+
+
+def brute_ksg(x, y, k):
+    """The definition, pair by pair."""
+    dx = np.abs(x[:, None] - x[None]).max(-1)
+    dy = np.abs(y[:, None] - y[None]).max(-1)
+    n = len(x)
+    joint = np.maximum(dx, dy)
+    np.fill_diagonal(joint, np.inf)
+    total = 0.0
+    for i in range(n):
+        radius = np.sort(joint[i])[k - 1]
+        nx, ny = (dx[i] < radius).sum() - 1, (dy[i] < radius).sum() - 1
+        total += digamma(nx + 1) + digamma(ny + 1)
+    return digamma(k) + digamma(n) - total / n
+
+
+@pytest.mark.parametrize(("d", "k"), [(1, 3), (1, 1), (2, 5), (5, 3), (25, 10)])
+def test_ksg_equals_brute_force(d, k):
+    rng = np.random.default_rng(d)
+    x = rng.normal(size=(500, d))
+    y = x + rng.normal(size=(500, d))
+    sample = clean_pair(x, y)
+    found = KSG(k=k, scores=False).fit(x, y).estimate().value
+    assert found == pytest.approx(brute_ksg(sample.x, sample.y, k), abs=1e-12)
+
+
+def test_ksg2_equals_brute_force():
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(300, 2))
+    y = x + rng.normal(size=(300, 2))
+    sample, k, n = clean_pair(x, y), 4, 300
+    dx = np.abs(sample.x[:, None] - sample.x[None]).max(-1)
+    dy = np.abs(sample.y[:, None] - sample.y[None]).max(-1)
+    total = 0.0
+    for i in range(n):
+        joint = np.maximum(dx[i], dy[i])
+        joint[i] = np.inf
+        near = np.argsort(joint)[:k]
+        nx = (dx[i] <= dx[i][near].max()).sum() - 1
+        ny = (dy[i] <= dy[i][near].max()).sum() - 1
+        total += digamma(nx) + digamma(ny)
+    want = digamma(k) - 1 / k + digamma(n) - total / n
+    assert KSG2(k=k, scores=False).fit(x, y).estimate().value == pytest.approx(want, abs=1e-12)
+
+
+def test_ksg_beyond_the_tree_and_within_agree():
+    """Three dimensions go through a tree, four through the kernel: a constant-free extra column."""
+    rng = np.random.default_rng(2)
+    x = rng.normal(size=(400, 2))
+    y = x[:, :1] + rng.normal(size=(400, 1))
+    by_tree = KSG(scores=False).fit(x, y).estimate().value
+    sample = clean_pair(x, y)
+    assert by_tree == pytest.approx(brute_ksg(sample.x, sample.y, 5), abs=1e-12)
+
+
+def test_ross_equals_scikit_learn():
+    rng = np.random.default_rng(3)
+    y = rng.integers(0, 5, 600)
+    x = rng.normal(size=(600, 1)) + y[:, None]
+    want = mutual_info_classif(x, y, n_neighbors=3)[0]
+    assert Ross(k=3, scores=False).fit(x, y).estimate().value == pytest.approx(want, abs=1e-6)
+
+
+def test_conditional_ksg_finds_independence_given_a_common_cause():
+    rng = np.random.default_rng(4)
+    z = rng.normal(size=(2000, 1))
+    x, y = z + rng.normal(size=(2000, 1)), z + rng.normal(size=(2000, 1))
+    assert abs(conditional_ksg(clean_pair(x, y), z).value) < 0.03
+    assert estimate_mi(x, y, estimator="ksg", null=0).value > 0.1
+
+
+def test_conditional_information_of_normals_by_the_chain_rule():
+    rng = np.random.default_rng(5)
+    z = rng.normal(size=(5000, 2))
+    e = rng.normal(size=(5000, 1))
+    x, y = z[:, :1] + e, z[:, 1:] + 0.75 * e + np.sqrt(1 - 0.75**2) * rng.normal(size=(5000, 1))
+    score = estimate_mi(x, y, z=z, estimator="gaussian")
+    assert score.value == pytest.approx(0.413339, abs=0.03)
+    assert any("difference of two estimates" in w for w in score.warnings)
+
+
+def test_conditioning_on_labels_averages_over_classes():
+    rng = np.random.default_rng(6)
+    z = rng.integers(0, 3, 3000)
+    x, y = z[:, None] + rng.normal(size=(2, 3000, 1))
+    score = estimate_mi(x, y, z=z, estimator="ksg")
+    assert abs(score.value) < 0.03
+    assert len(score.details["by_class"]) == 3
+
+
+@pytest.mark.parametrize(("rho", "nats"), [(0.5, 0.143841), (0.75, 0.413339), (0.9, 0.830366)])
+@pytest.mark.parametrize("estimator", ["gaussian", "copula", "student", "ksg", "auto"])
+def test_normal_pairs_have_their_closed_form(estimator, rho, nats):
+    x, y = tasks.normal("pair", tasks.paired_covariance(1, 1, [rho]), 1).sample(5000, 0)
+    score = estimate_mi(x, y, estimator=estimator, null=0)
+    assert score.value == pytest.approx(nats, abs=0.04)
+    assert estimate_mi(x, y, estimator=estimator, null=0, unit="bits").value == pytest.approx(
+        score.value / np.log(2)
+    )
+
+
+def test_the_gaussian_bias_is_exact():
+    """Over many draws of independent rows the corrected estimate averages zero."""
+    rng = np.random.default_rng(7)
+    n, dx, dy = 60, 8, 5
+    values = [
+        Gaussian(max_dim=99).fit(rng.normal(size=(n, dx)), rng.normal(size=(n, dy))).estimate()
+        for _ in range(300)
+    ]
+    mean = np.mean([v.value for v in values])
+    error = np.std([v.value for v in values]) / np.sqrt(300)
+    assert abs(mean) < 4 * error
+    assert gaussian_bias(n, dx, dy) > 0.3  # what would have been reported without it
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "nats"),
+    [([1, 3, 2, 0, 1] * 2, [0, 3, 2, 2, 1] * 2, 1.054920), ([2, 1, 0, 1, 0] * 2, [0, 2, 1, 1, 0] * 2, 0.500402)],
+)  # fmt: skip
+def test_discrete_reference_values(x, y, nats):
+    assert estimate_mi(x, y, estimator="plugin", null=0).value == pytest.approx(nats, abs=1e-6)
+
+
+def test_miller_madow_takes_the_first_order_bias_out():
+    rng = np.random.default_rng(8)
+    found = {
+        e: np.mean(
+            [
+                estimate_mi(
+                    rng.integers(0, 7, 300), rng.integers(0, 7, 300), estimator=e, null=0
+                ).value
+                for _ in range(200)
+            ]
+        )
+        for e in ("plugin", "miller-madow")
+    }
+    assert found["plugin"] == pytest.approx(36 / 600, abs=0.01)
+    assert abs(found["miller-madow"]) < 0.01
+
+
+@given(st.integers(0, 2**31), st.integers(2, 6), st.integers(2, 6))
+@settings(max_examples=25, deadline=None)
+def test_plugin_lies_between_zero_and_the_entropies(seed, kx, ky):
+    rng = np.random.default_rng(seed)
+    x, y = rng.integers(0, kx, 60), rng.integers(0, ky, 60)
+    score = estimate_mi(x, y, estimator="plugin", null=0)
+    limit = min(score.details.get("entropy_x", 0), score.details.get("entropy_y", 0))
+    assert -1e-12 <= score.value <= limit + 1e-12
+    assert estimate_mi(y, x, estimator="plugin", null=0).value == pytest.approx(score.value)
+
+
+def test_student_copula_reads_heavy_tails_that_have_no_correlation():
+    task = tasks.get("asinh-student-identity-5-5-2")
+    x, y = task.sample(4000, 0)
+    score = estimate_mi(x, y, estimator="student", null=0)
+    assert score.value == pytest.approx(task.mi, abs=0.05)
+    assert score.details["dof"] == pytest.approx(2, abs=0.3)
+    assert abs(estimate_mi(x, y, estimator="copula", null=0).value) < 0.03
+
+
+def test_club_equals_its_loose_closed_form_and_l1out_is_near_the_truth():
+    x, y = tasks.get("1v1-normal-0.75").sample(4000, 1)
+    club = estimate_mi(x, y, estimator="club", null=0, folds=4, steps=400)
+    assert club.value == pytest.approx(0.75**2 / (1 - 0.75**2), abs=0.1)
+    near = estimate_mi(x, y, estimator="l1out", null=0, folds=4, steps=400)
+    assert near.value == pytest.approx(0.4133, abs=0.05)
+
+
+def test_sliced_information_sees_what_no_coordinate_shows():
+    rng = np.random.default_rng(9)
+    x = rng.normal(size=(1000, 2))
+    y = rng.normal(size=(1000, 2)) * (1 + np.linalg.norm(x, axis=1, keepdims=True))
+    score = estimate_mi(x, y, estimator="sliced")
+    assert score.value > score.details["null_interval"][1]

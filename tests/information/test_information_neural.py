@@ -1,0 +1,228 @@
+"""Critics: kept-out values, seeds, groups, batching, warnings."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from fer_bench.information import estimate_mi, tasks
+from fer_bench.information.critics import Critic, matrix_scores
+from fer_bench.information.estimator import Problem
+from fer_bench.information.inputs import clean_pair
+from fer_bench.information.mutual import repair
+from fer_bench.information.neural import (
+    MINE,
+    InfoNCE,
+    donsker_varadhan,
+    info_nce,
+    interpolated,
+    jensen_shannon,
+    nguyen_wainwright_jordan,
+)
+from fer_bench.information.training import split, split_groups
+
+CRITICS = ["mine", "mine-f", "nwj", "jsd", "demi", "smile", "infonce", "alpha"]
+PAIR = tasks.normal("pair", tasks.paired_covariance(3, 3, [0.8]), 3)
+
+
+@pytest.mark.parametrize("estimator", CRITICS)
+def test_critics_find_a_normal_pair_on_kept_out_rows(estimator):
+    score = estimate_mi(*PAIR.sample(1500, 0), estimator=estimator, null=1, steps=300)
+    assert score.value == pytest.approx(PAIR.mi, abs=0.1)
+    assert score.low < PAIR.mi < score.high + 0.05
+    assert score.p <= 0.01
+    assert abs(score.null) < 0.1
+    assert score.n == 1500  # cross-fitted: every row valued once
+
+
+@pytest.mark.parametrize("kind", Critic.kinds)
+def test_every_kind_of_critic_learns(kind):
+    score = estimate_mi(*PAIR.sample(1500, 1), estimator="mine", critic=kind, null=0, steps=300)
+    assert score.value == pytest.approx(PAIR.mi, abs=0.12)
+
+
+@pytest.mark.parametrize("estimator", [*CRITICS, "doe", "auto", "classifier"])
+def test_independent_rows_of_64_dimensions_read_zero(estimator):
+    x, y = tasks.get("independent-64-64").sample(300, 0)
+    if estimator == "classifier":
+        y = np.random.default_rng(1).integers(0, 5, 300)
+    options = {"calibrated": 0} if estimator == "auto" else {"steps": 200}
+    score = estimate_mi(x, y, estimator=estimator, null=0, **options)
+    error = score.details["standard_error"]
+    assert abs(score.value) < 0.02 + 2 * error
+    assert score.low <= 0 <= score.high
+    assert score.p is None or score.p > 0.01
+
+
+def test_in_sample_values_would_have_been_large():
+    """What the kept-out part protects from: the same critic on its own training rows."""
+    x, y = tasks.get("independent-64-64").sample(300, 0)
+    score = estimate_mi(
+        x, y, estimator="mine", base=False, null=0, steps=300, patience=10**6, folds=1
+    )
+    curve = np.array(score.details["curve"])
+    assert curve.argmax() < len(curve) - 1  # validation turned down while training went on
+
+
+def test_a_seed_decides_everything_and_another_changes_it():
+    x, y = PAIR.sample(300, 2)
+    first, again, other = (
+        estimate_mi(x, y, estimator="mine", seed=s, steps=100, null=2) for s in (5, 5, 6)
+    )
+    assert first == again
+    assert first.value != other.value
+
+
+def test_problems_come_out_the_same_alone_or_together():
+    x, y = PAIR.sample(400, 3)
+    sample = clean_pair(x, y)
+    random = np.random.default_rng(0)
+    problems = [Problem(sample, 0)] + [
+        Problem(sample, s, repair(400, None, random)) for s in (1, 2)
+    ]
+    tool = InfoNCE(steps=80)
+    together = tool.estimate_many(problems)
+    for problem, estimate in zip(problems, together, strict=True):
+        alone = tool.estimate_many([problem])[0]
+        assert alone.value == pytest.approx(estimate.value, abs=1e-3)
+
+
+def test_fit_then_estimate_and_not_the_other_way_round():
+    from fer_bench.information import EstimatorError
+
+    with pytest.raises(EstimatorError, match="fit"):
+        MINE().estimate()
+    x, y = PAIR.sample(400, 4)
+    tool = MINE(steps=60)
+    value = tool.fit(x, y).estimate().value
+    assert value == estimate_mi(x, y, estimator=MINE(steps=60), null=0).value
+
+
+def test_info_nce_says_when_it_is_saturated():
+    x, y = tasks.normal("high", tasks.paired_covariance(8, 8, [0.9] * 8), 8).sample(2000, 0)
+    score = estimate_mi(x, y, estimator="infonce", batch=128, null=0)
+    assert score.value <= math.log(2 * 128)
+    assert any("saturated at ln(batch)" in w for w in score.warnings)
+
+
+def test_a_group_lies_in_one_part_only():
+    groups = np.repeat(np.arange(20), 15)
+    for parts in split(300, groups=groups, folds=5, seed=0):
+        owners = [set(groups[rows]) for rows in parts]
+        assert not owners[0] & owners[1]
+        assert not owners[0] & owners[2]
+        assert not owners[1] & owners[2]
+        assert sum(len(rows) for rows in parts) == 300
+    tested = np.concatenate([test for *_, test in split(300, groups=groups, folds=5, seed=0)])
+    assert sorted(tested) == list(range(300))
+
+
+def test_a_label_that_is_the_group_is_not_split_by_group():
+    subjects = np.repeat(np.arange(20), 15)
+    sample = clean_pair(np.random.default_rng(0).normal(size=(300, 2)), subjects, groups=subjects)
+    assert split_groups(sample) is None
+    score = estimate_mi(
+        np.eye(20)[subjects] + 0.1 * np.random.default_rng(1).normal(size=(300, 20)),
+        subjects, estimator="classifier", groups=subjects, null=0,
+    )  # fmt: skip
+    assert score.value > 2
+
+
+def test_subject_fingerprints_do_not_pass_for_information():
+    """x and y each carry the subject but nothing in common that generalises to other subjects."""
+    rng = np.random.default_rng(0)
+    subjects = np.repeat(np.arange(30), 30)
+    x = rng.normal(size=(30, 8))[subjects] + 0.3 * rng.normal(size=(900, 8))
+    y = rng.normal(size=(30, 8))[subjects] + 0.3 * rng.normal(size=(900, 8))
+    blind = estimate_mi(x, y, estimator="mine", null=0)
+    aware = estimate_mi(x, y, estimator="mine", null=0, groups=subjects)
+    assert blind.value > 0.8
+    assert aware.value < 0.15
+    assert aware.low <= 0.0 <= aware.high
+
+
+def test_intervals_count_subjects_not_rows():
+    x, y = PAIR.sample(300, 5)
+    subjects = np.repeat(np.arange(300), 5)
+    copies = estimate_mi(
+        np.repeat(x, 5, 0), np.repeat(y, 5, 0), estimator="copula", groups=subjects, null=0
+    )
+    once = estimate_mi(x, y, estimator="copula", null=0)
+    assert copies.high - copies.low == pytest.approx(once.high - once.low, rel=0.1)
+
+
+def test_repaired_rows_keep_groups_together_and_nobody_stays():
+    subjects = np.repeat(np.arange(12), 10)
+    order = repair(120, subjects, np.random.default_rng(0))
+    assert sorted(order) == list(range(120))
+    assert (order != np.arange(120)).all()
+    met = {(subjects[i], subjects[j]) for i, j in enumerate(order)}
+    assert len(met) <= 24  # blocks meet blocks, instead of all 144 combinations
+
+
+def test_objectives_agree_with_their_formulas():
+    random = torch.Generator().manual_seed(0)
+    matrix = torch.randn(2, 9, 9, generator=random)
+    scores = matrix_scores(matrix)
+    for p in range(2):
+        t = matrix[p].double()
+        positive = t.diagonal()
+        negative = t[~torch.eye(9, dtype=torch.bool)]
+        dv = positive.mean() - negative.exp().mean().log()
+        nwj = positive.mean() - (negative - 1).exp().mean()
+        jsd = -torch.log1p((-positive).exp()).mean() - torch.log1p(negative.exp()).mean()
+        nce = (positive - t.logsumexp(1)).mean() + math.log(9)
+        assert donsker_varadhan(scores)[p] == pytest.approx(float(dv), abs=1e-5)
+        assert nguyen_wainwright_jordan(scores)[p] == pytest.approx(float(nwj), abs=1e-5)
+        assert jensen_shannon(scores)[p] == pytest.approx(float(jsd), abs=1e-5)
+        assert info_nce(scores)[p] == pytest.approx(float(nce), abs=1e-5)
+    # At alpha = 0 the baseline is 1, which is NWJ with the critic shifted by one.
+    shifted = nguyen_wainwright_jordan(matrix_scores(matrix + 1))
+    assert torch.allclose(interpolated(0.0)(scores), shifted, atol=1e-4)
+
+
+def test_the_moving_average_starts_where_the_batches_are():
+    """Uncorrected it would start at a tenth of the first batch's mean."""
+    state: dict[str, torch.Tensor] = {}
+    scores = matrix_scores(torch.full((1, 6, 6), 2.0))
+    for _ in range(3):
+        donsker_varadhan(scores, state)
+        corrected = state["average"] - torch.log(1 - 0.9 ** state["steps"])
+        assert corrected.item() == pytest.approx(2.0, abs=1e-5)
+
+
+def test_smile_clips_the_negatives_only():
+    x, y = tasks.get("normal-5-5-4nats").sample(1500, 0)
+    tight = estimate_mi(x, y, estimator="smile", tau=0.5, null=0, steps=200)
+    free = estimate_mi(x, y, estimator="smile", tau=50.0, null=0, steps=200)
+    assert tight.value > free.value + 0.2
+
+
+def test_the_classifier_reads_h_of_y_at_most_and_logs_its_entropy():
+    labels = np.random.default_rng(0).integers(0, 7, 700)
+    x = np.eye(7)[labels] + 0.05 * np.random.default_rng(1).normal(size=(700, 7))
+    score = estimate_mi(x, labels, estimator="classifier", null=2)
+    assert score.value == pytest.approx(score.details["entropy"], abs=0.1)
+    assert abs(score.null) < 0.1
+
+
+def test_classifier_finds_the_information_of_clusters():
+    task = tasks.get("clusters-7-16-0.8")
+    score = estimate_mi(*task.sample(2000, 0), estimator="classifier", null=0)
+    assert score.value == pytest.approx(task.mi, abs=0.08)
+    swapped = estimate_mi(*task.sample(2000, 0)[::-1], estimator="classifier", null=0)
+    assert swapped.value == pytest.approx(score.value, abs=0.02)
+
+
+@pytest.mark.gpu
+def test_a_gpu_gives_what_a_cpu_gives():
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    x, y = PAIR.sample(1500, 6)
+    cpu, gpu = (
+        estimate_mi(x, y, estimator="infonce", device=d, null=0).value for d in ("cpu", "cuda")
+    )
+    assert gpu == pytest.approx(cpu, abs=0.03)
