@@ -116,10 +116,11 @@ def estimates(frame: pd.DataFrame) -> dict[str, dict[str, Estimate]]:
             continue
         nulls = [line.null for line in known if np.isfinite(line.null)]
         said = [w for line in known if line.warnings for w in line.warnings.split("\n")]
+        low, high = _within_range(known[0].unit, row.low, row.high, [line.value for line in known])
         out[label][key] = Estimate(
             mean=float(row.mean),
-            low=_finite(row.low),
-            high=_finite(row.high),
+            low=low,
+            high=high,
             spread=_finite(row.sd) or 0.0,
             null=float(np.mean(nulls)) if nulls else None,
             n_runs=int(row.runs),
@@ -168,6 +169,19 @@ def comparison(
 def _for_statistics(frame: pd.DataFrame) -> pd.DataFrame:
     columns: Mapping[str, str] = {"label": "method", "key": "metric"}
     return frame.drop(columns=["method", "metric"]).rename(columns=dict(columns))
+
+
+def _within_range(
+    unit: str, low: float, high: float, values: Sequence[float]
+) -> tuple[float | None, float | None]:
+    """A t interval over few runs can leave the range of a fraction: nothing lies out there.
+
+    Differences of fractions (an excess, a gap) may be negative, so 0 binds only where no run is.
+    """
+    if unit == "fraction":
+        high = min(high, 1.0)
+        low = max(low, 0.0) if min(values) >= 0 else low
+    return _finite(low), _finite(high)
 
 
 def _finite(value: float) -> float | None:

@@ -25,7 +25,7 @@ from fer_bench.reports.explorer import bokeh_item, data_rows, explorer_data
 from fer_bench.reports.faces import Faces, Sprite, sprite_of
 from fer_bench.reports.maps import KINDS, TITLES, Maps, Which, maps_of
 from fer_bench.reports.style import drawing
-from fer_bench.reports.summary import Caution, Row, Summary, Verdict, summarise
+from fer_bench.reports.summary import Caution, Row, Summary, Verdict, family, summarise
 from fer_bench.reports.tables import published_numbers
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -354,7 +354,7 @@ class _Cells:
         self.summary = summary
         self.caution_of: dict[str, int] = {}
         for i, caution in enumerate(summary.cautions):
-            self.caution_of.setdefault(_folded(caution.text), i)
+            self.caution_of.setdefault(_folded(caution.family or caution.text), i)
         self.range = {key: self._range(key) for key in summary.columns}
 
     def __call__(self, row: Row, column: Column) -> dict[str, Any]:
@@ -381,9 +381,9 @@ class _Cells:
             "glyph": self._glyph(found, column),
             "cautions": sorted(
                 {
-                    self.caution_of[_folded(w)]
+                    self.caution_of[_folded(family(w))]
                     for w in found.warnings
-                    if _folded(w) in self.caution_of
+                    if _folded(family(w)) in self.caution_of
                 }
             ),
         }

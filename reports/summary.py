@@ -8,6 +8,7 @@ reader has to be warned of. It is saved beside the results as `summary.json`.
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -41,6 +42,7 @@ class Caution:
         rows: labels of the rows it concerns; empty means all of them.
         metrics: the metrics that said it, where a metric did.
         runs: in how many runs it was said.
+        family: the sentence without its numbers.
     """
 
     text: str
@@ -48,6 +50,7 @@ class Caution:
     rows: tuple[str, ...] = ()
     metrics: tuple[str, ...] = ()
     runs: int = 0
+    family: str = ""
 
 
 @dataclass(frozen=True)
@@ -461,19 +464,20 @@ def _cautions(
     for row in rows:
         for metric, error in row.failed.items():
             out.append(Caution(f"The metric {metric!r} failed: {error}", "error", (row.label,)))
-    said: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    said: dict[str, list[tuple[str, str, str]]] = defaultdict(list)
     for line in frame[frame["warnings"] != ""].itertuples():
         for text in str(line.warnings).split("\n"):
             if text != FITTED:
-                said[text].append((str(line.label), str(line.metric)))
+                said[family(text)].append((text, str(line.label), str(line.metric)))
     for record in records:
         for text in record.environment.get("warnings", ()):
-            said[text].append((record.spec.label, "training"))
-    for text, places in said.items():
-        labels = [label for label, _ in places]
-        metrics = _unique(metric for _, metric in places)
-        words = text[:1].upper() + text[1:]
-        out.append(Caution(words, "warning", _unique(labels), metrics, len(places)))
+            said[family(text)].append((text, record.spec.label, "training"))
+    for kin, places in said.items():
+        labels = [label for _, label, _ in places]
+        metrics = _unique(metric for _, _, metric in places)
+        words = _merged([text for text, _, _ in places])
+        words = words[:1].upper() + words[1:]
+        out.append(Caution(words, "warning", _unique(labels), metrics, len(places), kin))
     pairs = Counter(row.label for row in rows for _ in row.runs)
     few = [label for label, n in pairs.items() if n < 6]
     if few:
@@ -485,11 +489,35 @@ def _cautions(
     claims = {row.label for row in rows if row.role == "method"}
     levels = ("error", "warning", "note")
 
-    def gravity(caution: Caution) -> tuple[int, bool, int]:
+    def gravity(caution: Caution) -> tuple[int, bool, bool, int]:
         aside = bool(caution.rows) and not claims & set(caution.rows)
-        return levels.index(caution.level), aside, -caution.runs
+        minor = bool(caution.metrics) and not _HEADLINES & set(caution.metrics)
+        return levels.index(caution.level), aside, minor, -caution.runs
 
     return sorted(out, key=gravity)
+
+
+_HEADLINES = {"training", "classification", "affect", "leakage", "mi", "mig"}
+_NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e[+-]?\d+)?")
+
+
+def family(text: str) -> str:
+    """What a warning says apart from its numbers: those of one family are said once.
+
+    >>> family("the interval rests on 3 subjects only")
+    'the interval rests on # subjects only'
+    """
+    return _NUMBER.sub("#", text)
+
+
+def _merged(texts: Sequence[str]) -> str:
+    """One sentence for several of one family: numbers that differ become ranges."""
+    columns = [list(column) for column in zip(*(_NUMBER.findall(t) for t in texts), strict=True)]
+    spans = iter(
+        min(c, key=float) if len(set(c)) == 1 else f"{min(c, key=float)} to {max(c, key=float)}"
+        for c in columns
+    )
+    return _NUMBER.sub(lambda match: next(spans), texts[0])
 
 
 def _unique(items: Iterable[str]) -> tuple[str, ...]:

@@ -141,3 +141,20 @@ def test_empty_folder_is_one_clear_sentence(tmp_path):
 )
 def test_numbers_are_printed_alike_everywhere(value, style, text):
     assert formatted(value, style) == text
+
+
+def test_warnings_that_differ_in_numbers_are_said_once():
+    from fer_bench.reports.summary import _merged, family
+
+    texts = ["rests on 3 subjects, variance 4.0e-04", "rests on 12 subjects, variance 2e-04"]
+    assert family(texts[0]) == family(texts[1])
+    assert _merged(texts) == "rests on 3 to 12 subjects, variance 2e-04 to 4.0e-04"
+    assert _merged(texts[:1]) == texts[0]
+
+
+def test_an_interval_stays_within_the_range_of_a_fraction():
+    from fer_bench.reports.aggregate import _within_range
+
+    assert _within_range("fraction", -0.2, 1.3, [0.4, 0.6]) == (0.0, 1.0)
+    assert _within_range("fraction", -0.2, 0.3, [-0.1, 0.1]) == (-0.2, 0.3)
+    assert _within_range("nats", -0.2, 1.3, [0.4, 0.6]) == (-0.2, 1.3)
