@@ -102,8 +102,7 @@ class Auto(Estimator):
         margin = 0.005 + 2 * paired.standard_error(sample.groups)
         confirmed, seen = float(bound.mean()), float(learnt.details["held_out_value"])
         slack = 0.03 + 0.05 * abs(closed.value) + 3 * error
-        ceiling = np.log(min(sample.n, EVALUATION_BLOCK)) - 1.5
-        unsure: tuple[str, ...] = ()
+        ceiling = float(np.log(min(sample.n, EVALUATION_BLOCK)))
         if paired.value < margin:
             if closed.value - confirmed < slack:
                 why = (
@@ -111,9 +110,10 @@ class Auto(Estimator):
                     f"({seen:.3f})"
                 )
                 return form, _because(form, closed, why)
-            if min(confirmed, closed.value) > ceiling:
-                unsure = ("too high to be checked with so few rows: rests on the closed form",)
-                return form, _because(form, closed, "above what a bound can certify", unsure)
+            if closed.value > ceiling - 2 and confirmed > ceiling - 3:
+                note = "too high to be checked with so few rows: rests on the closed form"
+                why = "more than a bound on so many rows can certify"
+                return form, _because(form, closed, why, (note,))
         critic = critic_for(sample.n, device=self.device)
         if learnt.details["folds"] == 1:
             learnt = critic.estimate_many([problem])[0]

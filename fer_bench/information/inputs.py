@@ -230,7 +230,7 @@ def _codes(labels: np.ndarray, name: str) -> np.ndarray:
     if labels.dtype.kind == "f":
         missing = ~np.isfinite(labels)
     elif labels.dtype.kind == "O":
-        missing = np.array([v is None or v != v or str(v) == "<NA>" for v in labels])
+        missing = np.array([str(v) in ("None", "<NA>", "nan", "NaT") for v in labels])
     else:
         missing = np.zeros(len(labels), dtype=bool)
     if missing.any():

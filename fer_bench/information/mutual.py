@@ -91,16 +91,19 @@ def estimate_mi(
     else:
         if clusters is not None:
             clusters = np.unique(np.asarray(clusters), return_inverse=True)[1]
-        score = score_sample(
-            sample, make(estimator, seed=seed, **options), null=null, clusters=clusters
-        )
+        tool = make(estimator, seed=seed, **options)
+        score = score_sample(sample, tool, null=null, clusters=clusters)
+        tasks = getattr(tool, "calibrated", 0) if calibrated is None else calibrated
+        closed = score.details.get("chosen") in ("copula", "student")  # confirmed already
+        if tasks and interval and not closed and "standard_error" in score.details:
+            score = _calibrated(sample, tool, score, tasks, seed)
     if not interval:
         score = replace(score, low=None, high=None)
     return in_bits(score) if unit == "bits" else score
 
 
 def _calibrated(sample: Sample, tool: Any, score: Score, tasks: int, seed: int) -> Score:
-    """The score with the interval of its calibration, and the value inside it."""
+    """The score with the interval of its calibration."""
     from fer_bench.information.calibration import calibrate_value
 
     found = calibrate_value(sample, tool, score, tasks=tasks, seed=seed)

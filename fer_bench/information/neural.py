@@ -496,7 +496,7 @@ class InfoNCE(Neural):
 
     def warn(self, value: float, test: Test) -> tuple[str, ...]:
         ceiling = math.log(1 + test.per_row)
-        if value > 0.95 * ceiling:
+        if value > 0.9 * ceiling:
             return (f"saturated at ln(batch) = {ceiling:.3f}: raise batch, or use another bound",)
         return ()
 

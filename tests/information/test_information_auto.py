@@ -39,6 +39,13 @@ def test_a_closed_form_that_overstates_is_not_believed():
     assert score.value == pytest.approx(np.log(2), abs=0.15)
 
 
+def test_high_information_rests_on_the_closed_form_and_says_so():
+    task = tasks.get("normal-20-20-10nats")
+    score = estimate_mi(*task.sample(3000, 0), null=0)
+    assert score.value == pytest.approx(task.mi, rel=0.05)
+    assert any("too high to be checked" in w for w in score.warnings)
+
+
 def test_auto_carries_a_calibrated_interval():
     score = estimate_mi(*tasks.get("1v1-additive-0.1").sample(600, 0), null=0)
     assert len(score.details["calibration"]["planted"]) == 8
@@ -120,7 +127,9 @@ class InSample:
         return self.value
 
 
-@pytest.mark.parametrize(("foreign", "fails"), [(Constant, "independence"), (InSample, "truth")])
+@pytest.mark.parametrize(
+    ("foreign", "fails"), [(Constant, "independence"), (InSample, "row order")]
+)
 def test_the_battery_catches_broken_foreign_estimators(foreign, fails):
     failed = {check.name for check in battery(foreign, n=200) if not check.passed}
     assert fails in failed

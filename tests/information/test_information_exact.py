@@ -131,8 +131,11 @@ def test_the_gaussian_bias_is_exact():
 
 @pytest.mark.parametrize(
     ("x", "y", "nats"),
-    [([1, 3, 2, 0, 1] * 2, [0, 3, 2, 2, 1] * 2, 1.054920), ([2, 1, 0, 1, 0] * 2, [0, 2, 1, 1, 0] * 2, 0.500402)],
-)  # fmt: skip
+    [
+        ([1, 3, 2, 0, 1] * 2, [0, 3, 2, 2, 1] * 2, 1.054920),
+        ([2, 1, 0, 1, 0] * 2, [0, 2, 1, 1, 0] * 2, 0.500402),
+    ],
+)
 def test_discrete_reference_values(x, y, nats):
     assert estimate_mi(x, y, estimator="plugin", null=0).value == pytest.approx(nats, abs=1e-6)
 
