@@ -40,23 +40,24 @@ def matrix_scores(matrix: Tensor) -> Scores:
 
 
 class ShiftScores(NamedTuple):
-    """Critic values of one problem's block of rows, negatives by cyclic shift.
+    """Critic values of one problem's block of rows, negatives by cyclic shift of the pairing.
 
     Attributes:
         positive: [B].
-        negative: [B, K], of x_i with the y of row (i + shifts[k]) mod B.
-        shifts: [K].
+        negative: [B, K], of x_i with the y of row i + shift_k.
+        by_column: [B, K], the negatives that y_i took part in.
     """
 
     positive: Tensor
     negative: Tensor
-    shifts: Tensor
+    by_column: Tensor
 
-    def by_column(self) -> Tensor:
-        """The negatives [B, K] that row j's y took part in."""
-        size = len(self.positive)
-        rows = torch.arange(size, device=self.shifts.device)[:, None]
-        return self.negative.gather(0, (rows - self.shifts) % size)
+
+def _diagonals(matrix: Tensor) -> Tensor:
+    """All cyclic diagonals but the first as columns: [B, B] -> [B, B - 1], without a gather."""
+    size = len(matrix)
+    doubled = torch.cat([matrix, matrix], dim=1)
+    return doubled.as_strided((size, size), (2 * size + 1, 1))[:, 1:]
 
 
 class Critic:
@@ -138,14 +139,14 @@ class Critic:
     def shift_scores(self, p: Parameters, x: Tensor, y: Tensor, shifts: int) -> ShiftScores:
         """Score one problem's rows [1, B, d] against many shifts (all, where that is cheap)."""
         size = x.shape[1]
-        many = size - 1 if self.meets_all else min(shifts, size - 1)
-        at = torch.linspace(1, size - 1, many, device=x.device).round().long()
         if self.meets_all:
             matrix = self._matrix(p, x, y)[0]
-            rows = torch.arange(size, device=x.device)[:, None]
-            return ShiftScores(matrix.diagonal(), matrix.gather(1, (rows + at) % size), at)
+            return ShiftScores(matrix.diagonal(), _diagonals(matrix), _diagonals(matrix.T))
+        at = torch.linspace(1, size - 1, min(shifts, size - 1), device=x.device).round().long()
         values = self._shifted(p, x, y, [0, *at.tolist()])[0]
-        return ShiftScores(values[:, 0], values[:, 1:], at)
+        rows = torch.arange(size, device=x.device)[:, None]
+        negative = values[:, 1:]
+        return ShiftScores(values[:, 0], negative, negative.gather(0, (rows - at) % size))
 
     @property
     def meets_all(self) -> bool:

@@ -31,7 +31,7 @@ from fer_bench.information.training import (
     train,
 )
 
-EVALUATION_BLOCK = 2048  # test rows that meet each other as negatives
+EVALUATION_BLOCK = 1024  # test rows that meet each other as negatives
 EVALUATION_SHIFTS = 64  # negatives a test row meets where each costs a pass of the network
 
 
@@ -248,7 +248,9 @@ class Neural(Estimator):
             test = self._test(critic, fitted.of(p), cuts[p], order)
             rows.append(self.value(test).double().cpu().numpy())
             index.append(order)
-            fit_rows = self._test(critic, fitted.of(p), cuts[p], cuts[p].train)
+            fit_rows = self._test(
+                critic, fitted.of(p), cuts[p], cuts[p].train[: min(len(order), EVALUATION_BLOCK)]
+            )
             seen.append(float(self.value(fit_rows).double().mean()))
             positive += float(test.positive.double().sum())
             shifted.append((test.shifted.double().cpu().numpy(), len(order)))
@@ -292,7 +294,7 @@ class Neural(Estimator):
         return Test(
             positive=torch.cat([s.positive for s in scored]),
             log_row=torch.cat([log_mean(s.negative) for s in scored]),
-            log_column=torch.cat([log_mean(s.by_column()) for s in scored]),
+            log_column=torch.cat([log_mean(s.by_column) for s in scored]),
             per_row=per_row,
             shifted=sum(
                 (s.negative[:, :per_row].sum(0) for s in scored), torch.zeros(per_row)

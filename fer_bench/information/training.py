@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -18,6 +19,7 @@ from torch import Tensor
 from fer_bench.information.inputs import Sample, is_discrete
 
 Parameters = dict[str, Tensor]
+VALIDATION_BLOCK = 400
 
 
 class Model(Protocol):
@@ -101,11 +103,11 @@ def train(model: Model, folds: Sequence[Fold], budget: Budget) -> Fitted:
         optimiser, lambda step: min(1.0, (step + 1) / 50) * max(0.1, 1 - step / budget.steps)
     )
     batches = _Batches(folds, budget.batch)
-    valid_x, valid_y = _stack_part(folds, [fold.valid for fold in folds])
+    blocks = _validation_blocks(folds)
 
     def validate() -> Tensor:
         with torch.no_grad():
-            return model.score(smooth, valid_x, valid_y)
+            return torch.stack([model.score(smooth, x, y) for x, y in blocks]).mean(0)
 
     smooth = {name: value.detach().clone() for name, value in parameters.items()}
     best_score = validate()
@@ -175,10 +177,15 @@ def _stack(sides: Sequence[Tensor]) -> Tensor:
     return torch.stack(list(sides))
 
 
-def _stack_part(folds: Sequence[Fold], rows: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
-    size = min(len(r) for r in rows)
-    parts = [fold.part(r[:size]) for fold, r in zip(folds, rows, strict=True)]
-    return torch.cat([x for x, _ in parts]), torch.cat([y for _, y in parts])
+def _validation_blocks(folds: Sequence[Fold]) -> list[tuple[Tensor, Tensor]]:
+    """Validation rows [P, B, d] in blocks: all pairs within a block serve as negatives."""
+    size = min(len(fold.valid) for fold in folds)
+    edges = np.linspace(0, size, max(1, round(size / VALIDATION_BLOCK)) + 1).astype(int)
+    blocks = []
+    for start, stop in pairwise(edges):
+        parts = [fold.part(fold.valid[start:stop]) for fold in folds]
+        blocks.append((torch.cat([x for x, _ in parts]), torch.cat([y for _, y in parts])))
+    return blocks
 
 
 def split_groups(sample: Sample) -> np.ndarray | None:
