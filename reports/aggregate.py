@@ -176,10 +176,10 @@ def _within_range(
 ) -> tuple[float | None, float | None]:
     """A t interval over few runs can leave the range of a fraction: nothing lies out there.
 
-    Differences of fractions (an excess, a gap) may be negative, so 0 binds only where no run is.
+    Excesses, gaps and normalised leaks may lie outside: a bound holds only where no run is.
     """
     if unit == "fraction":
-        high = min(high, 1.0)
+        high = min(high, max(1.0, max(values)))
         low = max(low, 0.0) if min(values) >= 0 else low
     return _finite(low), _finite(high)
 

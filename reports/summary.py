@@ -475,7 +475,7 @@ def _cautions(
     for kin, places in said.items():
         labels = [label for _, label, _ in places]
         metrics = _unique(metric for _, _, metric in places)
-        words = _merged([text for text, _, _ in places])
+        words = merged([text for text, _, _ in places])
         words = words[:1].upper() + words[1:]
         out.append(Caution(words, "warning", _unique(labels), metrics, len(places), kin))
     pairs = Counter(row.label for row in rows for _ in row.runs)
@@ -510,7 +510,7 @@ def family(text: str) -> str:
     return _NUMBER.sub("#", text)
 
 
-def _merged(texts: Sequence[str]) -> str:
+def merged(texts: Sequence[str]) -> str:
     """One sentence for several of one family: numbers that differ become ranges."""
     columns = [list(column) for column in zip(*(_NUMBER.findall(t) for t in texts), strict=True)]
     spans = iter(

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from fer_bench.reports.aggregate import Estimate
 from fer_bench.reports.columns import BY_KEY, COLUMNS, MAIN, Column, Style
-from fer_bench.reports.summary import Row, Summary, summarise
+from fer_bench.reports.summary import Row, Summary, family, merged, summarise
 
 from fer_bench.errors import FerBenchError, RunError, did_you_mean
 from fer_bench.runs.store import RunStore
@@ -313,25 +313,28 @@ def _comparison(summary: Summary, columns: Sequence[Column], *, caption: str) ->
             rows.append(cells)
         if rows:
             groups.append((title, rows))
-    notes.texts += [
+    failures = [
         f"{f.label}, seed {f.seed}, fold {f.fold} {f.kind}: {f.reason}" for f in summary.failures
     ]
-    return Table(caption, heads, groups, tuple(notes.texts))
+    return Table(caption, heads, groups, (*notes.texts, *failures))
 
 
 class _Notes:
-    """Footnotes, each once."""
+    """Footnotes; warnings that differ in their numbers alone share one."""
 
     def __init__(self) -> None:
-        self.texts: list[str] = []
+        self._said: dict[str, list[str]] = {}
+
+    @property
+    def texts(self) -> list[str]:
+        return [merged(texts) for texts in self._said.values()]
 
     def of(self, warnings: Iterable[str]) -> tuple[int, ...]:
         out = []
         for text in warnings:
-            if text not in self.texts:
-                self.texts.append(text)
-            out.append(self.texts.index(text))
-        return tuple(out)
+            self._said.setdefault(family(text), []).append(text)
+            out.append(list(self._said).index(family(text)))
+        return tuple(dict.fromkeys(out))
 
 
 def _number(found: Estimate | None, style: Style, mark: str, notes: _Notes | None = None) -> Cell:

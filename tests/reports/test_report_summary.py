@@ -144,12 +144,12 @@ def test_numbers_are_printed_alike_everywhere(value, style, text):
 
 
 def test_warnings_that_differ_in_numbers_are_said_once():
-    from fer_bench.reports.summary import _merged, family
+    from fer_bench.reports.summary import merged, family
 
     texts = ["rests on 3 subjects, variance 4.0e-04", "rests on 12 subjects, variance 2e-04"]
     assert family(texts[0]) == family(texts[1])
-    assert _merged(texts) == "rests on 3 to 12 subjects, variance 2e-04 to 4.0e-04"
-    assert _merged(texts[:1]) == texts[0]
+    assert merged(texts) == "rests on 3 to 12 subjects, variance 2e-04 to 4.0e-04"
+    assert merged(texts[:1]) == texts[0]
 
 
 def test_an_interval_stays_within_the_range_of_a_fraction():
