@@ -144,7 +144,7 @@ def test_numbers_are_printed_alike_everywhere(value, style, text):
 
 
 def test_warnings_that_differ_in_numbers_are_said_once():
-    from fer_bench.reports.summary import merged, family
+    from fer_bench.reports.summary import family, merged
 
     texts = ["rests on 3 subjects, variance 4.0e-04", "rests on 12 subjects, variance 2e-04"]
     assert family(texts[0]) == family(texts[1])
