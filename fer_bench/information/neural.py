@@ -121,6 +121,7 @@ class Test:
         log_row, log_column: [n] log-mean-exp of the negatives a row's x (y) took part in.
         per_row: negatives a row met.
         shifted: [K] mean critic value of every re-pairing by a cyclic shift.
+        span: the plausible range of the critic's values.
     """
 
     positive: Tensor
@@ -128,6 +129,7 @@ class Test:
     log_column: Tensor
     per_row: int
     shifted: Tensor
+    span: tuple[float, float]
 
 
 def value_dv(test: Test) -> Tensor:
@@ -245,12 +247,12 @@ class Neural(Estimator):
             order = cuts[p].test
             if problem.sample.groups is not None:  # neighbours share a group: shifts keep clusters
                 order = order[np.argsort(problem.sample.groups[order], kind="stable")]
-            test = self._test(critic, fitted.of(p), cuts[p], order)
-            rows.append(self.value(test).double().cpu().numpy())
-            index.append(order)
             fit_rows = self._test(
                 critic, fitted.of(p), cuts[p], cuts[p].train[: min(len(order), EVALUATION_BLOCK)]
             )
+            test = self._test(critic, fitted.of(p), cuts[p], order, within=fit_rows.span)
+            rows.append(self.value(test).double().cpu().numpy())
+            index.append(order)
             seen.append(float(self.value(fit_rows).double().mean()))
             positive += float(test.positive.double().sum())
             shifted.append((test.shifted.double().cpu().numpy(), len(order)))
@@ -279,13 +281,27 @@ class Neural(Estimator):
             return (f"near log(number of negatives) = {limit:.2f}: a bound cannot certify more",)
         return ()
 
-    def _test(self, critic: Critic, p: Parameters, fold: Fold, rows: np.ndarray) -> Test:
+    def _test(
+        self,
+        critic: Critic,
+        p: Parameters,
+        fold: Fold,
+        rows: np.ndarray,
+        *,
+        within: tuple[float, float] | None = None,
+    ) -> Test:
+        """Score rows; `within` keeps a critic from saying more than it said on its fitted rows.
+
+        A critic that is clamped is a critic still, so every bound holds; without it one value
+        that the fitted rows never had (a rare label, say) extrapolates to millions of nats.
+        """
         blocks = np.array_split(rows, max(1, len(rows) // self.block))
         scored: list[ShiftScores] = []
         with torch.no_grad():
             for block in blocks:
                 x, y = fold.part(block)
-                scored.append(critic.shift_scores(p, x, y, EVALUATION_SHIFTS))
+                found = critic.shift_scores(p, x, y, EVALUATION_SHIFTS)
+                scored.append(found if within is None else _clamped(found, *within))
         per_row = min(s.negative.shape[1] for s in scored)
 
         def log_mean(negative: Tensor) -> Tensor:
@@ -299,12 +315,28 @@ class Neural(Estimator):
             shifted=sum(
                 (s.negative[:, :per_row].sum(0) for s in scored), torch.zeros(per_row)
             ) / len(rows),
+            span=_plausible(scored),
         )  # fmt: skip
 
     @property
     def block(self) -> int:
         """Test rows that serve each other as negatives."""
         return EVALUATION_BLOCK
+
+
+BELOW, ABOVE = 20.0, 15.0  # nats around the mean paired score: no sample certifies more
+
+
+def _plausible(scored: Sequence[ShiftScores]) -> tuple[float, float]:
+    """The range of the critic's values, cut where a log density ratio cannot be known."""
+    middle = float(torch.cat([s.positive for s in scored]).mean())
+    lowest = min(min(float(s.positive.min()), float(s.negative.min())) for s in scored)
+    highest = max(max(float(s.positive.max()), float(s.negative.max())) for s in scored)
+    return max(lowest, middle - BELOW), min(highest, middle + ABOVE)
+
+
+def _clamped(scores: ShiftScores, low: float, high: float) -> ShiftScores:
+    return ShiftScores(*(value.clamp(low, high) for value in scores))
 
 
 def _shift_p(observed: float, shifted: Sequence[tuple[np.ndarray, int]]) -> float:

@@ -131,6 +131,13 @@ def _partners(rows: Ints, s: Ints, rng: np.random.Generator) -> Ints:
     return out
 
 
+def _nonnegative(score: Score) -> Score:
+    def floor(bound: float | None) -> float | None:
+        return None if bound is None else max(bound, 0.0)
+
+    return replace(score, value=max(score.value, 0.0), low=floor(score.low), high=floor(score.high))
+
+
 def normalised_mig(shared: float, leaked: float) -> float:
     """The two terms on a bounded scale: (1 - exp(-2 a)) - (1 - exp(-2 b)), in [-1, 1].
 
@@ -219,8 +226,10 @@ def modified_mig(
         details["corrected"] = (
             shared.details["calibration"]["corrected"] - leaked.details["calibration"]["corrected"]
         )
-    half = np.hypot(_half(shared), _half(leaked))
-    value = shared.value - leaked.value
+    # Information is not negative: a term below 0 is a critic that failed, and counts as none.
+    first, second = _nonnegative(shared), _nonnegative(leaked)
+    half = np.hypot(_half(first), _half(second))
+    value = first.value - second.value
     null = None if shared.null is None or leaked.null is None else shared.null - leaked.null
     gap = Score(
         value,
