@@ -7,7 +7,8 @@ weights: it comes out the same whatever it is trained together with, rounding ap
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Protocol
@@ -83,13 +84,23 @@ class Fitted:
         return {name: value[p : p + 1] for name, value in self.parameters.items()}
 
 
+@contextmanager
+def _without_denormals() -> Iterator[None]:
+    """Vanishing weights of bad pairs cost a CPU a hundredfold; the caller's arithmetic is kept."""
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
+
+
+@_without_denormals()
 def train(model: Model, folds: Sequence[Fold], budget: Budget) -> Fitted:
     """Train one model per fold, all at once.
 
     The untrained model counts as a candidate, so that what finds nothing on the validation
     part says nothing instead of something wrong.
     """
-    torch.set_flush_denormal(True)  # vanishing weights of bad pairs cost a CPU a hundredfold
     initial = [model.initial(torch.Generator().manual_seed(fold.seed), fold) for fold in folds]
     device = folds[0].x.device
     parameters = {
@@ -110,9 +121,10 @@ def train(model: Model, folds: Sequence[Fold], budget: Budget) -> Fitted:
             return torch.stack([model.score(smooth, x, y) for x, y in blocks]).mean(0)
 
     smooth = {name: value.detach().clone() for name, value in parameters.items()}
-    best_score = validate()
+    peak = validate()
+    enough = peak + clear_gain(min(len(fold.valid) for fold in folds))
     best = {name: value.clone() for name, value in smooth.items()}
-    curve = [best_score.cpu().numpy()]
+    curve = [peak.cpu().numpy()]
     stale = torch.zeros(len(folds), dtype=torch.int64, device=device)
     state: dict[str, Tensor] = {}
     step = 0
@@ -131,15 +143,23 @@ def train(model: Model, folds: Sequence[Fold], budget: Budget) -> Fitted:
             continue
         score = validate()
         curve.append(score.cpu().numpy())
-        better = (score > best_score) & (stale < budget.patience)
-        best_score = torch.where(better, score, best_score)
+        better = (score > peak) & (stale < budget.patience)
+        peak = torch.where(better, score, peak)
         stale = torch.where(better, 0, stale + 1)
         for name, value in smooth.items():
-            mask = better.view(-1, *[1] * (value.dim() - 1))
+            mask = (better & (score > enough)).view(-1, *[1] * (value.dim() - 1))
             best[name] = torch.where(mask, value, best[name])
         if bool((stale >= budget.patience).all()):
             break
     return Fitted(best, np.stack(curve), step)
+
+
+def clear_gain(rows: int) -> float:
+    """Nats by which validation rows must prefer a fitted model to none.
+
+    Few rows like some model by chance, and what they then choose is below zero on others.
+    """
+    return 0.3 / rows**0.5
 
 
 class _Batches:

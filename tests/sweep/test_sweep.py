@@ -194,7 +194,10 @@ def test_a_killed_sweep_goes_on_where_it_was(tmp_path):
     )
     command = [sys.executable, "-c", "from fer_bench.cli import main; main()", "run", str(file)]
     command += ["--out", str(out), "--no-report", "--executor", "serial"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True)
+    # From another folder: in the checkout, the folder fer_bench would hide the installed package.
+    process = subprocess.Popen(
+        command, cwd=tmp_path, stderr=subprocess.PIPE, start_new_session=True
+    )
     deadline = time.monotonic() + 120
     while len(list(out.glob("runs/*/done.json"))) < 2 and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -202,7 +205,7 @@ def test_a_killed_sweep_goes_on_where_it_was(tmp_path):
     process.communicate()
     kept = {p.parent.name: p.stat().st_mtime_ns for p in out.glob("runs/*/done.json")}
     assert 2 <= len(kept) < 9
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert f"{9 - len(kept)} runs trained, {len(kept)} kept, 0 failed" in done.stderr
     for record in RunStore(out).records():
         assert record.verify() == []
