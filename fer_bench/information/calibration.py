@@ -107,7 +107,9 @@ def calibrate_value(
     ]
     read = np.array([e.value for e in tool.estimate_many(problems)])
     limit = _ceiling(sample, share=1.0)
-    corrected, low, high, spread = invert_line(targets, read, score.value, limit)
+    corrected, low, high, spread = invert_line(
+        targets, read, score.value, limit, float(score.details["standard_error"])
+    )
     near = np.abs(targets - corrected) <= max(0.5 * corrected, 0.15)
     bias = float((read - targets)[near].mean()) if near.any() else score.value - corrected
     assert score.low is not None
@@ -213,9 +215,12 @@ def _ceiling(sample: Sample, share: float = 0.9) -> float:
 
 
 def invert_line(
-    truth: np.ndarray, read: np.ndarray, value: float, top: float
+    truth: np.ndarray, read: np.ndarray, value: float, top: float, error: float = 0.0
 ) -> tuple[float, float, float, float]:
-    """Fit read = a + b truth; return the truth at `value`, its 95 % interval, and the scatter."""
+    """Fit read = a + b truth; return the truth at `value`, its 95 % interval, and the scatter.
+
+    `error` is the standard error of the value, on top of the scatter of the tasks.
+    """
     n = len(truth)
     center = truth.mean()
     design = np.stack([np.ones(n), truth - center], axis=1)
@@ -226,6 +231,10 @@ def invert_line(
         return max(value, 0.0), 0.0, top, spread
     corrected = center + (value - level) / slope
     leverage = 1 / n + (corrected - center) ** 2 / ((truth - center) ** 2).sum()
-    half = float(student_t.ppf(0.975, max(n - 2, 1))) * spread / slope * np.sqrt(1 + leverage)
+    half = (
+        float(student_t.ppf(0.975, max(n - 2, 1)))
+        * np.sqrt(spread**2 * (1 + leverage) + error**2)
+        / slope
+    )
     low, middle, high = np.clip([corrected - half, corrected, corrected + half], 0, top)
     return float(middle), float(low), float(high), spread

@@ -362,7 +362,7 @@ class _Maximise:
         self.criterion = criterion
 
     def initial(self, generator: torch.Generator, fold: Fold) -> Parameters:
-        return self.critic.initial(generator, fold, self.criterion)
+        return self.critic.initial(generator, fold, self.judge)
 
     def loss(
         self, parameters: Parameters, x: Tensor, y: Tensor, state: dict[str, Tensor]
@@ -370,7 +370,15 @@ class _Maximise:
         return -self.objective(self.critic.scores(parameters, x, y), state)
 
     def score(self, parameters: Parameters, x: Tensor, y: Tensor) -> Tensor:
-        return self.criterion(self.critic.scores(parameters, x, y))
+        return self.judge(self.critic.scores(parameters, x, y))
+
+    def judge(self, scores: Scores) -> Tensor:
+        """The criterion less one standard error: a silent critic has none.
+
+        Few validation rows like some critic by chance, and it then reads below zero on others.
+        """
+        noise = scores.positive.std(1) / math.sqrt(scores.positive.shape[1])
+        return self.criterion(scores) - noise
 
 
 def build_folds(

@@ -122,7 +122,6 @@ def train(model: Model, folds: Sequence[Fold], budget: Budget) -> Fitted:
 
     smooth = {name: value.detach().clone() for name, value in parameters.items()}
     peak = validate()
-    enough = peak + clear_gain(min(len(fold.valid) for fold in folds))
     best = {name: value.clone() for name, value in smooth.items()}
     curve = [peak.cpu().numpy()]
     stale = torch.zeros(len(folds), dtype=torch.int64, device=device)
@@ -147,19 +146,11 @@ def train(model: Model, folds: Sequence[Fold], budget: Budget) -> Fitted:
         peak = torch.where(better, score, peak)
         stale = torch.where(better, 0, stale + 1)
         for name, value in smooth.items():
-            mask = (better & (score > enough)).view(-1, *[1] * (value.dim() - 1))
+            mask = better.view(-1, *[1] * (value.dim() - 1))
             best[name] = torch.where(mask, value, best[name])
         if bool((stale >= budget.patience).all()):
             break
     return Fitted(best, np.stack(curve), step)
-
-
-def clear_gain(rows: int) -> float:
-    """Nats by which validation rows must prefer a fitted model to none.
-
-    Few rows like some model by chance, and what they then choose is below zero on others.
-    """
-    return 0.3 / rows**0.5
 
 
 class _Batches:

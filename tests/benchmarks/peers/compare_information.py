@@ -1,0 +1,186 @@
+"""Our estimators against those that PyPI has, on the same arrays in one run.
+
+Every peer gets a virtual environment of its own under a temporary folder (or --envs), so that
+their pins cannot meet. A peer that cannot be installed or run is a row that says so.
+
+    python tests/benchmarks/peers/compare_information.py --tasks 1v1-normal-0.75 --n 10000
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+import venv
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from fer_bench.information import estimate_mi, tasks
+
+RUNNER = """
+import json, sys, time, warnings
+import numpy as np
+warnings.filterwarnings("ignore")
+{setup}
+for line in open(sys.argv[1]):
+    job = json.loads(line)
+    data = np.load(job["file"])
+    x, y = data["x"], data["y"]
+    for name, run in estimators.items():
+        start, cpu = time.perf_counter(), time.process_time()
+        try:
+            found = {{"value": float(run(x, y))}}
+        except Exception as error:
+            found = {{"error": f"{{type(error).__name__}}: {{error}}"[:200]}}
+        found |= {{"estimator": name, "seconds": time.perf_counter() - start,
+                   "cpu_seconds": time.process_time() - cpu}}
+        print(json.dumps(job | found), flush=True)
+"""
+
+# requirements, and code that defines `estimators`: name -> callable(x, y) at the peer's defaults
+PEERS = {
+    "benchmark-mi": (
+        ["benchmark-mi", "jax==0.4.30", "jaxlib==0.4.30"],
+        "import bmi.estimators as e\n"
+        "estimators = {"
+        "'benchmark-mi KSG': e.KSGEnsembleFirstEstimator(neighborhoods=(10,)).estimate,"
+        "'benchmark-mi CCA': e.CCAMutualInformationEstimator().estimate,"
+        "'benchmark-mi MINE': lambda x, y: e.MINEEstimator(verbose=False).estimate(x, y),"
+        "'benchmark-mi InfoNCE': lambda x, y: e.InfoNCEEstimator(verbose=False).estimate(x, y)}",
+    ),
+    "torch-mist": (
+        ["torch-mist", "pandas<2.3", "tqdm", "scikit-learn", "numpy<2"],
+        "from torch_mist import estimate_mi\n"
+        "def run(name):\n"
+        "    return lambda x, y: (lambda r: r[0] if isinstance(r, tuple) else r)(estimate_mi(\n"
+        "        (x.astype('float32'), y.astype('float32')), name, verbose=False,\n"
+        "        hidden_dims=[256, 128], test_data=None))\n"
+        "estimators = {'torch-mist MINE': run('mine'), 'torch-mist InfoNCE': run('infonce')}",
+    ),
+    "infomeasure": (
+        ["infomeasure"],
+        "import infomeasure as im\n"
+        "estimators = {'infomeasure KSG':"
+        " lambda x, y: im.mutual_information(x, y, approach='metric', k=4)}",
+    ),
+    "npeet-plus": (
+        ["npeet-plus"],
+        "import npeet_plus\nestimators = {'npeet-plus KSG': lambda x, y: npeet_plus.mi(x, y, k=3)"
+        " / np.log2(np.e)}",
+    ),
+    "scikit-learn": (
+        ["scikit-learn"],
+        "from sklearn.feature_selection import mutual_info_regression\n"
+        "def run(x, y):\n"
+        "    if x.shape[1] + y.shape[1] > 2: raise ValueError('one column a side only')\n"
+        "    return mutual_info_regression(x, y[:, 0])[0]\n"
+        "estimators = {'scikit-learn kNN': run}",
+    ),
+}
+OURS = ("auto", "mine", "infonce", "ksg", "gaussian", "copula")
+
+
+def write_samples(names: list[str], ns: list[int], seeds: int, folder: Path) -> list[dict]:
+    """Draw every sample once; all sides read the same files."""
+    jobs = []
+    for n in ns:
+        for name in names:
+            for seed in range(seeds):
+                task = tasks.get(name)
+                x, y = task.sample(n, seed)
+                file = folder / f"{len(jobs)}.npz"
+                np.savez(file, x=x, y=y)
+                jobs.append(
+                    {"task": name, "n": n, "seed": seed, "truth": task.mi, "file": str(file)}
+                )
+    return jobs
+
+
+def environment(peer: str, folder: Path) -> Path:
+    """Python of the peer's environment, made and filled if it is not there."""
+    python = folder / peer / "bin" / "python"
+    if not python.exists():
+        venv.create(folder / peer, with_pip=True)
+        subprocess.run([python, "-m", "pip", "install", "-q", *PEERS[peer][0]], check=True)
+    return python
+
+
+def run_peer(peer: str, python: Path, jobs: Path, timeout: int) -> list[dict]:
+    """All jobs in one process of the peer's environment."""
+    code = RUNNER.format(setup=PEERS[peer][1])
+    try:
+        found = subprocess.run(
+            [python, "-c", code, str(jobs)], capture_output=True, text=True, timeout=timeout
+        )
+        out, problem = found.stdout, found.stderr.strip().splitlines()[-1:] or ["?"]
+    except subprocess.TimeoutExpired as late:
+        out, problem = (late.stdout or b"").decode(), [f"stopped after {timeout} s"]
+    rows = [json.loads(line) for line in out.splitlines() if line.startswith("{")]
+    return rows or [{"estimator": peer, "error": problem[0][:200]}]
+
+
+def run_ours(jobs: list[dict], estimators: list[str]) -> list[dict]:
+    """The same jobs here."""
+    rows = []
+    for job in jobs:
+        data = np.load(job["file"])
+        for name in estimators:
+            start, cpu = time.perf_counter(), time.process_time()
+            found: dict = {"estimator": f"fer-bench {name}"}
+            try:
+                score = estimate_mi(
+                    data["x"], data["y"], estimator=name, seed=job["seed"], null=0, calibrated=0
+                )
+                found["value"] = score.value
+            except Exception as error:
+                found["error"] = f"{type(error).__name__}: {error}"
+            found["seconds"] = time.perf_counter() - start
+            found["cpu_seconds"] = time.process_time() - cpu
+            rows.append(job | found)
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tasks", nargs="+", default=tasks.names("bmi"))
+    parser.add_argument("--n", nargs="+", type=int, default=[10_000])
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--peers", nargs="*", default=list(PEERS), choices=list(PEERS))
+    parser.add_argument("--ours", nargs="*", default=list(OURS))
+    parser.add_argument("--envs", type=Path, help="keep the environments here")
+    parser.add_argument("--out", type=Path, default=Path("peers.jsonl"))
+    parser.add_argument("--timeout", type=int, default=7200, help="seconds a peer may take")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        jobs = write_samples(options.tasks, options.n, options.seeds, folder)
+        listing = folder / "jobs.jsonl"
+        listing.write_text("".join(json.dumps(job) + "\n" for job in jobs))
+        rows = run_ours(jobs, options.ours)
+        for peer in options.peers:
+            try:
+                python = environment(peer, options.envs or folder)
+            except subprocess.CalledProcessError as error:
+                rows.append({"estimator": peer, "error": f"cannot be installed: {error}"})
+                continue
+            rows += run_peer(peer, python, listing, options.timeout)
+    options.out.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    table = pd.DataFrame(rows)
+    table["error_nats"] = (table["value"] - table["truth"]).abs()
+    by = table.groupby("estimator", sort=False).agg(
+        runs=("value", "count"), mae=("error_nats", "mean"), cpu_seconds=("cpu_seconds", "mean"),
+        seconds=("seconds", "mean"),
+    )  # fmt: skip
+    print(by.round(3).to_string())
+    for row in rows:
+        if row.get("error"):
+            print(f"{row['estimator']}: {row['error']}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
