@@ -85,7 +85,7 @@ class Estimator:
     >>> x = rng.normal(size=(4000, 1))
     >>> y = 0.8 * x + 0.6 * rng.normal(size=(4000, 1))
     >>> estimate = Gaussian().fit(x, y).estimate()
-    >>> abs(estimate.value + 0.5 * np.log(1 - 0.8**2)) < 0.05
+    >>> bool(abs(estimate.value + 0.5 * np.log(1 - 0.8**2)) < 0.05)
     True
     """
 

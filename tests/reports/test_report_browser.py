@@ -54,6 +54,7 @@ class Opened:
             viewport={"width": width, "height": 900},
             color_scheme=scheme,
             java_script_enabled=script,
+            reduced_motion="reduce",  # or a slow machine still scrolls while the test points
         )
         self.page = self.context.new_page()
         self.errors, self.requests, self.dialogs = [], [], []
@@ -132,11 +133,7 @@ def test_hover_shows_the_face(browser, page):
         return [box.x + view.frame.x_scale.compute(data.ex[0]),
                 box.y + view.frame.y_scale.compute(data.ey[0])]; }"""
     )
-    opened.page.mouse.move(place[0] - 3, place[1])
-    opened.page.mouse.move(*place, steps=4)
-    opened.page.wait_for_timeout(500)
-    tips = opened.page.evaluate(
-        """() => { const found = [];
+    tooltips = """() => { const found = [];
         const walk = (root) => { for (const e of root.querySelectorAll('*')) {
             if (e.shadowRoot) walk(e.shadowRoot);
             if ((e.getAttribute('style') || '').includes('var(--sheet)')) {
@@ -144,7 +141,14 @@ def test_hover_shows_the_face(browser, page):
                 found.push([s.display, s.backgroundImage.slice(0, 16), s.backgroundPosition,
                             e.parentElement.textContent]); } } };
         walk(document); return found; }"""
-    )
+    tips = []
+    for _ in range(40):  # until the face comes, however slow the machine
+        opened.page.mouse.move(place[0] - 3, place[1])
+        opened.page.mouse.move(*place, steps=4)
+        opened.page.wait_for_timeout(250)
+        tips = opened.page.evaluate(tooltips)
+        if tips:
+            break
     assert tips, "no tooltip"
     display, image, _, words = tips[0]
     assert display == "block"
