@@ -255,6 +255,7 @@ class Trainer:
             group["lr"] = group["base_lr"] * factor
         losses = game(lambda: player.loss(batch))
         owned = [p for group in optimizer.param_groups for p in group["params"]]
+        optimizer.zero_grad()  # here, and not after the step, so that backward reuses the memory
         try:
             self.fabric.backward(losses["total"], inputs=owned)
         except KeyError:
@@ -266,7 +267,6 @@ class Trainer:
                 game, optimizer, max_norm=self.training.clip, error_if_nonfinite=False
             )
         optimizer.step()
-        optimizer.zero_grad()
         return losses
 
     def _rule(self, stage: Stage) -> str:

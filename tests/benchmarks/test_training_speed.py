@@ -1,7 +1,7 @@
 """The harness against a bare PyTorch loop over tensors that are in memory already.
 
-Both train the same network on the same faces with the same optimiser. The ratio of medians is
-kept in `extra_info["bare_over_harness"]`: 0.95 means that the harness costs 5 %.
+Both train the same network on the same faces with the same optimiser, in turn. The median ratio of
+neighbouring rounds is kept in `extra_info["bare_over_harness"]`: 0.95 means that the harness costs 5 %. Aim: 0.95.
 """
 
 import statistics
@@ -20,7 +20,7 @@ from fer_bench.experiment import TrainingSpec
 from fer_bench.training.feed import Feed, make_task
 from fer_bench.training.loop import Parts, Trainer
 
-N, SIZE, BATCH, EPOCHS, ROUNDS = 1024, 64, 64, 2, 7
+N, SIZE, BATCH, EPOCHS, ROUNDS = 1024, 64, 64, 3, 31
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +84,8 @@ def test_harness_against_a_bare_loop(benchmark, faces):
         rounds=ROUNDS,
         warmup_rounds=1,
     )
-    ratio = statistics.median(bare_s[1:]) / benchmark.stats.stats.median
+    rounds = zip(bare_s[1:], benchmark.stats.stats.data, strict=True)
+    ratio = statistics.median(bare / harness for bare, harness in rounds)
     benchmark.extra_info["bare_over_harness"] = round(ratio, 3)
     benchmark.extra_info["harness_faces_per_s"] = round(N * EPOCHS / benchmark.stats.stats.median)
     print(f"\nbare loop / harness: {ratio:.3f}")
