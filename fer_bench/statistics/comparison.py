@@ -69,7 +69,10 @@ def corrected_t_test(
     mean, variance = float(d.mean()), float(d.var(ddof=1))
     error = float(np.sqrt((1 / n + test_to_train) * variance))
     if error <= 1e-12 * max(abs(mean), 1e-300):
-        # No spread at all: equal methods, or a constant lead (an oracle).
+        # No spread at all: equal methods, or a constant lead (an oracle). A few equal
+        # differences say nothing about their spread: scores move in steps of 1 / n_test.
+        if mean != 0 and n < MIN_PAIRS:
+            return CorrectedT(nan, nan, nan, nan, n - 1)
         p = 1.0 if mean == 0 else 0.0
         return CorrectedT(0.0 if mean == 0 else np.inf * np.sign(mean), p, mean, mean, n - 1)
     t = mean / error

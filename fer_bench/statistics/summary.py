@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy import stats
 
 from fer_bench.errors import FerBenchError
@@ -67,69 +66,73 @@ def summarise(frame: pd.DataFrame, *, level: float = 0.95) -> pd.DataFrame:
     (0.8, 'folds')
     """
     data = check_frame(frame)
-    rows = [
-        {**dict(zip(KEYS, keys, strict=True)), **_summary(group, level)}
-        for keys, group in data.groupby(list(KEYS), sort=False)
-    ]
-    columns = [*KEYS, "mean", "sd", "low", "high", "interval", "sd_folds", "sd_seeds"]
-    columns += ["runs", "folds", "seeds", "missing"]
-    return pd.DataFrame(rows, columns=columns)
+    keys, first = _numbered(data)
+    group = np.asarray(keys)
+    known = data[np.isfinite(data["value"])].assign(
+        group=group[np.isfinite(data["value"].to_numpy())],
+        below=lambda part: part["value"] - part["low"],
+        above=lambda part: part["high"] - part["value"],
+    )
+    out = data.iloc[first][list(KEYS)].reset_index(drop=True)
+    by_group = known.groupby("group")
+    runs = by_group.agg(sd=("value", "std"), runs=("value", "size"), seeds=("seed", "nunique"))
+    # Folds first: runs of one fold share their test subjects.
+    cells = known.groupby(["group", "fold"])["value"].agg(["mean", "var"]).groupby("group")
+    runs["mean"] = cells["mean"].mean()
+    runs["sd_folds"] = cells["mean"].std()
+    runs["folds"] = cells.size()
+    runs["sd_seeds"] = np.sqrt(cells["var"].mean())  # within folds, over seeds
+    runs = runs.reindex(range(len(first)))
+    counts = ["runs", "folds", "seeds"]
+    runs[counts] = runs[counts].fillna(0).astype(int)
+    runs["missing"] = np.bincount(group, minlength=len(first)) - runs["runs"]
+    _add_interval(runs, known, level)
+    columns = ["mean", "sd", "low", "high", "interval", "sd_folds", "sd_seeds"]
+    return out.join(runs[[*columns, *counts, "missing"]])
 
 
-def _summary(group: pd.DataFrame, level: float) -> dict[str, object]:
-    known = group[np.isfinite(group["value"])]
-    missing = len(group) - len(known)
-    if known.empty:
-        nothing = dict.fromkeys(("mean", "sd", "low", "high", "sd_folds", "sd_seeds"), np.nan)
-        return {**nothing, "interval": "", "runs": 0, "folds": 0, "seeds": 0, "missing": missing}
-    by_fold = known.groupby("fold")["value"]
-    means = by_fold.mean().to_numpy()
-    spread = by_fold.var(ddof=1).dropna().to_numpy()  # within folds, over seeds
-    mean = float(means.mean())
-    sd_seeds = float(np.sqrt(spread.mean())) if len(spread) else np.nan
-    low, high, rests_on = _interval(known, means, sd_seeds, mean, level)
-    return {
-        "mean": mean,
-        "sd": float(known["value"].std(ddof=1)) if len(known) > 1 else np.nan,
-        "low": low,
-        "high": high,
-        "interval": rests_on,
-        "sd_folds": float(means.std(ddof=1)) if len(means) > 1 else np.nan,
-        "sd_seeds": sd_seeds,
-        "runs": len(known),
-        "folds": len(means),
-        "seeds": int(known["seed"].nunique()),
-        "missing": missing,
-    }
+def _numbered(data: pd.DataFrame) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The number of each row's (method, metric), in order of appearance; first row of each."""
+    keys = data.groupby(list(KEYS), sort=False, dropna=False).ngroup().to_numpy()
+    return keys, np.unique(keys, return_index=True)[1]
 
 
-def _interval(
-    known: pd.DataFrame, means: Sequence[float], sd_seeds: float, mean: float, level: float
-) -> tuple[float, float, str]:
-    folds = len(means)
-    if folds >= 3:
-        error = np.std(means, ddof=1) / np.sqrt(folds)
-        half = float(stats.t.ppf((1 + level) / 2, folds - 1) * error)
-        return mean - half, mean + half, "folds"
-    # Seeds: the spread over retrainings on the same subjects, on the mean of all runs.
-    seed_half = 0.0
-    dof = len(known) - folds
-    if dof > 0 and np.isfinite(sd_seeds):
-        seed_half = stats.t.ppf((1 + level) / 2, dof) * sd_seeds / np.sqrt(len(known))
-    with_bounds = known[np.isfinite(known["low"]) & np.isfinite(known["high"])]
-    if with_bounds.empty:
-        if seed_half == 0.0:
-            return np.nan, np.nan, ""
-        return mean - seed_half, mean + seed_half, "seeds"
-    # Subjects: runs of one fold share their test subjects, so their half widths average;
-    # folds are disjoint, so the squares do.
+def _add_interval(runs: pd.DataFrame, known: pd.DataFrame, level: float) -> None:
+    """Add `low`, `high` and `interval` to the table of groups."""
+    mean, n, folds = (runs[name].to_numpy() for name in ("mean", "runs", "folds"))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        fold_half = _student(level, folds - 1) * runs["sd_folds"].to_numpy() / np.sqrt(folds)
+        # Seeds: the spread over retrainings on the same subjects, on the mean of all runs.
+        seed_half = _student(level, n - folds) * runs["sd_seeds"].to_numpy() / np.sqrt(n)
+    seed_half = np.nan_to_num(seed_half)
+    below, above = (_subject_half(known, side, level, len(runs)) for side in ("below", "above"))
+    by_folds, bounded, seeded = folds >= 3, np.isfinite(below), seed_half > 0
+    cases = [by_folds, bounded, seeded]
+    runs["low"] = mean - np.select(
+        cases, [fold_half, np.hypot(below, seed_half), seed_half], default=np.nan
+    )
+    runs["high"] = mean + np.select(
+        cases, [fold_half, np.hypot(above, seed_half), seed_half], default=np.nan
+    )
+    runs["interval"] = np.select(
+        [by_folds, bounded & seeded, bounded, seeded],
+        ["folds", "subjects + seeds", "subjects", "seeds"],
+        default="",
+    )
+
+
+def _student(level: float, dof: NDArray[np.int64]) -> NDArray[np.float64]:
+    return np.asarray(stats.t.ppf((1 + level) / 2, np.where(dof > 0, dof, np.nan)))
+
+
+def _subject_half(known: pd.DataFrame, side: str, level: float, groups: int) -> NDArray[np.float64]:
+    """Half widths over subjects, NaN where no run has an interval.
+
+    Runs of one fold share their test subjects, so their half widths average; folds are
+    disjoint, so the squares do.
+    """
+    bounded = known[np.isfinite(known["low"]) & np.isfinite(known["high"])]
+    squares = bounded.groupby(["group", "fold"])[side].mean().pow(2).groupby("group")
     scale = stats.norm.ppf((1 + level) / 2) / stats.norm.ppf(0.975)
-
-    def mean_half(side: pd.Series) -> float:
-        per_fold = side.groupby(with_bounds["fold"]).mean()
-        return float(scale * np.sqrt((per_fold**2).sum()) / len(per_fold))
-
-    below = mean_half(with_bounds["value"] - with_bounds["low"])
-    above = mean_half(with_bounds["high"] - with_bounds["value"])
-    rests_on = "subjects + seeds" if seed_half else "subjects"
-    return mean - np.hypot(below, seed_half), mean + np.hypot(above, seed_half), rests_on
+    half = scale * np.sqrt(squares.sum()) / squares.size()
+    return half.reindex(range(groups)).to_numpy(dtype=np.float64)

@@ -88,9 +88,13 @@ def test_corrected_t_test_is_wider_by_the_stated_factor():
     assert corrected.low < d.mean() < corrected.high
 
 
-@pytest.mark.parametrize(("value", "p"), [(0.0, 1.0), (0.5, 0.0)])
-def test_corrected_t_test_without_spread(value, p):
-    assert corrected_t_test([value] * 4, test_to_train=0.25).p == p
+@pytest.mark.parametrize(
+    ("value", "pairs", "p"), [(0.0, 2, 1.0), (0.5, 6, 0.0), (0.5, 5, np.nan), (0.5, 2, np.nan)]
+)
+def test_corrected_t_test_without_spread(value, pairs, p):
+    test = corrected_t_test([value] * pairs, test_to_train=0.25)
+    np.testing.assert_equal(test.p, p)
+    assert np.isfinite(test.low) == np.isfinite(p)
 
 
 def test_clear_difference_is_separated_and_ordered():
