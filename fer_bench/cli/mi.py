@@ -57,6 +57,9 @@ def bench(
     task: Annotated[Optional[list[str]], typer.Option(help="Single tasks by name.")] = None,  # noqa: UP045
     n: Annotated[list[int], typer.Option(help="Rows; repeat for several.")] = [10_000],  # noqa: B006
     seeds: Annotated[int, typer.Option(help="How many seeds.", min=1)] = 3,
+    calibrated: Annotated[
+        int, typer.Option(help="Planted tasks each interval rests on; 0 for none.", min=0)
+    ] = 0,
     save_reference: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option(help="Also store what `check` compares with."),
@@ -70,7 +73,7 @@ def bench(
     names = list(task) if task else [name for s in suite for name in tasks.names(s)]
     for name in names:
         tasks.get(name)
-    settings = list(jobs(estimator, names, n, range(seeds)))
+    settings = list(jobs(estimator, names, n, range(seeds), calibrated=calibrated))
     results = _run(settings, out / "results.jsonl")
     write_page(read(out / "results.jsonl"), out / "index.html")
     typer.echo(by_estimator(results).round(3).to_string(index=False))

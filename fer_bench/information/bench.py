@@ -21,19 +21,24 @@ from fer_bench.errors import DataError
 from fer_bench.information import tasks
 from fer_bench.information.mutual import estimate_mi
 
-KEY = ["estimator", "task", "n", "seed"]
+KEY = ["estimator", "task", "n", "seed", "calibrated"]
 WITHIN = 0.05  # nats, or this share of the truth: what counts as right
 
 
 def jobs(
-    estimators: Iterable[str], names: Iterable[str], ns: Iterable[int], seeds: Iterable[int]
+    estimators: Iterable[str],
+    names: Iterable[str],
+    ns: Iterable[int],
+    seeds: Iterable[int],
+    *,
+    calibrated: int = 0,
 ) -> Iterator[dict[str, Any]]:
-    """All settings of a benchmark, small ones first."""
+    """All settings of a benchmark, small ones first; see `estimate_mi` for `calibrated`."""
     for n in sorted(ns):
         for task in names:
             for seed in seeds:
                 for estimator in estimators:
-                    yield {"estimator": estimator, "task": task, "n": n, "seed": seed}
+                    yield dict(zip(KEY, (estimator, task, n, seed, calibrated), strict=True))
 
 
 def run(job: dict[str, Any], **options: Any) -> dict[str, Any]:
@@ -44,8 +49,8 @@ def run(job: dict[str, Any], **options: Any) -> dict[str, Any]:
     wall, cpu = time.perf_counter(), time.process_time()
     try:
         score = estimate_mi(
-            x, y, estimator=job["estimator"], seed=job["seed"],
-            **{"null": 0, "calibrated": 0, **options},
+            x, y, estimator=job["estimator"], seed=job["seed"], calibrated=job["calibrated"],
+            **{"null": 0, **options},
         )  # fmt: skip
     except Exception as error:  # one estimator's failure is a result, not the end of the run
         found["error"] = f"{type(error).__name__}: {error}"
