@@ -88,7 +88,7 @@ class Pool:
         with ProcessPoolExecutor(
             self.workers,
             mp_context=multiprocessing.get_context("spawn"),
-            initializer=_start_worker,
+            initializer=start_worker,
             initargs=(threads,),
         ) as pool:
             futures = {
@@ -108,7 +108,8 @@ class Pool:
                 raise
 
 
-def _start_worker(threads: int) -> None:
+def start_worker(threads: int) -> None:
+    """What every worker process does first: its share of the cores, and not to outlive us."""
     torch.set_num_threads(threads)
     os.environ["OMP_NUM_THREADS"] = str(threads)
     threading.Thread(target=_end_with_parent, daemon=True).start()
