@@ -11,7 +11,7 @@ from pathlib import Path
 from fer_bench.errors import RunError
 from fer_bench.experiment import Experiment
 from fer_bench.runs.store import RunRecord, RunStore
-from fer_bench.sweep.executors import Pool, start_worker, make_executor
+from fer_bench.sweep.executors import Pool, make_executor, start_worker
 from fer_bench.sweep.plan import Plan, data_card, plan
 from fer_bench.sweep.progress import Progress
 from fer_bench.sweep.worker import score_record, thumbnails
