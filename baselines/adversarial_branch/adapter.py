@@ -6,6 +6,8 @@ from which it must not be. W_T classifies f_exp, W_P tries to classify f_non.
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
 from fer_bench.baselines.common.heads import TaskHead, cross_entropy
 from fer_bench.baselines.common.networks import Decoder, EncoderConfig, mlp
@@ -26,6 +28,7 @@ from fer_bench.method import (
     Stage,
     Task,
 )
+from fer_bench.space import Among, Between
 
 _COLLAPSED_RANK = 2.0
 _COLLAPSED_SHARE = 1e-3
@@ -74,9 +77,9 @@ class AdversarialBranch(Method):
         """
 
         hidden: PositiveInt = 256
-        adversarial: NonNegativeFloat = 0.1
-        beta1: NonNegativeFloat = 0.0
-        trunk_gradient: bool = True
+        adversarial: Annotated[NonNegativeFloat, Between(0.01, 1, log=True)] = 0.1
+        beta1: Annotated[NonNegativeFloat, Among(0.0, 0.03, 0.3)] = 0.0
+        trunk_gradient: Annotated[bool, Among(True, False)] = True
         decoder_width: PositiveInt = 16
         balanced: bool = False
         correlation: NonNegativeFloat = 0.5

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import torch
 from fer_bench.baselines.common.bounds import (
@@ -44,6 +44,7 @@ from fer_bench.method import (
     Stage,
     Task,
 )
+from fer_bench.space import Among, Between
 
 CriticName = Literal["separable", "concat"]
 
@@ -191,7 +192,8 @@ class DiceFER(Method):
         mu, nu: weights of the global and the local term in stage 1.
         delta: weight of the L1 distance between E_M and E_N.
         mu_id, nu_id: weights of the global and the local term in stage 2.
-        zeta: weight of the adversarial term in stage 2.
+        zeta: weight of the adversarial term in stage 2; not searched, since it cannot move the
+            validation score: E is frozen by then.
         critic_hidden, discriminator_hidden, classifier_hidden: widths.
         negatives: marginal pairs per joint pair; 0 takes all others of the batch.
         class_aware: take negatives from other classes (a contrast, no estimate of MI).
@@ -200,12 +202,12 @@ class DiceFER(Method):
         expression_share, identity_share, classifier_share: of the budget of epochs.
         """
 
-        bound: BoundName = "jsd"
+        bound: Annotated[BoundName, Among("jsd", "dv")] = "jsd"
         critic: CriticName = "separable"
         standardise: bool = True
-        mu: float = 0.5
+        mu: Annotated[float, Between(0.1, 2, log=True)] = 0.5
         nu: float = 1.0
-        delta: float = 0.1
+        delta: Annotated[float, Between(0.01, 1, log=True)] = 0.1
         mu_id: float = 0.5
         nu_id: float = 1.0
         zeta: float = 0.025
@@ -213,7 +215,7 @@ class DiceFER(Method):
         discriminator_hidden: int = 512
         classifier_hidden: int = 64
         negatives: NonNegativeInt = 0
-        class_aware: bool = False
+        class_aware: Annotated[bool, Among(False, True)] = False
         joint_label: Literal["fake", "real"] = "fake"
         discriminator_steps: int = 1
         expression_share: float = 1.0

@@ -7,7 +7,7 @@ attributes of the face, z_exp = R(z - z_att), z_id = R(z_att).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from fer_bench.baselines.common.affect import correlation_loss
@@ -35,6 +35,7 @@ from fer_bench.method import (
     Stage,
     Task,
 )
+from fer_bench.space import Between
 
 Variant = Literal["literal", "cooperative", "adversarial"]
 
@@ -134,8 +135,8 @@ class EIF(Method):
         variant: Variant = "literal"
         identity_term: bool | None = None
         attributes: AttributeConfig = AttributeConfig()
-        kl: NonNegativeFloat = 1e-3
-        alpha: NonNegativeFloat = 1e-3
+        kl: Annotated[NonNegativeFloat, Between(1e-5, 0.1, log=True)] = 1e-3
+        alpha: Annotated[NonNegativeFloat, Between(1e-5, 0.1, log=True)] = 1e-3
         beta: NonNegativeFloat | None = None
         gamma: NonNegativeFloat = 0.5
         attribute_share: float = 0.5

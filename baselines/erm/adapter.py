@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from fer_bench.baselines.common.heads import TaskHead
 from fer_bench.baselines.common.networks import Encoder, EncoderConfig
 from torch import Tensor
 
 from fer_bench.method import Batch, Embeddings, Method, MethodInfo, Player, Prediction, Stage, Task
+from fer_bench.space import Among
 
 
 class ERM(Method):
@@ -31,7 +34,7 @@ class ERM(Method):
         correlation: weight of (1 - PCC) + (1 - CCC) for valence-arousal.
         """
 
-        balanced: bool = False
+        balanced: Annotated[bool, Among(False, True)] = False
         correlation: float = 0.5
 
     def __init__(self, task: Task, config: Config) -> None:

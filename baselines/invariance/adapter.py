@@ -1,13 +1,13 @@
 """DANN, CDANN, CORAL, IRM and group DRO with people as environments, after DomainBed.
 
 Formulas and defaults follow Gulrajani and Lopez-Paz, In Search of Lost Domain Generalization,
-ICLR 2021. See README.md beside this file for what differs.
+ICLR 2021; so do the ranges of a search. See README.md beside this file for what differs.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from fer_bench.baselines.common.heads import TaskHead, cross_entropy, train_subjects
@@ -30,6 +30,7 @@ from fer_bench.method import (
     Stage,
     Task,
 )
+from fer_bench.space import Between
 
 
 class _Invariant(Method):
@@ -85,7 +86,7 @@ class DANN(_Invariant):
         discriminator_steps: per batch.
         """
 
-        strength: float = 1.0
+        strength: Annotated[float, Between(0.01, 100, log=True)] = 1.0
         hidden: int = 256
         discriminator_steps: int = 1
 
@@ -245,7 +246,7 @@ class CORAL(_Environments):
         gamma: weight of the penalty.
         """
 
-        gamma: float = 1.0
+        gamma: Annotated[float, Between(0.1, 10, log=True)] = 1.0
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Task loss + gamma x mean over pairs of environments of both differences."""
@@ -298,7 +299,7 @@ class IRM(_Environments):
         anneal: share of the run before it does.
         """
 
-        strength: float = 100.0
+        strength: Annotated[float, Between(0.1, 1e5, log=True)] = 100.0
         anneal: float = 0.5
 
     def __init__(self, task: Task, config: Config) -> None:
@@ -348,7 +349,7 @@ class GroupDRO(_Environments):
         eta: step of the weights of environments.
         """
 
-        eta: float = 0.01
+        eta: Annotated[float, Between(1e-3, 0.1, log=True)] = 0.01
 
     share: Tensor
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from fer_bench.baselines.common.heads import TaskHead, cross_entropy, train_subjects
 from fer_bench.baselines.common.networks import Encoder, EncoderConfig
 from torch import Tensor, nn
 
 from fer_bench.method import Batch, Embeddings, Method, MethodInfo, Player, Prediction, Stage, Task
+from fer_bench.space import Between
 
 
 class Multitask(Method):
@@ -25,7 +28,7 @@ class Multitask(Method):
         identity_weight: of the cross-entropy on the training people.
         """
 
-        identity_weight: float = 1.0
+        identity_weight: Annotated[float, Between(0.01, 10, log=True)] = 1.0
 
     def __init__(self, task: Task, config: Config) -> None:
         super().__init__(task, config)

@@ -5,6 +5,8 @@ It sees the same pairs, the same labels and the same encoder, without any inform
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
 from fer_bench.baselines.common.heads import TaskHead
 from fer_bench.baselines.common.networks import Encoder, EncoderConfig, mlp
@@ -24,6 +26,7 @@ from fer_bench.method import (
     Stage,
     Task,
 )
+from fer_bench.space import Between
 
 
 class SupCon(Method):
@@ -54,7 +57,7 @@ class SupCon(Method):
         classifier_share: of the budget of epochs.
         """
 
-        temperature: PositiveFloat = 0.1
+        temperature: Annotated[PositiveFloat, Between(0.03, 1, log=True)] = 0.1
         projection: int = 128
         classifier_share: float = 0.5
 
