@@ -1,0 +1,1 @@
+"""CAF: contrastive adversarial learning of weak and strong emotions (AAAI 2021)."""

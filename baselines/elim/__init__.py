@@ -1,0 +1,1 @@
+"""ELIM: identity matching by optimal transport (NeurIPS 2022)."""
