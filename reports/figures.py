@@ -51,8 +51,14 @@ def inline_svg(figure: Figure, *, alt: str, cropped: bool = True) -> str:
         figure.savefig(text, format="svg", bbox_inches=box, metadata={"Date": None})
     svg = text.getvalue()
     svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.S)
-    svg = re.sub(r"<!--.*?-->", "", svg, flags=re.S)
+    svg = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", svg, flags=re.S)
+    # A style sheet inside a figure holds for the whole page: the browser would style the page
+    # anew at every figure. The page's own sheet says the same once.
+    svg = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", svg, flags=re.S)
+    svg = re.sub(r'<g id="[^"]*"\s*/>', "", svg)
+    svg = re.sub(r'<g id="[^"]*"', "<g", svg)
+    svg = re.sub(r'(?<= d=")[^"]*', lambda path: _compact(path[0]), svg)
+    svg = re.sub(r">\s+<", "><", svg)
     svg = svg.replace(INK, "currentColor").replace(FAINT, "var(--line)")
     svg = re.sub(r"font: (\S+) [^;\"]*", r"font-size: \1", svg)
     svg = re.sub(r"font-family: [^;\"]*;? ?", "", svg)
@@ -60,6 +66,11 @@ def inline_svg(figure: Figure, *, alt: str, cropped: bool = True) -> str:
     size = f"width:{float(width[1]) * 96 / 72:.0f}px" if width else ""
     svg = re.sub(r' (width|height)="[\d.]+pt"', "", svg, count=2)
     return svg.replace("<svg", f'<svg role="img" aria-label="{escape(alt)}" style="{size}"', 1)
+
+
+def _compact(path: str) -> str:
+    """Path data with two decimals, on one line."""
+    return re.sub(r"\d+\.\d+", lambda n: f"{float(n[0]):.2f}", " ".join(path.split()))
 
 
 def trade_off(summary: Summary, *, paper: bool = False) -> Figure | None:
@@ -300,13 +311,14 @@ def static_maps(
         points = maps.points[f"{space}.{kind}"]
         tint = colour_of(levels)
         values = shown[name].astype(object)
-        for i, level in enumerate(levels):
-            here = (values == level).to_numpy()
+        groups = [[level] for level in levels] if name == "expression" else [levels]
+        for i, group in enumerate(groups):  # a marker of its own for each expression
+            here = values.isin(group).to_numpy()
             axes.scatter(
                 points[here, 0],
                 points[here, 1],
                 s=9,
-                color=tint[level],
+                color=[tint[str(v)] for v in values[here]],
                 marker=MATPLOTLIB_MARKERS[i % 8] if name == "expression" else "o",
                 linewidths=0,
                 alpha=0.8,

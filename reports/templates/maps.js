@@ -15,8 +15,15 @@ const start = async () => {
     return new type(bytes.buffer);
   };
   const FACE = 64;
-  document.documentElement.style.setProperty(
-    "--sheet-size", `${data.sheetColumns * FACE}px ${data.sheetRows * FACE}px`);
+  // The sheet of faces as a variable for the one tooltip: a page full of faces that each
+  // substitute it would parse its megabyte once for every face.
+  const sheet = document.createElement("span");
+  sheet.className = "face";
+  pick("maps-plot").append(sheet);
+  const box = pick("maps-plot").style;
+  box.setProperty("--sheet", getComputedStyle(sheet).backgroundImage);
+  box.setProperty("--sheet-size", `${data.sheetColumns * FACE}px ${data.sheetRows * FACE}px`);
+  sheet.remove();
   const views = await Bokeh.embed.embed_item(item, "maps-plot");
   const plots = [];
   const documents = views.roots ? views.roots : [...views];

@@ -73,6 +73,15 @@ def test_page_is_small(page):
     assert page.stat().st_size < 5e6
 
 
+def test_nothing_makes_the_browser_style_the_page_again_and_again(text):
+    """A style sheet in each figure, or a sheet of faces in a variable, costs seconds."""
+    head, body = text.split("</head>")
+    assert head.count("<style") == 2
+    assert "<style" not in body
+    assert text.count("url(data:image/webp") == 1
+    assert "--sheet: url" not in text
+
+
 def test_only_listed_scripts_may_run(reader):
     (policy,) = [a["content"] for t, a in reader.tags if t == "meta" and "http-equiv" in a]
     assert "default-src 'none'" in policy
@@ -136,12 +145,12 @@ def test_faces_follow_the_terms(build, two_methods, tmp_path):
     root = build(tmp_path / "closed", seeds=1, folds=2, publish_faces=False, failure=False,
                  n_subjects=6, per_subject=8, methods=two_methods)  # fmt: skip
     closed = write_report(root, maps="none").read_text("utf-8")
-    assert "--sheet: url" not in closed
+    assert "data:image/webp" not in closed
     assert "the terms do not allow publication" in closed
     blurred = write_report(root, maps="none", faces="blur", out=tmp_path / "b.html")
     shown = write_report(root, maps="none", faces="show", out=tmp_path / "s.html")
     sheets = [
-        re.search(r"--sheet: url\(data:image/webp;base64,([^)]+)\)", p.read_text("utf-8"))[1]
+        re.search(r"url\(data:image/webp;base64,([^)]+)\)", p.read_text("utf-8"))[1]
         for p in (blurred, shown)
     ]
     assert len(sheets[0]) < 0.6 * len(sheets[1])  # detail is gone
