@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from fer_bench.errors import ExperimentError, did_you_mean
+from fer_bench.space import Between
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -53,6 +54,8 @@ class SplitSpec(_Strict):
         validation: share of the training subjects that selects epochs.
         seed: of the folds; independent of the run seeds, so that seeds are paired.
         official: take the data set's own train/test split as the only fold.
+        duplicates: "error" refuses folds that are tested on a picture (or a near copy of one)
+            that was learned from; "allow" goes on and says so in the report.
     """
 
     folds: Annotated[int, Field(ge=2, le=50)] = 5
@@ -60,6 +63,7 @@ class SplitSpec(_Strict):
     validation: Annotated[float, Field(gt=0, lt=0.9)] = 0.2
     seed: int = 0
     official: bool = False
+    duplicates: Literal["error", "allow"] = "error"
 
     @field_validator("use")
     @classmethod
@@ -99,7 +103,7 @@ class TrainingSpec(_Strict):
 
     epochs: Annotated[int, Field(ge=1)] = 20
     batch_size: Annotated[int, Field(ge=2)] = 64
-    lr: Annotated[float, Field(gt=0)] = 1e-3
+    lr: Annotated[float, Field(gt=0), Between(1e-4, 1e-2, log=True)] = 1e-3
     schedule: Literal["cosine", "constant"] = "cosine"
     clip: Annotated[float, Field(ge=0)] = 5.0
     precision: Literal["32", "bf16-mixed", "16-mixed"] = "32"
@@ -124,6 +128,8 @@ class MethodSpec(_Strict):
         parameters: of the method's `Config`.
         training: overrides of `[training]` for this entry.
         seeds: instead of the experiment's, where fewer are enough (oracles, reference rows).
+        folds: instead of the split's, where parameters were chosen for each fold apart (entries
+            of one method with different folds are one row).
     """
 
     name: str
@@ -131,6 +137,57 @@ class MethodSpec(_Strict):
     parameters: dict[str, Any] = Field(default_factory=dict)
     training: dict[str, Any] = Field(default_factory=dict)
     seeds: Annotated[tuple[int, ...], Field(min_length=1)] | None = None
+    folds: Annotated[tuple[int, ...], Field(min_length=1)] | None = None
+
+
+class TieSpec(_Strict):
+    """How one run's faces are confounded; see `fer_bench.data.confound.confounded_fold`.
+
+    Attributes:
+        attribute: the categorical column that is tied to the expression.
+        rho: strength of the tie in the training and validation parts.
+        seed: of the draw of faces; independent of the run seeds, so that seeds are paired.
+    """
+
+    attribute: str
+    rho: Annotated[float, Field(ge=0, le=1)]
+    seed: int = 0
+
+
+class ConfoundSpec(_Strict):
+    """`[confound]`: train at several strengths of a shortcut, test without it and against it.
+
+    Every method, seed and fold is run once for each strength. All strengths train on equally
+    many faces and are tested on the same ones: "test", where the attribute says nothing of the
+    expression, and "test:reversed", where it says the opposite.
+
+    Attributes:
+        attribute: the categorical column that is tied to the expression, such as "gender".
+        rho: the strengths; 0 is no tie, 1 a perfect one.
+        seed: of the draw of faces.
+    """
+
+    attribute: str
+    rho: Annotated[tuple[Annotated[float, Field(ge=0, le=1)], ...], Field(min_length=1)] = (
+        0.0,
+        0.5,
+        0.9,
+    )
+    seed: int = 0
+
+    @field_validator("rho")
+    @classmethod
+    def _distinct(cls, rho: tuple[float, ...]) -> tuple[float, ...]:
+        if len(set(rho)) != len(rho):
+            raise ValueError("strengths must differ from each other")
+        return rho
+
+    @property
+    def ties(self) -> tuple[TieSpec, ...]:
+        """One tie a strength."""
+        return tuple(
+            TieSpec(attribute=self.attribute, rho=rho, seed=self.seed) for rho in self.rho
+        )
 
 
 class ScoresSpec(_Strict):
@@ -165,6 +222,7 @@ class Experiment(_Strict):
     data: DataSpec = DataSpec()
     tests: dict[str, DataSpec] = Field(default_factory=dict)
     split: SplitSpec = SplitSpec()
+    confound: ConfoundSpec | None = None
     training: TrainingSpec = TrainingSpec()
     seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
     methods: Annotated[tuple[MethodSpec, ...], Field(min_length=1)]
@@ -266,6 +324,7 @@ class RunSpec(_Strict):
         data: the data set, with the fingerprint of its content.
         tests: further test sets, likewise.
         split, fold, fold_hash: the folds and which of them.
+        tie: how the fold's faces are confounded, or None.
         training, seed: budget and randomness.
         code: versions of this package and of the one that brings the method.
     """
@@ -280,6 +339,7 @@ class RunSpec(_Strict):
     split: SplitSpec
     fold: int
     fold_hash: str
+    tie: TieSpec | None = None
     training: TrainingSpec
     seed: int
     code: dict[str, str]
@@ -287,7 +347,17 @@ class RunSpec(_Strict):
     @property
     def id(self) -> str:
         """Readable and unique, such as "dice-fer-s0-f3-1f0c9a2b77"."""
-        return f"{self.method}-s{self.seed}-f{self.fold}-{self.digest[:10]}"
+        tied = f"-r{self.tie.rho:g}" if self.tie else ""
+        return f"{self.method}{tied}-s{self.seed}-f{self.fold}-{self.digest[:10]}"
+
+    @property
+    def place(self) -> str:
+        """Where the run stands in its sweep, in words.
+
+        Seed and fold, and the strength of the tie where there is one.
+        """
+        tied = f" rho {self.tie.rho:g}" if self.tie else ""
+        return f"seed {self.seed} fold {self.fold}{tied}"
 
     @property
     def digest(self) -> str:
@@ -302,6 +372,8 @@ class RunSpec(_Strict):
             data.pop("root")
         content["split"] = {"fold_hash": self.fold_hash}
         content["training"].pop("device")
+        if self.tie is None:
+            del content["tie"]
         return hashlib.sha256(canonical_json(content).encode()).hexdigest()
 
 

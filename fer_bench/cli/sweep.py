@@ -77,7 +77,7 @@ def _say_plan(experiment: Any, folder: Path) -> None:
     planned, store = plan(experiment), RunStore(folder)
     for spec in planned.runs:
         state = "kept" if store.is_done(spec.id) else "to run"
-        typer.echo(f"{state:7}{spec.label}  seed {spec.seed}  fold {spec.fold}  {spec.id}")
+        typer.echo(f"{state:7}{spec.label}  {spec.place}  {spec.id}")
     for spec, reason in planned.skipped:
         typer.echo(f"skipped {spec.label}: {reason}")
 

@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fer_bench.data.faces import FaceData
+from fer_bench.data.splits import Fold, Rows
 from fer_bench.errors import DataError, did_you_mean
 
 
@@ -45,20 +46,16 @@ def confound(
             every rho where they are compared.
 
     Returns:
-        The chosen faces and what was achieved: n, rho (the share of rows beyond chance on tied
-        cells), Cramer's V, mutual information (nats), normalised mutual information, the tie,
-        and the table of counts.
+        The chosen faces and what was achieved: their rows, n, rho (the share of rows beyond
+        chance on tied cells), Cramer's V, mutual information (nats), normalised mutual
+        information, the tie, and the table of counts.
 
     Raises:
         DataError: an unknown column, one level only, an empty cell, or too few rows.
     """
     if not 0 <= rho <= 1:
         raise DataError(f"rho is {rho}: give a number from 0 to 1.")
-    a, a_names = _levels(data, attribute)
-    y, y_names = _levels(data, expression)
-    usable = (a >= 0) & (y >= 0)
-    counts = np.zeros((len(a_names), len(y_names)), dtype=np.int64)
-    np.add.at(counts, (a[usable], y[usable]), 1)
+    counts, (a, a_names), (y, y_names) = _counts(data, attribute, expression)
     tied = tie(len(a_names), len(y_names), reverse=reverse)
     target = _target(counts, tied, rho)
     rng = np.random.default_rng(seed)
@@ -78,8 +75,65 @@ def confound(
         f"{achieved['rho']:.3f} (asked {rho:g}), Cramer's V {achieved['cramers_v']:.3f}, "
         f"{achieved['n']} faces"
     )
+    achieved["rows"] = rows
     view = data.subset(rows)
     return view.with_info(data.info.with_notes(note)), achieved
+
+
+def confounded_fold(
+    data: FaceData, fold: Fold, *, attribute: str, rho: float, seed: int = 0
+) -> tuple[Fold, Rows, tuple[str, ...]]:
+    """The faces of a fold for a controlled confounding experiment.
+
+    The training and validation parts get the tie of strength `rho`, and as many faces as every
+    strength from 0 to 1 allows, so that strengths differ in the tie alone. The test part is
+    thinned until the attribute and the expression are independent; the same people also give a
+    reversed test part, in which every expression is tied to the *other* attribute level with
+    strength 1: who learned the shortcut is wrong there.
+
+    Returns:
+        The fold with the chosen rows (its test part is the unbiased one), the rows of the
+        reversed test part, and a sentence about what was achieved in each part.
+
+    Raises:
+        DataError: as `confound`, or a part lacks a level of the attribute or an expression.
+    """
+    chosen, notes = [], []
+    for name, rows, strength, reverse in (
+        ("train", fold.train, rho, False),
+        ("validation", fold.validation, rho, False),
+        ("test", fold.test, 0.0, False),
+        ("reversed test", fold.test, 1.0, True),
+    ):
+        part = data.subset(rows)
+        # The tie is between positions of levels: a level too few would shift it.
+        for column in (attribute, "expression"):
+            gone = sorted(set(_levels(data, column)[1]) - set(_levels(part, column)[1]))
+            if gone:
+                raise DataError(
+                    f"{data.info.name}: no face of the {name} part has {column} {gone[0]!r}, so "
+                    "it cannot be confounded like the others: use fewer folds or another attribute."
+                )
+        shared = name in ("train", "validation")
+        _, found = confound(
+            part, attribute=attribute, rho=strength, seed=seed, reverse=reverse,
+            n=min(most_rows(part, attribute=attribute, rho=r) for r in (0, 1)) if shared else None,
+        )  # fmt: skip
+        chosen.append(rows[found["rows"]])
+        notes.append(
+            f"{attribute} and expression in the {name} part: rho {found['rho']:.2f}, "
+            f"Cramer's V {found['cramers_v']:.2f}, {found['n']} faces"
+        )
+    return Fold(*chosen[:3]), chosen[3], tuple(notes)
+
+
+def most_rows(data: FaceData, *, attribute: str, rho: float) -> int:
+    """How many rows `confound` can choose at that strength.
+
+    Every cell's share is linear in rho, so what both 0 and 1 allow, all between them allow.
+    """
+    counts, _, _ = _counts(data, attribute, "expression")
+    return _most(_target(counts, tie(*counts.shape), rho), counts)[0]
 
 
 def tie(n_levels: int, n_classes: int, *, reverse: bool = False) -> NDArray[np.bool_]:
@@ -122,6 +176,20 @@ def dependence(
     }
 
 
+_Levels = tuple[NDArray[np.int64], list[str]]
+
+
+def _counts(
+    data: FaceData, attribute: str, expression: str
+) -> tuple[NDArray[np.int64], _Levels, _Levels]:
+    """[A, Y] faces of every cell, and codes and names of both columns."""
+    a, y = _levels(data, attribute), _levels(data, expression)
+    counts = np.zeros((len(a[1]), len(y[1])), dtype=np.int64)
+    usable = (a[0] >= 0) & (y[0] >= 0)
+    np.add.at(counts, (a[0][usable], y[0][usable]), 1)
+    return counts, a, y
+
+
 def _levels(data: FaceData, column: str) -> tuple[NDArray[np.int64], list[str]]:
     if column == "expression":
         codes, names = data.expression, list(data.classes)
@@ -160,10 +228,7 @@ def _whole_numbers(
     rng: np.random.Generator,
 ) -> NDArray[np.int64]:
     """[A, Y] rows to draw from each cell: the target, as large as the cells allow."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        limit = np.where(target > 1e-12, counts / target, np.inf)
-    i, j = np.unravel_index(np.argmin(limit), limit.shape)
-    most = int(np.floor(limit[i, j] + 1e-9))
+    most, (i, j) = _most(target, counts)
     cell = f"{a_names[i]} x {y_names[j]} ({counts[i, j]} faces)"
     if most < 1:
         raise DataError(f"{name}: the cell {cell} is empty, so this dependence cannot be had.")
@@ -181,6 +246,16 @@ def _whole_numbers(
         for cells, total in ((tied[:, y], due), (~tied[:, y], per_class[y] - due)):
             whole[cells, y] = _shares(total, target[cells, y], rng, counts[cells, y])
     return whole
+
+
+def _most(
+    target: NDArray[np.float64], counts: NDArray[np.int64]
+) -> tuple[int, tuple[np.intp, ...]]:
+    """The most rows that the cells allow, and the cell that allows no more."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        limit = np.where(target > 1e-12, counts / target, np.inf)
+    cell = np.unravel_index(np.argmin(limit), limit.shape)
+    return int(np.floor(limit[cell] + 1e-9)), cell
 
 
 def _shares(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,7 +14,8 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from torch.nn import functional
 
-from fer_bench.data.faces import FaceData
+from fer_bench.data.cache import cache_folder, entry
+from fer_bench.data.faces import FaceData, combine_hashes
 from fer_bench.data.splits import FoldFile
 
 BLOCK = 2048
@@ -22,6 +24,7 @@ SIDE = 32
 MAX_BITS = 12
 MIN_CORRELATION = 0.985
 MAX_LOCAL = 0.12
+_CODE = Path(__file__)  # what was found is looked for again when this file changes
 
 
 def exact_groups(data: FaceData) -> list[NDArray[np.int64]]:
@@ -83,21 +86,53 @@ def grouped(pairs: NDArray[np.int64], n: int) -> list[NDArray[np.int64]]:
     return [np.sort(group) for group in np.split(rows, edges)]
 
 
-def crossing_folds(data: FaceData, folds: FoldFile) -> list[str]:
-    """Sentences about duplicates on both sides of a fold; empty is what it must be."""
-    groups = exact_groups(data) + grouped(near_pairs(data)[0], len(data))
+def duplicate_groups(
+    data: FaceData, *, cache: str | Path | None = None
+) -> list[NDArray[np.int64]]:
+    """Rows that show the same picture, exactly or nearly; one array a group.
+
+    Looked for once for the content of a data set and kept in the cache of decoded faces.
+    """
+    key = combine_hashes(data.fingerprint, hashlib.sha256(_CODE.read_bytes()).hexdigest())
+
+    def make(folder: Path) -> None:
+        groups = exact_groups(data) + grouped(near_pairs(data)[0], len(data))
+        rows = np.concatenate([np.zeros(0, dtype=np.int64), *groups])
+        np.save(folder / "rows.npy", rows, allow_pickle=False)
+        np.save(folder / "sizes.npy", np.array([len(g) for g in groups], dtype=np.int64))
+
+    folder = entry(cache_folder(cache), "duplicates", key, make)
+    rows, sizes = (np.load(folder / f"{n}.npy", allow_pickle=False) for n in ("rows", "sizes"))
+    return np.split(rows, np.cumsum(sizes)[:-1]) if len(sizes) else []
+
+
+def crossing_folds(
+    data: FaceData, folds: FoldFile, *, use: Iterable[int] | None = None
+) -> list[str]:
+    """Sentences about duplicates on both sides of a fold; empty is what it must be.
+
+    Args:
+        data: the faces.
+        folds: of them.
+        use: the folds to look at; all by default.
+    """
+    groups = duplicate_groups(data)
     sentences = []
-    for number, fold in enumerate(folds.folds):
+    for number in range(len(folds)) if use is None else use:
+        fold = folds[number]
         learned = np.zeros(len(data), dtype=bool)
         learned[fold.train] = learned[fold.validation] = True
         tested = np.zeros(len(data), dtype=bool)
         tested[fold.test] = True
         bad = [g for g in groups if learned[g].any() and tested[g].any()]
         if bad:
-            keys = [data.keys[row] for row in bad[0][:2]]
+            first = bad[0]
+            sides = (first[learned[first]][0], first[tested[first]][0])
+            keys = " and ".join(repr(data.keys[row]) for row in sides)
+            what = "picture is" if len(bad) == 1 else "pictures are"
             sentences.append(
-                f"fold {number}: {len(bad)} pictures are both learned from and tested on, the "
-                f"first: {keys[0]} and {keys[1]}"
+                f"fold {number}: {len(bad)} {what} both learned from and tested on, "
+                f"the first: {keys}"
             )
     return sentences
 

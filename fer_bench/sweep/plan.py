@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
+from itertools import product
 from typing import Any
 
 from fer_bench import registry
 from fer_bench.data import load_dataset
+from fer_bench.data.confound import confounded_fold
+from fer_bench.data.duplicates import crossing_folds
 from fer_bench.data.faces import FaceData
-from fer_bench.data.splits import FoldFile, make_folds
-from fer_bench.errors import ExperimentError, FerBenchError
+from fer_bench.data.splits import Fold, FoldFile, Rows, make_folds
+from fer_bench.errors import DataError, ExperimentError, FerBenchError
 from fer_bench.experiment import (
     DataSpec,
     Experiment,
     MethodSpec,
     RunSpec,
     SplitSpec,
+    TieSpec,
     training_of,
     validate,
 )
 from fer_bench.method import Method
+
+REVERSED = "reversed"  # the test part in which the attribute says the opposite
 
 
 @dataclass(frozen=True)
@@ -54,11 +60,14 @@ def plan(experiment: Experiment) -> Plan:
     data = load_faces(experiment.data)
     tests = {name: load_faces(spec) for name, spec in experiment.tests.items()}
     folds = folds_of(data, experiment.split)
+    ties = _ties(experiment, data, folds)
     runs, skipped = [], []
-    for seed in _all_seeds(experiment):
+    for seed, tie in product(_all_seeds(experiment), ties):
         for fold in experiment.split.indices:
             for entry, (method, parameters) in zip(experiment.methods, entries, strict=True):
                 if seed not in (entry.seeds or experiment.seeds):
+                    continue
+                if fold not in (entry.folds or experiment.split.indices):
                     continue
                 spec = RunSpec(
                     method=entry.name,
@@ -71,6 +80,7 @@ def plan(experiment: Experiment) -> Plan:
                     split=experiment.split,
                     fold=fold,
                     fold_hash=folds.hash,
+                    tie=tie,
                     training=training_of(experiment, entry),
                     seed=seed,
                     code=code_versions(entry.name),
@@ -82,6 +92,20 @@ def plan(experiment: Experiment) -> Plan:
                     skipped.append((spec, reason))
     by_fingerprint = {faces.fingerprint: faces for faces in (data, *tests.values())}
     return Plan(tuple(runs), tuple(skipped), by_fingerprint, folds)
+
+
+def _ties(experiment: Experiment, data: FaceData, folds: FoldFile) -> tuple[TieSpec | None, ...]:
+    """The strengths of the tie; every fold is tried, so that nothing fails after hours."""
+    if experiment.confound is None:
+        return (None,)
+    if REVERSED in experiment.tests:
+        raise ExperimentError(
+            f"tests.{REVERSED}: [confound] makes a test part of that name: choose another."
+        )
+    for tie in experiment.confound.ties:
+        for fold in experiment.split.indices:
+            confounded_fold(data, folds[fold], **tie.model_dump())
+    return experiment.confound.ties
 
 
 def _all_seeds(experiment: Experiment) -> list[int]:
@@ -109,14 +133,57 @@ def _load_faces(spec_json: str) -> FaceData:
 
 
 def folds_of(data: FaceData, split: SplitSpec) -> FoldFile:
-    """The subject-disjoint folds of a data set."""
-    return make_folds(
+    """The subject-disjoint folds of a data set.
+
+    Raises:
+        DataError: a picture is both learned from and tested on, and that is not allowed.
+    """
+    folds = make_folds(
         data,
         n_folds=split.folds,
         seed=split.seed,
         validation=split.validation,
         official=split.official,
     )
+    copies = crossing_folds(data, folds, use=split.indices)
+    if copies and split.duplicates == "error":
+        raise DataError(
+            f"{data.info.name}: {copies[0]}. `fer-bench data audit` lists all copies and what to "
+            "leave out (then data.decisions names its file), or go on with them: "
+            'split.duplicates = "allow".'
+        )
+    return replace(folds, warnings=(*folds.warnings, *copies))
+
+
+@dataclass(frozen=True)
+class RunRows:
+    """The faces of one run.
+
+    Attributes:
+        fold: rows that are trained on, that decide, and that are tested.
+        tests: rows of further test parts by name: "reversed", against the tie.
+        warnings: what a reader must know of them.
+        notes: what the tie came to in each part.
+    """
+
+    fold: Fold
+    tests: Mapping[str, Rows]
+    warnings: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+
+def rows_of(data: FaceData, spec: RunSpec) -> RunRows:
+    """The faces of a run: its fold, confounded if the run asks for it.
+
+    Raises:
+        DataError: the folds are not clean, or the tie cannot be had on these faces.
+    """
+    folds = folds_of(data, spec.split)
+    fold = folds[spec.fold]
+    if spec.tie is None:
+        return RunRows(fold, {}, folds.warnings)
+    fold, against, notes = confounded_fold(data, fold, **spec.tie.model_dump())
+    return RunRows(fold, {REVERSED: against}, folds.warnings, notes)
 
 
 def code_versions(method: str) -> dict[str, str]:
@@ -153,15 +220,24 @@ def lacking(method: type[Method], data: FaceData, spec: RunSpec) -> str | None:
 
 
 def _check_labels(experiment: Experiment, entries: list[tuple[type[Method], Any]]) -> None:
-    labels: dict[str, int] = {}
+    """One label is one row: one method, each of its folds from one entry."""
+    seen: list[tuple[str, MethodSpec]] = []
     for i, (entry, (method, _)) in enumerate(zip(experiment.methods, entries, strict=True)):
         label = entry.label or method.info.title
-        if label in labels:
+        unknown = sorted(set(entry.folds or ()) - set(experiment.split.indices))
+        if unknown:
             raise ExperimentError(
-                f"methods[{i}] and methods[{labels[label]}] would both be shown as {label!r}: "
-                "give one of them another 'label'."
+                f"methods[{i}].folds names {unknown}, and this experiment runs the folds "
+                f"{list(experiment.split.indices)}."
             )
-        labels[label] = i
+        for j, (other_label, other) in enumerate(seen):
+            apart = entry.folds and other.folds and not {*entry.folds} & {*other.folds}
+            if label == other_label and not (apart and entry.name == other.name):
+                raise ExperimentError(
+                    f"methods[{i}] and methods[{j}] would both be shown as {label!r}: "
+                    "give one of them another 'label'."
+                )
+        seen.append((label, entry))
 
 
 def data_card(data: FaceData) -> dict[str, Any]:

@@ -60,7 +60,7 @@ class Progress:
         """The callback for the epochs of one run."""
 
         def on_epoch(done: int, total: int, text: str) -> None:
-            name = f"{spec.label} seed {spec.seed} fold {spec.fold}"
+            name = f"{spec.label} {spec.place}"
             if self._live:
                 self._bar.update(
                     self._epochs,
@@ -83,7 +83,7 @@ class Progress:
         left = (time.monotonic() - self._started) / self.done * (self.total - self.done)
         when = f", about {left / 60:.0f} min left" if left >= 60 else ""
         self.say(
-            f"[{self.done}/{self.total}{when}] {spec.label} seed {spec.seed} fold {spec.fold}: "
+            f"[{self.done}/{self.total}{when}] {spec.label} {spec.place}: "
             f"{'' if state in ('done', 'kept') else state + ': '}{text}"
         )
 

@@ -31,7 +31,7 @@ from fer_bench.errors import ExperimentError, MissingExtraError, RunError
 from fer_bench.experiment import Experiment, MethodSpec, RunSpec, TrainingSpec, validate
 from fer_bench.runs.store import atomic_path
 from fer_bench.space import Among, Between, Range, declared
-from fer_bench.sweep.executors import Pool, _start_worker
+from fer_bench.sweep.executors import Pool, start_worker
 from fer_bench.sweep.plan import explain, load_faces, plan, rows_of
 from fer_bench.sweep.progress import Progress
 from fer_bench.sweep.worker import train
@@ -428,7 +428,7 @@ def _pool(name: str, workers: int | None, most: int) -> Iterator[Executor]:
     with ProcessPoolExecutor(
         count,
         mp_context=get_context("spawn"),
-        initializer=_start_worker,
+        initializer=start_worker,
         initargs=(max(1, pool.cores // count),),
     ) as made:
         yield made

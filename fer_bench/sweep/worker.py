@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,7 +23,7 @@ from fer_bench.experiment import RunSpec
 from fer_bench.method import Method, MethodInfo
 from fer_bench.metrics.metric import Outcome, load_metrics, score_run
 from fer_bench.runs.store import RunRecord, RunStore, write_json, write_part
-from fer_bench.sweep.plan import explain, folds_of, load_faces
+from fer_bench.sweep.plan import RunRows, explain, load_faces, rows_of
 from fer_bench.training.checkpoint import Position, copy_state, load_weights
 from fer_bench.training.extract import extract
 from fer_bench.training.feed import Feed, make_task
@@ -70,23 +70,38 @@ def execute(
         return "failed", explain(error)
 
 
-def train_into(spec: RunSpec, working: Path, *, on_epoch: OnEpoch | None = None) -> None:
-    """Train one run and write all its files into `working`."""
-    started = time.monotonic()
+@dataclass(frozen=True)
+class Trained:
+    """A method trained for one spec, with what it was trained on."""
+
+    method: Method
+    feed: Feed
+    rows: RunRows
+    position: Position
+
+
+def train(spec: RunSpec, *, resume: Path | None = None, on_epoch: OnEpoch | None = None) -> Trained:
+    """Train the method of a spec; the test part is not read.
+
+    Args:
+        resume: file to keep the state in while training goes on, and to go on from.
+
+    Raises:
+        RunError: the data are not those the run was planned for.
+    """
     data = load_faces(spec.data)
     if data.fingerprint != spec.fingerprint:
         raise RunError(
             f"the data set {spec.data.name!r} has changed since this run was planned: "
             "start the experiment again."
         )
-    folds = folds_of(data, spec.split)
-    fold = folds.folds[spec.fold]
+    rows = rows_of(data, spec)
+    fold = rows.fold
     fabric = make_fabric(spec.training)
     task = make_task(data, fold.train, target=spec.training.target)
     feed = Feed(data, task, spec.training, fabric.device)
     method = build_method(spec, task)
-    resume = working / "resume.safetensors"
-    trainer = Trainer(
+    position = Trainer(
         method,
         data=data,
         feed=feed,
@@ -96,28 +111,36 @@ def train_into(spec: RunSpec, working: Path, *, on_epoch: OnEpoch | None = None)
         fabric=fabric,
         resume=resume,
         on_epoch=on_epoch,
-    )
-    position = trainer.run()
-    for name, rows in (
-        ("train", fold.train),
-        ("validation", fold.validation),
-        ("test", fold.test),
-    ):
+    ).run()
+    return Trained(method, feed, rows, position)
+
+
+def train_into(spec: RunSpec, working: Path, *, on_epoch: OnEpoch | None = None) -> None:
+    """Train one run and write all its files into `working`."""
+    started = time.monotonic()
+    resume = working / "resume.safetensors"
+    trained = train(spec, resume=resume, on_epoch=on_epoch)
+    method, feed, position = trained.method, trained.feed, trained.position
+    fold = trained.rows.fold
+    parts = {"train": fold.train, "validation": fold.validation, "test": fold.test}
+    parts |= {f"test:{name}": rows for name, rows in trained.rows.tests.items()}
+    for name, rows in parts.items():
         if len(rows):
             write_part(working / "parts", extract(method, feed, rows, name=name))
     for name, test in spec.tests.items():
         faces = load_faces(test)
-        other = Feed(faces, task, spec.training, fabric.device)
+        other = Feed(faces, method.task, spec.training, feed.device)
         rows = np.arange(len(faces))
         write_part(working / "parts", extract(method, other, rows, name=f"test:{name}"))
     save_file(
         {k: v.contiguous() for k, v in copy_state(method).items()}, working / "model.safetensors"
     )
-    warnings = [*folds.warnings, *position.warnings]
+    warnings = [*trained.rows.warnings, *position.warnings]
     write_json(working / "spec.json", spec.model_dump(mode="json"))
     write_json(
         working / "environment.json",
-        environment(method, position, warnings, str(fabric.device), time.monotonic() - started),
+        environment(method, position, warnings, str(feed.device), time.monotonic() - started)
+        | {"tie": list(trained.rows.notes)},
     )
     pd.DataFrame(position.history, columns=HISTORY).to_csv(working / "history.csv", index=False)
     resume.unlink(missing_ok=True)
@@ -140,7 +163,7 @@ def load_method(record: RunRecord) -> tuple[Method, FaceData, Feed]:
     data = load_faces(spec.data)
     if data.fingerprint != spec.fingerprint:
         raise RunError(f"the data set {spec.data.name!r} is not the one this run was trained on.")
-    fold = folds_of(data, spec.split).folds[spec.fold]
+    fold = rows_of(data, spec).fold
     task = make_task(data, fold.train, target=spec.training.target)
     method = build_method(spec, task)
     feed = Feed(data, task, spec.training, torch.device("cpu"))
