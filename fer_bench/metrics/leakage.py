@@ -14,7 +14,7 @@ one that does not reads .20. That of an expression cell may know which images ar
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -127,9 +127,7 @@ def identity_attacks(
     views: dict[str, Floats] = {}
     settings: dict[str, str] = {}
     for name, x in embeddings.items():
-        candidates = {"": np.asarray(x, dtype=np.float64)}
-        if (y[split.test] >= 0).any():
-            candidates["expression-centred"] = centred(x, y)
+        candidates = attacker_views(x, y, split)
         out[name] = {}
         for probe, fit in (("linear", linear_probe), ("knn", knn_probe)):
             tried = {view: fit(values, s, split) for view, values in candidates.items()}
@@ -137,7 +135,7 @@ def identity_attacks(
             control = np.mean(
                 [np.mean(fit(candidates[view], c, split).predicted == truth) for c in shuffled]
             )
-            out[name][probe] = Attack(_named(tried[view], view), float(control))
+            out[name][probe] = Attack(named_setting(tried[view], view), float(control))
             if probe == "linear":
                 # The network gets the view that served the linear probe.
                 views[name], settings[name] = candidates[view], view
@@ -154,11 +152,19 @@ def identity_attacks(
         if name in controls:
             other = fitted[len(names) + controls.index(name)]
             control = float(np.mean(other.predicted == truth))
-        out[name]["mlp"] = Attack(_named(fitted[k], settings[name]), control)
+        out[name]["mlp"] = Attack(named_setting(fitted[k], settings[name]), control)
     return out
 
 
-def _named(probed: Probed, view: str) -> Probed:
+def attacker_views(x: ArrayLike, expression: Ints, split: Split) -> dict[str, Floats]:
+    """An embedding as it is, and less the mean of each expression where that is known."""
+    views = {"": np.asarray(x, dtype=np.float64)}
+    if (expression[split.test] >= 0).any():
+        views["expression-centred"] = centred(x, expression)
+    return views
+
+
+def named_setting(probed: Probed, view: str) -> Probed:
     return replace(probed, setting=f"{probed.setting}, {view}" if view else probed.setting)
 
 
@@ -283,63 +289,96 @@ def sequence_codes(part: Part) -> Ints | None:
     return codes(joined, tuple(sorted(joined.dropna().unique())))
 
 
-def identity_scores(
-    part: Part, embeddings: Mapping[str, ArrayLike], *, seed: int = 0
-) -> dict[str, Score]:
-    """Identity cells: closed-set probes, label floor and verification."""
-    probes = ("linear", "knn", "mlp", "strongest")
-    reason = None
+@dataclass(frozen=True)
+class IdentityProblem:
+    """What identity probes have to solve on a test part.
+
+    Attributes:
+        part: the part, thinned where it is very large.
+        split: rows to fit, tune and test on, within subjects.
+        subject: [n] codes 0..people-1 of the probed subjects, -1 for others.
+        people: how many subjects can be guessed.
+        unit: what the split keeps apart, "expression" or "sequence".
+        notes: sentences for the scores.
+    """
+
+    part: Part
+    split: Split
+    subject: Ints
+    people: int
+    unit: str
+    notes: tuple[str, ...]
+
+    @property
+    def truth(self) -> Ints:
+        """Codes of the tested rows."""
+        return self.subject[self.split.test]
+
+    @property
+    def details(self) -> dict[str, object]:
+        """To be carried along by the scores."""
+        return {
+            "unit": self.unit,
+            "subjects": self.people,
+            "fitted": len(self.split.train),
+            "validated": len(self.split.validation),
+        }
+
+
+def identity_problem(part: Part, *, seed: int = 0) -> IdentityProblem | str:
+    """The closed-set problem within the subjects of a part, or why there is none."""
     notes = []
     if len(part) > PROBE_ROWS:
-        thin = _thinned(part, seed)
         notes.append(f"probes on a random {PROBE_ROWS} of {len(part)} rows")
-        embeddings = {name: _embedding(thin, name) for name in embeddings}
-        part = thin
+        part = _thinned(part, seed)
     if not part.has_subjects:
-        reason = "no subject labels in the test part"
-    else:
-        split, unit = within_subject_split(part.s, part.y, sequence=sequence_codes(part), seed=seed)
-        people = np.unique(part.s[split.test])
-        if len(people) < 2 or not len(split.train):
-            reason = "fewer than two subjects have images of two expressions (or sequences)"
-    if reason is not None:
-        keys = [*probes, "auc", "eer"]
-        return {
-            f"{name}.identity.{key}": undefined(reason, unit="fraction")
-            for name in embeddings
-            for key in keys
-        }
-    one_hot = np.eye(len(part.classes) + 1)[part.y][:, : len(part.classes)]
-    # Codes 0..S-1 of the probed subjects only, so that classes are those that can be guessed.
-    s = np.searchsorted(people, part.s)
-    s = np.where(np.isin(part.s, people), s, -1)
-    attacks = identity_attacks({**embeddings, FLOOR: one_hot}, s, part.y, split, seed=seed)
-    truth = s[split.test]
-    details = {
-        "unit": unit,
-        "subjects": len(people),
-        "fitted": len(split.train),
-        "validated": len(split.validation),
-    }
+        return "no subject labels in the test part"
+    split, unit = within_subject_split(part.s, part.y, sequence=sequence_codes(part), seed=seed)
+    people = np.unique(part.s[split.test])
+    if len(people) < 2 or not len(split.train):
+        return "fewer than two subjects have images of two expressions (or sequences)"
     if not len(split.validation):
         notes.append("too few images for a validation set: probes at their default setting")
     if len(people) < len(part.subjects):
         notes.append(
             f"{len(people)} of {len(part.subjects)} subjects have images on both sides of the cut"
         )
+    # Codes of the probed subjects only, so that classes are those that can be guessed.
+    s = np.where(np.isin(part.s, people), np.searchsorted(people, part.s), -1)
+    return IdentityProblem(part, split, s, len(people), unit, tuple(notes))
+
+
+def identity_scores(
+    part: Part, embeddings: Mapping[str, ArrayLike], *, seed: int = 0
+) -> dict[str, Score]:
+    """Identity cells: closed-set probes, label floor and verification."""
+    problem = identity_problem(part, seed=seed)
+    if isinstance(problem, str):
+        return {
+            f"{name}.identity.{key}": undefined(problem, unit="fraction")
+            for name in embeddings
+            for key in ("linear", "knn", "mlp", "strongest", "auc", "eer")
+        }
+    if problem.part is not part:
+        embeddings = {name: _embedding(problem.part, name) for name in embeddings}
+    part, split, unit = problem.part, problem.split, problem.unit
+    s, truth, people = problem.subject, problem.truth, problem.people
+    details, notes = problem.details, problem.notes
+    one_hot = np.eye(len(part.classes) + 1)[part.y][:, : len(part.classes)]
+    attacks = identity_attacks({**embeddings, FLOOR: one_hot}, s, part.y, split, seed=seed)
     out: dict[str, Score] = {}
     for name in embeddings:
         scores = attack_scores(
             attacks[name],
             truth,
             groups=truth,
-            chance=1 / len(people),
+            chance=1 / people,
             details=details,
             seed=seed,
         )
         out |= {f"{name}.identity.{key}": score for key, score in scores.items()}
     floor = attack_scores(
-        attacks[FLOOR], truth, groups=truth, chance=1 / len(people), details=details, seed=seed
+        attacks[FLOOR], truth, groups=truth, chance=1 / people, details=details, seed=seed
     )["strongest"]
     out["E.identity.floor"] = floor
     out["E.identity.excess"] = _excess(attacks["E"], attacks[FLOOR], truth, details, seed)
@@ -384,31 +423,73 @@ def _excess(
     )
 
 
+@dataclass(frozen=True)
+class ExpressionProblem:
+    """What expression probes have to solve on a run.
+
+    Attributes:
+        pools: train, validation (where there is one) and test part, thinned where very large.
+        split: rows of the stacked pools to fit, tune and test on.
+        expression: [n] codes of the stacked pools.
+        notes: sentences for the scores.
+    """
+
+    pools: tuple[Part, ...]
+    split: Split
+    expression: Ints
+    notes: tuple[str, ...]
+
+    def stacked(self, name: str) -> NDArray[np.float32]:
+        """[n, d] embedding "E" or "I" of the stacked pools."""
+        return np.concatenate([_embedding(part, name) for part in self.pools])
+
+    @property
+    def truth(self) -> Ints:
+        """Codes of the tested rows."""
+        return self.expression[self.split.test]
+
+    @property
+    def group(self) -> Ints | None:
+        """Subjects of the tested rows, for intervals."""
+        test = self.pools[-1]
+        groups = part_groups(test)
+        return None if groups is None else groups[test.y >= 0]
+
+    @property
+    def details(self) -> dict[str, object]:
+        """To be carried along by the scores."""
+        return {"fitted": len(self.split.train), "validated": len(self.split.validation)}
+
+
+def expression_problem(run: RunArrays, *, seed: int = 0) -> ExpressionProblem | str:
+    """Train, tune and test rows of a run's expression probes, or why there are none."""
+    test, train, validation = run.test, run.parts.get("train"), run.parts.get("validation")
+    if train is None or not (train.y >= 0).any() or not (test.y >= 0).any():
+        return "no expression labels in the train or test part"
+    whole = [train, *([validation] if validation is not None else []), test]
+    pools = [_thinned(part, seed) for part in whole]
+    notes = [
+        f"probes on a random {PROBE_ROWS} of {len(all_rows)} {part.name} rows"
+        for all_rows, part in zip(whole, pools, strict=True)
+        if len(part) < len(all_rows)
+    ]
+    y = np.concatenate([part.y for part in pools])
+    return ExpressionProblem(tuple(pools), _expression_split(pools, seed), y, tuple(notes))
+
+
 def expression_scores(run: RunArrays, names: list[str], *, seed: int = 0) -> dict[str, Score]:
     """Expression cells: probes fitted on the train part or on the other half of the subjects."""
-    test, train, validation = run.test, run.parts.get("train"), run.parts.get("validation")
     out: dict[str, Score] = {}
-    keys = ("linear", "knn", "mlp", "strongest")
-    labelled = np.flatnonzero(test.y >= 0)
-    if train is None or not (train.y >= 0).any() or not len(labelled):
-        reason = "no expression labels in the train or test part"
+    problem = expression_problem(run, seed=seed)
+    if isinstance(problem, str):
         return {
-            f"{name}.expression.{key}": undefined(reason, unit="fraction")
+            f"{name}.expression.{key}": undefined(problem, unit="fraction")
             for name in names
-            for key in keys
+            for key in ("linear", "knn", "mlp", "strongest")
         }
-    whole_pools = [train, *([validation] if validation is not None else []), test]
-    pools = [_thinned(part, seed) for part in whole_pools]
-    notes = [
-        f"probes on a random {PROBE_ROWS} of {len(whole)} {part.name} rows"
-        for whole, part in zip(whole_pools, pools, strict=True)
-        if len(part) < len(whole)
-    ]
-    test, labelled = pools[-1], np.flatnonzero(pools[-1].y >= 0)
-    y = np.concatenate([part.y for part in pools])
-    split = _expression_split(pools, seed)
-    truth = y[split.test]
-    stacked = {name: np.concatenate([_embedding(part, name) for part in pools]) for name in names}
+    pools, split, y, notes = problem.pools, problem.split, problem.expression, problem.notes
+    test, truth = pools[-1], problem.truth
+    stacked = {name: problem.stacked(name) for name in names}
     # Subjects of different parts are different people (subject-disjoint outer split).
     offsets = np.cumsum([0, *(len(part.subjects) for part in pools[:-1])])
     s = np.concatenate(
@@ -417,8 +498,7 @@ def expression_scores(run: RunArrays, names: list[str], *, seed: int = 0) -> dic
     know_subjects = all(part.has_subjects for part in pools)
     networks = mlp_probes([stacked[k] for k in names], [y] * len(names), split, seed=seed)
     halves = subject_halves(test.s, test.y, seed=seed) if test.has_subjects else []
-    groups = part_groups(test)
-    group = None if groups is None else groups[labelled]
+    group = problem.group
     for name, network in zip(names, networks, strict=True):
         x = stacked[name]
         attacks = {
@@ -428,7 +508,7 @@ def expression_scores(run: RunArrays, names: list[str], *, seed: int = 0) -> dic
         }
         if know_subjects:
             attacks["centred"] = Attack(
-                _named(linear_probe(centred(x, s), y, split), "subject-centred")
+                named_setting(linear_probe(centred(x, s), y, split), "subject-centred")
             )
         if halves and all(len(half.train) >= 2 for half in halves):
             attacks["heldout"] = Attack(_cross_fitted(_embedding(test, name), test.y, halves))
@@ -436,9 +516,9 @@ def expression_scores(run: RunArrays, names: list[str], *, seed: int = 0) -> dic
             attacks,
             truth,
             groups=group,
-            strata=_strata(group, truth),
+            strata=label_strata(group, truth),
             chance=1 / len(run.classes),
-            details={"fitted": len(split.train), "validated": len(split.validation)},
+            details=problem.details,
             seed=seed,
         )
         if notes:
@@ -470,7 +550,7 @@ def _embedding(part: Part, name: str) -> NDArray[np.float32]:
     return x
 
 
-def _expression_split(pools: list[Part], seed: int) -> Split:
+def _expression_split(pools: Sequence[Part], seed: int) -> Split:
     """Fit on train, tune on validation (or on a quarter of the train subjects), test on test."""
     starts = np.cumsum([0, *(len(part) for part in pools)])
     rows = [start + np.flatnonzero(p.y >= 0) for start, p in zip(starts, pools, strict=False)]
@@ -497,7 +577,7 @@ def _cross_fitted(x: ArrayLike, y: Ints, halves: list[Split]) -> Probed:
     )
 
 
-def _strata(group: NDArray[np.int64] | None, truth: Ints) -> NDArray[np.int64] | None:
+def label_strata(group: NDArray[np.int64] | None, truth: Ints) -> NDArray[np.int64] | None:
     """Permute labels within subjects, where subjects have more than one label."""
     if group is None:
         return None

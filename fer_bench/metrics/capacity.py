@@ -1,0 +1,133 @@
+"""Probe curves: what can be read from an embedding as the probe grows.
+
+A single probe says how much *it* reads. Where accuracy still climbs with the width of the
+probe, a stronger one would read more, and the leak is larger than any number in the table;
+where the curve is flat, what can be read has been read (Pimentel et al., ACL 2020: probing is
+bounded by the most capable probe, not by the simplest). The other way to make a probe weaker
+is to show it less: over how many directions of the embedding is a factor spread?
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fer_bench.metrics.common import Floats, standardise
+from fer_bench.metrics.leakage import (
+    Attack,
+    attack_scores,
+    attacker_views,
+    expression_problem,
+    identity_problem,
+    label_strata,
+    named_setting,
+)
+from fer_bench.metrics.metric import metric
+from fer_bench.metrics.probes import Ints, Split, linear_probe, mlp_probes
+from fer_bench.runs.arrays import RunArrays
+from fer_bench.score import Score
+
+WIDTHS = (4, 16, 64, 256)  # units of each of the two hidden layers
+
+
+@metric("capacity")
+def capacity(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
+    """Accuracy of probes of rising capacity for {E, I} x {identity, expression}.
+
+    On the rows of the leakage metric (identity within the test subjects, expression on other
+    subjects): networks of two hidden layers of 4, 16, 64 and 256 units ("mlp4"), the linear
+    probe on the first 1, 2, 4, ... principal components of the rows it is fitted on ("dims4"),
+    and on all of them ("linear").
+
+    Returns:
+        "E.identity.linear", "E.identity.mlp4", "E.identity.dims4" ... as fractions with
+        intervals over subjects; cells without a problem (no subjects, no labels) are left out.
+    """
+    names = ["E"] if run.test.identity is None else ["E", "I"]
+    out: dict[str, Score] = {}
+    who = identity_problem(run.test, seed=seed)
+    if not isinstance(who, str):
+        test = who.part
+        codes = {"E": test.expression, "I": test.identity}
+        curves = _curves(
+            {k: attacker_views(codes[k], test.y, who.split) for k in names},  # type: ignore[arg-type]
+            who.subject,
+            who.split,
+            seed=seed,
+        )
+        for name, attacks in curves.items():
+            found = attack_scores(
+                attacks,
+                who.truth,
+                groups=who.truth,
+                chance=1 / who.people,
+                details=who.details,
+                seed=seed,
+            )
+            out |= _kept(f"{name}.identity", found, who.notes)
+    what = expression_problem(run, seed=seed)
+    if not isinstance(what, str):
+        group, truth = what.group, what.truth
+        curves = _curves(
+            {k: {"": what.stacked(k)} for k in names}, what.expression, what.split, seed=seed
+        )
+        for name, attacks in curves.items():
+            found = attack_scores(
+                attacks,
+                truth,
+                groups=group,
+                strata=label_strata(group, truth),
+                chance=1 / len(run.classes),
+                details=what.details,
+                seed=seed,
+            )
+            out |= _kept(f"{name}.expression", found, what.notes)
+    return out
+
+
+def _curves(
+    views: Mapping[str, Mapping[str, ArrayLike]], labels: Ints, split: Split, *, seed: int
+) -> dict[str, dict[str, Attack]]:
+    """Attacks by embedding and width, on the view that serves the linear probe best."""
+    curves: dict[str, dict[str, Attack]] = {}
+    inputs: dict[str, ArrayLike] = {}
+    chosen: dict[str, str] = {}
+    for name, candidates in views.items():
+        tried = {view: linear_probe(x, labels, split) for view, x in candidates.items()}
+        view = max(tried, key=lambda v: np.nan_to_num(tried[v].validation))
+        inputs[name], chosen[name] = candidates[view], view
+        curves[name] = {"linear": Attack(named_setting(tried[view], view))}
+        x = _principal(inputs[name], split)
+        for k in _powers_below(x.shape[1]):
+            probed = linear_probe(x[:, :k], labels, split)
+            curves[name][f"dims{k}"] = Attack(named_setting(probed, view))
+    for width in WIDTHS:
+        fitted = mlp_probes(
+            list(inputs.values()), [labels] * len(inputs), split, hidden=width, seed=seed
+        )
+        for name, probed in zip(inputs, fitted, strict=True):
+            curves[name][f"mlp{width}"] = Attack(named_setting(probed, chosen[name]))
+    return curves
+
+
+def _principal(x: ArrayLike, split: Split) -> Floats:
+    """Rows along the principal axes of the fitted rows' standardised columns, widest first."""
+    values = np.asarray(x, dtype=np.float64)
+    z = standardise(values, values[split.fit])
+    _, axes = np.linalg.eigh(np.cov(z[split.fit], rowvar=False).reshape(z.shape[1], -1))
+    return z @ axes[:, ::-1]
+
+
+def _powers_below(d: int) -> list[int]:
+    return [2**i for i in range(20) if 2**i < d]
+
+
+def _kept(prefix: str, scores: Mapping[str, Score], notes: tuple[str, ...]) -> dict[str, Score]:
+    """The curve alone: the strongest attacker is the leakage metric's, over all its probes."""
+    return {
+        f"{prefix}.{key}": score.with_warning(*notes)
+        for key, score in scores.items()
+        if key != "strongest"
+    }
