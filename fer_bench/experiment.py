@@ -185,9 +185,7 @@ class ConfoundSpec(_Strict):
     @property
     def ties(self) -> tuple[TieSpec, ...]:
         """One tie a strength."""
-        return tuple(
-            TieSpec(attribute=self.attribute, rho=rho, seed=self.seed) for rho in self.rho
-        )
+        return tuple(TieSpec(attribute=self.attribute, rho=rho, seed=self.seed) for rho in self.rho)
 
 
 class ScoresSpec(_Strict):
@@ -198,16 +196,19 @@ class ScoresSpec(_Strict):
 
 
 class ReportSpec(_Strict):
-    """`[report]`: how the page shows faces.
+    """`[report]`: the page, and what else is written for looking at.
 
     Attributes:
         faces: "show", "blur" or "none"; by default "show" where the terms of the data allow
             publication and "none" where not.
         title: of the page.
+        tensorboard: write losses and validation figures to `<results>/tensorboard` after every
+            epoch.
     """
 
     faces: Literal["show", "blur", "none"] | None = None
     title: str | None = None
+    tensorboard: bool = False
 
 
 class Experiment(_Strict):

@@ -15,6 +15,7 @@ from fer_bench.sweep.executors import Pool, make_executor, start_worker
 from fer_bench.sweep.plan import Plan, data_card, plan
 from fer_bench.sweep.progress import Progress
 from fer_bench.sweep.worker import score_record, thumbnails
+from fer_bench.training.scalars import require as require_tensorboard
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,8 @@ def run_experiment(
     """
     store = RunStore(out)
     _refuse_foreign(store)
+    if experiment.report.tensorboard:
+        require_tensorboard()
     planned = plan(experiment)
     prepare(store, experiment, planned)
     ids = {spec.id for spec in planned.runs}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -27,7 +28,7 @@ from fer_bench.sweep.plan import RunRows, explain, load_faces, rows_of
 from fer_bench.training.checkpoint import Position, copy_state, load_weights
 from fer_bench.training.extract import extract
 from fer_bench.training.feed import Feed, make_task
-from fer_bench.training.loop import OnEpoch, Parts, Trainer, make_fabric, seed_everything
+from fer_bench.training.loop import OnEpoch, OnHistory, Parts, Trainer, make_fabric, seed_everything
 
 State = Literal["done", "kept", "failed", "busy"]
 
@@ -55,7 +56,8 @@ def execute(
                 if working is None:
                     return "busy", "another process is working on it"
                 if not store.is_done(spec.id):
-                    train_into(spec, working, on_epoch=on_epoch)
+                    with _scalars(store, spec) as on_history:
+                        train_into(spec, working, on_epoch=on_epoch, on_history=on_history)
                     store.publish(spec, working)
                     state = "done"
         record = store.record(spec.id)
@@ -80,7 +82,23 @@ class Trained:
     position: Position
 
 
-def train(spec: RunSpec, *, resume: Path | None = None, on_epoch: OnEpoch | None = None) -> Trained:
+def _scalars(store: RunStore, spec: RunSpec) -> AbstractContextManager[OnHistory | None]:
+    """A writer of TensorBoard scalars where the experiment asks for them."""
+    experiment = store.experiment()
+    if experiment is None or not experiment.report.tensorboard:
+        return nullcontext()
+    from fer_bench.training.scalars import Scalars
+
+    return Scalars(store.root / "tensorboard" / spec.id)
+
+
+def train(
+    spec: RunSpec,
+    *,
+    resume: Path | None = None,
+    on_epoch: OnEpoch | None = None,
+    on_history: OnHistory | None = None,
+) -> Trained:
     """Train the method of a spec; the test part is not read.
 
     Args:
@@ -111,15 +129,22 @@ def train(spec: RunSpec, *, resume: Path | None = None, on_epoch: OnEpoch | None
         fabric=fabric,
         resume=resume,
         on_epoch=on_epoch,
+        on_history=on_history,
     ).run()
     return Trained(method, feed, rows, position)
 
 
-def train_into(spec: RunSpec, working: Path, *, on_epoch: OnEpoch | None = None) -> None:
+def train_into(
+    spec: RunSpec,
+    working: Path,
+    *,
+    on_epoch: OnEpoch | None = None,
+    on_history: OnHistory | None = None,
+) -> None:
     """Train one run and write all its files into `working`."""
     started = time.monotonic()
     resume = working / "resume.safetensors"
-    trained = train(spec, resume=resume, on_epoch=on_epoch)
+    trained = train(spec, resume=resume, on_epoch=on_epoch, on_history=on_history)
     method, feed, position = trained.method, trained.feed, trained.position
     fold = trained.rows.fold
     parts = {"train": fold.train, "validation": fold.validation, "test": fold.test}

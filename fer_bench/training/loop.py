@@ -30,6 +30,7 @@ from fer_bench.training.checkpoint import (
 from fer_bench.training.feed import EpochPlan, Feed, Rows
 
 OnEpoch = Callable[[int, int, str], None]
+OnHistory = Callable[[Sequence[Sequence[Any]]], None]
 
 _VALIDATION_SEED = 7_919  # pairs and shuffles of a validation pass are the same in every epoch
 _SAVE_EVERY_S = 20.0
@@ -65,6 +66,7 @@ class Trainer:
         seed: of the run; every epoch draws from (seed, stage, epoch) alone.
         resume: file to keep the state in while training goes on; None keeps none.
         on_epoch: called with (epochs done, epochs in all, text).
+        on_history: called after each epoch with its rows of the history.
     """
 
     def __init__(
@@ -79,6 +81,7 @@ class Trainer:
         fabric: Fabric | None = None,
         resume: Path | None = None,
         on_epoch: OnEpoch | None = None,
+        on_history: OnHistory | None = None,
     ) -> None:
         self.method = method
         self.data = data
@@ -89,6 +92,7 @@ class Trainer:
         self.fabric = fabric or make_fabric(training)
         self.resume = resume
         self.on_epoch = on_epoch or (lambda done, total, text: None)
+        self.on_history = on_history or (lambda rows: None)
         self.position = Position()
         self._saved_at = time.monotonic()
         self._started = time.monotonic()
@@ -200,13 +204,14 @@ class Trainer:
     ) -> dict[str, Tensor] | None:
         position, rule = self.position, self._rule(stage)
         while position.epoch < epochs[index]:
-            epoch = position.epoch
+            epoch, known = position.epoch, len(position.history)
             self._train_epoch(game, stage, plan, optimizers, index, epoch, epochs[index])
             value, text = self._validate(game, stage, rule, index, epoch)
             position.epoch = epoch + 1
             if value is not None and (position.best_value is None or value > position.best_value):
                 position.best_value, position.best_epoch = value, epoch + 1
                 best = copy_state(self.method)
+            self.on_history(position.history[known:])
             self.on_epoch(sum(epochs[:index]) + epoch + 1, sum(epochs), f"{stage.name}: {text}")
             waited = position.epoch - position.best_epoch
             if rule != "last" and 0 < self.training.patience <= waited:
