@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from fer_bench.reports.aggregate import Estimate
 from fer_bench.reports.columns import BY_KEY
+from fer_bench.reports.confounding import confounding, confounding_figure
 from fer_bench.reports.maps import KINDS, TITLES, Maps, Which, maps_of
 from fer_bench.reports.style import (
     COLUMN_WIDTH,
@@ -290,6 +292,64 @@ def _curves(axes: Any, part: pd.DataFrame) -> None:
         axes.legend(loc="best", handlelength=2.2)
 
 
+_CURVE_LOOKS = {"E": ("#0072B2", "o", "-"), "I": ("#E69F00", "s", "--")}
+
+
+def probe_curves(row: Row, *, paper: bool = False) -> Figure | None:
+    """What probes read as they grow, or see more of the embedding, with chance dotted."""
+    panels = [
+        (target, kind)
+        for target in ("identity", "expression")
+        for kind in ("dims", "mlp")
+        if any(_on_curve(row, space, target, kind) for space in "EI")
+    ]
+    if not panels:
+        return None
+    size = (TEXT_WIDTH if paper else 10.4) / 4
+    figure = Figure(figsize=(size * len(panels), (1.1 if paper else 0.9) * size))
+    grid = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
+    for axes, (target, kind) in zip(grid, panels, strict=True):
+        for space, (colour, marker, line) in _CURVE_LOOKS.items():
+            found = _on_curve(row, space, target, kind)
+            if not found:
+                continue
+            x = list(found)
+            y = [100 * f.mean for f in found.values()]
+            error = np.hstack([_error(f, 100) or [[0], [0]] for f in found.values()])
+            axes.errorbar(x, y, yerr=error, color=colour, marker=marker, linestyle=line,
+                          markersize=4, linewidth=1.3, elinewidth=0.7, label=space)  # fmt: skip
+            chance = [100 * f.null for f in found.values() if f.null is not None]
+            if chance:
+                axes.axhline(np.mean(chance), color=colour, linestyle=":", linewidth=0.9)
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(ticks := sorted({*_curve_ticks(row, target, kind)}), map(str, ticks))
+        axes.minorticks_off()
+        axes.set(ylim=(0, 105), xlabel={"dims": "Components seen", "mlp": "Network width"}[kind])
+        axes.set_title(target.capitalize(), loc="left")
+    grid[0].set_ylabel("Read, %")
+    grid[-1].legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderaxespad=0)
+    figure.tight_layout()
+    return figure
+
+
+def _on_curve(row: Row, space: str, target: str, kind: str) -> dict[int, Estimate]:
+    """Capacity -> accuracy, of one curve of the `capacity` metric."""
+    prefix = f"capacity/{space}.{target}.{kind}"
+    found = {
+        int(key.removeprefix(prefix)): score
+        for key, score in row.scores.items()
+        if key.startswith(prefix)
+    }
+    return dict(sorted(found.items()))
+
+
+def _curve_ticks(row: Row, target: str, kind: str) -> Iterator[int]:
+    for space in _CURVE_LOOKS:
+        for i, x in enumerate(_on_curve(row, space, target, kind)):
+            if kind == "mlp" or i % 2 == 0:
+                yield x
+
+
 def static_maps(
     maps: Maps, labels: pd.DataFrame, classes: Sequence[str], *, kind: str, paper: bool = False
 ) -> Figure | None:
@@ -484,6 +544,9 @@ def _paper_figures(store: RunStore, summary: Summary, maps: Which) -> Iterator[t
     figure = trade_off(summary, paper=True)
     if figure is not None:
         yield "trade-off", figure
+    tied = confounding(store, [row.label for row in summary.rows])
+    if tied is not None:
+        yield "confounding", confounding_figure(tied, paper=True)
     for verdict in summary.verdicts:
         ranks = rank_diagram(verdict, paper=True)
         if ranks is not None:
@@ -500,6 +563,9 @@ def _paper_figures(store: RunStore, summary: Summary, maps: Which) -> Iterator[t
         curves = training_curves([store.record(run) for run in row.runs], paper=True)
         if curves is not None:
             yield f"{name}-training", curves
+        read = probe_curves(row, paper=True)
+        if read is not None:
+            yield f"{name}-probes", read
         test = record.arrays.test
         if test.valence_arousal is not None:
             affect = affect_figure(test.valence_arousal, test.target, paper=True)

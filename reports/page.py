@@ -21,6 +21,7 @@ import numpy as np
 from fer_bench.reports import figures
 from fer_bench.reports.aggregate import Difference, Estimate
 from fer_bench.reports.columns import BY_KEY, MAIN, Column, Style, formatted
+from fer_bench.reports.confounding import confounding, confounding_figure
 from fer_bench.reports.explorer import bokeh_item, data_rows, explorer_data
 from fer_bench.reports.faces import Faces, Sprite, sprite_of
 from fer_bench.reports.maps import KINDS, TITLES, Maps, Which, maps_of
@@ -127,8 +128,10 @@ def _context(
     columns = [BY_KEY[key] for key in MAIN if key in summary.columns]
     more = [BY_KEY[key] for key in summary.columns if key not in MAIN]
     scripts = _scripts(with_maps=bool(shown.maps))
+    tied = confounding(store, [row.label for row in summary.rows])
     with drawing(paper=False):
         trade_off = figures.trade_off(summary)
+        tied_figure = confounding_figure(tied) if tied else None
         rank_figures = [(v, figures.rank_diagram(v)) for v in summary.verdicts]
         drawn = {row.label: _drawn(store, summary, row, shown, maps) for row in summary.rows}
     details = {row.label: _details(store.record(row.representative)) for row in summary.rows}
@@ -162,6 +165,10 @@ def _context(
         "ranks": {v.key: _svg(d, _ranks_alt(v), cropped=True) for v, d in rank_figures},
         "trade_off": _svg(
             trade_off, "Usefulness against identity leak, one point a method", cropped=True
+        ),
+        "confounding": tied,
+        "confounding_figure": _svg(
+            tied_figure, "Accuracy and identity leak against the strength of the tie"
         ),
         "drawn": drawn,
         "details": details,
@@ -326,6 +333,9 @@ def _drawn(
             figures.training_curves(records),
             f"Loss and validation figures of {row.label} over epochs",
         ),
+        "probes": _svg(
+            figures.probe_curves(row), f"What probes of rising capacity read from {row.label}"
+        ),
         "affect": None,
         "maps": [],
     }
@@ -434,9 +444,14 @@ def _cards(summary: Summary) -> list[dict[str, Any]]:
         pairs = [d.n_pairs for d in verdict.against.values()]
         cards.append(
             {
-                "headline": verdict.headline,
+                "headline": f"has the {'highest' if column.better == 'high' else 'lowest'} "
+                f"{column.title}"
+                if _at_null(verdict.value, column)
+                else verdict.headline,
                 "best": verdict.best,
                 "title": column.title,
+                "meaning": column.meaning,
+                "weak": _at_null(verdict.value, column),
                 "value": formatted(verdict.value.mean, column.style),
                 "low": formatted(verdict.value.low, column.style),
                 "high": formatted(verdict.value.high, column.style),
@@ -454,7 +469,14 @@ def _cards(summary: Summary) -> list[dict[str, Any]]:
     return cards
 
 
-_SHOWN_LAST = ("worst", "gap", "accuracy", "macro_f1", "drop")
+def _at_null(found: Estimate, column: Column) -> bool:
+    """Whether the best value is not shown to be better than the one without any effect."""
+    if not column.null or found.null is None or found.low is None or found.high is None:
+        return False
+    return found.low <= found.null if column.better == "high" else found.high >= found.null
+
+
+_SHOWN_LAST = ("worst", "worst_cell", "gap", "accuracy", "macro_f1", "drop")
 _NOT_SHOWN = ("confusion", "nll", "ece", "balanced_accuracy")
 
 

@@ -203,7 +203,8 @@ def summarise(store: RunStore) -> Summary:
     Raises:
         RunError: there is no finished run in the folder.
     """
-    records, superseded = _latest(store.records())
+    found, superseded = _latest(store.records())
+    records = _of_one_strength(found)
     if not records:
         raise RunError(
             f"there is no finished run in {str(store.root)!r}: is it the folder given to "
@@ -252,15 +253,31 @@ def summarise(store: RunStore) -> Summary:
     return summary
 
 
+def latest_records(store: RunStore) -> list[RunRecord]:
+    """The newest run of each row, seed, fold and strength of the tie."""
+    return _latest(store.records())[0]
+
+
+def _of_one_strength(records: list[RunRecord]) -> list[RunRecord]:
+    """The runs whose rows are compared: of a confounding experiment, those of the weakest tie.
+
+    Rows trained at different strengths are no rivals; `confounding` draws them as curves.
+    """
+    strengths = {-1.0 if r.spec.tie is None else r.spec.tie.rho for r in records}
+    weakest = min(strengths, default=-1.0)
+    return [r for r in records if (-1.0 if r.spec.tie is None else r.spec.tie.rho) == weakest]
+
+
 def _latest(records: Sequence[RunRecord]) -> tuple[list[RunRecord], dict[str, int]]:
     """The newest run of each row, seed and fold; and how many older ones each label has.
 
     A folder that was used again after an upgrade, or with other parameters, holds both.
     """
-    newest: dict[tuple[str, int, int], RunRecord] = {}
+    newest: dict[tuple[str, int, int, str], RunRecord] = {}
     older: Counter[str] = Counter()
     for record in sorted(records, key=lambda r: (r.folder / "done.json").stat().st_mtime):
-        place = (record.spec.label, record.spec.seed, record.spec.fold)
+        tie = record.spec.tie.model_dump_json() if record.spec.tie else ""
+        place = (record.spec.label, record.spec.seed, record.spec.fold, tie)
         if place in newest:
             older[record.spec.label] += 1
         newest[place] = record
@@ -273,7 +290,8 @@ def scores_frame(records: Iterable[RunRecord]) -> pd.DataFrame:
     Columns: run, label, method, role, seed, fold, metric, key ("<metric>/<score>"), value, low,
     high, null, p, n, unit, warnings (one a line). The normalised leak is added here: its
     ceiling is the best identity probe on a reference row (pixels, a frozen backbone) of the same
-    seed and fold, which a run cannot know by itself.
+    fold, which a run cannot know by itself: of the same seed, or, where references were run
+    with fewer seeds, the mean over those.
     """
     lines = []
     strongest: dict[tuple[int, int], list[tuple[dict[str, Any], Score]]] = defaultdict(list)
@@ -292,14 +310,21 @@ def scores_frame(records: Iterable[RunRecord]) -> pd.DataFrame:
             if metric == "leakage" and "E.identity.strongest" in outcome.scores:
                 score = outcome.scores["E.identity.strongest"]
                 strongest[spec.seed, spec.fold].append((head, score))
-    for siblings in strongest.values():
-        ceilings = [s.value for head, s in siblings if head["method"] in CEILINGS]
-        if not ceilings:
+    ceilings = {
+        place: max(values)
+        for place, siblings in strongest.items()
+        if (values := [s.value for head, s in siblings if head["method"] in CEILINGS])
+    }
+    for (seed, fold), siblings in strongest.items():
+        own = ceilings.get((seed, fold))
+        of_fold = [c for place, c in ceilings.items() if place[1] == fold]
+        if not of_fold:
             continue
+        ceiling = float(np.mean(of_fold)) if own is None else own
         for head, score in siblings:
             chance = score.details.get("chance", score.null)
             if chance is not None and score.value == score.value:
-                leak = normalised_leak(score, max(ceilings), chance)
+                leak = normalised_leak(score, ceiling, chance)
                 lines.append(_line(head, NORMALISED_LEAK, leak))
     columns = ["run", "label", "method", "role", "seed", "fold", "metric", "key", "value"]
     columns += ["low", "high", "null", "p", "n", "unit", "warnings"]
@@ -478,7 +503,7 @@ def _cautions(
         words = merged([text for text, _, _ in places])
         words = words[:1].upper() + words[1:]
         out.append(Caution(words, "warning", _unique(labels), metrics, len(places), kin))
-    pairs = Counter(row.label for row in rows for _ in row.runs)
+    pairs = Counter(row.label for row in rows if row.role == "method" for _ in row.runs)
     few = [label for label, n in pairs.items() if n < 6]
     if few:
         text = (
@@ -511,8 +536,19 @@ def family(text: str) -> str:
 
 
 def merged(texts: Sequence[str]) -> str:
-    """One sentence for several of one family: numbers that differ become ranges."""
+    """One sentence for several of one family: a number that differs becomes a range.
+
+    Ranges of several numbers would tell nothing about any of them: then one sentence stands
+    for all.
+
+    >>> merged(["rank 1.2 < 2", "rank 1.6 < 2"])
+    'rank 1.2 to 1.6 < 2'
+    >>> merged(["0.1 too low: 0.4 [0.2, 0.5]", "0.2 too low: 0.9 [0.4, 1.5]"])
+    '0.1 too low: 0.4 [0.2, 0.5] (for example)'
+    """
     columns = [list(column) for column in zip(*(_NUMBER.findall(t) for t in texts), strict=True)]
+    if sum(len(set(column)) > 1 for column in columns) > 2:
+        return f"{texts[0]} (for example)"
     spans = iter(
         min(c, key=float) if len(set(c)) == 1 else f"{min(c, key=float)} to {max(c, key=float)}"
         for c in columns

@@ -108,7 +108,7 @@ def confounded_fold(
         part = data.subset(rows)
         # The tie is between positions of levels: a level too few would shift it.
         for column in (attribute, "expression"):
-            gone = sorted(set(_levels(data, column)[1]) - set(_levels(part, column)[1]))
+            gone = sorted(set(_present(data, column)[1]) - set(_present(part, column)[1]))
             if gone:
                 raise DataError(
                     f"{data.info.name}: no face of the {name} part has {column} {gone[0]!r}, so "
@@ -121,7 +121,7 @@ def confounded_fold(
         )  # fmt: skip
         chosen.append(rows[found["rows"]])
         notes.append(
-            f"{attribute} and expression in the {name} part: rho {found['rho']:.2f}, "
+            f"{attribute} and expression in the {name} part: rho {round(found['rho'], 2) + 0:.2f}, "
             f"Cramer's V {found['cramers_v']:.2f}, {found['n']} faces"
         )
     return Fold(*chosen[:3]), chosen[3], tuple(notes)
@@ -190,7 +190,15 @@ def _counts(
     return counts, a, y
 
 
-def _levels(data: FaceData, column: str) -> tuple[NDArray[np.int64], list[str]]:
+def _levels(data: FaceData, column: str) -> _Levels:
+    codes, names = _present(data, column)
+    if len(names) < 2:
+        raise DataError(f"{column} of {data.info.name} has {len(names)} level: two are needed.")
+    return codes, names
+
+
+def _present(data: FaceData, column: str) -> _Levels:
+    """Codes of a column, -1 where missing, and the names that occur."""
     if column == "expression":
         codes, names = data.expression, list(data.classes)
     elif column in data.table and column != "path":
@@ -201,8 +209,6 @@ def _levels(data: FaceData, column: str) -> tuple[NDArray[np.int64], list[str]]:
         known = ["expression", "subject", *data.attributes]
         raise DataError(f"{data.info.name} has no column {column!r}: {did_you_mean(column, known)}")
     present = np.unique(codes[codes >= 0])
-    if len(present) < 2:
-        raise DataError(f"{column} of {data.info.name} has {len(present)} level: two are needed.")
     again = np.full(len(names) + 1, -1)
     again[present] = np.arange(len(present))
     return again[codes], [names[code] for code in present]

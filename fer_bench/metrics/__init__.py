@@ -39,7 +39,7 @@ _HOMES = {
         "mutual_information",
         "sap_score",
     ),
-    "groups": ("group_scores",),
+    "groups": ("group_scores", "worst_cell_score"),
     "independence": ("cross_covariance", "dependence", "dependence_score"),
     "leakage": ("identity_attacks", "normalised_leak"),
     "metric": ("Metric", "Outcome", "load_metrics", "score_run"),

@@ -113,6 +113,67 @@ def group_scores(
     return out
 
 
+def worst_cell_score(
+    correct: ArrayLike,
+    group: ArrayLike,
+    expression: ArrayLike,
+    *,
+    names: Sequence[str],
+    classes: Sequence[str],
+    subjects: ArrayLike | None = None,
+    seed: int = 0,
+) -> Score:
+    """Accuracy of the worst (group x expression), over cells of at least ten images.
+
+    The measure of Sagawa et al. (ICLR 2020): who took a shortcut fails where it misleads, which
+    the mean over groups hides. The minimum of several cells is below their common accuracy by
+    itself; `details["cells"]` has them all.
+
+    Args:
+        correct: [n] whether each image was recognised.
+        group, expression: [n] codes into names and classes, -1 where unknown (left out).
+        subjects: [n] codes, whom the interval counts.
+        seed: of the bootstrap.
+
+    >>> cell = [0] * 10 + [1] * 10
+    >>> worst_cell_score([1] * 15 + [0] * 5, cell, [0] * 20, names="ab", classes=["x"]).value
+    0.5
+    """
+    right = np.asarray(correct, dtype=np.float64)
+    g, y = np.asarray(group, dtype=np.int64), np.asarray(expression, dtype=np.int64)
+    known = np.flatnonzero((g >= 0) & (y >= 0))
+    cell = g[known] * len(classes) + y[known]
+    count = np.bincount(cell, minlength=len(names) * len(classes))
+    kept = np.flatnonzero(count >= SMALL)
+    if len(kept) < 2:
+        return undefined(f"fewer than two cells of {SMALL} images", unit="fraction")
+    rows = np.isin(cell, kept)
+    at, k = np.searchsorted(kept, cell[rows]), len(kept)
+    table = np.zeros((len(at), 2 * k))
+    table[np.arange(len(at)), at] = right[known][rows]
+    table[np.arange(len(at)), k + at] = 1
+    sums = cluster_sums(table, None if subjects is None else np.asarray(subjects)[known][rows])
+
+    def worst(totals: Floats) -> Floats:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.nanmin(totals[:, :k] / totals[:, k:], axis=1)
+
+    total = sums.sum(axis=0)
+    accuracy = total[:k] / total[k:]
+    words = [f"{names[c // len(classes)]} x {classes[c % len(classes)]}" for c in map(int, kept)]
+    score = Score(
+        float(accuracy.min()),
+        n=len(at),
+        unit="fraction",
+        details={
+            "cell": words[int(accuracy.argmin())],
+            "cells": {w: float(a) for w, a in zip(words, accuracy, strict=True)},
+            "left_out": int(np.sum((count > 0) & (count < SMALL))),
+        },
+    )
+    return with_interval(score, bootstrap_draws(sums, worst, seed=seed), clusters=len(sums))
+
+
 def _permuted_gaps(
     right: Floats, code: NDArray[np.int64], who: NDArray[np.int64], k: int, seed: int
 ) -> Floats:
@@ -132,9 +193,9 @@ def _permuted_gaps(
     return np.asarray(rates.max(axis=1) - rates.min(axis=1))
 
 
-@metric("groups", needs={"logits", "attributes"})
+@metric("groups", version=2, needs={"logits", "attributes"})
 def groups(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
-    """Accuracy by the values of every attribute: "<attribute>.<value>", ".worst", ".gap"."""
+    """Accuracy by the values of every attribute: "<attribute>.<value>", worst ones, gap."""
     part = run.test
     assert part.logits is not None
     known = part.y >= 0
@@ -152,6 +213,15 @@ def groups(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
         codes = np.array([-1 if v is None or v != v else place[str(v)] for v in text])
         scores = group_scores(correct, codes, names=found, subjects=part_groups(part), seed=seed)
         out |= {f"{name}.{key}": score for key, score in scores.items()}
+        out[f"{name}.worst_cell"] = worst_cell_score(
+            correct,
+            codes,
+            part.y,
+            names=found,
+            classes=run.classes,
+            subjects=part_groups(part),
+            seed=seed,
+        )
     if not out:
         return {"gap": undefined("no attribute has 2 to 12 values", unit="fraction")}
     return out

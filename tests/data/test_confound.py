@@ -3,8 +3,9 @@ import pandas as pd
 import pytest
 from sklearn.metrics import mutual_info_score
 
-from fer_bench.data import FaceData, confound, load_dataset
-from fer_bench.data.confound import tie
+from fer_bench.data import FaceData, confound, load_dataset, make_folds
+from fer_bench.data.confound import confounded_fold, tie
+from fer_bench.data.splits import Fold
 from fer_bench.errors import DataError
 
 
@@ -87,3 +88,40 @@ def test_bad_requests_are_clear():
     )
     chosen, _ = confound(missing, attribute="group", rho=0.5)
     assert 0 not in chosen.expression
+
+
+def test_the_parts_of_a_confounded_fold():
+    data = load_dataset("generated", subjects=60, images_per_subject=14, size=16, seed=3)
+    fold = make_folds(data, n_folds=4)[0]
+    sizes, tested = set(), set()
+    for rho in (0.0, 0.4, 1.0):
+        chosen, against, notes = confounded_fold(data, fold, attribute="gender", rho=rho, seed=1)
+        parts = (chosen.train, chosen.validation, chosen.test, against)
+        for rows, whole in zip(
+            parts, (fold.train, fold.validation, fold.test, fold.test), strict=True
+        ):
+            assert set(rows) <= set(whole)
+            assert len(set(rows)) == len(rows)
+        # Strengths differ in the tie alone: as many faces, and the very same test faces.
+        sizes.add((len(chosen.train), len(chosen.validation)))
+        tested.add((tuple(chosen.test), tuple(against)))
+        gender, y = data.table["gender"].to_numpy(), data.expression
+        tied = tie(2, 7)
+        level = np.unique(gender, return_inverse=True)[1]
+        share = [tied[level[rows], y[rows]].mean() for rows in parts]
+        assert share[0] == pytest.approx(0.5 + rho / 2, abs=0.03)
+        assert share[2] == pytest.approx(0.5, abs=0.03)
+        assert mutual_info_score(level[chosen.test], y[chosen.test]) < 0.02
+        backwards = tie(2, 7, reverse=True)
+        assert backwards[level[against], y[against]].all()
+        assert len(notes) == 4
+    assert len(sizes) == len(tested) == 1
+
+
+def test_a_part_without_a_level_cannot_be_confounded():
+    data = grid(levels=3)
+    rows = np.arange(len(data))
+    lacks = rows[(data.table["group"] != "g1").to_numpy()]
+    fold = Fold(rows[::3], rows[1::3], np.intersect1d(lacks, rows[2::3]))
+    with pytest.raises(DataError, match="no face of the test part has group 'g1'"):
+        confounded_fold(data, fold, attribute="group", rho=0.5)

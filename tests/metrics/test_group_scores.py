@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fer_bench.metrics.groups import group_scores, groups, transfer
+from fer_bench.metrics.groups import group_scores, groups, transfer, worst_cell_score
 
 
 def faces(rates, *, people=30, images=10, seed=0):
@@ -23,6 +23,23 @@ def test_gap_and_worst():
     assert scores["gap"].value == pytest.approx(scores["a"].value - scores["b"].value)
     assert scores["gap"].p < 0.01
     assert scores["gap"].low > 0
+
+
+def test_the_worst_cell_is_found():
+    rng = np.random.default_rng(0)
+    group, y = np.divmod(np.tile(np.arange(6), 200), 3)
+    who = np.arange(1200) // 24
+    right = rng.random(1200) < np.where((group == 1) & (y == 2), 0.3, 0.9)
+    options = {"names": ["a", "b"], "classes": ["x", "y", "z"]}
+    score = worst_cell_score(right, group, y, subjects=who, **options)
+    assert score.details["cell"] == "b x z"
+    assert score.value == right[(group == 1) & (y == 2)].mean()
+    assert score.low < 0.3 < score.high
+    few = (group == 1) & (y == 2) & (np.arange(1200) > 50)
+    without = worst_cell_score(right[~few], group[~few], y[~few], **options)
+    assert without.value > 0.8
+    assert without.details["left_out"] == 1
+    assert np.isnan(worst_cell_score(right[:12], group[:12], y[:12], **options).value)
 
 
 @pytest.mark.slow
@@ -53,7 +70,8 @@ def test_small_groups_are_shown_not_compared():
 
 def test_metric_reads_attributes(planted):
     scores = groups(planted.run(subjects=12, train_subjects=2))
-    assert {"gender.f", "gender.m", "gender.gap", "gender.worst"} == set(scores)
+    keys = ("f", "m", "gap", "worst", "worst_cell")
+    assert {f"gender.{key}" for key in keys} == set(scores)
     assert scores["gender.gap"].p > 0.01
 
 
