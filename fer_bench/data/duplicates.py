@@ -86,9 +86,7 @@ def grouped(pairs: NDArray[np.int64], n: int) -> list[NDArray[np.int64]]:
     return [np.sort(group) for group in np.split(rows, edges)]
 
 
-def duplicate_groups(
-    data: FaceData, *, cache: str | Path | None = None
-) -> list[NDArray[np.int64]]:
+def duplicate_groups(data: FaceData, *, cache: str | Path | None = None) -> list[NDArray[np.int64]]:
     """Rows that show the same picture, exactly or nearly; one array a group.
 
     Looked for once for the content of a data set and kept in the cache of decoded faces.
