@@ -160,7 +160,7 @@ def confounding_figure(about: Confounding, *, paper: bool = False) -> Figure:
         axes.set_title(f"{panel.title} (%)")
         axes.set_xticks(about.rhos)
         axes.set_xlabel(f"Tie of {_short(about.attribute)} to expression in training, ρ")
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, min(max(axes.get_ylim()[1], 20), 105))
     for axes in grid.flat[n:]:
         axes.set_visible(False)
     handles, names = grid.flat[0].get_legend_handles_labels()
