@@ -97,7 +97,8 @@ class TrainingSpec(_Strict):
         patience: epochs without a better validation value before a stage stops; 0 never stops.
         target: "expression" or "valence_arousal".
         balanced: draw training faces so that classes are equally frequent.
-        channels_last, compile: speed switches; the numbers agree within the interval.
+        channels_last, compile: speed switches (compile: the backbones, by torch.compile); the
+            numbers agree within the interval. See tests/benchmarks/test_switches_speed.py.
         device: "auto", "cpu" or "cuda".
     """
 

@@ -15,6 +15,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
+from fer_bench.backbones import Backbone
 from fer_bench.data.faces import FaceData
 from fer_bench.errors import MethodError
 from fer_bench.experiment import TrainingSpec
@@ -104,6 +105,7 @@ class Trainer:
             MethodError: a loss is not finite, or the adapter breaks the contract.
         """
         self._materialise()
+        self._prepare_speed()
         stages = list(self.method.stages())
         game = self.fabric.setup_module(_Game(self.method))
         saved = load_resume(self.resume) if self.resume is not None else None
@@ -132,6 +134,27 @@ class Trainer:
             batch = self.feed.batch(rows)
             self.method.embed(batch.images)
             self.method.predict(batch.images)
+
+    def _prepare_speed(self) -> None:
+        """Channels-last weights and compiled backbones, where the run asks for them."""
+        if self.training.channels_last:
+            self.method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if not self.training.compile or isinstance(self.method, Oracle):
+            return
+        backbones = [m for m in self.method.modules() if isinstance(m, Backbone)]
+        if not backbones:
+            self._note(["training.compile changes nothing: this method has no backbone to compile"])
+            return
+        for backbone in backbones:
+            backbone.body.compile()
+        try:
+            with torch.no_grad():
+                backbones[0].features(self.feed.batch(self.parts.train[:2]).images)
+        except Exception as error:
+            raise MethodError(
+                f"torch cannot compile the backbone here ({type(error).__name__}; on a CPU it "
+                "needs a C++ compiler): set training.compile = false."
+            ) from error
 
     def _show_arrays(self) -> None:
         rng = np.random.default_rng([self.seed, _VALIDATION_SEED])
@@ -287,8 +310,6 @@ class Trainer:
         if len(self.parts.validation) == 0:
             return None, "no validation part"
         self.method.eval()
-        if stage.select == "last":  # its losses need not have a meaning on other subjects
-            return None, "trained"
         if stage.select == "prediction":
             value, text = self._validate_prediction(stage, epoch)
         else:
@@ -327,6 +348,8 @@ class Trainer:
             for player in stage.players:
                 totals.add(player.name, game(lambda p=player, b=batch: p.loss(b)))
         self._record(stage, epoch, "validation", totals)
+        if stage.select == "last":  # a game: no sum of its losses says which epoch is best
+            return None, "trained"
         players = stage.select_players or (stage.players[0].name,)
         value = -sum(totals.mean(name, "total") for name in players)
         return (value if math.isfinite(value) else None), f"validation loss {-value:.3f}"
