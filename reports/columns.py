@@ -53,7 +53,7 @@ COLUMNS: tuple[Column, ...] = (
         "high",
         "percent",
         "Mean F1 over the classes: rare expressions count as much as common ones.",
-        "is best over all classes alike",
+        "is best where every expression counts alike",
     ),
     Column(
         "affect/test.ccc.mean",
@@ -68,8 +68,8 @@ COLUMNS: tuple[Column, ...] = (
         "Identity leak",
         "low",
         "percent",
-        "How much of the identity that can be read from pixels (or a frozen backbone) an attacker "
-        "still reads from the expression embedding: 0 % is chance, 100 % is the ceiling.",
+        "Share of the identity readable from pixels (or a frozen backbone) that an attacker still "
+        "reads from the expression embedding E: 0 % is chance, 100 % as much as from pixels.",
         "leaks least identity through its expression embedding",
     ),
     Column(
@@ -94,8 +94,9 @@ COLUMNS: tuple[Column, ...] = (
         "MIG",
         "high",
         "nats",
-        "Modified mutual information gap I(E_M; E_N) - I(E_M; I_M) on held-out pairs; "
-        "printed beside both terms and the value under a permutation null.",
+        "What E tells of another person with the same expression, less what it tells of the same "
+        "face's identity embedding, I(E_M; E_N) - I(E_M; I_M): below 0, more identity than "
+        "expression.",
         "separates expression from identity most (MIG)",
         null="null",
     ),
@@ -104,8 +105,8 @@ COLUMNS: tuple[Column, ...] = (
         "MIG, normalised",
         "high",
         "ratio",
-        "Both terms on a bounded scale, (1 - exp(-2 I)) of the first less that of the second, "
-        "in [-1, 1]: comparable across embedding sizes.",
+        "The same gap with each term I on a bounded scale, 1 - exp(-2 I): from -1 (identity only) "
+        "to 1 (expression only), comparable across embedding sizes.",
         null="null",
     ),
     Column(

@@ -26,6 +26,7 @@ from fer_bench.reports.style import (
     drawing,
 )
 from fer_bench.reports.summary import Row, Summary, Verdict, summarise
+from fer_bench.reports.traces import trace_figure
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -242,13 +243,19 @@ def training_curves(records: Sequence[RunRecord], *, paper: bool = False) -> Fig
     for line, (part, ylabel) in enumerate(shown):
         for column, stage in enumerate(stages):
             axes = grid[line, column]
-            _curves(axes, part[part["stage"] == stage])
+            here = part[part["stage"] == stage]
+            if here.empty:
+                axes.set_visible(False)
+                continue
+            _curves(axes, here)
             if line == 0:
                 axes.set_title(shortened(str(stage), 30), loc="left")
-            if column == 0:
+            if column == 0 or not grid[line, column - 1].get_visible():
                 axes.set_ylabel(ylabel)
-            if line == len(shown) - 1:
+            below = [p[p["stage"] == stage] for p, _ in shown[line + 1 :]]
+            if all(p.empty for p in below):
                 axes.set_xlabel("Epoch")
+                axes.tick_params(labelbottom=True)
     figure.tight_layout()
     return figure
 
@@ -571,6 +578,9 @@ def _paper_figures(store: RunStore, summary: Summary, maps: Which) -> Iterator[t
             affect = affect_figure(test.valence_arousal, test.target, paper=True)
             if affect is not None:
                 yield f"{name}-affect", affect
+            traces = trace_figure(test.labels, test.valence_arousal, test.target, paper=True)
+            if traces is not None:
+                yield f"{name}-traces", traces
         for kind in KINDS[maps]:
             points = maps_of(record, kinds=KINDS[maps])
             drawn = static_maps(points, test.labels, summary.classes, kind=kind, paper=True)

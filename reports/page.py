@@ -28,6 +28,7 @@ from fer_bench.reports.maps import KINDS, TITLES, Maps, Which, maps_of
 from fer_bench.reports.style import drawing
 from fer_bench.reports.summary import Caution, Row, Summary, Verdict, family, summarise
 from fer_bench.reports.tables import published_numbers
+from fer_bench.reports.traces import trace_figure
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from numpy.typing import NDArray
@@ -337,11 +338,14 @@ def _drawn(
             figures.probe_curves(row), f"What probes of rising capacity read from {row.label}"
         ),
         "affect": None,
+        "traces": None,
         "maps": [],
     }
     if part.valence_arousal is not None:
         figure = figures.affect_figure(part.valence_arousal, part.target)
         out["affect"] = _svg(figure, f"Valence and arousal of {row.label}, true and predicted")
+        traces = trace_figure(part.labels, part.valence_arousal, part.target)
+        out["traces"] = _svg(traces, f"Valence and arousal of {row.label} along sequences")
     for kind in KINDS[maps]:
         figure = figures.static_maps(shown.maps[row.label], part.labels, summary.classes, kind=kind)
         alt = f"{TITLES[kind]} maps of {row.label}, coloured by expression and by subject"
@@ -497,7 +501,8 @@ def _by_group(summary: Summary, metric: str) -> list[dict[str, Any]]:
         lines = [
             {
                 "level": level,
-                "cells": [row.scores.get(f"{metric}/{group}.{level}") for row in able],
+                "cells": (cells := [row.scores.get(f"{metric}/{group}.{level}") for row in able]),
+                "n": next((f.n // f.n_runs for f in cells if f is not None), 0),
             }
             for level in ordered
         ]

@@ -20,9 +20,9 @@ const start = async () => {
   const sheet = document.createElement("span");
   sheet.className = "face";
   pick("maps-plot").append(sheet);
-  const box = pick("maps-plot").style;
-  box.setProperty("--sheet", getComputedStyle(sheet).backgroundImage);
-  box.setProperty("--sheet-size", `${data.sheetColumns * FACE}px ${data.sheetRows * FACE}px`);
+  const root = document.documentElement.style; // Bokeh puts its tooltips beside the page
+  root.setProperty("--sheet", getComputedStyle(sheet).backgroundImage);
+  root.setProperty("--sheet-size", `${data.sheetColumns * FACE}px ${data.sheetRows * FACE}px`);
   sheet.remove();
   const views = await Bokeh.embed.embed_item(item, "maps-plot");
   const plots = [];
@@ -50,6 +50,10 @@ const start = async () => {
     return cache.get(key);
   };
   const hue = (i, n) => i < 0 ? "#9a9a9a" : `hsl(${(i * 137.508) % 360} ${55 + (i % 3) * 12}% ${42 + (i % 4) * 7}%)`;
+
+  // Begin with a method that has both embeddings.
+  const both = data.methods.findIndex((m) => Object.keys(m.xy).some((k) => k.startsWith("I.")));
+  pick("map-method").value = Math.max(0, both);
 
   const fillColours = () => {
     const method = data.methods[pick("map-method").value];
