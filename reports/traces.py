@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from fer_bench.reports.style import FAINT, TEXT_WIDTH
+from fer_bench.reports.tables import _plain
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -72,4 +73,5 @@ def longest_sequences(labels: pd.DataFrame, target: NDArray[Any]) -> list[str]:
 
 
 def _short(name: str) -> str:
+    name = _plain(name)  # no control or direction character in a title
     return name if len(name) <= 12 else f"…{name[-11:]}"
