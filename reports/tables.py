@@ -71,7 +71,7 @@ class Head:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows in named groups, with a caption and footnotes.
+    """Rows in named groups, with a caption, lettered footnotes, and remarks on the whole.
 
     >>> table = Table("Scores", [Head("Method"), Head("Acc.", "high")],
     ...               [("", [["ERM", Number(0.5, 0.01, "percent", "best")]])])
@@ -85,6 +85,7 @@ class Table:
     heads: Sequence[Head]
     groups: Sequence[tuple[str, Sequence[Sequence[Cell]]]]
     notes: Sequence[str] = field(default_factory=tuple)
+    remarks: Sequence[str] = field(default_factory=tuple)
     label: str = "tab:results"
 
     def to_markdown(self) -> str:
@@ -98,6 +99,8 @@ class Table:
             lines += [_pipe(self._markdown_cell(cell) for cell in row) for row in rows]
         for i, note in enumerate(self.notes):
             lines += [""] * (i == 0) + [f"<sup>{_letter(i)}</sup> {_markdown(note)}  "]
+        for i, remark in enumerate(self.remarks):
+            lines += [""] * (i == 0) + [f"{_markdown(remark)}  "]
         return "\n".join(lines)
 
     def to_csv(self) -> str:
@@ -143,12 +146,13 @@ class Table:
                 out.append("<tr>" + "".join(cells) + "</tr>")
             out.append("</tbody>")
         out.append("</table>")
-        if self.notes:
-            items = "".join(
-                f"<p><sup>{_letter(i)}</sup> {escape(_plain(note))}</p>"
-                for i, note in enumerate(self.notes)
-            )
-            out.append(f"<div>{items}</div>")
+        items = [
+            f"<p><sup>{_letter(i)}</sup> {escape(_plain(note))}</p>"
+            for i, note in enumerate(self.notes)
+        ]
+        items += [f"<p>{escape(_plain(remark))}</p>" for remark in self.remarks]
+        if items:
+            out.append(f"<div>{''.join(items)}</div>")
         return "\n".join(out) + "\n"
 
     def to_latex(self) -> str:
@@ -179,12 +183,13 @@ class Table:
                 cells = [self._latex_cell(c, f) for c, f in zip(row, formats, strict=True)]
                 lines.append(" & ".join(cells) + r" \\")
         lines += [r"\bottomrule", r"\end{tabular}"]
-        if self.notes:
+        if self.notes or self.remarks:
             lines.append(r"\begin{tablenotes}\footnotesize")
             lines += [
                 rf"\item[{_letter(i)}] {_latex(note, longest=400)}"
                 for i, note in enumerate(self.notes)
             ]
+            lines += [rf"\item[] {_latex(remark, longest=400)}" for remark in self.remarks]
             lines.append(r"\end{tablenotes}")
         lines += [r"\end{threeparttable}", r"\end{table}"]
         return "\n".join(lines) + "\n"
@@ -316,7 +321,7 @@ def _comparison(summary: Summary, columns: Sequence[Column], *, caption: str) ->
     failures = [
         f"{f.label}, seed {f.seed}, fold {f.fold} {f.kind}: {f.reason}" for f in summary.failures
     ]
-    return Table(caption, heads, groups, (*notes.texts, *failures))
+    return Table(caption, heads, groups, notes.texts, failures)
 
 
 class _Notes:
@@ -384,7 +389,7 @@ def _per_class(summary: Summary, method: str | None) -> Table:
     text, spread = Number(accuracy.mean, accuracy.spread, "percent").digits()
     caption = f"{row.label}: performance by expression. Overall accuracy {text} ± {spread} %."
     note = "Accuracy of a class is its recall. Support: test faces of the class, each once."
-    return Table(caption, [Head(h) for h in heads], [("", rows)], (note,))
+    return Table(caption, [Head(h) for h in heads], [("", rows)], remarks=(note,))
 
 
 def _repeats(row: Row) -> int:
@@ -431,19 +436,6 @@ def _valence_arousal(summary: Summary, method: str | None) -> Table:
     )
 
 
-def _keyed(summary: Summary, prefix: str, caption: str) -> Table:
-    """All scores of one metric that most rows have, in the order they were written."""
-    keys = dict.fromkeys(k for row in summary.rows for k in row.scores if k.startswith(prefix))
-    if not keys:
-        raise RunError(f"these results have no scores of {prefix.rstrip('/')!r}.")
-    columns = []
-    for key in keys:
-        unit = next(row.scores[key].unit for row in summary.rows if key in row.scores)
-        style: Style = {"fraction": "percent", "nats": "nats"}.get(unit, "ratio")  # type: ignore[assignment]
-        columns.append(BY_KEY.get(key) or Column(key, key.removeprefix(prefix), "", style, ""))
-    return _comparison(summary, columns, caption=caption)
-
-
 def _mig(summary: Summary, method: str | None) -> Table:
     """Accuracy and MIG, as the paper prints them, with both terms; published rows apart."""
     keys = [
@@ -480,11 +472,35 @@ def _mig(summary: Summary, method: str | None) -> Table:
             cells.append(Number(value, None, c.style))
         rows.append(cells)
     groups = [*table.groups, ("Published, not measured here", rows)] if rows else table.groups
-    return Table(table.caption, table.heads, groups, table.notes)
+    return Table(table.caption, table.heads, groups, table.notes, table.remarks)
 
 
 def _leakage(summary: Summary, method: str | None) -> Table:
-    return _keyed(summary, "leakage/", f"{summary.title}: what probes read from E and I.")
+    """What the strongest probes read from E and I: the 2 x 2 matrix and its scale."""
+    columns = [
+        Column(f"leakage/{key}", title, better, style, "")  # type: ignore[arg-type]
+        for key, title, better, style in _LEAKAGE
+        if any(f"leakage/{key}" in row.scores for row in summary.rows)
+    ]
+    if not columns:
+        raise RunError("these results have no leakage scores: the layout 'leakage' is empty.")
+    return _comparison(
+        summary,
+        columns,
+        caption=f"{summary.title}: what the strongest probe reads from the expression embedding "
+        f"E and the identity embedding I, mean ± standard deviation over {_runs(summary)}.",
+    )
+
+
+_LEAKAGE = (
+    ("E.identity.strongest", "Identity from E", "low", "percent"),
+    ("E.identity.normalised", "of pixels", "low", "percent"),
+    ("E.identity.excess", "beyond label", "low", "percent"),
+    ("E.identity.auc", "AUC", "low", "ratio"),
+    ("I.identity.strongest", "Identity from I", "high", "percent"),
+    ("E.expression.strongest", "Expression from E", "high", "percent"),
+    ("I.expression.strongest", "Expression from I", "low", "percent"),
+)
 
 
 def _ablation(summary: Summary, method: str | None) -> Table:

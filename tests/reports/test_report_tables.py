@@ -78,6 +78,19 @@ def test_warned_numbers_have_footnotes(summary):
     assert "not finite in batch 3" in text
 
 
+@pytest.mark.parametrize("layout", PRESENT)
+def test_every_footnote_is_called_and_fits_a_page(summary, layout):
+    table = LAYOUTS[layout](summary, None)
+    cells = [cell for _, rows in table.groups for row in rows for cell in row]
+    called = {i for cell in cells for i in getattr(cell, "notes", ())}
+    assert called == set(range(len(table.notes)))
+    assert len(table.heads) <= 11
+    for format_ in RENDERERS:
+        text = render(summary, layout, format_)
+        for remark in table.remarks if format_ != "csv" else ():
+            assert remark.split(":")[0] in text
+
+
 def test_per_class_table_is_that_of_the_report(summary):
     text = render(summary, "per-class", "markdown", "ERM")
     assert text.splitlines()[0].startswith("| Expression | Accuracy | Precision | Recall | F1 | Su")
