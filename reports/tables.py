@@ -302,10 +302,7 @@ def leaderboard_table(summary: Summary, *, keys: Sequence[str] = MAIN) -> Table:
 
 def _comparison(summary: Summary, columns: Sequence[Column], *, caption: str) -> Table:
     notes = _Notes()
-    heads = [Head("Method")] + [
-        Head(c.title + {"percent": " (%)", "nats": " (nats)"}.get(c.style, ""), c.better)
-        for c in columns
-    ]
+    heads = [Head("Method"), *map(_head, columns)]
     marks = {c.key: _marks(summary.of_role("method"), c) for c in columns}
     groups = []
     for role, title in ROLE_TITLES.items():
@@ -322,6 +319,11 @@ def _comparison(summary: Summary, columns: Sequence[Column], *, caption: str) ->
         f"{f.label}, seed {f.seed}, fold {f.fold} {f.kind}: {f.reason}" for f in summary.failures
     ]
     return Table(caption, heads, groups, notes.texts, failures)
+
+
+def _head(column: Column) -> Head:
+    unit = {"percent": " (%)", "nats": " (nats)"}.get(column.style, "")
+    return Head(column.title + unit, column.better)
 
 
 class _Notes:
@@ -504,9 +506,11 @@ _LEAKAGE = (
 
 
 def _ablation(summary: Summary, method: str | None) -> Table:
-    """Variants of one method: the parameters in which they differ, and what came out."""
+    """Variants of one method in the order of the experiment: what differs, and what came out."""
     variants: dict[str, list[Row]] = {}
-    for row in summary.rows:
+    order = [m.get("label") for m in summary.experiment.get("methods", ())]
+    place = {label: i for i, label in enumerate(order)}
+    for row in sorted(summary.rows, key=lambda row: place.get(row.label, len(place))):
         variants.setdefault(row.method, []).append(row)
     chosen = [rows for rows in variants.values() if len(rows) > 1]
     if method is not None:
@@ -541,7 +545,7 @@ def _ablation(summary: Summary, method: str | None) -> Table:
     heads = [
         Head("Variant"),
         *(Head(n) for n in names),
-        *(Head(c.title, c.better) for c in columns),
+        *map(_head, columns),
     ]
     return Table(f"{summary.title}: ablation over {_runs(summary)}.", heads, groups)
 

@@ -114,10 +114,15 @@ def test_ablation_shows_what_differs(summary):
     without = replace(eif, label="EIF, no covariance", parameters=eif.parameters | {"alpha": 0.0})
     text = render(replace(summary, rows=(*summary.rows, without)), "ablation", "markdown")
     head, _, group, *rows = text.splitlines()
-    assert head.startswith("| Variant | alpha | CCC V ↑ | CCC A ↑ | Accuracy ↑")
+    assert head.startswith("| Variant | alpha | CCC V ↑ | CCC A ↑ | Accuracy (%) ↑")
     assert "dim" not in head  # the same in both
     assert "*EIF*" in group
     assert rows[1].startswith("| EIF, no covariance | 0.0 |")
+    planned = {"methods": [{"label": "EIF, no covariance"}, {"label": "EIF"}]}
+    text = render(
+        replace(summary, rows=(*summary.rows, without), experiment=planned), "ablation", "markdown"
+    )
+    assert text.splitlines()[3].startswith("| EIF, no covariance | 0.0 |")  # as it was planned
 
 
 def _variant(skill):
