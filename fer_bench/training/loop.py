@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -382,6 +383,7 @@ def make_fabric(training: TrainingSpec) -> Fabric:
     use_cuda = training.device == "cuda" or (
         training.device == "auto" and torch.cuda.is_available()
     )
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # our history says it all
     precision: Any = {"32": "32-true"}.get(training.precision, training.precision)
     return Fabric(accelerator="cuda" if use_cuda else "cpu", devices=1, precision=precision)
 

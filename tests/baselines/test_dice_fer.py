@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from fer_bench.baselines.dice_fer.adapter import DiceFER
 
+from fer_bench import Recognizer
 from fer_bench.conformance import example_batch, example_task
 from fer_bench.errors import MethodError
+from fer_bench.metrics.disentanglement import label_entropy
 
 SMALL = {"backbone": {"width": 8}, "dim": 8, "critic_hidden": 32, "discriminator_hidden": 32}
+BUDGET = {"epochs": 6, "batch_size": 16, "lr": 0.003}
 
 
 def build(seed=0, **config):
@@ -87,6 +91,36 @@ def test_zeta_cannot_move_expression_while_it_is_frozen():
         assert torch.equal(logits, answers[0][1])
     # It does move what it is about.
     assert not torch.allclose(answers[0][0].identity, answers[2][0].identity)
+
+
+@pytest.fixture(scope="module")
+def halves(small_faces):
+    """Faces of eight people to train on, and of four unseen ones."""
+    unseen = small_faces.subject >= 8
+    return small_faces.subset(np.flatnonzero(~unseen)), small_faces.subset(np.flatnonzero(unseen))
+
+
+def test_a_zeta_ablation_through_the_harness_is_flat(halves):
+    found = {}
+    for zeta in (0.0, 5.0):
+        model = Recognizer("dice-fer", parameters=SMALL | {"zeta": zeta}, **BUDGET)
+        found[zeta] = model.fit(halves[0]).arrays(halves[1])
+    accuracy = (found[0.0].logits.argmax(1) == found[0.0].y).mean()
+    assert accuracy > 0.5, "flat because nothing is learned would prove nothing"  # chance .25
+    assert found[5.0].logits.tobytes() == found[0.0].logits.tobytes()
+    assert found[5.0].expression.tobytes() == found[0.0].expression.tobytes()
+    assert np.abs(found[5.0].identity - found[0.0].identity).max() > 1e-3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("bound", ["dv", "jsd"])
+def test_what_pairs_share_stays_below_the_entropy_of_the_labels(halves, bound):
+    """M - Y - N is a Markov chain: I(M; E_N) <= H(Y), whatever the bound of training says."""
+    model = Recognizer("dice-fer", parameters=SMALL | {"bound": bound}, **BUDGET)
+    scores = model.fit(halves[0]).mig(halves[1])
+    ceiling = label_entropy(halves[1].expression)
+    assert ceiling == pytest.approx(np.log(4))
+    assert 0.3 < scores["shared"].value <= ceiling + 0.05
 
 
 def test_identity_stage_sends_nothing_into_the_expression_encoder():
