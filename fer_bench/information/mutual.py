@@ -60,8 +60,8 @@ def estimate_mi(
             tasks also what the estimator itself gets wrong on data like these.
         null: number of permuted copies to estimate as well; each estimator has a default, 0
             switches it off.
-        calibrated: number of planted tasks the interval rests on (see `calibrate`); 8 for
-            "auto", else 0.
+        calibrated: number of planted tasks the interval rests on (see `calibrate`). By default
+            8 for "auto" where it does not rest on a confirmed closed form, else 0.
         options: options of the estimator, such as `k` or `steps`.
 
     Returns:
@@ -94,8 +94,9 @@ def estimate_mi(
         tool = make(estimator, seed=seed, **options)
         score = score_sample(sample, tool, null=null, clusters=clusters)
         tasks = getattr(tool, "calibrated", 0) if calibrated is None else calibrated
-        closed = score.details.get("chosen") in ("copula", "student")  # confirmed already
-        if tasks and interval and not closed and "standard_error" in score.details:
+        # A closed form was confirmed already; whether that can be trusted is asked on demand.
+        skip = calibrated is None and score.details.get("chosen") in ("copula", "student")
+        if tasks and interval and not skip and "standard_error" in score.details:
             score = _calibrated(sample, tool, score, tasks, seed)
     if not interval:
         score = replace(score, low=None, high=None)

@@ -52,6 +52,21 @@ def test_auto_carries_a_calibrated_interval():
     assert score.low <= tasks.get("1v1-additive-0.1").mi <= score.high
 
 
+def test_bent_tasks_hide_their_share_from_linear_models():
+    """Independent normal sides, so that what a Gaussian model reads is what a line can see."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(2, 8000, 3))
+    read = {}
+    for seen in (1.0, 0.75, 0.5):
+        orders = [plant(clean_pair(x, y), 0.8, rng, seen=seen) for _ in range(3)]
+        read[seen] = np.mean(
+            [estimate_mi(x, y[o], estimator="gaussian", null=0).value for o in orders]
+        )
+    assert read[1.0] == pytest.approx(0.8, abs=0.05)
+    assert read[0.75] == pytest.approx(0.6, abs=0.05)
+    assert read[0.5] == pytest.approx(0.4, abs=0.05)
+
+
 @pytest.mark.parametrize("nats", [0.0, 0.5, 1.5])
 @pytest.mark.parametrize("kind", ["continuous", "mixed", "labels"])
 def test_planted_information_is_what_it_says(nats, kind):
