@@ -168,7 +168,7 @@ class Table:
             r"\begin{threeparttable}",
             rf"\caption{{{_latex(self.caption, longest=400)}}}",
             rf"\label{{{self.label}}}",
-            r"\sisetup{separate-uncertainty=true,table-align-uncertainty=false,"
+            r"\sisetup{separate-uncertainty=true,retain-zero-uncertainty=true,table-align-uncertainty=false,"
             r"text-series-to-math=true}",
             rf"\begin{{tabular}}{{{spec}}}",
             r"\toprule",
