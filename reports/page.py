@@ -626,11 +626,20 @@ _INFORMATION = {
     "mi/E.expression": ("I(E; expression)", "what E should hold"),
     "mi/E.identity": ("I(E; identity)", "what E should not hold"),
     "mi/I.identity": ("I(I; identity)", "what I should hold"),
+    "mi/E.identity.given_expression": (
+        "I(E; identity | expression)",
+        "the same beyond what expressions tell of people",
+    ),
     "mi/I.expression": ("I(I; expression)", "what I should not hold"),
     "mig/shared": ("I(E_M; E_N)", "two people, one expression: the shared part"),
     "mig/leaked": ("I(E_M; I_M)", "one face, both embeddings: the leak between them"),
     "mig/mig": ("MIG", "the first less the second"),
     "mig/normalised": ("MIG, normalised", "on a bounded scale, in [-1, 1]"),
+    "mig/leaked.given_expression": ("I(E; I | expression)", "what both hold beyond expression"),
+} | {
+    f"mig-estimators/{estimator}.{key}": (f"{name}, {title}", "the same, by another estimator")
+    for estimator, title in (("infonce", "InfoNCE"), ("copula", "Gaussian copula"))
+    for key, name in (("shared", "I(E_M; E_N)"), ("leaked", "I(E_M; I_M)"), ("mig", "MIG"))
 }
 
 
@@ -668,7 +677,8 @@ def _calibration(found: Any) -> str:
         return ""
     spread = found.get("spread", found.get("sd"))
     text = f"bias {formatted(found['bias'], 'nats', signed=True)}"
-    return text + (f" ± {formatted(spread, 'nats')}" if spread is not None else "")
+    text += f" ± {formatted(spread, 'nats')}" if spread is not None else ""
+    return f"⚠ fails its calibration: {text}" if found.get("failed") else text
 
 
 def _scripts(*, with_maps: bool) -> dict[str, Markup]:

@@ -21,6 +21,7 @@ app = typer.Typer(
 app.command("run")(sweep.run)
 app.command("search")(search.search)
 app.command("score")(sweep.score)
+app.command("transfer")(sweep.transfer)
 app.command("report")(report.report)
 app.command("table")(report.table)
 app.command("figures")(report.figures)

@@ -113,3 +113,26 @@ def score(
     typer.echo(f"{len(records)} runs scored in {folder}")
     if failed:
         raise typer.Exit(1)
+
+
+def transfer(
+    folders: Annotated[
+        list[Path], typer.Argument(help="Result folders, one a data set.", show_default=False)
+    ],
+    measure: Annotated[
+        str, typer.Option(help="accuracy, balanced_accuracy or macro_f1.")
+    ] = "accuracy",
+    out: Annotated[
+        Path | None, typer.Option(help="Also write the matrix as CSV, with intervals.")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+) -> None:
+    """Train on A, test on B: the runs of every folder on the faces of the others."""
+    from fer_bench.runs.store import atomic_path
+    from fer_bench.sweep.transfer import to_text, transfer_matrix
+
+    matrix = transfer_matrix(folders, measure=measure, quiet=quiet)
+    typer.echo(to_text(matrix), nl=False)
+    if out is not None:
+        with atomic_path(out) as aside:
+            matrix.to_csv(aside, index=False)

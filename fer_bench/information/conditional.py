@@ -69,7 +69,8 @@ def estimate_conditional(
 def _by_class(sample: Sample, z: np.ndarray, tool: Estimator, null: int | None) -> Score:
     random = np.random.default_rng([tool.seed, 11])
     count = tool.null_runs if null is None else null
-    kept, found = [], []
+    kept: list[np.ndarray] = []
+    problems: list[Problem] = []
     for label in range(int(z.max()) + 1):
         rows = np.flatnonzero(z == label)
         if len(rows) < 10:
@@ -77,11 +78,13 @@ def _by_class(sample: Sample, z: np.ndarray, tool: Estimator, null: int | None) 
         part = _compact(sample.rows(rows))
         tool.check(part)
         orders = [None, *(repair(part.n, part.groups, random) for _ in range(count))]
-        problems = [Problem(part, tool.seed + i, order) for i, order in enumerate(orders)]
-        found.append(tool.estimate_many(problems))
+        problems += [Problem(part, tool.seed + i, order) for i, order in enumerate(orders)]
         kept.append(rows)
     if not kept:
         raise DataError("no class of z has ten rows: use fewer classes, or more data.")
+    # All at once: critics of classes of one size are trained together.
+    every = tool.estimate_many(problems)
+    found = [every[start : start + count + 1] for start in range(0, len(every), count + 1)]
     sizes = np.array([len(rows) for rows in kept])
     share = sizes / sizes.sum()
     means = [float(share @ [estimates[i].value for estimates in found]) for i in range(count + 1)]

@@ -17,6 +17,7 @@ _HOMES = {
     "classification": ("classification_scores", "confusion_matrix"),
     "common": ("effective_rank",),
     "disentanglement": (
+        "conditional_information",
         "expression_pairs",
         "label_entropy",
         "label_information",
@@ -31,6 +32,7 @@ _HOMES = {
         "explicitness",
         "factor_scores",
         "factor_vae_score",
+        "infoe_score",
         "infomec_scores",
         "information",
         "irs_score",

@@ -14,10 +14,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fer_bench.information import estimate_mi
-from fer_bench.information.calibration import calibrate_value
+from fer_bench.information.calibration import canonical_directions, invert_line, plant
+from fer_bench.information.estimator import Problem
 from fer_bench.information.inputs import clean_pair
 from fer_bench.information.mutual import make
-from fer_bench.metrics.common import Floats, effective_rank, undefined
+from fer_bench.metrics.common import Floats, effective_rank, standardise, undefined
+from fer_bench.metrics.factors import mutual_information
 from fer_bench.metrics.leakage import sequence_codes
 from fer_bench.metrics.metric import metric
 from fer_bench.metrics.probes import Ints
@@ -29,7 +31,9 @@ ROWS = 20_000  # rows an estimate rests on at most (a random subset, stated)
 LABEL_ESTIMATOR = "classifier"  # H(Y) less held-out cross-entropy: it cannot exceed H(Y)
 LABEL_OPTIONS: Mapping[str, Any] = {"steps": 400, "null": 2}
 PAIR_ESTIMATOR = "mine"
-CALIBRATION_TASKS = 6  # planted problems of known MI per term of the MIG
+FURTHER_ESTIMATORS = ("infonce", "copula")  # another critic, and a closed form
+CONDITIONAL_NULL = 3  # permuted copies for I(E; I | Y)
+CALIBRATION_TASKS = 6  # planted problems of known MI per term
 BLOCKS = 20  # groups of images within which pairs are drawn
 COLLAPSED = "collapsed embedding: effective rank {:.2f} < 2"
 
@@ -180,8 +184,8 @@ def modified_mig(
         clusters: [n] subjects of M, which the interval counts.
         estimator: name of an estimator of `fer_bench.information`.
         calibration: number of planted problems of known MI, on the same rows, that the
-            estimator is tried on (`fer_bench.information.calibration`); its bias, spread and the
-            corrected value then stand in `details["calibration"]` of both terms.
+            estimator is tried on (`fer_bench.information.calibration`); its bias, spread, the
+            corrected value and whether it failed stand in `details["calibration"]` of both terms.
         seed: of splits, critics and permutations.
         options: of the estimator.
 
@@ -206,8 +210,8 @@ def modified_mig(
     if calibration:
         own = {k: v for k, v in options.items() if k not in _CALL}
         tool = make(estimator, seed=seed, **own)
-        shared = _with_calibration(shared, a, b, tool, groups, calibration, seed)
-        leaked = _with_calibration(leaked, a, c, tool, groups, calibration, seed)
+        shared = _with_calibration(shared, a, b, tool, calibration, seed)
+        leaked = _with_calibration(leaked, a, c, tool, calibration, seed)
     if estimator == "infonce":
         shared, leaked = _check_ceiling(shared, options), _check_ceiling(leaked, options)
     note = _collapse_note(a)
@@ -222,10 +226,9 @@ def modified_mig(
         "shared_null": shared.null,
         "leaked_null": leaked.null,
     }
-    if calibration:
-        details["corrected"] = (
-            shared.details["calibration"]["corrected"] - leaked.details["calibration"]["corrected"]
-        )
+    known = [term.details["calibration"] for term in (shared, leaked) if _calibrated(term)]
+    if len(known) == 2:
+        details["corrected"] = known[0]["corrected"] - known[1]["corrected"]
     # Information is not negative: a term below 0 is a critic that failed, and counts as none.
     first, second = _nonnegative(shared), _nonnegative(leaked)
     half = np.hypot(_half(first), _half(second))
@@ -272,23 +275,66 @@ _CALL = ("seed", "groups", "clusters", "estimator", "null", "interval", "unit")
 
 def _with_calibration(
     score: Score,
-    x: Floats,
-    y: Floats,
+    x: ArrayLike,
+    y: ArrayLike,
     tool: Any,
-    groups: ArrayLike | None,
     tasks: int,
     seed: int,
+    *,
+    labels: bool = False,
 ) -> Score:
-    """Bias and spread of the estimator on matched problems, beside the number."""
-    found = calibrate_value(clean_pair(x, y, groups=groups), tool, score, tasks=tasks, seed=seed)
-    score = replace(score, details={**score.details, "calibration": found.to_json()})
-    if abs(found.bias) > max(0.1, 0.25 * abs(score.value)):
-        word = "low" if found.bias < 0 else "high"
+    """Bias and spread of the estimator on matched problems, beside the number.
+
+    A planted problem has the rows of both sides as they are and pairs them anew, so that margins,
+    n and dimensions match and the information is known (`fer_bench.information.calibration`).
+    The bias is what the estimator reads too much where the problems are about as informative as
+    it says the data are; `failed` says that this is too much to trust the number. Planted
+    dependence lies along one direction, spread over the rows: where the data fall into clusters
+    it is harder than they are, so that a pass means more than a failure.
+    """
+    if "standard_error" not in score.details:  # a side is constant: nothing was estimated
+        return score
+    sample = clean_pair(x, y, discrete_y=labels or None)
+    random = np.random.default_rng([seed, 29])
+    limit = min(
+        (label_entropy(side) for side in (sample.x, sample.y) if side.ndim == 1), default=10
+    )
+    planted = np.linspace(0, min(max(2 * score.value, 0.3), 0.9 * limit), tasks)
+    along = canonical_directions(sample)
+    # Every other task ties random directions, the rest those that matter in the data.
+    problems = [
+        Problem(sample, seed + 100 + i, plant(sample, nats, random, along if i % 2 else None))
+        for i, nats in enumerate(planted)
+    ]
+    read = np.array([estimate.value for estimate in tool.estimate_many(problems)])
+    error = float(score.details["standard_error"])
+    corrected, low, high, spread = invert_line(planted, read, score.value, limit, error)
+    off = np.abs(planted - max(score.value, 0.0))
+    near = off <= np.sort(off)[min(3, len(off)) - 1]
+    bias = float((read - planted)[near].mean())
+    failed = abs(bias) > max(0.1, 0.25 * abs(score.value))
+    about = {
+        "planted": planted.tolist(),
+        "read": read.tolist(),
+        "bias": bias,
+        "spread": spread,
+        "corrected": corrected,
+        "low": low,
+        "high": high,
+        "failed": failed,
+    }
+    score = replace(score, details={**score.details, "calibration": about})
+    if failed:
+        word = "low" if bias < 0 else "high"
         score = score.with_warning(
-            f"on matched problems the estimator reads {abs(found.bias):.2f} nats too {word}: "
-            f"corrected {found.corrected:.2f} [{found.low:.2f}, {found.high:.2f}]"
+            f"fails its calibration: on matched problems of known information the estimator "
+            f"reads {abs(bias):.2f} nats too {word}"
         )
     return score
+
+
+def _calibrated(score: Score) -> bool:
+    return "calibration" in score.details
 
 
 def _check_ceiling(score: Score, options: Mapping[str, Any]) -> Score:
@@ -327,12 +373,12 @@ def _collapse_note(x: ArrayLike) -> tuple[str, ...]:
 # --- metrics ------------------------------------------------------------------------------
 
 
-@metric("mi")
+@metric("mi", version=2)
 def mi(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
-    """I(E; Y), I(E; S), I(I; Y), I(I; S) on the test part, and the block gaps.
+    """I(E; Y), I(E; S), I(I; Y), I(I; S), I(E; S | Y) on the test part, and the block gaps.
 
-    All four under one protocol: networks are valued on images they were not fitted on, of
-    people they were (a subject that was never seen cannot be named); sequences stay together.
+    All under one protocol: networks are valued on images they were not fitted on, of people
+    they were (a subject that was never seen cannot be named); sequences stay together.
     """
     part = run.test
     embeddings = {"E": part.expression}
@@ -346,8 +392,19 @@ def mi(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
             if label == "identity" and people is None:
                 score = undefined("no subject labels in the test part", unit="nats")
             else:
-                score = label_information(x, codes, groups=sequences, clusters=people, seed=seed)
+                score = label_information(
+                    x,
+                    codes,
+                    groups=sequences,
+                    clusters=people,
+                    calibration=CALIBRATION_TASKS,
+                    seed=seed,
+                )
             out[f"{name}.{label}"] = score
+    if people is not None:
+        out["E.identity.given_expression"] = conditional_information(
+            part.expression, people, part.y, groups=sequences, clusters=people, seed=seed
+        )
     for name, own, other in (("E", "expression", "identity"), ("I", "identity", "expression")):
         if name in embeddings:
             out[f"{name}.gap"] = _block_gap(out[f"{name}.{own}"], out[f"{name}.{other}"])
@@ -361,6 +418,7 @@ def label_information(
     groups: ArrayLike | None = None,
     clusters: ArrayLike | None = None,
     estimator: str = LABEL_ESTIMATOR,
+    calibration: int = 0,
     seed: int = 0,
     **options: Any,
 ) -> Score:
@@ -372,6 +430,8 @@ def label_information(
         groups: [n] rows of a group stay on one side of a fit (-1: a group of its own).
         clusters: [n] subjects, which the interval counts.
         estimator: of `fer_bench.information`.
+        calibration: number of planted problems of known MI the estimator is tried on, as in
+            `modified_mig`.
         seed: of splits, networks and permutations.
         options: of the estimator; shorter training than its default where none are given.
 
@@ -390,6 +450,7 @@ def label_information(
     if entropy == 0.0:
         return undefined("all rows have one label", n=len(rows), unit="nats")
     group = None if groups is None else _own_groups(np.asarray(groups)[rows])
+    options = options or (dict(LABEL_OPTIONS) if estimator == LABEL_ESTIMATOR else {})
     score = estimate_mi(
         values[rows],
         labels[rows],
@@ -398,8 +459,14 @@ def label_information(
         clusters=None if clusters is None else np.asarray(clusters)[rows],
         seed=seed,
         discrete_y=True,
-        **(options or (LABEL_OPTIONS if estimator == LABEL_ESTIMATOR else {})),
+        **options,
     )
+    if calibration:
+        own = {k: v for k, v in options.items() if k not in _CALL}
+        tool = make(estimator, seed=seed, **own)
+        score = _with_calibration(
+            score, values[rows], labels[rows], tool, calibration, seed, labels=True
+        )
     # An estimator may correct the entropy for its bias (k - 1) / 2n and end that much above the
     # plug-in value: no error. Beyond it is one.
     correction = (len(np.unique(labels[rows])) - 1) / (2 * len(rows))
@@ -409,6 +476,52 @@ def label_information(
     details = {**score.details, "entropy": entropy, "uncertainty": score.value / entropy}
     score = replace(score, details=details, warnings=kept)
     return score.with_warning(*notes, *_collapse_note(values[rows]))
+
+
+def conditional_information(
+    x: ArrayLike,
+    codes: ArrayLike,
+    given: ArrayLike,
+    *,
+    groups: ArrayLike | None = None,
+    clusters: ArrayLike | None = None,
+    seed: int = 0,
+) -> Score:
+    """I(X; label | given) in nats, by the chain rule I(X, given; label) - I(given; label).
+
+    Where people and expressions are tied in the data, an embedding that holds nothing but the
+    expression still tells of the person; given the expression it tells nothing more. The second
+    term is that of the table of counts, which is exact for these rows and rather too large for
+    the population.
+
+    Args:
+        x: [n, d] embeddings.
+        codes, given: [n] labels; rows where either is -1 are left out.
+        groups, clusters, seed: as in `label_information`.
+    """
+    label, condition = (np.asarray(c, dtype=np.int64) for c in (codes, given))
+    label = np.where(condition >= 0, label, -1)
+    one_hot = np.eye(int(condition.max(initial=0)) + 1)[np.maximum(condition, 0)]
+    both = np.concatenate([standardise(x), one_hot], axis=1)
+    score = label_information(both, label, groups=groups, clusters=clusters, seed=seed)
+    if not np.isfinite(score.value):
+        return score
+    rows = label >= 0
+    known = float(mutual_information(label[rows], condition[rows]))
+
+    def less(value: float | None) -> float | None:
+        return None if value is None else value - known
+
+    entropy = score.details["entropy"] - known
+    value = score.value - known
+    details = {
+        **score.details,
+        "entropy": entropy,
+        "uncertainty": value / entropy if entropy > 0 else 0.0,
+        "with_condition": score.value,
+        "condition_alone": known,
+    }
+    return replace(score, value=value, low=less(score.low), high=less(score.high), details=details)
 
 
 def _own_groups(groups: NDArray[np.int64]) -> Ints:
@@ -440,10 +553,44 @@ def _block_gap(own: Score, other: Score) -> Score:
     )
 
 
-@metric("mig", needs={"identity"})
+@metric("mig", version=2, needs={"identity"})
 def mig(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
-    """Modified MIG of the test part: both terms, their difference, and the bounded form."""
-    return mig_of_part(run.test, calibration=CALIBRATION_TASKS, seed=seed)
+    """Modified MIG of the test part: both terms, their difference, bounded; and I(E; I | Y)."""
+    out = mig_of_part(run.test, calibration=CALIBRATION_TASKS, seed=seed)
+    return out | {"leaked.given_expression": _leaked_given_expression(run.test, seed)}
+
+
+def _leaked_given_expression(part: Part, seed: int) -> Score:
+    """I(E; I | Y): what both embeddings share beyond the expression."""
+    assert part.identity is not None
+    rows = np.flatnonzero(part.y >= 0)
+    notes: list[str] = []
+    if len(rows) > ROWS:
+        rows = np.sort(np.random.default_rng(seed).choice(rows, size=ROWS, replace=False))
+        notes.append(f"a random {ROWS} of the rows")
+    if not len(rows) or np.bincount(part.y[rows]).max() < MIN_ROWS:
+        return undefined(f"no expression has {MIN_ROWS} rows", n=len(rows), unit="nats")
+    score = estimate_mi(
+        part.expression[rows],
+        part.identity[rows],
+        z=part.y[rows],
+        estimator=PAIR_ESTIMATOR,
+        null=CONDITIONAL_NULL,
+        seed=seed,
+    )
+    return score.with_warning(*notes)
+
+
+@metric("mig-estimators", needs={"identity"}, default=False)
+def mig_estimators(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
+    """Modified MIG by two further estimators, InfoNCE and a Gaussian copula, each calibrated."""
+    return {
+        f"{estimator}.{key}": score
+        for estimator in FURTHER_ESTIMATORS
+        for key, score in mig_of_part(
+            run.test, estimator=estimator, calibration=CALIBRATION_TASKS, seed=seed
+        ).items()
+    }
 
 
 def mig_of_part(

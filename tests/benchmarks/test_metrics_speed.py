@@ -3,6 +3,9 @@
 Run with `pytest tests/benchmarks/test_metrics_speed.py --benchmark-only`.
 """
 
+import resource
+import tracemalloc
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,6 +16,7 @@ from sklearn.svm import LinearSVC
 
 from fer_bench.metrics import (
     dci_importance,
+    dependence,
     factor_vae_score,
     information,
     irs_score,
@@ -180,3 +184,33 @@ def test_linear_probe(benchmark, probe):
     split, _ = within_subject_split(test.s, test.y)
     predicted = benchmark.pedantic(probe, args=(test.identity, test.s, split), rounds=1)
     assert np.mean(predicted == test.s[split.test]) > 0.95
+
+
+@pytest.mark.timeout(1200)
+def test_full_protocol(benchmark):
+    """Sections 2 to 6 with three MI estimators, each calibrated: to stay below 3 min and 2 GB."""
+    benchmark.group = "full protocol, 5,000 test faces, 64-d E and I, 200 subjects"
+    metrics = load_metrics() | load_metrics(["mig-estimators"])
+    outcomes = benchmark.pedantic(score_run, args=(run(200, 25), metrics), rounds=1)
+    assert not [outcome.failed for outcome in outcomes.values() if outcome.failed]
+    for key in ("infonce.shared", "copula.leaked"):
+        assert "calibration" in outcomes["mig-estimators"].scores[key].details
+    benchmark.extra_info["peak_rss_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("kernel", ["rbf", "distance"])
+def test_dependence_of_50000_rows(benchmark, kernel):
+    """HSIC and distance correlation without n x n memory (which would be 20 GB a matrix)."""
+    benchmark.group = "dependence, n = 50,000, 64-d"
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(50_000, 64))
+    y = 0.3 * x + rng.normal(size=x.shape)
+    tracemalloc.start()
+    small = dependence(x[:6_000], y[:6_000], kernel=kernel)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 400e6  # blocks, whatever n
+    value = benchmark.pedantic(dependence, args=(x, y), kwargs={"kernel": kernel}, rounds=1)
+    assert value == pytest.approx(small, abs=0.01)
+    benchmark.extra_info["peak_mb"] = peak // 2**20

@@ -15,6 +15,7 @@ from fer_bench.metrics import (
     explicitness,
     factor_scores,
     factor_vae_score,
+    infoe_score,
     infomec_scores,
     information,
     irs_score,
@@ -180,6 +181,21 @@ def test_rotation_costs(scored, key):
 def test_rotation_keeps_what_is_read_from_all_codes(scored):
     assert scored["mixed"]["explicitness"] > 0.9
     assert scored["mixed"]["dci_informativeness"] > 0.5
+    assert scored["mixed"]["infoe"] == pytest.approx(scored["clean"]["infoe"], abs=0.05)
+
+
+def test_infoe_is_the_share_of_entropy_a_linear_model_explains():
+    """A code that is the factor through a channel: its log-loss is the closed form."""
+    rng = np.random.default_rng(0)
+    f = rng.integers(0, 2, size=(20_000, 1))
+    code = np.where(rng.random(f.shape) < 0.1, 1 - f, f).astype(float)
+    noise = -(0.1 * np.log(0.1) + 0.9 * np.log(0.9))
+    assert infoe_score(code, f) == pytest.approx(1 - noise / np.log(2), abs=0.02)
+    assert infoe_score(f.astype(float), f) > 0.97
+    # What is there, but not linearly, does not count.
+    a = rng.normal(size=(4_000, 2))
+    assert infoe_score(a, (a[:, :1] * a[:, 1:] > 0).astype(int)) < 0.02
+    assert infoe_score(np.ones((100, 2)), f[:100]) < 0.02
 
 
 @pytest.mark.parametrize(
@@ -192,6 +208,7 @@ def test_rotation_keeps_what_is_read_from_all_codes(scored):
         ("dci_disentanglement", 0),
         ("dci_informativeness", 0),
         ("infom", 0),
+        ("infoe", 0),
         ("factor_vae", 0.25),
         ("beta_vae", 0.25),
     ],

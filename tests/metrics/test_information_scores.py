@@ -12,7 +12,13 @@ from fer_bench.metrics import (
     modified_mig,
     normalised_mig,
 )
-from fer_bench.metrics.disentanglement import mi, mig, mig_of_part
+from fer_bench.metrics.disentanglement import (
+    conditional_information,
+    mi,
+    mig,
+    mig_estimators,
+    mig_of_part,
+)
 from fer_bench.runs.arrays import RunArrays
 
 
@@ -201,3 +207,63 @@ def test_a_poor_estimator_is_found_out():
     e_m, e_n, i_m = gaussian(500, 20, 0.6, 0.0)
     scores = modified_mig(e_m, e_n, i_m, estimator="ksg", calibration=6, null=0)
     assert any("nats too low" in w for w in scores["mig"].warnings)
+    assert scores["shared"].details["calibration"]["failed"]
+
+
+def test_a_sound_estimator_passes_its_calibration():
+    e_m, e_n, i_m = gaussian(2000, 3, 0.8, 0.0)
+    scores = modified_mig(e_m, e_n, i_m, estimator="copula", calibration=6)
+    for key in ("shared", "leaked"):
+        found = scores[key].details["calibration"]
+        assert not found["failed"]
+        assert abs(found["bias"]) < 0.1
+        assert found["spread"] < 0.2
+        # The bias is that of the problems nearest to the estimate, never of an extrapolation.
+        assert max(found["planted"]) <= max(2 * scores[key].value, 0.3) + 1e-9
+
+
+def test_labels_are_calibrated_too():
+    rng = np.random.default_rng(0)
+    y = np.tile(np.arange(5), 120)
+    x = np.c_[y + 0.5 * rng.normal(size=600), rng.normal(size=600)]
+    found = label_information(x, y, calibration=6).details["calibration"]
+    assert len(found["planted"]) == len(found["read"]) == 6
+    assert max(found["planted"]) <= 0.9 * np.log(5) + 1e-9
+    assert found["low"] <= found["corrected"] <= found["high"]
+    assert not found["failed"]
+
+
+def test_a_constant_embedding_needs_no_calibration():
+    y = np.tile(np.arange(5), 40)
+    assert "calibration" not in label_information(np.ones((200, 3)), y, calibration=4).details
+    scores = modified_mig(*[np.ones((200, 3))] * 3, estimator="gaussian", calibration=4)
+    assert scores["mig"].value == 0
+
+
+def test_information_on_people_beyond_the_expression():
+    """People show some expressions more than others, so labels alone tell of people."""
+    rng = np.random.default_rng(0)
+    s = np.repeat(np.arange(6), 150)
+    y = np.where(rng.random(900) < 0.7, s % 3, rng.integers(0, 3, 900))
+    e = 4 * np.eye(3)[y] + rng.normal(size=(900, 3))
+    plain, given = label_information(e, s), conditional_information(e, s, y)
+    assert plain.value > 0.3
+    assert abs(given.value) < 0.1
+    assert given.details["condition_alone"] == pytest.approx(plain.value, abs=0.1)
+    leaky = conditional_information(e + 3 * rng.normal(size=(6, 3))[s], s, y)
+    assert leaky.value > 0.3
+    assert leaky.low > 0
+    assert leaky.details["entropy"] < np.log(6)
+
+
+@pytest.mark.slow
+def test_the_three_estimators(planted):
+    run = planted.run(subjects=20, images=21, dims=8, train_subjects=2)
+    scores = mig_estimators(run)
+    assert {key.partition(".")[0] for key in scores} == {"infonce", "copula"}
+    for name in ("infonce.shared", "copula.shared", "copula.leaked"):
+        assert {"bias", "spread", "failed"} <= set(scores[name].details["calibration"])
+    assert 1.2 < scores["infonce.shared"].value < np.log(7) + 0.1
+    given = mig(run)["leaked.given_expression"]
+    assert given.value < 0.2
+    assert given.null is not None

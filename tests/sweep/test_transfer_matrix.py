@@ -1,0 +1,95 @@
+"""Train on A, test on B, from the checkpoints of two result folders."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import fer_bench
+from fer_bench.data import load_dataset
+from fer_bench.errors import RunError
+from fer_bench.runs.store import RunStore
+from fer_bench.sweep.transfer import to_text, transfer_matrix
+from fer_bench.sweep.worker import load_method
+
+BASE = {
+    "split": {"folds": 3, "use": [0, 1], "validation": 0.4},
+    "training": {"epochs": 1, "batch_size": 16},
+    "methods": [{"name": "erm"}, {"name": "oracle-label"}],
+    "scores": {"metrics": ["classification"]},
+}
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """Seven expressions in colour at 24 pixels; two of them, gray on disk, at 16 pixels."""
+    root = tmp_path_factory.mktemp("sets")
+    first = {"name": "generated", "subjects": 9, "images_per_subject": 14, "size": 24}
+    fer_bench.run(BASE | {"data": first}, root / "a", quiet=True)
+    faces = load_dataset("generated", subjects=9, images_per_subject=14, size=24, seed=5)
+    for row in np.flatnonzero(faces.table["expression"].isin(["anger", "happiness"])):
+        about = faces.table.iloc[row]
+        folder = root / "faces" / about["expression"] / about["subject"]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(faces.gather([row])[0]).convert("L").save(folder / f"{row}.png")
+    second = {"name": "folder", "root": str(root / "faces"), "size": 16, "color": False}
+    fer_bench.run(BASE | {"data": second}, root / "b", quiet=True)
+    return root / "a", root / "b"
+
+
+@pytest.fixture(scope="module")
+def matrix(folders):
+    return transfer_matrix(folders, quiet=True)
+
+
+def test_every_set_meets_every_other(matrix):
+    assert set(zip(matrix["train"], matrix["test"], strict=True)) == {
+        (a, b) for a in ("generated", "folder") for b in ("generated", "folder")
+    }
+    assert set(matrix["method"]) == {"ERM"}  # oracles see the labels
+    cells = matrix.set_index(["train", "test"])
+    assert cells.loc["generated", "folder"]["classes"] == 2
+    assert cells.loc["generated", "generated"]["classes"] == 7
+    assert cells.loc["generated", "folder"]["faces"] == 36
+    assert cells.loc["folder", "generated"]["faces"] == 36  # the other expressions do not count
+    assert (matrix["runs"] == 2).all()
+    assert ((matrix["low"] <= matrix["mean"]) & (matrix["mean"] <= matrix["high"])).all()
+
+
+def test_a_cell_is_what_the_checkpoint_says(folders, matrix):
+    shared = []
+    for record in RunStore(folders[0]).records():
+        if record.spec.method != "erm":
+            continue
+        part = record.arrays.parts["test:folder"]
+        known = [record.arrays.classes.index(c) for c in ("happiness", "anger")]
+        guess = np.asarray(known)[part.logits[:, known].argmax(axis=1)]
+        shared.append(np.mean(guess == part.y))
+        method, _, _ = load_method(record)
+        assert method.task.shape == (3, 24, 24)
+        assert record.verify() == []
+    cells = matrix.set_index(["train", "test"])
+    assert cells.loc["generated", "folder"]["mean"] == pytest.approx(np.mean(shared))
+
+
+def test_what_is_there_is_kept(folders, matrix):
+    parts = sorted(folders[0].glob("runs/*/parts/test--folder.safetensors"))
+    before = [path.stat().st_mtime_ns for path in parts]
+    again = transfer_matrix(folders, measure="balanced_accuracy", quiet=True)
+    assert [path.stat().st_mtime_ns for path in parts] == before
+    assert len(again) == len(matrix)
+
+
+def test_the_text_has_a_table_for_every_method(matrix):
+    text = to_text(matrix)
+    assert text.startswith("\n**ERM**") or "**ERM**" in text
+    assert "| train \\ test | generated | folder |" in text
+    assert "(2 classes)" in text
+
+
+def test_bad_requests_are_clear(folders, tmp_path):
+    with pytest.raises(RunError, match="at least two data sets"):
+        transfer_matrix([folders[0], folders[0]], quiet=True)
+    with pytest.raises(RunError, match="no finished run"):
+        transfer_matrix([folders[0], tmp_path], quiet=True)
+    with pytest.raises(RunError, match="choose one of accuracy"):
+        transfer_matrix(folders, measure="f2", quiet=True)
