@@ -280,7 +280,8 @@ def _curves(axes: Any, part: pd.DataFrame) -> None:
         wide = lines.pivot_table(index="epoch", columns="run", values="value")
         middle, x = wide.mean(axis=1), wide.index.to_numpy()
         held = split != "train"
-        name = str(player) if term == "total" else str(term).replace("_", " ")
+        name = shortened(str(player) if term == "total" else str(term).replace("_", " "), 22)
+        first = not any(line.get_label() == name for line in axes.get_lines())
         axes.plot(
             x,
             middle,
@@ -288,7 +289,7 @@ def _curves(axes: Any, part: pd.DataFrame) -> None:
             linestyle="--" if held else "-",
             linewidth=1.4,
             marker="o" if len(x) == 1 else None,
-            label=f"{shortened(name, 22)}, {split}",
+            label=name if first else "_",
         )
         if wide.shape[1] > 1:
             axes.fill_between(
@@ -296,7 +297,11 @@ def _curves(axes: Any, part: pd.DataFrame) -> None:
             )
     axes.xaxis.get_major_locator().set_params(integer=True)
     if keys:
-        axes.legend(loc="best", handlelength=2.2)
+        handles = axes.get_legend_handles_labels()[0]
+        if (part["split"] != "train").any():
+            dashed = Line2D([], [], color="#888888", linestyle="--", label="validation")
+            handles.append(dashed)
+        axes.legend(handles=handles, loc="best", handlelength=1.6)
 
 
 _CURVE_LOOKS = {"E": ("#0072B2", "o", "-"), "I": ("#E69F00", "s", "--")}
@@ -332,7 +337,8 @@ def probe_curves(row: Row, *, paper: bool = False) -> Figure | None:
         axes.set_xticks(ticks := sorted({*_curve_ticks(row, target, kind)}), map(str, ticks))
         axes.minorticks_off()
         axes.set(ylim=(0, 105), xlabel={"dims": "Components seen", "mlp": "Network width"}[kind])
-        axes.set_title(target.capitalize(), loc="left")
+        if kind == "dims":
+            axes.set_title(f"{target.capitalize()} from the embedding", loc="left")
     grid[0].set_ylabel("Read, %")
     grid[-1].legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderaxespad=0)
     figure.tight_layout()

@@ -100,6 +100,7 @@ def pretended_outcomes(method: Simulated, rng: np.random.Generator) -> dict[str,
         return float(np.clip(1 - np.exp(-x), 0, 1))
 
     leakage = {}
+    capacity = {}
     spaces = {"E": (method.skill, method.leak)}
     if method.identity:
         spaces["I"] = (0.2, 1.8)
@@ -109,6 +110,10 @@ def pretended_outcomes(method: Simulated, rng: np.random.Generator) -> dict[str,
             for probe, factor in (("linear", 0.95), ("mlp", 1.0), ("knn", 0.85)):
                 leakage[f"{space}.{target}.{probe}"] = score(
                     best * factor, 0.06, null=chance, unit="fraction"
+                )
+            for i, probe in enumerate(("dims1", "dims2", "dims4", "mlp4", "mlp64")):
+                capacity[f"{space}.{target}.{probe}"] = score(
+                    chance + (best - chance) * (i + 1) / 5, 0.06, null=chance, unit="fraction"
                 )
             leakage[f"{space}.{target}.strongest"] = score(
                 best, 0.06, null=chance, unit="fraction", details={"chance": chance}
@@ -132,7 +137,7 @@ def pretended_outcomes(method: Simulated, rng: np.random.Generator) -> dict[str,
                 unit="nats",
                 details={"entropy": bound, "estimator": "classifier"},
             )
-    extra = {"mi": Outcome(1, mi)}
+    extra = {"mi": Outcome(1, mi), "capacity": Outcome(1, capacity)}
     if not method.identity:
         skipped = Outcome(1, skipped="the method has no identity embedding")
         return {"leakage": Outcome(1, leakage), "mig": skipped, **extra}

@@ -24,6 +24,7 @@ def written(build, two_methods, tmp_path_factory):
 def test_every_figure_comes_as_pdf_and_svg(written):
     names = {p.stem for p in written}
     assert {"trade-off", "dice-fer-confusion-test", "dice-fer-training", "erm-per-class"} <= names
+    assert {"dice-fer-probes", "erm-probes"} <= names
     assert len(written) == 2 * len(names)
     assert all(p.stat().st_size > 2000 for p in written)
 
@@ -97,7 +98,10 @@ def test_curves_show_each_player_and_stage(results, summary):
     history = records[0].history
     assert list(line.get_xdata()) == sorted(history["epoch"].unique())
     words = [t.get_text() for t in figure.axes[0].get_legend().get_texts()]
-    assert {"encoder, train", "critic, validation"} <= set(words)
+    assert words == ["encoder", "critic", "validation"]
+    styles = {(line.get_label(), line.get_linestyle()) for line in figure.axes[0].lines}
+    assert ("encoder", "-") in styles
+    assert sum(style == "--" for _, style in styles) >= 1
 
 
 def test_confusion_rows_are_shares_of_the_true_class():
@@ -110,3 +114,38 @@ def test_confusion_rows_are_shares_of_the_true_class():
 @pytest.mark.parametrize("n", [1, 8, 9, 200])
 def test_colours_differ(n):
     assert len(set(colours(n))) == n
+
+
+def test_probe_curves_show_the_scores_by_capacity(summary):
+    with drawing(paper=False):
+        figure = figures.probe_curves(summary.row("DICE-FER"))
+        alone = figures.probe_curves(summary.row("ERM"))
+    panels = figure.get_axes()
+    assert [axes.get_xlabel() for axes in panels] == ["Components seen", "Network width"] * 2
+    cells = [(target, kind) for target in ("identity", "expression") for kind in ("dims", "mlp")]
+    for axes, (target, kind) in zip(panels, cells, strict=True):
+        prefix = f"capacity/E.{target}.{kind}"
+        expected = [
+            (int(key.removeprefix(prefix)), 100 * found.mean)
+            for key, found in summary.row("DICE-FER").scores.items()
+            if key.startswith(prefix)
+        ]
+        drawn = axes.containers[0].lines[0].get_xydata()
+        np.testing.assert_allclose(drawn, sorted(expected))
+        assert len(axes.containers) == 2  # E and I
+    assert all(len(axes.containers) == 1 for axes in alone.get_axes())
+    row = replace(summary.row("ERM"), scores={})
+    assert figures.probe_curves(row) is None
+
+
+def test_stages_without_a_measure_leave_no_empty_panel(results):
+    records = [r for r in RunStore(results).records() if r.spec.label == "DICE-FER"]
+    for record in records:
+        history = record.history
+        keep = (history["player"] != "prediction") | (history["stage"] != "identity")
+        record.__dict__["history"] = history[keep]
+    with drawing(paper=False):
+        figure = figures.training_curves(records)
+    shown = [axes for axes in figure.get_axes() if axes.get_visible()]
+    assert len(shown) == 3
+    assert all(axes.get_lines() for axes in shown)

@@ -8,10 +8,12 @@ import html
 import json
 import re
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
-from fer_bench.reports.page import write_report
+from fer_bench.reports.columns import BY_KEY
+from fer_bench.reports.page import _cards, write_report
 
 from fer_bench.errors import FerBenchError
 from fer_bench.runs.store import RunStore
@@ -132,6 +134,25 @@ def test_page_says_what_is_best_what_failed_and_what_is_uncertain(text, summary)
     for row in summary.rows:
         assert row.label in words
     assert "f01d" * 16 in words
+
+
+def test_every_card_says_what_its_number_means(text, summary):
+    cards = text[text.index('<div class="cards">') : text.index('id="board"')]
+    for verdict in summary.verdicts[:1]:
+        assert html.escape(BY_KEY[verdict.key].meaning) in cards
+    assert cards.count('class="means"') == cards.count('class="card"') > 2
+
+
+def test_nothing_is_claimed_of_a_best_value_at_its_null(summary):
+    (verdict,) = [v for v in summary.verdicts if v.key == "mig/mig"]
+    clear = replace(verdict, value=replace(verdict.value, mean=0.5, low=0.2, high=0.8, null=0.0))
+    vague = replace(verdict, value=replace(verdict.value, mean=0.5, low=-0.2, high=1.2, null=0.0))
+    (card,) = _cards(replace(summary, verdicts=(clear,)))
+    assert card["headline"].startswith("separates expression")
+    assert not card["weak"]
+    (card,) = _cards(replace(summary, verdicts=(vague,)))
+    assert card["headline"] == "has the highest MIG"
+    assert card["weak"]
 
 
 def test_leaderboard_prints_the_means_of_the_summary(text, summary):

@@ -146,6 +146,9 @@ def test_numbers_are_printed_alike_everywhere(value, style, text):
 def test_warnings_that_differ_in_numbers_are_said_once():
     from fer_bench.reports.summary import family, merged
 
+    several = ["0.1 low: 0.4 [0.2, 0.5]", "0.2 low: 0.9 [0.4, 1.5]"]
+    assert merged(several) == "0.1 low: 0.4 [0.2, 0.5] (for example)"
+
     texts = ["rests on 3 subjects, variance 4.0e-04", "rests on 12 subjects, variance 2e-04"]
     assert family(texts[0]) == family(texts[1])
     assert merged(texts) == "rests on 3 to 12 subjects, variance 2e-04 to 4.0e-04"
@@ -158,3 +161,24 @@ def test_an_interval_stays_within_the_range_of_a_fraction():
     assert _within_range("fraction", -0.2, 1.3, [0.4, 0.6]) == (0.0, 1.0)
     assert _within_range("fraction", -0.2, 0.3, [-0.1, 0.1]) == (-0.2, 0.3)
     assert _within_range("nats", -0.2, 1.3, [0.4, 0.6]) == (-0.2, 1.3)
+
+
+def test_a_reference_of_one_seed_is_the_ceiling_of_all(results):
+    records = RunStore(results).records()
+    one_seed = [r for r in records if not (r.spec.method == "pixels" and r.spec.seed == 1)]
+    key = "leakage/E.identity.normalised"
+    whole, part = (scores_frame(rs).set_index(["label", "seed", "fold", "key"])["value"]
+                   for rs in (records, one_seed))  # fmt: skip
+    whole, part = whole.xs(key, level="key"), part.xs(key, level="key")
+    assert set(part.index) == {i for i in whole.index if i[:2] != ("Pixels (PCA)", 1)}
+    same = [i for i in part.index if i[1] == 0]
+    assert part[same].tolist() == whole[same].tolist()
+    for fold in (0, 1, 2):  # the ceiling of seed 0 stands in for that of seed 1
+        strongest = {
+            r.spec.seed: r.outcomes()["leakage"].scores["E.identity.strongest"].value
+            for r in records
+            if r.spec.label in ("ERM", "Pixels (PCA)") and r.spec.fold == fold
+            if (r.spec.label, r.spec.seed) in (("ERM", 1), ("Pixels (PCA)", 0))
+        }
+        expected = (strongest[1] - 1 / 8) / (strongest[0] - 1 / 8)
+        assert part["ERM", 1, fold] == pytest.approx(expected)
