@@ -64,9 +64,9 @@ def sprite_of(
         down = -(-len(wanted) // _COLUMNS)
     sheet = Image.new("RGB", (_COLUMNS * tile, down * tile))
     for i, row in enumerate(wanted):
-        face = _as_image(thumbnails[row]).resize((tile, tile), Image.Resampling.LANCZOS)
+        face = as_image(thumbnails[row]).resize((tile, tile), Image.Resampling.LANCZOS)
         if mode == "blur":
-            face = _blurred(face)
+            face = blurred(face)
         sheet.paste(face, (i % _COLUMNS * tile, i // _COLUMNS * tile))
     data = io.BytesIO()
     sheet.save(data, "WEBP", quality=quality, method=4)
@@ -74,13 +74,14 @@ def sprite_of(
     return Sprite(uri, {int(r): i for i, r in enumerate(wanted)}, tile, _COLUMNS, down)
 
 
-def _as_image(face: NDArray[np.uint8]) -> Image.Image:
+def as_image(face: NDArray[np.uint8]) -> Image.Image:
+    """A face uint8 [height, width, 1 or 3] as a picture in colour."""
     if face.ndim == 3 and face.shape[2] == 1:
         face = face[:, :, 0]
     return Image.fromarray(np.ascontiguousarray(face)).convert("RGB")
 
 
-def _blurred(face: Image.Image) -> Image.Image:
+def blurred(face: Image.Image) -> Image.Image:
     """Six by six averages, smoothed: too little is left for a person to be known by."""
     coarse = face.resize((6, 6), Image.Resampling.BOX)
     return coarse.resize(face.size, Image.Resampling.BICUBIC).filter(

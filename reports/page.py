@@ -22,6 +22,7 @@ from fer_bench.reports import figures
 from fer_bench.reports.aggregate import Difference, Estimate
 from fer_bench.reports.columns import BY_KEY, MAIN, Column, Style, formatted
 from fer_bench.reports.confounding import confounding, confounding_figure
+from fer_bench.reports.decoded import decoded
 from fer_bench.reports.explorer import bokeh_item, data_rows, explorer_data
 from fer_bench.reports.faces import Faces, Sprite, sprite_of
 from fer_bench.reports.maps import KINDS, TITLES, Maps, Which, maps_of
@@ -121,11 +122,8 @@ def _context(
     card = summary.data
     mode = _face_mode(summary, faces)
     shown = _Shown(store, summary, maps=maps, max_points=max_points)
-    sprite = sprite_of(
-        store.thumbnails(card["fingerprint"]) if mode != "none" else None,
-        shown.rows(),
-        mode=mode,
-    )
+    thumbnails = store.thumbnails(card["fingerprint"]) if mode != "none" else None
+    sprite = sprite_of(thumbnails, shown.rows(), mode=mode)
     columns = [BY_KEY[key] for key in MAIN if key in summary.columns]
     more = [BY_KEY[key] for key in summary.columns if key not in MAIN]
     scripts = _scripts(with_maps=bool(shown.maps))
@@ -173,6 +171,16 @@ def _context(
         ),
         "drawn": drawn,
         "details": details,
+        "decoded": {
+            row.label: decoded(
+                row,
+                store.record(row.representative).metric_arrays("decoder"),
+                thumbnails,
+                summary.classes,
+                mode=mode,
+            )
+            for row in summary.rows
+        },
         "retrieval": {row.label: shown.retrieval(row) for row in summary.rows},
         "map_kinds": [(kind, TITLES[kind]) for kind in KINDS[maps]] if shown.maps else [],
         "trust": {label: m.trust for label, m in shown.maps.items()},

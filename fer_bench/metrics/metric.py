@@ -6,13 +6,35 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
+from numpy.typing import NDArray
+
 from fer_bench import registry
 from fer_bench.runs.arrays import RunArrays
 from fer_bench.score import Score
 
 Requirement = Literal[
-    "logits", "identity", "subjects", "valence_arousal", "factors", "attributes", "extra_tests"
+    "logits",
+    "identity",
+    "subjects",
+    "valence_arousal",
+    "factors",
+    "attributes",
+    "extra_tests",
+    "faces",
 ]
+
+
+class Scores(dict[str, Score]):
+    """What a metric returns that also draws: scores by key, with arrays to keep beside them.
+
+    >>> found = Scores({"n": Score(3)}, arrays={"drawn": [[0, 1]]})
+    >>> list(found), list(found.arrays)
+    (['n'], ['drawn'])
+    """
+
+    def __init__(self, scores: Mapping[str, Score], *, arrays: Mapping[str, NDArray[Any]]) -> None:
+        super().__init__(scores)
+        self.arrays = dict(arrays)
 
 
 @runtime_checkable
@@ -32,21 +54,28 @@ class Metric(Protocol):
     default: bool
 
     def __call__(self, run: RunArrays, *, seed: int = 0) -> Mapping[str, Score]:
-        """Score one run: short key -> Score, such as {"E.identity.linear": ...}."""
+        """Score one run: short key -> Score, such as {"E.identity.linear": ...}.
+
+        A metric that has arrays to keep with the run (pictures) returns `Scores`.
+        """
         ...
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one metric on one run: scores, a reason it was skipped, or a failure."""
+    """What came of one metric on one run: scores, a reason it was skipped, or a failure.
+
+    `arrays` are what a metric draws; they are kept in a file of their own.
+    """
 
     version: int
     scores: Mapping[str, Score] = field(default_factory=dict)
     skipped: str | None = None
     failed: str | None = None
+    arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict, compare=False)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON types."""
+        """Plain JSON types; without the arrays."""
         return {
             "version": self.version,
             "scores": {key: score.to_json() for key, score in self.scores.items()},
@@ -69,6 +98,7 @@ _REASONS: dict[str, str] = {
     "factors": "the data have no exact factors (only generated faces do)",
     "attributes": "the data have no attribute columns",
     "extra_tests": "the experiment names no further test sets",
+    "faces": "no small copies of the faces are kept with the results",
 }
 
 
@@ -84,6 +114,8 @@ def missing(metric: Metric, run: RunArrays) -> str | None:
         "factors": bool(test.factor_names()),
         "attributes": bool(test.attribute_names()),
         "extra_tests": any(name.startswith("test:") for name in run.parts),
+        # Read from disk only for a metric that looks at them.
+        "faces": "faces" in metric.needs and run.faces is not None,
     }
     return next((_REASONS[need] for need in sorted(metric.needs) if not have[need]), None)
 
@@ -107,7 +139,9 @@ def score_run(
             outcomes[name] = Outcome(metric.version, skipped=reason)
             continue
         try:
-            outcomes[name] = Outcome(metric.version, scores=dict(metric(run, seed=seed)))
+            found = metric(run, seed=seed)
+            arrays = found.arrays if isinstance(found, Scores) else {}
+            outcomes[name] = Outcome(metric.version, scores=dict(found), arrays=arrays)
         except Exception as error:  # a third party's metric may raise anything
             outcomes[name] = Outcome(metric.version, failed=f"{type(error).__name__}: {error}")
     return outcomes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
@@ -86,6 +86,7 @@ class RunArrays:
         role: "method", "reference" or "oracle".
         seed, fold: of the run.
         facts: JSON-able extras of the run (data set name, terms, notes).
+        read_faces: gives `faces` when they are first asked for.
     """
 
     parts: Mapping[str, Part]
@@ -95,6 +96,15 @@ class RunArrays:
     seed: int = 0
     fold: int = 0
     facts: Mapping[str, object] = field(default_factory=dict)
+    read_faces: Callable[[], NDArray[np.uint8] | None] | None = field(default=None, repr=False)
+
+    @cached_property
+    def faces(self) -> NDArray[np.uint8] | None:
+        """Small copies of all faces of the data set, uint8 [n, side, side, C], or None.
+
+        `labels["row"]` of the train, validation and test parts points into them.
+        """
+        return None if self.read_faces is None else self.read_faces()
 
     @property
     def test(self) -> Part:

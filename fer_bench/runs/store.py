@@ -32,7 +32,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +87,9 @@ class RunRecord:
             seed=self.spec.seed,
             fold=self.spec.fold,
             facts={"data": self.spec.data.name, "label": self.spec.label},
+            read_faces=partial(
+                RunStore(self.folder.parent.parent).thumbnails, self.spec.fingerprint
+            ),
         )
 
     def outcomes(self) -> dict[str, Outcome]:
@@ -97,12 +100,28 @@ class RunRecord:
         return {name: Outcome.from_json(value) for name, value in _read_json(path).items()}
 
     def save_outcomes(self, outcomes: Mapping[str, Outcome]) -> None:
-        """Add or replace the scores of some metrics; the others stay."""
+        """Add or replace the scores of some metrics, and their arrays; the others stay."""
         with FileLock(self.folder / ".scores.lock"):
+            for name, outcome in outcomes.items():
+                path = self._arrays_path(name)
+                if outcome.arrays:
+                    with atomic_path(path) as aside:
+                        content = {k: np.ascontiguousarray(v) for k, v in outcome.arrays.items()}
+                        save_file(content, aside)
+                else:
+                    path.unlink(missing_ok=True)
             merged = {**self.outcomes(), **outcomes}
             write_json(
                 self.folder / "scores.json", {k: merged[k].to_json() for k in sorted(merged)}
             )
+
+    def metric_arrays(self, metric: str) -> dict[str, np.ndarray]:
+        """What a metric keeps with this run beside its scores; empty where it keeps nothing."""
+        path = self._arrays_path(metric)
+        return load_file(path) if path.exists() else {}
+
+    def _arrays_path(self, metric: str) -> Path:
+        return self.folder / "scores" / f"{metric}.safetensors"
 
     def verify(self) -> list[str]:
         """Names of files that are missing or differ from their checksum in `done.json`."""
@@ -117,7 +136,7 @@ class RunRecord:
 class RunStore:
     """All runs of one result folder.
 
-    >>> import threading
+    >>> import tempfile
     >>> RunStore(tempfile.mkdtemp()).records()
     []
     """

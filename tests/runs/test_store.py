@@ -132,6 +132,29 @@ def test_scores_are_merged(tmp_path, spec):
     assert record.verify() == []
 
 
+def test_arrays_of_a_metric_come_and_go_with_its_scores(tmp_path, spec):
+    record = publish(RunStore(tmp_path), spec)
+    assert record.metric_arrays("a") == {}
+    drawn = np.arange(12, dtype=np.uint8).reshape(2, 3, 2).transpose(1, 0, 2)
+    record.save_outcomes({"a": Outcome(1, {"k": Score(0.5, n=4)}, arrays={"drawn": drawn})})
+    record.save_outcomes({"b": Outcome(1, {"k": Score(0.1, n=4)})})
+    found = record.metric_arrays("a")["drawn"]
+    assert found.dtype == np.uint8
+    assert np.array_equal(found, drawn)
+    assert record.verify() == []
+    record.save_outcomes({"a": Outcome(1, failed="no faces")})
+    assert record.metric_arrays("a") == {}
+
+
+def test_faces_are_read_when_they_are_asked_for(tmp_path, spec):
+    store = RunStore(tmp_path)
+    record = publish(store, spec)
+    assert record.arrays.faces is None
+    faces = np.full((3, 4, 4, 1), 7, np.uint8)
+    store.save_data_card(spec.fingerprint, {"name": "x"}, faces)
+    assert np.array_equal(store.record(spec.id).arrays.faces, faces)
+
+
 def test_failures_are_values(tmp_path, spec):
     store = RunStore(tmp_path)
     store.save_failure(spec, reason="the loss is nan", kind="failed")

@@ -1,0 +1,191 @@
+"""What decoders draw from the embeddings: swaps, walks and reconstructions, for one row.
+
+A drawing of a face is treated as a face: shown, blurred or left out as the page's policy says.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from fer_bench.reports.aggregate import Estimate
+from fer_bench.reports.columns import formatted
+from fer_bench.reports.faces import Faces, as_image, blurred
+from fer_bench.reports.summary import Row
+from numpy.typing import NDArray
+from PIL import Image
+
+from fer_bench.metrics.decoder import STEPS_OF_A_WALK, Drawings
+
+TILE = 48
+GAP = 2
+_QUALITY = 75
+
+_SCORES = {
+    "r2": ("variance of the pixels drawn", "the mean face draws none"),
+    "expression": ("expression read rightly", ""),
+    "identity": ("looks like its own person", "rather than like another test person"),
+}
+_FROM = {"faces": "real faces", "E": "E alone", "EI": "E and I"}
+_SWAPPED = {
+    "swap.expression": ("expression of the giver of E is read", ""),
+    "swap.expression_of_I": ("expression of the giver of I is read", "what I carries of it"),
+    "swap.identity": ("looks like the giver of I", "rather than like the giver of E"),
+}
+
+
+@dataclass(frozen=True)
+class Strip:
+    """Faces side by side in one picture.
+
+    Attributes:
+        uri: data URI.
+        count: how many faces.
+        alt: what they are, in words.
+    """
+
+    uri: str
+    count: int
+    alt: str
+
+    @property
+    def width(self) -> int:
+        """In pixels of the page."""
+        return self.count * (TILE + GAP) - GAP
+
+
+def strip(faces: Sequence[NDArray[np.uint8]], alt: str, *, mode: Faces) -> Strip:
+    """One picture of faces uint8 [height, width, C], each blurred by itself where asked for."""
+    if mode == "none":
+        raise ValueError("faces that are left out cannot be drawn")
+    sheet = Image.new("RGBA", (len(faces) * (TILE + GAP) - GAP, TILE))
+    for i, face in enumerate(faces):
+        image = as_image(face).resize((TILE, TILE), Image.Resampling.LANCZOS)
+        sheet.paste(blurred(image) if mode == "blur" else image, (i * (TILE + GAP), 0))
+    data = io.BytesIO()
+    sheet.save(data, "WEBP", quality=_QUALITY, method=4)
+    uri = "data:image/webp;base64," + base64.b64encode(data.getvalue()).decode()
+    return Strip(uri, len(faces), alt)
+
+
+def decoded(
+    row: Row,
+    arrays: dict[str, NDArray[Any]],
+    thumbnails: NDArray[np.uint8] | None,
+    classes: Sequence[str],
+    *,
+    mode: Faces,
+) -> dict[str, Any] | None:
+    """Scores and grids of a row as the template shows them, or None where nothing was drawn.
+
+    Args:
+        row: of the summary.
+        arrays: what the decoder kept with the row's representative run.
+        thumbnails: small faces of the data set.
+        classes: expression names.
+        mode: whether faces may be seen.
+    """
+    scores = _scores(row)
+    if not scores:
+        return None
+    grids: list[dict[str, Any]] = []
+    if arrays and thumbnails is not None and mode != "none":
+        grids = _grids(Drawings.from_arrays(arrays), thumbnails, classes, mode)
+    return {"scores": scores, "grids": grids}
+
+
+def _scores(row: Row) -> list[dict[str, str]]:
+    lines = []
+    for key, (name, note) in _SCORES.items():
+        for space, source in _FROM.items():
+            lines.append((f"{space}.{key}", source, name, note))
+    lines += [(key, "swapped", name, note) for key, (name, note) in _SWAPPED.items()]
+    found = [(row.scores.get(f"decoder/{key}"), *rest) for key, *rest in lines]
+    return [_line(score, *rest) for score, *rest in found if score is not None]
+
+
+def _line(score: Estimate, source: str, name: str, note: str) -> dict[str, str]:
+    return {
+        "source": source,
+        "name": name,
+        "note": note,
+        "value": formatted(score.mean, "percent"),
+        "low": formatted(score.low, "percent"),
+        "high": formatted(score.high, "percent"),
+        "null": formatted(score.null, "percent"),
+    }
+
+
+def _grids(
+    d: Drawings, thumbnails: NDArray[np.uint8], classes: Sequence[str], mode: Faces
+) -> list[dict[str, Any]]:
+    names = [classes[c] for c in d.expression]
+    real = [thumbnails[r] for r in d.rows]
+
+    def line(label: str, faces: Sequence[NDArray[np.uint8]], alt: str, giver: Any = None) -> Any:
+        first = None if giver is None else strip([giver], f"face with {label}", mode=mode)
+        return {"label": label, "giver": first, "strip": strip(faces, alt, mode=mode)}
+
+    listed = ", ".join(names)
+    drawn = [(f"from {_FROM[space]}", list(faces)) for space, faces in d.drawn.items()]
+    sources = [("test faces", real), *drawn]
+    grids = [
+        {
+            "title": "Drawn again",
+            "note": "People whom neither the method nor the decoder has seen.",
+            "columns": names,
+            "lines": [line(name, faces, f"{name}: {listed}") for name, faces in sources],
+        }
+    ]
+    if d.swap is not None:
+        header = line("E of", real, f"Givers of E: {listed}")
+        swaps = [
+            line(name, faces, f"I of the face with {name}, E of: {listed}", giver)
+            for name, faces, giver in zip(names, d.swap, real, strict=True)
+        ]
+        grids.append(
+            {
+                "title": "Expressions swapped",
+                "note": "E of the column, I of the line: the expression should follow the column, "
+                "the person the line. On the diagonal both are of one face.",
+                "columns": names,
+                "lines": [header, *swaps],
+            }
+        )
+    held = "" if d.swap is None else " I is that of the first face."
+    start = classes[d.start]
+    way = ["0", "½", "1", "1½", "2"]
+    grids.append(
+        {
+            "title": f"Along E, from {start}",
+            "note": f"From the mean E of {start} (0) to that of another expression (1), and on."
+            + held,
+            "columns": way,
+            "lines": [
+                line(classes[c], faces, f"from {start} to {classes[c]} and beyond")
+                for c, faces in zip(d.towards, d.means, strict=True)
+            ],
+        }
+    )
+    half = STEPS_OF_A_WALK // 2
+    sides = [f"{t:+d}" if t else "0" for t in range(-half, half + 1)]
+    sides = [text.replace("-", "\N{MINUS SIGN}") for text in sides]
+    for space, axes in (("E", d.axes_e), ("I", d.axes_i)):
+        if axes is not None and len(axes):
+            grids.append(
+                {
+                    "title": f"Along the principal directions of {space}",
+                    "note": "In standard deviations about the mean."
+                    + (held if space == "E" else " E is that of the first face."),
+                    "columns": sides,
+                    "lines": [
+                        line(f"{space}, {n}", faces, f"principal direction {n} of {space}")
+                        for n, faces in enumerate(axes, 1)
+                    ],
+                }
+            )
+    return grids
