@@ -73,7 +73,8 @@ class Backbone(nn.Module):
     Attributes:
         map_channels: M, channels of `features`.
         num_features: F, length of `forward`.
-        weights_report: where its weights came from, key by key where it matters.
+        weights_report: where its weights came from, key by key where it matters; empty for
+            random ones.
 
     >>> net = build_backbone("conv4", size=32, width=8)
     >>> images = torch.zeros(2, 3, 32, 32)
@@ -95,7 +96,7 @@ class Backbone(nn.Module):
         self.pool = pool if pool is not None else GlobalAverage()
         self.map_channels = map_channels
         self.num_features = num_features if num_features is not None else map_channels
-        self.weights_report = "random initialisation"
+        self.weights_report = ""
         self._to_map = to_map
 
     def features(self, images: Tensor) -> Tensor:
@@ -211,6 +212,7 @@ def _alexnet_tuned(channels: int, size: int) -> Backbone:
 def _timm(name: str, channels: int, size: int, pretrained: bool) -> Backbone:
     import timm
 
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # we say it in one sentence
     if name not in timm.list_models() and name.split(".")[0] not in timm.list_models():
         known = ["conv4", "alexnet-tuned", *timm.list_models()]
         near = did_you_mean(name, known)

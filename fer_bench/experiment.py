@@ -417,12 +417,19 @@ def _index(place: list[Any], key: str, override: str) -> int:
 
 
 def _resolve_roots(content: dict[str, Any], base: Path) -> None:
-    """Make data roots absolute: relative ones are meant from the experiment file's folder."""
+    """Make data roots and weights absolute: relative ones are meant from the file's folder."""
     tests = content.get("tests")
     sections = [content.get("data"), *(tests.values() if isinstance(tests, dict) else ())]
     for section in sections:
         if isinstance(section, dict) and isinstance(section.get("root"), str):
             section["root"] = str((base / Path(section["root"]).expanduser()).resolve())
+    methods = content.get("methods")
+    for method in methods if isinstance(methods, list) else ():
+        place: Any = method
+        for key in ("parameters", "backbone"):
+            place = place.get(key) if isinstance(place, dict) else None
+        if isinstance(place, dict) and isinstance(place.get("weights"), str):
+            place["weights"] = str((base / Path(place["weights"]).expanduser()).resolve())
 
 
 def _explain(model: type[BaseModel], error: dict[str, Any], where: str, text: str) -> str:

@@ -50,6 +50,12 @@ def test_a_good_file(tmp_path):
     assert experiment.methods[1].parameters == {"zeta": 0.0}
 
 
+def test_weights_are_meant_from_the_folder_of_the_file(tmp_path):
+    entry = '[[methods]]\nname = "erm"\nparameters = { backbone = { weights = "w.pt" } }\n'
+    (method,) = load_experiment(write(tmp_path, entry)).methods
+    assert method.parameters["backbone"] == {"weights": str(tmp_path / "w.pt")}
+
+
 @pytest.mark.parametrize(
     ("line", "wrong", "message"),
     [

@@ -122,6 +122,8 @@ class Trainer:
         self.position.seconds += time.monotonic() - self._started
         self.method.requires_grad_(True).eval()
         self._note(self.method.warnings())
+        reports = [backbone.weights_report for backbone in backbones_of(self.method)]
+        self._note([f"backbone weights: {report}" for report in reports if report])
         return self.position
 
     def _materialise(self) -> None:
@@ -142,7 +144,7 @@ class Trainer:
             self.method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if not self.training.compile or isinstance(self.method, Oracle):
             return
-        backbones = [m for m in self.method.modules() if isinstance(m, Backbone)]
+        backbones = backbones_of(self.method)
         if not backbones:
             self._note(["training.compile changes nothing: this method has no backbone to compile"])
             return
@@ -370,6 +372,11 @@ class Trainer:
         self.position.seconds += now - self._started
         self._started = self._saved_at = now
         save_resume(self.resume, self.position, self.method, best, optimizers)
+
+
+def backbones_of(method: Method) -> list[Backbone]:
+    """The backbones of a method, in the order in which it owns them."""
+    return [module for module in method.modules() if isinstance(module, Backbone)]
 
 
 def make_fabric(training: TrainingSpec) -> Fabric:

@@ -3,8 +3,11 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
+from fer_bench import registry
+from fer_bench.backbones import build_backbone
 from fer_bench.errors import MethodError
 from fer_bench.method import Player, Stage
 from fer_bench.training import loop
@@ -169,6 +172,76 @@ def test_cosine_warms_up_and_ends_near_zero():
     assert max(factors) == 1.0
     assert factors[-1] < 0.001
     assert np.argmax(factors) <= 10
+
+
+def erm(**backbone):
+    adapter = registry.methods.get("erm")
+
+    class Small(adapter):
+        def __init__(self, task, config):
+            super().__init__(task, adapter.Config(backbone={"width": 4} | backbone, dim=8))
+
+    return Small
+
+
+def test_where_the_weights_came_from_is_said(make_trainer, tmp_path):
+    source = build_backbone("conv4", size=32, width=4)
+    state = {f"module.{key}": value for key, value in source.body.state_dict().items()}
+    save_file(state | {"module.fc.weight": torch.zeros(7, 32)}, tmp_path / "w.safetensors")
+    _, trainer = make_trainer(erm(weights=str(tmp_path / "w.safetensors")), epochs=1)
+    (said,) = trainer.run().warnings
+    assert said.startswith("backbone weights: ")
+    assert "'module.' taken off" in said
+    assert "not used: fc.weight" in said
+    _, trainer = make_trainer(erm(), epochs=1)
+    assert trainer.run().warnings == []
+
+
+def test_a_game_has_losses_on_validation_people_but_keeps_its_last_epoch(make_trainer, two_players):
+    method, trainer = make_trainer(two_players, epochs=3)
+    (game, _) = two_players.stages(method)
+    method.stages = lambda: [dataclasses.replace(game, select="last")]
+    position = trainer.run()
+    said = {
+        (epoch, player) for _, epoch, split, player, _, _ in position.history if split != "train"
+    }
+    assert said == {(e, p) for e in (1, 2, 3) for p in ("encoder", "rival")}
+    assert position.best_value is None
+    assert position.stages[0]["best_epoch"] == 3
+
+
+def test_channels_last_reaches_the_weights(make_trainer):
+    method, trainer = make_trainer(erm(), epochs=1, channels_last=True)
+    trainer.run()
+    weight = method.encoder.backbone.body[3].weight
+    assert weight.is_contiguous(memory_format=torch.channels_last)
+    assert not weight.is_contiguous()
+
+
+def test_a_compiled_backbone_trains_the_same(make_trainer, parts, monkeypatch):
+    """Captured, but not translated to C++, which takes half a minute: see the benchmark."""
+    honest = nn.Module.compile
+    monkeypatch.setattr(nn.Module, "compile", lambda self: honest(self, backend="aot_eager"))
+    found = []
+    for switch in (False, True):
+        method, trainer = make_trainer(erm(), epochs=2, compile=switch, augment="none")
+        trainer.run()
+        assert (method.encoder.backbone.body._compiled_call_impl is not None) == switch
+        found.append(extract(method, trainer.feed, parts.validation, name="v").expression)
+    np.testing.assert_allclose(*found, atol=0.02)
+
+
+def test_compiling_without_a_backbone_or_a_compiler_is_said(make_trainer, two_players, monkeypatch):
+    _, trainer = make_trainer(two_players, epochs=1, compile=True)
+    assert any("no backbone to compile" in said for said in trainer.run().warnings)
+
+    def broken(*args, **options):
+        raise RuntimeError("no compiler")
+
+    monkeypatch.setattr(nn.Module, "compile", lambda self: setattr(self, "forward", broken))
+    _, trainer = make_trainer(erm(), epochs=1, compile=True)
+    with pytest.raises(MethodError, match=r"set training.compile = false"):
+        trainer.run()
 
 
 @pytest.mark.gpu
