@@ -555,9 +555,8 @@ def _block_gap(own: Score, other: Score) -> Score:
 
 @metric("mig", version=2, needs={"identity"})
 def mig(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
-    """Modified MIG of the test part: both terms, their difference, bounded; and I(E; I | Y)."""
-    out = mig_of_part(run.test, calibration=CALIBRATION_TASKS, seed=seed)
-    return out | {"leaked.given_expression": _leaked_given_expression(run.test, seed)}
+    """Modified MIG of the test part: both terms, their difference, and the bounded form."""
+    return mig_of_part(run.test, calibration=CALIBRATION_TASKS, seed=seed)
 
 
 def _leaked_given_expression(part: Part, seed: int) -> Score:
@@ -583,14 +582,15 @@ def _leaked_given_expression(part: Part, seed: int) -> Score:
 
 @metric("mig-estimators", needs={"identity"}, default=False)
 def mig_estimators(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
-    """Modified MIG by two further estimators, InfoNCE and a Gaussian copula, each calibrated."""
-    return {
+    """MIG by two further estimators (InfoNCE, Gaussian copula), calibrated; and I(E; I | Y)."""
+    out = {
         f"{estimator}.{key}": score
         for estimator in FURTHER_ESTIMATORS
         for key, score in mig_of_part(
             run.test, estimator=estimator, calibration=CALIBRATION_TASKS, seed=seed
         ).items()
     }
+    return out | {"leaked.given_expression": _leaked_given_expression(run.test, seed)}
 
 
 def mig_of_part(
