@@ -39,6 +39,7 @@ COLUMNS: tuple[Column, ...] = (
         "percent",
         "Share of test faces whose expression is named rightly, on people never seen in training.",
         "names expressions most often right",
+        null="chance",
     ),
     Column(
         "classification/test.balanced_accuracy",
@@ -46,6 +47,7 @@ COLUMNS: tuple[Column, ...] = (
         "high",
         "percent",
         "Mean recall over the classes, so that rare expressions count as much as common ones.",
+        null="chance",
     ),
     Column(
         "classification/test.macro_f1",

@@ -100,7 +100,9 @@ def _encoded(values: NDArray[Any], dtype: Any) -> str:
 def bokeh_item() -> Any:
     """Two empty, linked scatter plots; the page's script fills them.
 
-    No string from the data is in here, so none can reach Bokeh's own templates.
+    No string from the data is in here, so none can reach Bokeh's own templates. They are drawn
+    on a canvas, which thins large sets while a reader drags: Bokeh's WebGL writes code at run
+    time, which the page's content security policy forbids.
     """
     from bokeh.core.types import ID
     from bokeh.embed import json_item
@@ -126,12 +128,13 @@ def bokeh_item() -> Any:
             title=Title(text=title, text_color="#888888"),
             tools="pan,wheel_zoom,box_select,lasso_select,tap,reset",
             active_drag="lasso_select",
-            output_backend="webgl",
             x_range=Range1d(start=-1.1, end=1.1),
             y_range=Range1d(start=-1.1, end=1.1),
             height=430,
             sizing_mode="stretch_width",
             toolbar_location="above",
+            lod_threshold=3000,
+            lod_factor=8,
         )
         marks = plot.scatter(
             x, y, source=source, size=8, color="colour", marker="marker", alpha="alpha",

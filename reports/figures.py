@@ -155,7 +155,7 @@ def _name_points(
     spots = axes.transData.transform([point for point, _, _ in placed])
     taken = [Bbox.from_extents(x - 6, y - 6, x + 6, y + 6) for x, y in spots]
     taken += [text.get_window_extent(canvas.get_renderer()) for text in axes.texts]
-    steps = [s for distance in (9, 21, 33, 45) for s in (distance, -distance)]
+    steps = [s for distance in range(9, 130, 12) for s in (distance, -distance)]
     places = [(side, step) for step in steps for side in (8, -8)]
     for point, row, colour in sorted(placed, key=lambda p: -p[0][1]):
         for side, step in places:
@@ -172,6 +172,7 @@ def _name_points(
             )
             box = note.get_window_extent(canvas.get_renderer())
             fits = inside.x0 <= box.x0 and box.x1 <= inside.x1
+            fits = fits and inside.y0 <= box.y0 and box.y1 <= inside.y1
             if (fits and not any(box.overlaps(t) for t in taken)) or (side, step) == places[-1]:
                 taken.append(box)
                 break

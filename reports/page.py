@@ -471,6 +471,7 @@ def _cards(summary: Summary) -> list[dict[str, Any]]:
                 "null": formatted(verdict.value.null, column.style)
                 if verdict.value.null is not None and (column.null or verdict.comparable == 1)
                 else "",
+                "null_word": column.null or "null",
                 "unclear": [t for t in verdict.tied if not _leans(verdict.against[t])],
                 "likely": [t for t in verdict.tied if _leans(verdict.against[t])],
                 "others": verdict.comparable - 1,
@@ -643,7 +644,10 @@ _INFORMATION = {
     "mig/leaked": ("I(E_M; I_M)", "one face, both embeddings: the leak between them"),
     "mig/mig": ("MIG", "the first less the second"),
     "mig/normalised": ("MIG, normalised", "on a bounded scale, in [-1, 1]"),
-    "mig/leaked.given_expression": ("I(E; I | expression)", "what both hold beyond expression"),
+    "mig-estimators/leaked.given_expression": (
+        "I(E; I | expression)",
+        "what both hold beyond expression",
+    ),
 } | {
     f"mig-estimators/{estimator}.{key}": (f"{name}, {title}", "the same, by another estimator")
     for estimator, title in (("infonce", "InfoNCE"), ("copula", "Gaussian copula"))
@@ -695,7 +699,7 @@ def _scripts(*, with_maps: bool) -> dict[str, Markup]:
     if with_maps:
         from bokeh.resources import Resources
 
-        resources = Resources(mode="inline", components=["bokeh", "bokeh-gl"])
+        resources = Resources(mode="inline", components=["bokeh"])
         out["bokeh"] = "\n".join(resources.js_raw)
         out["maps"] = _template("maps.js")
     # A closing tag inside a library's string literal would end the script element.

@@ -65,7 +65,7 @@ class Opened:
         self.page.goto(path.resolve().as_uri())
 
     def _log(self, message):
-        if message.type in ("error", "warning") and "WebGL" not in message.text:
+        if message.type in ("error", "warning"):
             self.errors.append(message.text)
 
     def _request(self, request):
