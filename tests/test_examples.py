@@ -1,0 +1,21 @@
+"""The experiment files of examples/ say what can be run."""
+
+from pathlib import Path
+
+import pytest
+
+from fer_bench.experiment import load_experiment
+from fer_bench.sweep.plan import _check_labels, resolve_method
+
+ROOT = Path(__file__).parents[1]
+FILES = [*sorted((ROOT / "examples").glob("*.toml")), ROOT / "fer_bench" / "quickstart.toml"]
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_every_key_method_and_parameter_is_known(file):
+    experiment = load_experiment(file)
+    assert experiment.name == file.stem, "the name in the file decides where results go"
+    entries = [resolve_method(m, where=file.name) for m in experiment.methods]
+    _check_labels(experiment, entries)
+    if experiment.data.root is not None:
+        Path(experiment.data.root).relative_to(ROOT.parent / "shared" / "data")  # or it raises
