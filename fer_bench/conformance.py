@@ -235,17 +235,7 @@ class _Check:
         yield from (Finding("shape", False, text) for text in wrong)
         if not wrong:
             yield Finding("shape", True, "embeddings and predictions are [B, d], float, finite")
-        alone, _ = infer(method, _rows(batch, 0, 2))
-        together = embeddings.expression[:2]
-        same = torch.allclose(alone.expression, together, atol=1e-4, rtol=1e-3)
-        yield Finding(
-            "companions",
-            same,
-            "an embedding does not depend on the other faces of its batch"
-            if same
-            else "in eval mode an embedding depends on the other faces of its batch: batch "
-            "statistics or labels of other faces enter `embed`",
-        )
+        yield from _companions(method, batch, embeddings, prediction)
         if method.info.produces_identity and embeddings.identity is None:
             yield Finding("shape", False, "info says produces_identity, embed gives none")
 
@@ -319,6 +309,34 @@ def _wrong_shapes(
             yield f"{name} is {value.dtype}; expected a float type"
         elif not torch.isfinite(value).all():
             yield f"{name} holds values that are not finite"
+
+
+def _companions(
+    method: Method, batch: Batch, embeddings: Embeddings, prediction: Prediction
+) -> Iterator[Finding]:
+    """What is said of a face must not change with the other faces of its batch."""
+    alone, predicted = infer(method, _rows(batch, 0, 2))
+    pairs = {
+        "an embedding": ("embed", alone.expression, embeddings.expression),
+        "class scores": ("predict", predicted.logits, prediction.logits),
+        "valence-arousal": ("predict", predicted.valence_arousal, prediction.valence_arousal),
+    }
+    moved = [
+        (what, verb)
+        for what, (verb, few, many) in pairs.items()
+        if few is not None
+        and many is not None
+        and not torch.allclose(few, many[: len(few)], atol=1e-4, rtol=1e-3)
+    ]
+    for what, verb in moved:
+        text = (
+            f"in eval mode {what} of a face changes with the other faces of its batch: batch "
+            f"statistics or labels of other faces enter `{verb}`"
+        )
+        yield Finding("companions", False, text)
+    if not moved:
+        text = "what is said of a face does not depend on the other faces of its batch"
+        yield Finding("companions", True, text)
 
 
 def _ownership(method: Method, stage: Stage) -> Iterator[Finding]:
@@ -621,8 +639,16 @@ def audit_pairs(
     return found
 
 
-def audit_rows(fitted: Any, scored: Any, *, subject: Any | None = None) -> list[Finding]:
-    """Was anything scored on rows, or subjects, that it was fitted on?"""
+def audit_rows(
+    fitted: Any, scored: Any, *, test: Any | None = None, subject: Any | None = None
+) -> list[Finding]:
+    """Was anything scored on rows, or subjects, that it was fitted on, or on a part of the test?
+
+    Args:
+        fitted, scored: rows.
+        test: all rows that should have been scored.
+        subject: codes of all rows, -1 where unknown.
+    """
     fitted, scored = np.asarray(fitted), np.asarray(scored)
     both = np.intersect1d(fitted, scored)
     found = [
@@ -635,6 +661,12 @@ def audit_rows(fitted: Any, scored: Any, *, subject: Any | None = None) -> list[
         found.append(
             _finding("subjects-disjoint", len(shared[shared >= 0]) == 0, f"{len(shared)} subjects "
                      "are on both sides", "split by subject")
+        )  # fmt: skip
+    if test is not None:
+        left = np.setdiff1d(test, scored)
+        found.append(
+            _finding("rows-complete", len(left) == 0, f"{len(left)} of {len(np.unique(test))} test "
+                     "rows are not scored", "score the whole test part, not a chosen share of it")
         )  # fmt: skip
     return found
 

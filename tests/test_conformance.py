@@ -99,6 +99,16 @@ class UsesTheBatch(ERM):
         return Embeddings(code - code.mean(0))
 
 
+class ReRanksByTheBatch(ERM):
+    """Moves class scores towards the classes' mean codes in the batch, as a re-ranking does."""
+
+    def predict(self, images):
+        code = self.encoder(images)
+        scores = self.head(code)
+        means = scores.softmax(0).T @ code
+        return Prediction(logits=scores - torch.cdist(code, means))
+
+
 class OwnGenerator(ERM):
     generator = np.random.default_rng()
 
@@ -163,6 +173,7 @@ class Crashes(ERM):
         (NotFinite, "shape"),
         (TooFewClasses, "shape"),
         (UsesTheBatch, "companions"),
+        (ReRanksByTheBatch, "companions"),
         (OwnGenerator, "determinism"),
         (TwoOwners, "shared-parameter"),
         (FrozenAndOwned, "frozen"),
@@ -378,6 +389,11 @@ def test_scoring_on_fitted_rows_or_people_is_caught():
     assert not failed(audit_rows([0, 1], [2, 3], subject=s))
     assert "rows-disjoint" in failed(audit_rows([0, 1], [1, 2], subject=s))
     assert "subjects-disjoint" in failed(audit_rows([0, 2], [1, 3], subject=s))
+
+
+def test_scoring_on_half_of_the_test_part_is_caught():
+    assert not failed(audit_rows([0, 1], [2, 3], test=[2, 3]))
+    assert failed(audit_rows([0, 1], [2], test=[2, 3])) == {"rows-complete"}
 
 
 # The measure --------------------------------------------------------------------------------

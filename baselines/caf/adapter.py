@@ -8,7 +8,7 @@ faces look strong to it, whoever shows them.
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from fer_bench.baselines.common.heads import TaskHead, known_affect
@@ -29,6 +29,7 @@ from fer_bench.method import (
     Stage,
     Task,
 )
+from fer_bench.space import Between
 
 _SOURCE = "Kim, Kim, Song 2024 (EIF), tables 3-4"
 _PUBLISHED = (  # CCC of valence and arousal
@@ -94,7 +95,7 @@ class CAF(Method):
         """
 
         encoder_term: Literal["gap", "literal"] = "gap"
-        strength: NonNegativeFloat = 0.1
+        strength: Annotated[NonNegativeFloat, Between(0.01, 1, log=True)] = 0.1
         outputs: PositiveInt = 16
         correlation: NonNegativeFloat = 0.5
 

@@ -6,6 +6,8 @@ identity shift mu, is taken out of the features before the head sees them a seco
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
 from fer_bench.baselines.common.heads import TaskHead, train_subjects
 from fer_bench.baselines.common.networks import Encoder, EncoderConfig
@@ -26,6 +28,7 @@ from fer_bench.method import (
     Stage,
     Task,
 )
+from fer_bench.space import Between
 
 _SOURCE = "Kim, Kim, Song 2024 (EIF), tables 2-4"
 _PUBLISHED = (  # CCC of valence and arousal
@@ -88,7 +91,7 @@ class ELIM(Method):
         """
 
         people: int = Field(10, ge=2)
-        strength: NonNegativeFloat = 0.5
+        strength: Annotated[NonNegativeFloat, Between(0.05, 5, log=True)] = 0.5
         sharpness: PositiveFloat = 5.0
         iterations: PositiveInt = 5
         warmup: NonNegativeFloat = 0.1

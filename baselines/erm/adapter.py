@@ -8,7 +8,17 @@ from fer_bench.baselines.common.heads import TaskHead
 from fer_bench.baselines.common.networks import Encoder, EncoderConfig
 from torch import Tensor
 
-from fer_bench.method import Batch, Embeddings, Method, MethodInfo, Player, Prediction, Stage, Task
+from fer_bench.method import (
+    Batch,
+    Claim,
+    Embeddings,
+    Method,
+    MethodInfo,
+    Player,
+    Prediction,
+    Stage,
+    Task,
+)
 from fer_bench.space import Among
 
 
@@ -46,7 +56,11 @@ class ERM(Method):
 
     def stages(self) -> list[Stage]:
         """One stage, one player."""
-        return [Stage("train", players=[Player("model", [self.encoder, self.head], self.loss)])]
+        player = Player("model", [self.encoder, self.head], self.loss)
+        error = Claim(
+            "model", "total", "lowers", lambda b: self.loss(b)["total"], "the task's loss"
+        )
+        return [Stage("train", players=[player], claims=[error])]
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """The task's loss."""

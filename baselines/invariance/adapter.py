@@ -306,6 +306,11 @@ class IRM(_Environments):
         super().__init__(task, config)
         self.weight = 1.0
 
+    def claims(self) -> list[Claim]:
+        """The penalty falls."""
+        what = "gradients of a scale of the head, squared"
+        return [Claim("model", "penalty", "lowers", lambda b: self.loss(b)["penalty"], what)]
+
     def on_step(self, progress: float) -> None:
         """Switch the penalty on."""
         self.weight = self.config.strength if progress >= self.config.anneal else 1.0
@@ -357,6 +362,11 @@ class GroupDRO(_Environments):
         super().__init__(task, config)
         start = torch.full((self.environments,), 1 / self.environments)
         self.register_buffer("share", start)
+
+    def claims(self) -> list[Claim]:
+        """The worst environment gets better."""
+        what = "the loss of the worst environment"
+        return [Claim("model", "total", "lowers", lambda b: self.loss(b)["worst"], what)]
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Sum over environments of q x loss, q raised where the loss is high."""

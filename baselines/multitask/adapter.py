@@ -8,7 +8,17 @@ from fer_bench.baselines.common.heads import TaskHead, cross_entropy, train_subj
 from fer_bench.baselines.common.networks import Encoder, EncoderConfig
 from torch import Tensor, nn
 
-from fer_bench.method import Batch, Embeddings, Method, MethodInfo, Player, Prediction, Stage, Task
+from fer_bench.method import (
+    Batch,
+    Claim,
+    Embeddings,
+    Method,
+    MethodInfo,
+    Player,
+    Prediction,
+    Stage,
+    Task,
+)
 from fer_bench.space import Between
 
 
@@ -39,7 +49,17 @@ class Multitask(Method):
     def stages(self) -> list[Stage]:
         """One stage, one player."""
         modules = [self.encoder, self.head, self.identity_head]
-        return [Stage("train", players=[Player("model", modules, self.loss)])]
+        claims = [
+            Claim("model", "task", "lowers", lambda b: self.loss(b)["task"], "the task's loss"),
+            Claim(
+                "model",
+                "identity",
+                "lowers",
+                lambda b: self.loss(b)["identity"],
+                "cross-entropy of the identity head",
+            ),
+        ]
+        return [Stage("train", players=[Player("model", modules, self.loss)], claims=claims)]
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Task loss and identity cross-entropy; held-out people count nothing."""

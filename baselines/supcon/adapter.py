@@ -122,7 +122,9 @@ class SupCon(Method):
     def _margin(self, batch: Batch) -> Tensor:
         codes, labels = self._projected(batch)
         cosine, same = codes @ codes.T, labels[:, None] == labels[None]
-        return cosine[same].mean() - cosine[~same].mean()
+        # A face is like itself whatever the loss does: only pairs of two faces count.
+        pairs = same & ~torch.eye(len(codes), dtype=torch.bool, device=codes.device)
+        return cosine[pairs].mean() - cosine[~same].mean()
 
 
 def supervised_contrast(codes: Tensor, labels: Tensor, temperature: float) -> Tensor:

@@ -16,6 +16,7 @@ _HOMES = {
     "affect": ("affect_scores", "ccc", "pcc", "rmse", "sagr"),
     "classification": ("classification_scores", "confusion_matrix"),
     "common": ("effective_rank",),
+    "decoder": ("fit_decoder",),
     "disentanglement": (
         "conditional_information",
         "expression_pairs",

@@ -157,6 +157,9 @@ class FunctionMetric:
     needs: frozenset[Requirement]
     default: bool
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "__doc__", self.function.__doc__)
+
     def __call__(self, run: RunArrays, *, seed: int = 0) -> Mapping[str, Score]:
         """Score one run."""
         return self.function(run, seed=seed)
