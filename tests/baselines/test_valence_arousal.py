@@ -15,10 +15,12 @@ from fer_bench.data.synthetic.generated import generate
 PEOPLE, FRAMES, SIZE = 16, 21, 48
 
 
+FACES = {"subjects": PEOPLE, "images_per_subject": FRAMES, "nuisance": 0.1, "style": 0.2}
+
+
 def films():
     """A film of each generated person: (name, faces, exact valence and arousal)."""
-    people = {"subjects": PEOPLE, "images_per_subject": FRAMES, "size": SIZE}
-    images, table, _ = generate(**people, nuisance=0.1, style=0.2)
+    images, table, _ = generate(**FACES, size=SIZE)
     for person, rows in table.groupby("subject", sort=True):
         rows = rows.sort_values("valence")  # so that something moves
         yield person, images[rows.index], rows[["valence", "arousal"]].to_numpy()
@@ -56,11 +58,16 @@ def aff_wild(root):
     return {"name": "aff-wild", "every": 1}
 
 
+def generated(root):
+    """No film: stills, with the numbers they were drawn from."""
+    return {"name": "generated", **FACES}
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("layout", [afew_va, aff_wild])
+@pytest.mark.parametrize("layout", [afew_va, aff_wild, generated])
 def test_from_films_to_scores_and_traces(layout, tmp_path):
     root = tmp_path / "films"
-    data = layout(root) | {"root": str(root), "size": SIZE}
+    data = layout(root) | {"size": SIZE} | ({"root": str(root)} if root.exists() else {})
     sweep = fer_bench.run(
         {
             "data": data,
@@ -100,4 +107,7 @@ def test_from_films_to_scores_and_traces(layout, tmp_path):
         with drawing(paper=False):
             assert affect_figure(test.valence_arousal, test.target) is not None
             traces = trace_figure(test.labels, test.valence_arousal, test.target)
-        assert len(traces.axes[0].lines[1].get_ydata()) == FRAMES
+        if layout is generated:
+            assert traces is None
+        else:
+            assert len(traces.axes[0].lines[1].get_ydata()) == FRAMES
