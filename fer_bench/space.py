@@ -56,12 +56,9 @@ Range = Between | Among
 def declared(model: type[BaseModel]) -> dict[str, Range]:
     """The fields of a model that are marked, each with its range.
 
-    >>> from typing import Annotated
-    >>> class Config(BaseModel):
-    ...     strength: Annotated[float, Between(0.1, 10, log=True)] = 1.0
-    ...     dim: int = 64
-    >>> declared(Config)
-    {'strength': Between(low=0.1, high=10, log=True)}
+    >>> from fer_bench.experiment import TrainingSpec
+    >>> declared(TrainingSpec)
+    {'lr': Between(low=0.0001, high=0.01, log=True)}
     """
     return {
         name: mark
