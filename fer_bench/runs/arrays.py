@@ -114,4 +114,5 @@ class RunArrays:
 
 def codes(values: pd.Series, names: tuple[str, ...]) -> NDArray[np.int64]:
     """Positions of `values` in `names`; -1 for a missing value or an unknown name."""
-    return pd.Categorical(values.astype("object"), categories=list(names)).codes.astype(np.int64)
+    index = pd.Index(list(names), dtype="object")
+    return index.get_indexer(pd.Index(values.astype("object"))).astype(np.int64)

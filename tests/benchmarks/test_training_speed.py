@@ -1,7 +1,8 @@
 """The harness against a bare PyTorch loop over tensors that are in memory already.
 
 Both train the same network on the same faces with the same optimiser, in turn. The median ratio of
-neighbouring rounds is kept in `extra_info["bare_over_harness"]`: 0.95 means that the harness costs 5 %. Aim: 0.95.
+neighbouring rounds is kept in `extra_info["bare_over_harness"]`. Aim: 0.95, a harness that costs
+5 %.
 """
 
 import statistics
