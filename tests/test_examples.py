@@ -18,4 +18,5 @@ def test_every_key_method_and_parameter_is_known(file):
     entries = [resolve_method(m, where=file.name) for m in experiment.methods]
     _check_labels(experiment, entries)
     if experiment.data.root is not None:
-        Path(experiment.data.root).relative_to(ROOT.parent / "shared" / "data")  # or it raises
+        data = (ROOT.parent / "shared" / "data").resolve()
+        Path(experiment.data.root).resolve().relative_to(data)  # or it raises

@@ -114,6 +114,7 @@ class CAF(Method):
         claims = [
             Claim("model", "task", "lowers", self._task_error, "the task's loss"),
             claim,
+            Claim("discriminator", "push", "raises", self._contrast, "distance of weak faces"),
             Claim("discriminator", "total", "raises", self._contrast, "telling weak from strong"),
         ]
         players = [

@@ -71,6 +71,16 @@ def claims_of(method):
     return [(stage, claim) for stage in method.stages() for claim in stage.claims]
 
 
+def audited(method, stage, player, term, batch):
+    """Findings on the claims of a player, or on that about one term."""
+    same = next(s for s in method.stages() if s.name == stage.name)
+    return [
+        audit_claim(method, same, claim, batch)
+        for claim in same.claims
+        if claim.player == player and term in (None, claim.term)
+    ]
+
+
 def test_every_method_that_is_trained_makes_a_claim():
     audited = {name for name, _ in AUDITED}
     silent = []
@@ -93,11 +103,9 @@ def test_a_turned_sign_is_caught_whatever_the_term(name, parameters):
     for stage, claim in claims_of(built(adapter, parameters)):
         where = f"{name}, stage {stage.name}, {claim.term} of {claim.player}"
         used = batch if stage.batch == "pairs" else replace(batch, partner=None)
-        for kind, passes in ((adapter, True), (broken(adapter, claim.player, claim.term), False)):
-            method = built(kind, parameters)
-            same = next(s for s in method.stages() if s.name == stage.name)
-            position = list(stage.claims).index(claim)
-            finding = audit_claim(method, same, same.claims[position], used)
-            assert finding.passed == passes, f"{where}: {finding}"
-            if not passes:
-                assert claim.what in finding.message
+        [sound] = audited(built(adapter, parameters), stage, claim.player, claim.term, used)
+        assert sound.passed, f"{where}: {sound}"
+        # Any claim of that player may be the one that notices.
+        variant = built(broken(adapter, claim.player, claim.term), parameters)
+        findings = audited(variant, stage, claim.player, None, used)
+        assert not all(f.passed for f in findings), f"{where} turned: {findings}"
