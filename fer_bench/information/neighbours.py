@@ -123,13 +123,27 @@ def ksg_counts(x: np.ndarray, y: np.ndarray, k: int) -> tuple[np.ndarray, np.nda
         return nx, ny
     joint = np.vstack([x, y]).T
     radius = cKDTree(joint).query(joint, k=k + 1, p=np.inf, workers=-1)[0][:, -1]
-    inside = np.nextafter(radius, 0)  # one ulp below: the strict comparison, exactly
-    nx, ny = (
-        cKDTree(side.T).query_ball_point(side.T, inside, p=np.inf, return_length=True, workers=-1)
-        - 1
-        for side in (x, y)
-    )
+    nx, ny = (_within(side, radius) for side in (x, y))
     return nx, ny
+
+
+def _within(side: np.ndarray, radius: np.ndarray) -> np.ndarray:
+    """Other points strictly nearer than the radius of each; columns first [d, n]."""
+    if len(side) > 1:
+        inside = np.nextafter(radius, 0)  # one ulp below: the strict comparison, exactly
+        tree = cKDTree(side.T)
+        found = tree.query_ball_point(side.T, inside, p=np.inf, return_length=True, workers=-1)
+        return np.asarray(found) - 1
+    values, last = side[0], side.shape[1] - 1
+    line = np.sort(values)
+    low = np.searchsorted(line, values - radius, "left").clip(0, last)
+    high = np.searchsorted(line, values + radius, "right") - 1
+    # The sums are rounded, and the k-th neighbour sits on the edge: compare distances themselves.
+    low += values - line[low] >= radius
+    low -= values - line[(low - 1).clip(0)] < radius
+    high -= line[high] - values >= radius
+    high += line[(high + 1).clip(None, last)] - values < radius
+    return high.clip(None, last) - low.clip(0)
 
 
 def _estimate(
