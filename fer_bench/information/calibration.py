@@ -160,7 +160,8 @@ def plant(
 
     Each side is summarised by one number per row: a mix of the leading canonical variates of the
     data as they are (`directions`), or a random projection. With `seen` below 1 it also turns
-    with the distance from the centre, until a linear model sees that share of the information.
+    with the distance from the centre, until a linear model sees that share of the information
+    (more of it, where one side is labels or a single column, which cannot turn).
     The summaries' ranks are then tied by a Gaussian copula. Given the summaries the sides are
     independent, so that they share exactly what the copula does, -1/2 log(1 - rho^2); for labels,
     what is left of it after cutting one side into classes.

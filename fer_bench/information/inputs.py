@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from scipy.special import ndtri
 from scipy.stats import rankdata
 
@@ -230,7 +231,7 @@ def _codes(labels: np.ndarray, name: str) -> np.ndarray:
     if labels.dtype.kind == "f":
         missing = ~np.isfinite(labels)
     elif labels.dtype.kind == "O":
-        missing = np.array([str(v) in ("None", "<NA>", "nan", "NaT") for v in labels])
+        missing = pd.isna(labels)  # None, NaN, NA, NaT; a class may well be called "None"
     else:
         missing = np.zeros(len(labels), dtype=bool)
     if missing.any():

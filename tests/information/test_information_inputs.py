@@ -168,3 +168,13 @@ def test_wide_sides_reach_networks_as_leading_components():
     wide = RNG.normal(size=(300, 2)) @ RNG.normal(size=(2, 400))
     assert features(wide).shape == (300, 128)
     assert clean_pair(wide, wide).x.shape == (300, 400)
+
+
+def test_a_class_may_be_called_none():
+    rng = np.random.default_rng(0)
+    labels = np.array(["None", "nan", "glasses"], dtype=object)[rng.integers(0, 3, 200)]
+    sample = clean_pair(rng.normal(size=200), labels)
+    assert sorted(np.unique(sample.y)) == [0, 1, 2]
+    labels[7] = None
+    with pytest.raises(DataError, match="missing"):
+        clean_pair(rng.normal(size=200), labels)
