@@ -185,5 +185,7 @@ def _load(path: Path) -> Any:
         return np.load(path, allow_pickle=False)
     except FileNotFoundError:
         raise DataError(f"{path} does not exist.") from None
-    except ValueError as error:
-        raise DataError(f"{path} is no plain .npy array: {error}.") from None
+    except (ValueError, EOFError):  # numpy's own words advise to unpickle it
+        raise DataError(
+            f"{path} is no plain array of numbers: write it with numpy.save, without objects."
+        ) from None
