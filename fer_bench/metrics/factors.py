@@ -10,7 +10,7 @@ values than bins are taken as they are, so labels are never binned.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -406,36 +406,59 @@ def dci_importance(
     fit, held = _halves(len(x), seed)
     fit, held = fit[:5_000], held[:2_000]  # more rows do not move the shares
     rng = np.random.default_rng(seed)
-    shuffled = np.stack([rng.permutation(len(held)) for _ in range(x.shape[1])])
-    d = x.shape[1]
-    # All permuted copies in one array: a forest is asked once a factor.
-    stack = np.repeat(x[held][None], d + 1, axis=0)
-    for i in range(d):
-        stack[i + 1, :, i] = x[held][shuffled[i], i]
-    flat = stack.reshape(-1, d).astype(np.float32)
-    importance, quality = np.zeros((d, f.shape[1])), np.zeros(f.shape[1])
-    for j in range(f.shape[1]):
-        values = f[:, j]
-        options = {"n_estimators": trees, "min_samples_leaf": 3, "random_state": seed}
-        if _is_continuous(values, bins):
-            target = np.asarray(values, dtype=np.float64)
-            model = ExtraTreesRegressor(max_features=None, **options).fit(x[fit], target[fit])
-            error = (model.predict(flat).reshape(d + 1, -1) - target[held]) ** 2
-            base = float(np.mean((target[held] - target[fit].mean()) ** 2))
-            scores = 1 - error.mean(axis=1) / base if base > 0 else np.zeros(d + 1)
+    options = {"n_estimators": trees, "min_samples_leaf": 3, "random_state": seed}
+    d, k = x.shape[1], f.shape[1]
+    shuffled = [rng.permutation(len(held)) for _ in range(d)]
+    models: dict[int, Any] = {}
+    target = np.empty((len(x), k))
+    base = np.zeros(k)  # of a guess without codes: squared error, or share of hits
+    for j in range(k):
+        if _is_continuous(f[:, j], bins):
+            target[:, j] = f[:, j]
+            base[j] = np.mean((target[held, j] - target[fit, j].mean()) ** 2)
+            model = ExtraTreesRegressor(max_features=None, **options)
         else:
-            y = np.unique(values, return_inverse=True)[1]
-            if len(np.unique(y[fit])) < 2:
-                continue
-            model = ExtraTreesClassifier(max_features=None, **options).fit(x[fit], y[fit])
-            right = (model.predict(flat).reshape(d + 1, -1) == y[held]).mean(axis=1)
-            base = float(np.mean(y[held] == np.bincount(y[fit]).argmax()))
-            scores = (right - base) / (1 - base) if base < 1 else np.zeros(d + 1)
-        quality[j] = max(float(scores[0]), 0.0)
-        # A factor that is not predicted at all has no importances, only noise.
-        if quality[j] > 2 / np.sqrt(len(held)):
-            importance[:, j] = np.maximum(scores[0] - scores[1:], 0.0)
-    return importance, quality
+            y = np.unique(f[:, j], return_inverse=True)[1]
+            target[:, j] = y
+            base[j] = np.mean(y[held] == np.bincount(y[fit]).argmax())
+            model = ExtraTreesClassifier(max_features=None, **options)
+        if len(np.unique(target[fit, j])) > 1:
+            models[j] = model.fit(x[fit], target[fit, j])
+    scores = np.zeros((d + 1, k))  # first of the codes as they are, then with one shuffled
+    for copies, rows in _shuffled_copies(x[held], shuffled):
+        for j, model in models.items():
+            guess, truth = model.predict(rows).reshape(len(copies), -1), target[held, j]
+            if isinstance(model, ExtraTreesRegressor):
+                error = ((guess - truth) ** 2).mean(axis=1)
+                scores[copies, j] = 1 - error / base[j] if base[j] > 0 else 0.0
+            else:
+                right = (guess == truth).mean(axis=1)
+                scores[copies, j] = (right - base[j]) / (1 - base[j]) if base[j] < 1 else 0.0
+    quality = np.maximum(scores[0], 0.0)
+    # A factor that is not predicted at all has no importances, only noise.
+    known = quality > 2 / np.sqrt(len(held))
+    return np.where(known, np.maximum(scores[0] - scores[1:], 0.0), 0.0), quality
+
+
+def _shuffled_copies(
+    x: Floats, shuffled: Sequence[Ints], *, numbers: int = 20_000_000
+) -> Iterator[tuple[Ints, NDArray[np.float32]]]:
+    """Copies of x [n, d] in blocks: copy 0 as it is, copy i + 1 with column i shuffled.
+
+    Yields:
+        Which copies [b], and their rows [b n, d], of at most `numbers` values: a forest is
+        asked once a block, and wide codes do not fill the memory.
+    """
+    n, d = x.shape
+    values = x.astype(np.float32)
+    size = max(1, numbers // max(1, n * d))
+    for start in range(0, d + 1, size):
+        copies = np.arange(start, min(d + 1, start + size))
+        block = np.repeat(values[None], len(copies), axis=0)
+        for place, i in enumerate(copies - 1):
+            if i >= 0:
+                block[place, :, i] = values[shuffled[i], i]
+        yield copies, block.reshape(-1, d)
 
 
 def explicitness(
