@@ -649,8 +649,12 @@ _INFORMATION = {
         "what both hold beyond expression",
     ),
 } | {
-    f"mig-estimators/{estimator}.{key}": (f"{name}, {title}", "the same, by another estimator")
-    for estimator, title in (("infonce", "InfoNCE"), ("copula", "Gaussian copula"))
+    f"{estimator}.{key}": (f"{name}, {title}", "the same, by another estimator")
+    for estimator, title in (
+        ("mig/mine", "MINE"),
+        ("mig-estimators/infonce", "InfoNCE"),
+        ("mig-estimators/copula", "Gaussian copula"),
+    )
     for key, name in (("shared", "I(E_M; E_N)"), ("leaked", "I(E_M; I_M)"), ("mig", "MIG"))
 }
 
@@ -675,7 +679,7 @@ def _information(row: Row, details: Mapping[str, Mapping[str, Any]]) -> list[dic
                 "high": formatted(found.high, style),
                 "null": formatted(found.null, style),
                 "ceiling": formatted(ceiling, style),
-                "estimator": str(known.get("estimator", "")),
+                "estimator": str(known.get("chosen", known.get("estimator", ""))),
                 "calibration": _calibration(calibration),
                 "n": found.n // max(1, found.n_runs),
             }
@@ -685,12 +689,12 @@ def _information(row: Row, details: Mapping[str, Mapping[str, Any]]) -> list[dic
 
 def _calibration(found: Any) -> str:
     """Bias and spread measured on problems of known information near the estimate."""
-    if not isinstance(found, Mapping) or "bias" not in found:
+    if not isinstance(found, Mapping) or "fault" not in found:
         return ""
-    spread = found.get("spread", found.get("sd"))
     text = f"bias {formatted(found['bias'], 'nats', signed=True)}"
-    text += f" ± {formatted(spread, 'nats')}" if spread is not None else ""
-    return f"⚠ fails its calibration: {text}" if found.get("failed") else text
+    text += f" ± {formatted(found['spread'], 'nats')}"
+    text += f", {formatted(found['low'], 'nats')} to {formatted(found['high'], 'nats')}"
+    return f"⚠ {found['fault']}: {text}" if found["fault"] else text
 
 
 def _scripts(*, with_maps: bool) -> dict[str, Markup]:

@@ -123,14 +123,15 @@ class Auto(Estimator):
         return critic, _because(critic, learnt, why)
 
 
-def critic_for(n: int, *, folds: int = 5, device: str = "auto") -> InfoNCE:
+def critic_for(n: int, *, folds: int = 5, seed: int = 0, device: str = "auto") -> InfoNCE:
     """The contrastive critic that `auto` uses."""
-    return Contrast(folds=folds, batch=256 if n >= 2000 else 128, rate=3e-3, device=device)
+    batch = 256 if n >= 2000 else 128
+    return Contrast(folds=folds, batch=batch, rate=3e-3, seed=seed, device=device)
 
 
-def chosen_tool(name: str, n: int) -> str | Estimator:
+def chosen_tool(name: str, n: int, *, seed: int = 0) -> str | Estimator:
     """The estimator that `auto` called by that name, for n rows."""
-    return critic_for(n) if name == Contrast.name else name
+    return critic_for(n, seed=seed) if name == Contrast.name else name
 
 
 class Contrast(InfoNCE):

@@ -21,6 +21,7 @@ from fer_bench.score import Score
 TASKS = 10
 BENT = 3  # further tasks, whose dependence no linear model sees in full
 SEEN = 0.75  # the share of their information that one does see
+LEAST_SLOPE = 0.5  # an estimator that reads less of what is planted has failed
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Calibration:
         score: the estimate on the data as they are.
         planted, read: [tasks] true and estimated information of the planted tasks, nats.
         bias: mean of estimate minus truth near the estimate.
+        slope: nats read for each nat planted; 1 is right.
         spread: standard deviation about the fitted line.
         corrected, low, high: the estimate with its bias taken out, and its 95 % interval.
     """
@@ -39,17 +41,28 @@ class Calibration:
     planted: np.ndarray
     read: np.ndarray
     bias: float
+    slope: float
     spread: float
     corrected: float
     low: float
     high: float
 
+    @property
+    def fault(self) -> str:
+        """Why the estimate should not be trusted, empty where it may be."""
+        if abs(self.bias) > max(0.1, 0.25 * abs(self.score.value)):
+            word = "low" if self.bias < 0 else "high"
+            return f"reads {abs(self.bias):.2f} nats too {word}"
+        if self.slope < LEAST_SLOPE:
+            return f"reads {max(self.slope, 0.0):.0%} of what is planted"
+        return ""
+
     def to_json(self) -> dict[str, Any]:
         """JSON types, as `Score.details` carries them."""
         return {
             "planted": self.planted.tolist(), "read": self.read.tolist(), "bias": self.bias,
-            "spread": self.spread, "corrected": self.corrected, "low": self.low,
-            "high": self.high,
+            "slope": self.slope, "spread": self.spread, "corrected": self.corrected,
+            "low": self.low, "high": self.high, "fault": self.fault,
         }  # fmt: skip
 
 
@@ -94,12 +107,12 @@ def calibrate(
 
 
 def calibrate_value(
-    sample: Sample, tool: Estimator, score: Score, *, tasks: int, seed: int
+    sample: Sample, tool: Estimator, score: Score, *, tasks: int, bent: int = BENT, seed: int
 ) -> Calibration:
-    """`calibrate` for a score (in nats) that is there already."""
+    """`calibrate` for a score (in nats) that is there already, with so many bent tasks."""
     asked = tool
     if "chosen" in score.details:  # the planted tasks get what was chosen for the data
-        tool = make(chosen_tool(score.details["chosen"], sample.n), seed=tool.seed)
+        tool = make(chosen_tool(score.details["chosen"], sample.n, seed=seed), seed=seed)
     random = np.random.default_rng([seed, 23])
     top = _ceiling(sample)
     targets = np.linspace(0, min(max(2 * score.value, 0.3), top), tasks)
@@ -114,15 +127,16 @@ def calibrate_value(
     corrected, low, high, spread = invert_line(
         targets, read, score.value, limit, float(score.details["standard_error"])
     )
+    slope = float(np.polyfit(targets, read, 1)[0])
     near = np.abs(targets - corrected) <= max(0.5 * corrected, 0.15)
     bias = float((read - targets)[near].mean()) if near.any() else score.value - corrected
     assert score.low is not None
     assert score.high is not None
     # Planted tasks are often harder than the data: the truth may lie anywhere between the two.
     low, high = min(low, score.low), max(high, min(score.high, limit))
-    seen = _seen(alone, asked, score.value, along, random, seed)
+    seen = _seen(alone, asked, score.value, along, random, seed, bent) if bent else 1.0
     high = max(high, min(score.value / seen, limit))
-    return Calibration(score, targets, read, bias, spread, corrected, low, high)
+    return Calibration(score, targets, read, bias, slope, spread, corrected, low, high)
 
 
 def _seen(
@@ -132,6 +146,7 @@ def _seen(
     along: tuple[np.ndarray, np.ndarray],
     random: np.random.Generator,
     seed: int,
+    tasks: int,
 ) -> float:
     """Share of the information of bent tasks that the estimator reads, from `SEEN` to 1.
 
@@ -142,7 +157,7 @@ def _seen(
     if nats <= 0.02 or all(is_discrete(s) or s.shape[1] == 1 for s in (sample.x, sample.y)):
         return 1.0
     read = []
-    for i in range(BENT):
+    for i in range(tasks):
         order = plant(sample, nats, random, along if i % 2 else None, seen=SEEN)
         read += [e.value for e in tool.estimate_many([Problem(sample, seed + 200 + i, order)])]
     return float(np.clip(np.mean(read) / nats, SEEN, 1.0))

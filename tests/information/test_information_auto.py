@@ -67,6 +67,15 @@ def test_bent_tasks_hide_their_share_from_linear_models():
     assert read[0.5] == pytest.approx(0.4, abs=0.05)
 
 
+def test_an_estimator_that_reads_nothing_fails_its_calibration():
+    """Neighbours in 40 dimensions read about 0 whatever is planted: 0 is then no finding."""
+    x, y = np.random.default_rng(0).normal(size=(2, 400, 40))
+    blind = calibrate("ksg", x, y)
+    assert blind.slope < 0.3
+    assert blind.fault
+    assert not calibrate("gaussian", x[:, :3], y[:, :3]).fault
+
+
 @pytest.mark.parametrize("nats", [0.0, 0.5, 1.5])
 @pytest.mark.parametrize("kind", ["continuous", "mixed", "labels"])
 def test_planted_information_is_what_it_says(nats, kind):
