@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -323,6 +323,7 @@ class RunSpec(_Strict):
 
     Attributes:
         method, label, parameters: the method with every parameter resolved.
+        weights: SHA-256 of every file of weights that the parameters name, by path.
         data: the data set, with the fingerprint of its content.
         tests: further test sets, likewise.
         split, fold, fold_hash: the folds and which of them.
@@ -334,6 +335,7 @@ class RunSpec(_Strict):
     method: str
     label: str
     parameters: dict[str, Any]
+    weights: dict[str, str] = Field(default_factory=dict)
     data: DataSpec
     fingerprint: str
     tests: dict[str, DataSpec] = Field(default_factory=dict)
@@ -365,9 +367,12 @@ class RunSpec(_Strict):
     def digest(self) -> str:
         """SHA-256 of the canonical JSON of what determines the outcome.
 
-        Where the data lie, what the row is called, and which device ran it are left out.
+        Where data and weights lie, what the row is called, and which device ran it are left out.
         """
         content = self.model_dump(mode="json")
+        for section in weight_sections(content["parameters"]):
+            section["weights"] = self.weights.get(section["weights"], section["weights"])
+        del content["weights"]
         del content["label"]
         content["data"].pop("root")
         for data in content["tests"].values():
@@ -425,11 +430,19 @@ def _resolve_roots(content: dict[str, Any], base: Path) -> None:
             section["root"] = str((base / Path(section["root"]).expanduser()).resolve())
     methods = content.get("methods")
     for method in methods if isinstance(methods, list) else ():
-        place: Any = method
-        for key in ("parameters", "backbone"):
-            place = place.get(key) if isinstance(place, dict) else None
-        if isinstance(place, dict) and isinstance(place.get("weights"), str):
-            place["weights"] = str((base / Path(place["weights"]).expanduser()).resolve())
+        for place in weight_sections(method.get("parameters") if isinstance(method, dict) else {}):
+            path = (base / Path(place["weights"]).expanduser()).resolve()
+            if path.suffix or path.exists():  # else the tag of published weights
+                place["weights"] = str(path)
+
+
+def weight_sections(parameters: Any) -> Iterator[dict[str, Any]]:
+    """Every section of a method's parameters that names weights, such as `backbone.weights`."""
+    if isinstance(parameters, dict):
+        if isinstance(parameters.get("weights"), str):
+            yield parameters
+        for value in parameters.values():
+            yield from weight_sections(value)
 
 
 def _explain(model: type[BaseModel], error: dict[str, Any], where: str, text: str) -> str:

@@ -56,6 +56,12 @@ def test_weights_are_meant_from_the_folder_of_the_file(tmp_path):
     assert method.parameters["backbone"] == {"weights": str(tmp_path / "w.pt")}
 
 
+def test_a_tag_of_published_weights_is_no_path(tmp_path):
+    entry = '[[methods]]\nname = "eif"\nparameters = { attributes = { weights = "openai" } }\n'
+    method = load_experiment(write(tmp_path, entry)).methods[0]
+    assert method.parameters["attributes"] == {"weights": "openai"}
+
+
 @pytest.mark.parametrize(
     ("line", "wrong", "message"),
     [
@@ -157,3 +163,12 @@ def test_the_run_id_depends_on_the_outcome_alone():
 def test_the_run_spec_survives_json():
     again = RunSpec.model_validate_json(spec().model_dump_json())
     assert again.id == spec().id
+
+
+def test_the_id_follows_the_content_of_the_weights_not_their_place():
+    def weighted(path, digest):
+        named = {"backbone": {"name": "conv4", "weights": path}, "attributes": {"weights": "tag"}}
+        return spec(parameters=named, weights={path: digest})
+
+    assert weighted("/a/w.pt", "aa").id == weighted("/b/w.pt", "aa").id
+    assert weighted("/a/w.pt", "aa").id != weighted("/a/w.pt", "bb").id

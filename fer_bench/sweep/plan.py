@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 from fer_bench import registry
@@ -25,8 +26,10 @@ from fer_bench.experiment import (
     TieSpec,
     training_of,
     validate,
+    weight_sections,
 )
 from fer_bench.method import Method
+from fer_bench.runs.store import sha256
 
 REVERSED = "reversed"  # the test part in which the attribute says the opposite
 
@@ -73,6 +76,7 @@ def plan(experiment: Experiment) -> Plan:
                     method=entry.name,
                     label=entry.label or method.info.title,
                     parameters=parameters,
+                    weights=_hashes(parameters),
                     data=experiment.data,
                     fingerprint=data.fingerprint,
                     tests=experiment.tests,
@@ -119,6 +123,12 @@ def resolve_method(entry: MethodSpec, *, where: str) -> tuple[type[Method], dict
     method = registry.methods.get(entry.name)
     config = validate(method.Config, entry.parameters, where=f"{where}.parameters ({entry.name})")
     return method, config.model_dump(mode="json")
+
+
+def _hashes(parameters: dict[str, Any]) -> dict[str, str]:
+    """SHA-256 of the files of weights that the parameters name; a file may change on its place."""
+    paths = {Path(section["weights"]) for section in weight_sections(parameters)}
+    return {str(path): sha256(path) for path in paths if path.is_file()}
 
 
 def load_faces(spec: DataSpec) -> FaceData:

@@ -9,8 +9,10 @@ import pytest
 import fer_bench
 from fer_bench import registry
 from fer_bench.errors import ExperimentError, FerBenchError, RunError
+from fer_bench.experiment import Experiment
 from fer_bench.method import Method, MethodInfo
 from fer_bench.runs.store import RunStore
+from fer_bench.sweep.plan import plan
 from fer_bench.sweep.sweep import score_store
 
 DATA = {"name": "generated", "subjects": 9, "images_per_subject": 14, "size": 32}
@@ -212,3 +214,14 @@ def test_a_killed_sweep_goes_on_where_it_was(tmp_path, executor):
         assert stamp in (None, (record.folder / "done.json").stat().st_mtime_ns)
     assert len(RunStore(out).records()) == 9
     assert not list(out.glob("runs/.*.partial"))
+
+
+def test_other_weights_under_the_old_name_are_other_runs(tmp_path):
+    file = tmp_path / "w.safetensors"
+    entry = {"name": "erm", "parameters": {"backbone": {"weights": str(file)}}}
+    planned = Experiment.model_validate(experiment(methods=[entry], split={"use": [0]}))
+    ids = set()
+    for content in (b"one", b"two", b"one"):
+        file.write_bytes(content)
+        ids.add(plan(planned).runs[0].id)
+    assert len(ids) == 2
