@@ -56,8 +56,9 @@ def run(
         typer.echo(f"skipped: {reason}", err=True)
     for run_id, reason in sweep.failed.items():
         typer.echo(f"failed: {run_id}: {reason}", err=True)
+    busy = f", {sweep.busy} left to another command that is at them" if sweep.busy else ""
     typer.echo(
-        f"{sweep.done} runs trained, {sweep.kept} kept, {len(sweep.failed)} failed", err=True
+        f"{sweep.done} runs trained, {sweep.kept} kept, {len(sweep.failed)} failed{busy}", err=True
     )
     if report and sweep.records():
         from fer_bench.reports.page import write_report

@@ -25,12 +25,14 @@ class Sweep:
     Attributes:
         root: the result folder.
         done, kept: runs trained now, and runs that were there already.
+        busy: runs that another process is working on.
         failed: run id -> reason; skipped: the same for what the data cannot give.
     """
 
     root: Path
     done: int
     kept: int
+    busy: int
     failed: dict[str, str]
     skipped: dict[str, str]
 
@@ -74,7 +76,7 @@ def run_experiment(
     prepare(store, experiment, planned)
     ids = {spec.id for spec in planned.runs}
     _forget_old_failures(store, ids | {spec.id for spec, _ in planned.skipped})
-    counts = {"done": 0, "kept": 0}
+    counts = {"done": 0, "kept": 0, "busy": 0}
     failed: dict[str, str] = {}
     with Progress(len(planned.runs), quiet=quiet) as progress:
         results = make_executor(executor, workers=workers).run(
@@ -94,6 +96,7 @@ def run_experiment(
         root=store.root,
         done=counts["done"],
         kept=counts["kept"],
+        busy=counts["busy"],
         failed=failed,
         skipped={spec.id: reason for spec, reason in planned.skipped},
     )

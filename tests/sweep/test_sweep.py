@@ -225,3 +225,12 @@ def test_other_weights_under_the_old_name_are_other_runs(tmp_path):
         file.write_bytes(content)
         ids.add(plan(planned).runs[0].id)
     assert len(ids) == 2
+
+
+def test_a_run_that_another_process_is_at_is_no_failure(tmp_path):
+    store = RunStore(tmp_path)
+    spec = plan(Experiment.model_validate(experiment())).runs[0]
+    with store.claim(spec):
+        sweep = fer_bench.run(experiment(), tmp_path, quiet=True)
+    assert (sweep.done, sweep.busy, sweep.failed) == (3, 1, {})
+    assert fer_bench.run(experiment(), tmp_path, quiet=True).done == 1
