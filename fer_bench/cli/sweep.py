@@ -92,16 +92,25 @@ def score(
         bool, typer.Option(help="Compute all anew, not only what is missing.")
     ] = False,
     seed: Annotated[int, typer.Option(help="Of bootstrap, permutations and probes.")] = 0,
-    workers: Annotated[int, typer.Option(min=1, help="Runs scored at once.")] = 1,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Runs scored at once; by default one a core, four at most."),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
 ) -> None:
     """Score finished runs again from their saved arrays: only what is missing or outdated."""
     from fer_bench.runs.store import RunStore
+    from fer_bench.sweep.executors import Pool
     from fer_bench.sweep.sweep import score_store
 
     names = [name.strip() for name in metrics.split(",")] if metrics else None
     records = score_store(
-        RunStore(folder), metrics=names, seed=seed, again=again, workers=workers, quiet=quiet
+        RunStore(folder),
+        metrics=names,
+        seed=seed,
+        again=again,
+        workers=workers or Pool().workers,
+        quiet=quiet,
     )
     failed = {
         f"{record.spec.id}: {name}: {outcome.failed}"
