@@ -70,8 +70,9 @@ COLUMNS: tuple[Column, ...] = (
         "Identity leak",
         "low",
         "percent",
-        "Share of the identity readable from pixels (or a frozen backbone) that an attacker still "
-        "reads from the expression embedding E: 0 % is chance, 100 % as much as from pixels.",
+        "Share of the identity readable from the pixels or from face-recognition features, "
+        "whichever is more, that an attacker still reads from the expression embedding E: 0 % is "
+        "chance, 100 % as much as from those.",
         "leaks least identity through its expression embedding",
     ),
     Column(

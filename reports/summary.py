@@ -28,7 +28,7 @@ from fer_bench.runs.store import RunRecord, RunStore, write_json
 from fer_bench.score import Score
 
 ROLES = ("method", "reference", "oracle")
-CEILINGS = ("pixels", "frozen-backbone")
+CEILINGS = ("pixels", "frozen-backbone", "face-descriptor")
 NORMALISED_LEAK = "leakage/E.identity.normalised"
 
 
@@ -289,9 +289,9 @@ def scores_frame(records: Iterable[RunRecord]) -> pd.DataFrame:
 
     Columns: run, label, method, role, seed, fold, metric, key ("<metric>/<score>"), value, low,
     high, null, p, n, unit, warnings (one a line). The normalised leak is added here: its
-    ceiling is the best identity probe on a reference row (pixels, a frozen backbone) of the same
-    fold, which a run cannot know by itself: of the same seed, or, where references were run
-    with fewer seeds, the mean over those.
+    ceiling is the best identity probe on the reference rows (pixels, face-recognition features,
+    a frozen backbone) of the same fold, which a run cannot know by itself: of the same seed, or,
+    where references were run with fewer seeds, the mean over those.
     """
     lines = []
     strongest: dict[tuple[int, int], list[tuple[dict[str, Any], Score]]] = defaultdict(list)

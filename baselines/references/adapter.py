@@ -23,7 +23,7 @@ from fer_bench.method import (
 )
 
 
-class _Frozen(Method):
+class Frozen(Method):
     """Features that nobody trains, with a linear head on them (standardised)."""
 
     dim: int
@@ -62,7 +62,7 @@ class _Frozen(Method):
         return self.head.prediction(self.scale(self.features(images)))
 
 
-class RandomEncoder(_Frozen):
+class RandomEncoder(Frozen):
     """The suite's encoder as initialised: what the architecture alone brings."""
 
     info = MethodInfo(name="random-encoder", title="random encoder", role="reference")
@@ -98,7 +98,7 @@ class RandomEncoder(_Frozen):
         return [self.encoder]
 
 
-class FrozenBackbone(_Frozen):
+class FrozenBackbone(Frozen):
     """Features of a backbone trained elsewhere (ImageNet, face recognition), never touched."""
 
     info = MethodInfo(name="frozen-backbone", title="frozen backbone", role="reference")
@@ -129,7 +129,7 @@ class FrozenBackbone(_Frozen):
         return [self.backbone]
 
 
-class Pixels(_Frozen):
+class Pixels(Frozen):
     """Principal components of the images: what can be read without any features."""
 
     info = MethodInfo(name="pixels", title="pixels (PCA)", role="reference")

@@ -1,0 +1,110 @@
+"""Every metric at AffectNet's size: 290,000 test faces with 512-d E and I.
+
+Run with `pytest tests/benchmarks/test_scale_speed.py --benchmark-only`, or one metric with
+`python tests/benchmarks/test_scale_speed.py NAME`. Each has a process of its own, so that its
+peak of memory (which includes the 1.4 GB of embeddings) is its own.
+
+AffectNet itself lacks subjects and factors, and metrics skip what is not there: these faces have
+both, as the case that costs most.
+"""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fer_bench.metrics.metric import load_metrics, score_run
+from fer_bench.registry import metrics
+from fer_bench.runs.arrays import Part, RunArrays
+
+TEST, TRAIN, VALIDATION, DIMS = 290_000, 60_000, 10_000, 512
+CLASSES = ("neutral", "happiness", "sadness", "surprise", "fear", "disgust", "anger", "contempt")
+SUBJECTS = 1_000
+MINUTES, GIGABYTES = 15, 8
+
+
+def part(name, n, people, seed):
+    """Expression in E, person in I, a little of each in the other; float32 throughout."""
+    rng, axes = np.random.default_rng(seed), np.random.default_rng(7)
+    y_axes = axes.normal(size=(len(CLASSES), DIMS)).astype(np.float32)
+    y, s = rng.integers(0, len(CLASSES), n), rng.choice(people, n)
+    s_axes = np.random.default_rng(8).normal(size=(3 * SUBJECTS, DIMS)).astype(np.float32)
+
+    def code(of_y, of_s):
+        x = rng.standard_normal(size=(n, DIMS), dtype=np.float32)
+        for rows in np.array_split(np.arange(n), 50):
+            x[rows] += of_y * y_axes[y[rows]] + of_s * s_axes[s[rows]]
+        return x
+
+    logits = 2 * np.eye(len(CLASSES))[y] + rng.normal(size=(n, len(CLASSES)))
+    va = np.clip(rng.normal(size=(n, 2)), -1, 1)
+    labels = pd.DataFrame(
+        {
+            "expression": np.array(CLASSES)[y],
+            "subject": np.char.add("s", s.astype(str)),
+            "sequence": pd.Series([None] * n, dtype="object"),
+            "valence": va[:, 0],
+            "arousal": va[:, 1],
+            "age": np.array(["child", "adult", "old"])[s % 3],
+            **{f"factor_{k}": rng.normal(size=n) + (y == k) for k in range(5)},
+        }
+    )
+    predicted = (va + 0.3 * rng.normal(size=va.shape)).astype(np.float32)
+    return Part(
+        name, code(0.4, 0.1), code(0, 0.4), logits.astype(np.float32), predicted, labels, CLASSES
+    )
+
+
+def run():
+    people = np.arange(3 * SUBJECTS).reshape(3, SUBJECTS)
+    parts = [
+        part("test", TEST, people[0], 0),
+        part("train", TRAIN, people[1], 1),
+        part("validation", VALIDATION, people[2, :200], 2),
+        part("test:other", VALIDATION, people[2, 200:400], 3),
+    ]
+    return RunArrays(parts={p.name: p for p in parts}, classes=CLASSES)
+
+
+def measured(name):
+    """Score one metric: what it took, and what it says about subsets."""
+    arrays = run()
+    wall, cpu = time.monotonic(), time.process_time()
+    outcome = score_run(arrays, load_metrics([name]))[name]
+    said = {w for score in outcome.scores.values() for w in score.warnings}
+    return {
+        "wall_s": round(time.monotonic() - wall, 1),
+        "cpu_s": round(time.process_time() - cpu, 1),
+        "peak_gb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
+        "scores": len(outcome.scores),
+        "skipped": outcome.skipped,
+        "failed": outcome.failed,
+        "said": sorted(said),
+    }
+
+
+@pytest.mark.timeout(60 * MINUTES + 300)
+@pytest.mark.parametrize("name", metrics.names())
+def test_affectnet_scale(benchmark, name):
+    benchmark.group = "one metric, 290,000 x 512"
+    command = [sys.executable, __file__, name]
+    done = benchmark.pedantic(
+        subprocess.run, args=(command,), kwargs={"capture_output": True}, rounds=1
+    )
+    assert done.returncode == 0, done.stderr.decode()[-2000:]
+    found = json.loads(done.stdout)
+    benchmark.extra_info.update(found)
+    assert found["failed"] is None
+    assert found["wall_s"] < 60 * MINUTES
+    assert found["peak_gb"] < GIGABYTES
+
+
+if __name__ == "__main__":
+    os.nice(5)
+    print(json.dumps(measured(sys.argv[1])))
