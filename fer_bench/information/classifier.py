@@ -13,7 +13,7 @@ from fer_bench.information.critics import apply, initial_mlp
 from fer_bench.information.estimator import Estimate, Estimator, Problem
 from fer_bench.information.inputs import classifier_features, entropy, is_discrete
 from fer_bench.information.neural import build_folds, by_shape, wide_notes
-from fer_bench.information.training import Budget, Fold, Parameters, train
+from fer_bench.information.training import Blocks, Budget, Fold, Parameters, train
 
 
 class Classifier(Estimator):
@@ -100,7 +100,7 @@ class Classifier(Estimator):
                     details={
                         "entropy": top,
                         "fitted_value": top - float(np.mean(seen)),
-                        "curve": fitted.curve[:, mine.start].round(5).tolist(),
+                        "curve": fitted.curve_of(mine.start),
                         "folds": len(mine),
                     },
                 )
@@ -134,5 +134,5 @@ class _Softmax:
     ) -> Tensor:
         return self.rows(parameters, x, y).mean(1)
 
-    def score(self, parameters: Parameters, x: Tensor, y: Tensor) -> Tensor:
-        return -self.rows(parameters, x, y).mean(1)
+    def score(self, parameters: Parameters, blocks: Blocks) -> Tensor:
+        return -torch.cat([self.rows(parameters, x, y) for x, y in blocks], 1).mean(1)

@@ -6,15 +6,16 @@ All score a batch of pairs the same way (`Scores`), whatever the network looks l
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fer_bench.information.training import Fold, Parameters
+from fer_bench.information.training import VALIDATION_BLOCK, Fold, Parameters
 
 
 class Scores(NamedTuple):
@@ -31,33 +32,126 @@ class Scores(NamedTuple):
     per_row: int
 
 
-def matrix_scores(matrix: Tensor) -> Scores:
-    """All pairs of a batch [P, B, B]: the diagonal as paired, all else as negatives."""
-    size = matrix.shape[-1]
-    eye = torch.eye(size, dtype=torch.bool, device=matrix.device)
-    positive = matrix.diagonal(dim1=-2, dim2=-1)
-    return Scores(positive, matrix.masked_fill(eye, -math.inf), size - 1)
+def product_scores(f: Tensor, g: Tensor) -> Scores:
+    """Every row of f [P, B, k] times every row of g: the diagonal as paired, all else negatives.
 
-
-class ShiftScores(NamedTuple):
-    """Critic values of one problem's block of rows, negatives by cyclic shift of the pairing.
-
-    Attributes:
-        positive: [B].
-        negative: [B, K], of x_i with the y of row i + shift_k.
-        by_column: [B, K], the negatives that y_i took part in.
+    -inf is added to the diagonal within the product: masking it afterwards would cost as much
+    as the product.
     """
+    size = f.shape[1]
+    negative = torch.baddbmm(_no_partner(size, f.device), f, g.transpose(1, 2))
+    return Scores((f * g).sum(-1), negative, size - 1)
+
+
+@lru_cache(maxsize=16)
+def _no_partner(size: int, device: torch.device) -> Tensor:
+    """[size, size] of -inf on the diagonal and 0 elsewhere."""
+    return torch.zeros(size, size, device=device).fill_diagonal_(-math.inf)
+
+
+class _LogSumExp(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        share = torch.softmax(values, -1)
+        ctx.save_for_backward(share)
+        return values.amax(-1) - torch.log(share.amax(-1))
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        (share,) = ctx.saved_tensors
+        return share * grads[0][..., None]
+
+
+def log_sum_exp(values: Tensor) -> Tensor:
+    """`torch.logsumexp` over the last axis in a third of the time: the gradient *is* the softmax.
+
+    >>> log_sum_exp(torch.zeros(2, 8)).tolist() == [math.log(8)] * 2
+    True
+    """
+    return _LogSumExp.apply(values)  # type: ignore[no-any-return, no-untyped-call]
+
+
+class TestScores(Protocol):
+    """Critic values of one problem's block of test rows."""
 
     positive: Tensor
-    negative: Tensor
-    by_column: Tensor
+
+    def span(self) -> tuple[float, float]:
+        """Smallest and largest value."""
+
+    def negatives(self, low: float, high: float, clip: Callable[[Tensor], Tensor]) -> Negatives:
+        """What the negatives amount to, their values kept within a range."""
 
 
-def _diagonals(matrix: Tensor) -> Tensor:
-    """All cyclic diagonals but the first as columns: [B, B] -> [B, B - 1], without a gather."""
-    size = len(matrix)
-    doubled = torch.cat([matrix, matrix], dim=1)
-    return doubled.as_strided((size, size), (2 * size + 1, 1))[:, 1:]
+class Negatives(NamedTuple):
+    """Negatives of a block of B rows, K to a row.
+
+    Attributes:
+        log_row, log_column: [B] log-mean-exp of the negatives that a row's x (y) took part in.
+        shifted: [K] mean value of every re-pairing by a cyclic shift.
+    """
+
+    log_row: Tensor
+    log_column: Tensor
+    shifted: Tensor
+
+
+class AllPairs:
+    """Critic values of every x with every y, from factors [B, k] of the two sides.
+
+    A slab of rows at a time: it stays in the cache through all that is asked of it.
+    """
+
+    def __init__(self, f: Tensor, g: Tensor, slab: int = 128) -> None:
+        self.f, self.g, self.slab = f, g, slab
+        self.positive = (f * g).sum(-1)
+
+    def _slabs(self) -> Iterator[tuple[int, Tensor]]:
+        for start in range(0, len(self.f), self.slab):
+            yield start, self.f[start : start + self.slab] @ self.g.T
+
+    def span(self) -> tuple[float, float]:
+        ends = torch.stack([torch.stack(torch.aminmax(slab)) for _, slab in self._slabs()])
+        return float(ends[:, 0].min()), float(ends[:, 1].max())
+
+    def negatives(self, low: float, high: float, clip: Callable[[Tensor], Tensor]) -> Negatives:
+        size = len(self.f)
+        by_row, by_column = [], torch.zeros_like(self.positive)
+        shifted = by_column.new_zeros(size - 1)
+        for start, slab in self._slabs():
+            values = slab.clamp_(low, high)
+            # Cyclic diagonals are columns of the doubled rows, read one step further each row.
+            doubled = torch.cat([values, values], dim=1)
+            shape, step = (len(values), size - 1), (2 * size + 1, 1)
+            shifted += doubled.as_strided(shape, step, start + 1).sum(0)
+            weight = (clip(values) - high).exp_()  # values lie within 35 nats: nothing vanishes
+            weight.diagonal(start).zero_()
+            by_row.append(weight.sum(1))
+            by_column += weight.sum(0)
+        scale = high - math.log(size - 1)
+        return Negatives(
+            torch.log(torch.cat(by_row)) + scale, torch.log(by_column) + scale, shifted / size
+        )
+
+
+class FewShifts:
+    """Critic values [B] as paired, and [B, K] of x_i with the y of row i + shift_k."""
+
+    def __init__(self, positive: Tensor, values: Tensor, shifts: Tensor) -> None:
+        self.positive, self.values, self.shifts = positive, values, shifts
+
+    def span(self) -> tuple[float, float]:
+        low, high = torch.aminmax(torch.cat([self.positive[:, None], self.values], 1))
+        return float(low), float(high)
+
+    def negatives(self, low: float, high: float, clip: Callable[[Tensor], Tensor]) -> Negatives:
+        values = self.values.clamp(low, high)
+        rows = torch.arange(len(values), device=values.device)[:, None]
+        by_column = values.gather(0, (rows - self.shifts) % len(values))
+        log_row, log_column = (
+            torch.logsumexp(clip(v), 1) - math.log(v.shape[1]) for v in (values, by_column)
+        )
+        return Negatives(log_row, log_column, values.mean(0))
 
 
 class Critic:
@@ -112,7 +206,7 @@ class Critic:
         self,
         generator: torch.Generator,
         fold: Fold,
-        criterion: Callable[[Scores], Tensor],
+        judge: Callable[[Sequence[Scores]], Tensor],
     ) -> Parameters:
         """Weights of one problem; the network starts as the constant 0."""
         weights: Parameters = {}
@@ -124,29 +218,27 @@ class Critic:
                 torch.zeros(self.dy, self.dy),
             )
         if self.base:
-            weights |= canonical_base(fold, (self.dx, self.dy), criterion)
+            weights |= canonical_base(fold, (self.dx, self.dy), judge)
         return weights
 
     def scores(self, p: Parameters, x: Tensor, y: Tensor) -> Scores:
         """Score a batch [P, B, d]: every row against the whole batch, or against a few shifts."""
         size = x.shape[1]
         if self.meets_all:
-            return matrix_scores(self._matrix(p, x, y))
+            return product_scores(*self._factors(p, x, y))
         shifts = list(range(1, min(self.shifts, size - 1) + 1))
         values = self._shifted(p, x, y, [0, *shifts])
         return Scores(values[..., 0], values[..., 1:], len(shifts))
 
-    def shift_scores(self, p: Parameters, x: Tensor, y: Tensor, shifts: int) -> ShiftScores:
-        """Score one problem's rows [1, B, d] against many shifts (all, where that is cheap)."""
+    def test_scores(self, p: Parameters, x: Tensor, y: Tensor, shifts: int) -> TestScores:
+        """Score one problem's rows [1, B, d] against all others, or many where that is dear."""
         size = x.shape[1]
         if self.meets_all:
-            matrix = self._matrix(p, x, y)[0]
-            return ShiftScores(matrix.diagonal(), _diagonals(matrix), _diagonals(matrix.T))
+            f, g = self._factors(p, x, y)
+            return AllPairs(f[0], g[0])
         at = torch.linspace(1, size - 1, min(shifts, size - 1), device=x.device).round().long()
         values = self._shifted(p, x, y, [0, *at.tolist()])[0]
-        rows = torch.arange(size, device=x.device)[:, None]
-        negative = values[:, 1:]
-        return ShiftScores(values[:, 0], negative, negative.gather(0, (rows - at) % size))
+        return FewShifts(values[:, 0], values[:, 1:], at)
 
     @property
     def meets_all(self) -> bool:
@@ -169,19 +261,26 @@ class Critic:
         rolled = [(torch.roll(v, -s, 1), torch.roll(b, -s, 1)) for s in shifts]
         return torch.stack([(u * w).sum(-1) + a + c for w, c in rolled], dim=-1)
 
-    def _matrix(self, p: Parameters, x: Tensor, y: Tensor) -> Tensor:
+    def _factors(self, p: Parameters, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """[P, B, k] of both sides, whose product is the critic; their own terms meet a one."""
         left, right = x[..., : self.dx], y[..., : self.dy]
         f, g = apply(p, "f", self.nets["f"], left), apply(p, "g", self.nets["g"], right)
         if self.kind == "bilinear":
-            a = (torch.bmm(left, p["a"]) * left).sum(-1)
-            b = (torch.bmm(right, p["b"]) * right).sum(-1)
+            a = (torch.bmm(left, p["a"]) * left).sum(-1, keepdim=True)
+            b = (torch.bmm(right, p["b"]) * right).sum(-1, keepdim=True)
         else:
-            a, b = f[..., -1], g[..., -1]
+            a, b = f[..., -1:], g[..., -1:]
             f, g = f[..., :-1], g[..., :-1]
-        if self.base:
-            (u, c), (v, d) = _base(p, "x", x), _base(p, "y", y)
-            f, g, a, b = torch.cat([f, u], -1), torch.cat([g, v], -1), a + c, b + d
-        return torch.bmm(f, g.transpose(1, 2)) + a[..., None] + b[:, None, :]
+        if not self.base:
+            return _with_own([f], a), _with_own([g], b, last=True)
+        (u, c), (v, d) = _base(p, "x", x), _base(p, "y", y)
+        return _with_own([f, u], a + c[..., None]), _with_own([g, v], b + d[..., None], last=True)
+
+
+def _with_own(parts: list[Tensor], own: Tensor, *, last: bool = False) -> Tensor:
+    """Parts of a factor, its own term, and the one that the other side's own term meets."""
+    one = torch.ones_like(own)
+    return torch.cat([*parts, one, own] if last else [*parts, own, one], -1)
 
 
 def _base(p: Parameters, side: str, values: Tensor) -> tuple[Tensor, Tensor]:
@@ -195,12 +294,15 @@ def _base(p: Parameters, side: str, values: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def canonical_base(
-    fold: Fold, columns: tuple[int, int], criterion: Callable[[Scores], Tensor], rank: int = 16
+    fold: Fold,
+    columns: tuple[int, int],
+    judge: Callable[[Sequence[Scores]], Tensor],
+    rank: int = 16,
 ) -> Parameters:
     """A normal model of one problem's leading canonical pairs.
 
     Fitted once to the columns that networks see and once to all `features`, with the
-    correlations as they are and shrunk; the one that the criterion likes best on the validation
+    correlations as they are and shrunk; the one that is judged best on the validation
     rows is kept, or none where it is not clearly above zero.
     """
     parts = [fold.part(rows) for rows in (fold.train, fold.valid)]
@@ -217,7 +319,7 @@ def canonical_base(
         model["base.y"] = F.pad(model["base.y"], (0, 0, 0, full[1] - dy))
         for shrink in (1.0, 0.7):
             candidate = model | {"base.rho": shrink * model["base.rho"]}
-            score = min(_base_score(candidate, x, y, criterion) for x, y in halves)
+            score = min(_base_score(candidate, x, y, judge) for x, y in halves)
             if score > best_score:
                 best, best_score = candidate, score
     assert best is not None
@@ -248,14 +350,17 @@ def _canonical_pairs(
 
 
 def _base_score(
-    model: Parameters, x: Tensor, y: Tensor, criterion: Callable[[Scores], Tensor]
+    model: Parameters, x: Tensor, y: Tensor, judge: Callable[[Sequence[Scores]], Tensor]
 ) -> float:
-    """A criterion of a base alone on paired rows [n, d]."""
+    """What a base alone is worth on paired rows [n, d]."""
     batched = {name: value[None] for name, value in model.items()}
     (u, a), (v, b) = (
         _base(batched, side, values[None].float()) for side, values in (("x", x), ("y", y))
     )
-    return float(criterion(matrix_scores(u @ v.transpose(1, 2) + a[..., None] + b[:, None])))
+    f, g = _with_own([u], a[..., None]), _with_own([v], b[..., None], last=True)
+    count = max(1, round(len(x) / VALIDATION_BLOCK))
+    blocks = zip(f.tensor_split(count, 1), g.tensor_split(count, 1), strict=True)
+    return float(judge([product_scores(left, right) for left, right in blocks]))
 
 
 def _inverse_root(values: Tensor, ridge: float | None = None) -> Tensor:

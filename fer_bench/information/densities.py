@@ -14,7 +14,7 @@ from fer_bench.information.critics import apply, initial_mlp
 from fer_bench.information.estimator import Estimate, Estimator, EstimatorError, Problem
 from fer_bench.information.inputs import network_columns
 from fer_bench.information.neural import EVALUATION_BLOCK, build_folds, by_shape
-from fer_bench.information.training import Budget, Fold, Parameters, train
+from fer_bench.information.training import Blocks, Budget, Fold, Parameters, train
 
 HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 
@@ -84,7 +84,7 @@ class _Density(Estimator):
                     index=np.concatenate(index),
                     details={
                         "fitted_value": float(np.mean(seen)),
-                        "curve": fitted.curve[:, mine.start].round(5).tolist(),
+                        "curve": fitted.curve_of(mine.start),
                         "steps": fitted.steps,
                         "folds": len(mine),
                     },
@@ -153,11 +153,13 @@ class Mixture:
     def loss(
         self, parameters: Parameters, x: Tensor, y: Tensor, state: dict[str, Tensor]
     ) -> Tensor:
-        return -self.score(parameters, x, y)
+        return -self.score(parameters, [(x, y)])
 
-    def score(self, parameters: Parameters, x: Tensor, y: Tensor) -> Tensor:
-        own = self.marginal(parameters, y)
-        return (self.conditional(parameters, x, y) + own).mean(1)
+    def score(self, parameters: Parameters, blocks: Blocks) -> Tensor:
+        logs = [
+            self.conditional(parameters, x, y) + self.marginal(parameters, y) for x, y in blocks
+        ]
+        return torch.cat(logs, 1).mean(1)
 
 
 class DifferenceOfEntropies(_Density):

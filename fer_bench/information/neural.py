@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fer_bench.information.critics import Critic, Scores, ShiftScores
+from fer_bench.information.critics import Critic, Scores, TestScores, log_sum_exp
 from fer_bench.information.estimator import Estimate, Estimator, EstimatorError, Problem
 from fer_bench.information.inputs import (
     MAX_COLUMNS,
@@ -22,6 +22,7 @@ from fer_bench.information.inputs import (
     network_columns,
 )
 from fer_bench.information.training import (
+    Blocks,
     Budget,
     Fitted,
     Fold,
@@ -39,7 +40,7 @@ EVALUATION_SHIFTS = 64  # negatives a test row meets where each costs a pass of 
 
 
 def _log_mean_exp(scores: Scores) -> Tensor:
-    total = torch.logsumexp(scores.negative, dim=(1, 2))
+    total = log_sum_exp(scores.negative.flatten(1))
     return total - math.log(scores.negative.shape[1] * scores.per_row)
 
 
@@ -85,8 +86,7 @@ def jensen_shannon(scores: Scores, state: dict[str, Tensor] | None = None) -> Te
 
 def info_nce(scores: Scores, state: dict[str, Tensor] | None = None) -> Tensor:
     """Log-probability of the right partner among 1 + K, plus log(1 + K) (van den Oord 2018)."""
-    everyone = torch.cat([scores.positive[..., None], scores.negative], dim=2)
-    log_sum = torch.logsumexp(everyone, dim=2)
+    log_sum = torch.logaddexp(scores.positive, log_sum_exp(scores.negative))
     return (scores.positive - log_sum).mean(1) + math.log(1 + scores.per_row)
 
 
@@ -94,7 +94,7 @@ def interpolated(alpha: float) -> Callable[..., Tensor]:
     """I_alpha of Poole et al. 2019, between NWJ (alpha 0) and InfoNCE (alpha 1)."""
 
     def objective(scores: Scores, state: dict[str, Tensor] | None = None) -> Tensor:
-        log_row = torch.logsumexp(scores.negative, dim=2) - math.log(scores.per_row)
+        log_row = log_sum_exp(scores.negative) - math.log(scores.per_row)
         return _interpolated_rows(scores.positive, log_row, scores.per_row, alpha).mean(1)
 
     return objective
@@ -121,7 +121,7 @@ class Test:
         log_row, log_column: [n] log-mean-exp of the negatives a row's x (y) took part in.
         per_row: negatives a row met.
         shifted: [K] mean critic value of every re-pairing by a cyclic shift.
-        span: the plausible range of the critic's values.
+        span: the plausible range of the critic's values, before `within` was heeded.
     """
 
     positive: Tensor
@@ -261,7 +261,7 @@ class Neural(Estimator):
         value = float(contributions.mean())
         details: dict[str, Any] = {
             "fitted_value": float(np.mean(seen)),
-            "curve": fitted.curve[:, mine.start].round(5).tolist(),
+            "curve": fitted.curve_of(mine.start),
             "steps": fitted.steps,
             "folds": len(mine),
         }
@@ -296,27 +296,21 @@ class Neural(Estimator):
         that the fitted rows never had (a rare label, say) extrapolates to millions of nats.
         """
         blocks = np.array_split(rows, max(1, len(rows) // self.block))
-        scored: list[ShiftScores] = []
         with torch.no_grad():
-            for block in blocks:
-                x, y = fold.part(block)
-                found = critic.shift_scores(p, x, y, EVALUATION_SHIFTS)
-                scored.append(found if within is None else _clamped(found, *within))
-        per_row = min(s.negative.shape[1] for s in scored)
-
-        def log_mean(negative: Tensor) -> Tensor:
-            return torch.logsumexp(self.clip(negative), 1) - math.log(negative.shape[1])
-
+            scored = [critic.test_scores(p, *fold.part(b), EVALUATION_SHIFTS) for b in blocks]
+            span = _plausible(scored)
+            negatives = [s.negatives(*(within or span), self.clip) for s in scored]
+        per_row = min(len(n.shifted) for n in negatives)
+        sizes = torch.tensor([len(s.positive) for s in scored]) / len(rows)
+        shifted = torch.stack([n.shifted[:per_row] for n in negatives]).cpu()
         return Test(
-            positive=torch.cat([s.positive for s in scored]),
-            log_row=torch.cat([log_mean(s.negative) for s in scored]),
-            log_column=torch.cat([log_mean(s.by_column) for s in scored]),
+            positive=torch.cat([s.positive.clamp(*(within or span)) for s in scored]),
+            log_row=torch.cat([n.log_row for n in negatives]),
+            log_column=torch.cat([n.log_column for n in negatives]),
             per_row=per_row,
-            shifted=sum(
-                (s.negative[:, :per_row].sum(0) for s in scored), torch.zeros(per_row)
-            ) / len(rows),
-            span=_plausible(scored),
-        )  # fmt: skip
+            shifted=sizes @ shifted,
+            span=span,
+        )
 
     @property
     def block(self) -> int:
@@ -327,16 +321,11 @@ class Neural(Estimator):
 BELOW, ABOVE = 20.0, 15.0  # nats around the mean paired score: no sample certifies more
 
 
-def _plausible(scored: Sequence[ShiftScores]) -> tuple[float, float]:
+def _plausible(scored: Sequence[TestScores]) -> tuple[float, float]:
     """The range of the critic's values, cut where a log density ratio cannot be known."""
     middle = float(torch.cat([s.positive for s in scored]).mean())
-    lowest = min(min(float(s.positive.min()), float(s.negative.min())) for s in scored)
-    highest = max(max(float(s.positive.max()), float(s.negative.max())) for s in scored)
-    return max(lowest, middle - BELOW), min(highest, middle + ABOVE)
-
-
-def _clamped(scores: ShiftScores, low: float, high: float) -> ShiftScores:
-    return ShiftScores(*(value.clamp(low, high) for value in scores))
+    lowest, highest = zip(*(s.span() for s in scored), strict=True)
+    return max(min(lowest), middle - BELOW), min(max(highest), middle + ABOVE)
 
 
 def _shift_p(observed: float, shifted: Sequence[tuple[np.ndarray, int]]) -> float:
@@ -369,16 +358,17 @@ class _Maximise:
     ) -> Tensor:
         return -self.objective(self.critic.scores(parameters, x, y), state)
 
-    def score(self, parameters: Parameters, x: Tensor, y: Tensor) -> Tensor:
-        return self.judge(self.critic.scores(parameters, x, y))
+    def score(self, parameters: Parameters, blocks: Blocks) -> Tensor:
+        return self.judge([self.critic.scores(parameters, x, y) for x, y in blocks])
 
-    def judge(self, scores: Scores) -> Tensor:
-        """The criterion less one standard error: a silent critic has none.
+    def judge(self, blocks: Sequence[Scores]) -> Tensor:
+        """The criterion [P] less one standard error: a silent critic has none.
 
         Few validation rows like some critic by chance, and it then reads below zero on others.
         """
-        noise = scores.positive.std(1) / math.sqrt(scores.positive.shape[1])
-        return self.criterion(scores) - noise
+        positive = torch.cat([scores.positive for scores in blocks], 1)
+        noise = positive.std(1) / math.sqrt(positive.shape[1])
+        return torch.stack([self.criterion(scores) for scores in blocks]).mean(0) - noise
 
 
 def build_folds(

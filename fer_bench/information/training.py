@@ -20,7 +20,8 @@ from torch import Tensor
 from fer_bench.information.inputs import Sample, is_discrete
 
 Parameters = dict[str, Tensor]
-VALIDATION_BLOCK = 400
+Blocks = Sequence[tuple[Tensor, Tensor]]  # rows [P, B, d] of both sides
+VALIDATION_BLOCK = 200
 
 
 class Model(Protocol):
@@ -34,7 +35,7 @@ class Model(Protocol):
     ) -> Tensor:
         """Losses [P] of batches [P, B, d]; `state` keeps what an objective remembers."""
 
-    def score(self, parameters: Parameters, x: Tensor, y: Tensor) -> Tensor:
+    def score(self, parameters: Parameters, blocks: Blocks) -> Tensor:
         """What validation maximises [P]."""
 
 
@@ -73,7 +74,9 @@ class Budget:
 
 @dataclass(frozen=True)
 class Fitted:
-    """Best weights of every problem [P, ...] and the validation curves [checks, P]."""
+    """Best weights of every problem [P, ...] and the validation curves [checks, P], NaN once
+    a problem has stopped.
+    """
 
     parameters: Parameters
     curve: np.ndarray
@@ -82,6 +85,11 @@ class Fitted:
     def of(self, p: int) -> Parameters:
         """Weights of one problem, with a problem axis of one."""
         return {name: value[p : p + 1] for name, value in self.parameters.items()}
+
+    def curve_of(self, p: int) -> list[float]:
+        """Validation curve of one problem, to where it stopped."""
+        curve = self.curve[:, p]
+        return [round(float(value), 5) for value in curve[np.isfinite(curve)]]
 
 
 @contextmanager
@@ -96,7 +104,7 @@ def _without_denormals() -> Iterator[None]:
 
 @_without_denormals()
 def train(model: Model, folds: Sequence[Fold], budget: Budget) -> Fitted:
-    """Train one model per fold, all at once.
+    """Train one model per fold, all at once; one that has stopped leaves the batch.
 
     The untrained model counts as a candidate, so that what finds nothing on the validation
     part says nothing instead of something wrong.
@@ -118,12 +126,13 @@ def train(model: Model, folds: Sequence[Fold], budget: Budget) -> Fitted:
 
     def validate() -> Tensor:
         with torch.no_grad():
-            return torch.stack([model.score(smooth, x, y) for x, y in blocks]).mean(0)
+            return model.score(smooth, blocks)
 
     smooth = {name: value.detach().clone() for name, value in parameters.items()}
     peak = validate()
     best = {name: value.clone() for name, value in smooth.items()}
     curve = [peak.cpu().numpy()]
+    active = torch.arange(len(folds), device=device)  # which folds are still trained
     stale = torch.zeros(len(folds), dtype=torch.int64, device=device)
     state: dict[str, Tensor] = {}
     step = 0
@@ -141,51 +150,92 @@ def train(model: Model, folds: Sequence[Fold], budget: Budget) -> Fitted:
         if step % budget.check_every and step != budget.steps:
             continue
         score = validate()
-        curve.append(score.cpu().numpy())
-        better = (score > peak) & (stale < budget.patience)
+        better = score > peak
         peak = torch.where(better, score, peak)
         stale = torch.where(better, 0, stale + 1)
         for name, value in smooth.items():
-            mask = better.view(-1, *[1] * (value.dim() - 1))
-            best[name] = torch.where(mask, value, best[name])
-        if bool((stale >= budget.patience).all()):
+            best[name][active[better]] = value[better]
+        curve.append(_with_gaps(score, active, len(folds)))
+        going = (stale < budget.patience).nonzero()[:, 0]
+        if len(going) == 0:
             break
+        if len(going) < len(active):
+            active, peak, stale = active[going], peak[going], stale[going]
+            smooth = {name: value[going] for name, value in smooth.items()}
+            parameters = _keep(optimiser, parameters, going)
+            state = {k: v[going] if v.dim() else v for k, v in state.items()}
+            blocks = [(x[going], y[going]) for x, y in blocks]
+            batches.keep(going)
     return Fitted(best, np.stack(curve), step)
+
+
+def _with_gaps(score: Tensor, active: Tensor, count: int) -> np.ndarray:
+    """Scores [count] of all problems, NaN for those that had stopped."""
+    found = np.full(count, np.nan, dtype=np.float32)
+    found[active.cpu().numpy()] = score.cpu().numpy()
+    return found
+
+
+def _keep(optimiser: torch.optim.Adam, parameters: Parameters, going: Tensor) -> Parameters:
+    """Parameters of some of the problems, and the optimiser's memory of them."""
+    kept = {name: value.detach()[going] for name, value in parameters.items()}
+    memory = optimiser.state
+    fresh = []
+    for name, value in parameters.items():
+        if value not in memory:
+            continue
+        fresh.append(kept[name].requires_grad_())
+        memory[kept[name]] = {k: v[going] if v.dim() else v for k, v in memory.pop(value).items()}
+    optimiser.param_groups[0]["params"] = fresh
+    return kept
 
 
 class _Batches:
     """Mini-batches without replacement, an own shuffle per problem and epoch."""
 
     def __init__(self, folds: Sequence[Fold], batch: int) -> None:
-        self.folds = folds
+        self.folds = list(folds)
         self.rows = min(len(fold.train) for fold in folds)
         self.size = min(batch, self.rows)
         self.random = [np.random.default_rng([fold.seed, 1]) for fold in folds]
-        self.x, self.y = _stack([f.x for f in folds]), _stack([f.y for f in folds])
-        self.device = folds[0].x.device
-        self.problem = torch.arange(len(folds), device=self.device)[:, None]
+        self.x, self.first_x = _stack([f.x for f in folds])
+        self.y, self.first_y = _stack([f.y for f in folds])
         self.at = self.rows
 
     def draw(self) -> tuple[Tensor, Tensor]:
         if self.at + self.size > self.rows:
             epoch = [
-                r.permutation(f.train)[: self.rows]
+                torch.as_tensor(r.permutation(f.train)[: self.rows]).to(self.x.device)
                 for r, f in zip(self.random, self.folds, strict=True)
             ]
-            self.left = torch.as_tensor(np.stack(epoch)).to(self.device)
-            orders = [f.order[i] for f, i in zip(self.folds, self.left, strict=True)]
-            self.right = torch.stack(orders)
+            orders = [f.order[i] for f, i in zip(self.folds, epoch, strict=True)]
+            self.left = torch.stack(epoch) + self.first_x
+            self.right = torch.stack(orders) + self.first_y
             self.at = 0
         part = slice(self.at, self.at + self.size)
         self.at += self.size
-        return self.x[self.problem, self.left[:, part]], self.y[self.problem, self.right[:, part]]
+        x, y = (
+            side.index_select(0, rows[:, part].flatten()).unflatten(0, (len(rows), -1))
+            for side, rows in ((self.x, self.left), (self.y, self.right))
+        )
+        return x, y
+
+    def keep(self, going: Tensor) -> None:
+        """Go on with some of the problems."""
+        self.left, self.right, self.first_x, self.first_y = (
+            value[going] for value in (self.left, self.right, self.first_x, self.first_y)
+        )
+        self.folds, self.random = (
+            [values[i] for i in going.tolist()] for values in (self.folds, self.random)
+        )
 
 
-def _stack(sides: Sequence[Tensor]) -> Tensor:
-    """Stack [n, d] sides to [P, n, d]; a side shared by all is expanded, not copied."""
+def _stack(sides: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Rows of all problems one below the other, and where each [P, 1] begins; shared ones once."""
+    n, device = len(sides[0]), sides[0].device
     if all(side is sides[0] for side in sides):
-        return sides[0].expand(len(sides), *sides[0].shape)
-    return torch.stack(list(sides))
+        return sides[0], torch.zeros(len(sides), 1, dtype=torch.int64, device=device)
+    return torch.cat(list(sides)), n * torch.arange(len(sides), device=device)[:, None]
 
 
 def _validation_blocks(folds: Sequence[Fold]) -> list[tuple[Tensor, Tensor]]:

@@ -9,13 +9,12 @@ import pytest
 import torch
 
 from fer_bench.information import estimate_mi, tasks
-from fer_bench.information.critics import Critic, matrix_scores
+from fer_bench.information.critics import AllPairs, Critic, Scores, log_sum_exp, product_scores
 from fer_bench.information.estimator import Problem
 from fer_bench.information.inputs import clean_pair
 from fer_bench.information.mutual import repair
 from fer_bench.information.neural import (
     MINE,
-    InfoNCE,
     donsker_varadhan,
     info_nce,
     interpolated,
@@ -83,11 +82,14 @@ def test_problems_come_out_the_same_alone_or_together():
     problems = [Problem(sample, 0)] + [
         Problem(sample, s, repair(400, None, random)) for s in (1, 2)
     ]
-    tool = InfoNCE(steps=80)
+    tool = MINE(steps=400, base=False)
     together = tool.estimate_many(problems)
+    lengths = [len(estimate.details["curve"]) for estimate in together]
+    assert lengths[0] > max(lengths[1:])  # what has stopped is trained no longer
     for problem, estimate in zip(problems, together, strict=True):
         alone = tool.estimate_many([problem])[0]
         assert alone.value == pytest.approx(estimate.value, abs=1e-3)
+        assert alone.details["curve"] == pytest.approx(estimate.details["curve"], abs=1e-3)
 
 
 def test_fit_then_estimate_and_not_the_other_way_round():
@@ -163,10 +165,51 @@ def test_repaired_rows_keep_groups_together_and_nobody_stays():
     assert len(met) <= 24  # blocks meet blocks, instead of all 144 combinations
 
 
+def all_pairs(matrix: torch.Tensor) -> Scores:
+    eye = torch.eye(matrix.shape[-1], dtype=torch.bool)
+    negative = matrix.masked_fill(eye, -math.inf)
+    return Scores(matrix.diagonal(dim1=-2, dim2=-1), negative, matrix.shape[-1] - 1)
+
+
+def test_a_product_scores_all_pairs():
+    f, g = torch.randn(2, 3, 7, 5, generator=torch.Generator().manual_seed(0))
+    want, found = all_pairs(f @ g.transpose(1, 2)), product_scores(f, g)
+    assert torch.allclose(found.positive, want.positive, atol=1e-5)
+    assert torch.allclose(found.negative, want.negative, atol=1e-5)
+
+
+def test_log_sum_exp_and_its_gradient_are_those_of_torch():
+    values = 30 * torch.randn(4, 50, generator=torch.Generator().manual_seed(1)).double()
+    values[0, 3] = -math.inf
+    values.requires_grad_()
+    weights = torch.arange(4.0).double()
+    found, want = (
+        torch.autograd.grad((f(values) * weights).sum(), values)[0]
+        for f in (log_sum_exp, lambda v: torch.logsumexp(v, -1))
+    )
+    assert torch.allclose(log_sum_exp(values), torch.logsumexp(values, -1))
+    assert torch.allclose(found, want)
+
+
+def test_test_rows_meet_all_others_slab_by_slab():
+    f, g = 2 * torch.randn(2, 300, 5, generator=torch.Generator().manual_seed(2))
+    low, high, tau = -7.0, 9.0, 4.0
+    matrix = (f @ g.T).clamp(low, high)
+    others = all_pairs(matrix.clamp(-tau, tau)[None]).negative[0]
+    scored = AllPairs(f, g, slab=128)
+    found = scored.negatives(low, high, lambda v: v.clamp(-tau, tau))
+    assert scored.span() == pytest.approx((float((f @ g.T).min()), float((f @ g.T).max())))
+    assert torch.allclose(found.log_row, others.logsumexp(1) - math.log(299), atol=1e-5)
+    assert torch.allclose(found.log_column, others.logsumexp(0) - math.log(299), atol=1e-5)
+    i = torch.arange(300)
+    shifted = torch.stack([matrix[i, (i + k) % 300].mean() for k in range(1, 300)])
+    assert torch.allclose(found.shifted, shifted, atol=1e-5)
+
+
 def test_objectives_agree_with_their_formulas():
     random = torch.Generator().manual_seed(0)
     matrix = torch.randn(2, 9, 9, generator=random)
-    scores = matrix_scores(matrix)
+    scores = all_pairs(matrix)
     for p in range(2):
         t = matrix[p].double()
         positive = t.diagonal()
@@ -187,7 +230,7 @@ def test_objectives_agree_with_their_formulas():
 def test_the_moving_average_starts_where_the_batches_are():
     """Uncorrected it would start at a tenth of the first batch's mean."""
     state: dict[str, torch.Tensor] = {}
-    scores = matrix_scores(torch.full((1, 6, 6), 2.0))
+    scores = all_pairs(torch.full((1, 6, 6), 2.0))
     for _ in range(3):
         donsker_varadhan(scores, state)
         corrected = state["average"] - torch.log(1 - 0.9 ** state["steps"])
