@@ -19,9 +19,12 @@ import pandas as pd
 
 from fer_bench.errors import DataError
 from fer_bench.information import tasks
-from fer_bench.information.mutual import estimate_mi
+from fer_bench.information.inputs import clean_pair
+from fer_bench.information.mutual import estimate_mi, make, score_samples
+from fer_bench.score import Score
 
 KEY = ["estimator", "task", "n", "seed", "calibrated"]
+TOGETHER = 8  # seeds estimated in one pass
 WITHIN = 0.05  # nats, or this share of the truth: what counts as right
 
 
@@ -36,31 +39,51 @@ def jobs(
     """All settings of a benchmark, small ones first; see `estimate_mi` for `calibrated`."""
     for n in sorted(ns):
         for task in names:
-            for seed in seeds:
-                for estimator in estimators:
+            for estimator in estimators:
+                for seed in seeds:
                     yield dict(zip(KEY, (estimator, task, n, seed, calibrated), strict=True))
 
 
-def run(job: dict[str, Any], **options: Any) -> dict[str, Any]:
-    """Estimate one setting: value, interval, truth, seconds, peak memory, or the error."""
-    task = tasks.get(job["task"])
-    x, y = task.sample(job["n"], job["seed"])
-    found: dict[str, Any] = {**job, "truth": task.mi}
+def run(settings: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Estimate settings that differ in their seed: value, interval, truth, seconds, peak memory.
+
+    Where the estimator can, all are estimated in one pass, and each gets its share of the time.
+    A failure is a result: its row has the error.
+    """
+    task = tasks.get(settings[0]["task"])
+    drawn = [task.sample(job["n"], job["seed"]) for job in settings]
     wall, cpu = time.perf_counter(), time.process_time()
     try:
-        score = estimate_mi(
-            x, y, estimator=job["estimator"], seed=job["seed"], calibrated=job["calibrated"],
-            **{"null": 0, **options},
-        )  # fmt: skip
+        scores = _scores(settings, drawn)
     except Exception as error:  # one estimator's failure is a result, not the end of the run
-        found["error"] = f"{type(error).__name__}: {error}"
+        if len(settings) > 1:  # whose it is, or somebody's estimator that takes one at a time
+            return [row for job in settings for row in run([job])]
+        found: list[dict[str, Any]] = [{"error": f"{type(error).__name__}: {error}"}]
     else:
-        found |= {"value": score.value, "low": score.low, "high": score.high}
-        found["chosen"] = score.details.get("chosen")
-    found["seconds"] = time.perf_counter() - wall
-    found["cpu_seconds"] = time.process_time() - cpu
-    found["peak_mb"] = _peak_mb()
-    return found
+        found = [
+            {"value": s.value, "low": s.low, "high": s.high, "chosen": s.details.get("chosen")}
+            for s in scores
+        ]
+    share = {
+        "seconds": (time.perf_counter() - wall) / len(settings),
+        "cpu_seconds": (time.process_time() - cpu) / len(settings),
+        "together": len(settings),
+        "peak_mb": _peak_mb(),
+    }
+    return [job | {"truth": task.mi} | f | share for job, f in zip(settings, found, strict=True)]
+
+
+def _scores(settings: Sequence[dict[str, Any]], drawn: Sequence[tasks.Pair]) -> list[Score]:
+    first = settings[0]
+    if len(settings) > 1:
+        tool = make(first["estimator"], seed=first["seed"])
+        return score_samples([clean_pair(x, y) for x, y in drawn], tool)
+    return [
+        estimate_mi(
+            *drawn[0], estimator=first["estimator"], seed=first["seed"], null=0,
+            calibrated=first["calibrated"],
+        )
+    ]  # fmt: skip
 
 
 def _peak_mb() -> float:
@@ -77,7 +100,7 @@ def read(path: Path) -> pd.DataFrame:
     """
     rows = [json.loads(line) for line in _whole_lines(path)]
     columns = [*KEY, "truth", "value", "low", "high", "chosen", "seconds", "cpu_seconds",
-               "peak_mb", "error"]  # fmt: skip
+               "together", "peak_mb", "error"]  # fmt: skip
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -95,9 +118,13 @@ def _whole_lines(path: Path) -> list[str]:
 
 
 def bench(
-    settings: Sequence[dict[str, Any]], path: Path, **options: Any
+    settings: Sequence[dict[str, Any]], path: Path, *, together: int = TOGETHER
 ) -> Iterator[dict[str, Any]]:
-    """Run what the file lacks, adding each result as it comes; yields every setting once done."""
+    """Run what the file lacks, adding results as they come; yields every setting once done.
+
+    Up to `together` consecutive settings that differ in nothing but consecutive seeds are
+    estimated in one pass.
+    """
     lines = _whole_lines(path)
     done = {tuple(row[k] for k in KEY) for row in map(json.loads, lines)}
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -105,11 +132,28 @@ def bench(
     aside.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
     aside.replace(path)
     with path.open("a", encoding="utf-8") as file:
-        for job in settings:
-            if tuple(job[k] for k in KEY) not in done:
-                file.write(_line(run(job, **options)))
+        for batch in _batches(settings, together):
+            missing = [job for job in batch if tuple(job[k] for k in KEY) not in done]
+            for part in _batches(missing, together):
+                file.writelines(_line(row) for row in run(part))
                 file.flush()
-            yield job
+            yield from batch
+
+
+def _batches(settings: Sequence[dict[str, Any]], size: int) -> Iterator[list[dict[str, Any]]]:
+    """Runs of at most `size` settings with consecutive seeds and all else equal.
+
+    Calibrated ones come alone: each plants its own tasks.
+    """
+    batch: list[dict[str, Any]] = []
+    for job in settings:
+        full = batch and (len(batch) == size or batch[-1]["calibrated"])
+        if full or (batch and job != {**batch[-1], "seed": batch[-1]["seed"] + 1}):
+            yield batch
+            batch = []
+        batch.append(job)
+    if batch:
+        yield batch
 
 
 def _line(row: dict[str, Any]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -167,6 +167,21 @@ def score_sample(
     estimate, *others = estimator.estimate_many(problems)
     values = [other.value for other in others]
     return score_estimate(sample, estimator.name, estimate, values, clusters)
+
+
+def score_samples(samples: Sequence[Sample], estimator: Estimator) -> list[Score]:
+    """Estimate several cleaned samples in one pass, sample i with seed i more than the estimator's.
+
+    Critics of all samples are trained together, which costs a fraction of one after the other.
+    """
+    for sample in samples:
+        estimator.check(sample)
+    problems = [Problem(sample, estimator.seed + i) for i, sample in enumerate(samples)]
+    found = estimator.estimate_many(problems)
+    return [
+        score_estimate(sample, estimator.name, estimate, [])
+        for sample, estimate in zip(samples, found, strict=True)
+    ]
 
 
 def repair(n: int, groups: np.ndarray | None, random: np.random.Generator) -> np.ndarray:

@@ -536,7 +536,8 @@ def _images() -> list[Task]:
 
 
 def _independent() -> list[Task]:
-    return [independent(1, 1), independent(5, 5), independent(64, 64)]
+    labels = [channel(7, 6 / 7), clusters(7, 64, 0.0)]
+    return [independent(1, 1), independent(5, 5), independent(64, 64), *labels]
 
 
 def _high() -> list[Task]:

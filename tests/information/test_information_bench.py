@@ -47,6 +47,18 @@ def test_a_stopped_run_goes_on_where_it_was(tmp_path):
     assert len(after) == 8
 
 
+def test_seeds_estimated_in_one_pass_read_the_same(tmp_path):
+    settings = list(jobs(["ksg", "infonce"], ["1v1-normal-0.75"], [200], range(3)))
+    tables = []
+    for together in (1, 8):
+        list(bench(settings, tmp_path / f"{together}.jsonl", together=together))
+        tables.append(read(tmp_path / f"{together}.jsonl"))
+    apart, joint = tables
+    assert list(joint["together"]) == [3] * 6
+    assert list(apart["seed"]) == list(joint["seed"])
+    assert joint["value"].to_list() == pytest.approx(apart["value"].to_list(), abs=1e-3)
+
+
 def test_a_damaged_line_is_named(tmp_path):
     path = tmp_path / "results.jsonl"
     path.write_text("{}\nnonsense\n{}\n")
