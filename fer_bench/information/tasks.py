@@ -333,40 +333,36 @@ def embedded(task: Task, width: int, *, unit: bool = False, seed: int = 0) -> Ta
     )  # fmt: skip
 
 
-def faces(task: Task, size: int = 16) -> Task:
-    """Both sides as small drawn faces [n, size * size]: three coordinates are mouth, eyes, pose.
+def faces(task: Task, size: int = 24) -> Task:
+    """Each side as grey images [n, size * size] of a generated person, another one each side.
 
-    Every coordinate moves smooth strokes monotonically, so that an image determines it.
+    Coordinates set how far the mouth smiles, the jaw opens and the head turns, and nothing else
+    changes from image to image, so that an image determines them (8-bit pixels apart).
     """
 
-    def left(v: np.ndarray) -> np.ndarray:
-        return draw_faces(v, size)
+    def shown(person: int) -> Callable[[np.ndarray], np.ndarray]:
+        return lambda v: draw_faces(v, size, person)
 
-    right = None if task.dim_y == 0 else left
+    right = None if task.dim_y == 0 else shown(1)
     pixels = size * size
-    return mapped(task, "faces", left, right, dim_x=pixels, dim_y=pixels if task.dim_y else 0)
+    return mapped(task, "faces", shown(0), right, dim_x=pixels, dim_y=pixels if task.dim_y else 0)
 
 
-def draw_faces(v: np.ndarray, size: int) -> np.ndarray:
-    """Draw faces [n, size * size] from up to three factors [n, d]: smile, eye opening, shift."""
-    factors = np.zeros((len(v), 3))
-    factors[:, : min(3, v.shape[1])] = np.tanh(v[:, :3] / 2)
-    smile, eyes, shift = (factors[:, i, None, None] for i in range(3))
-    axis = np.linspace(-1, 1, size)
-    across, down = axis[None, None, :] - 0.25 * shift, axis[None, :, None]
+def draw_faces(v: np.ndarray, size: int, person: int = 0) -> np.ndarray:
+    """Draw [n, size * size] in [0, 1], one image per row of up to three coordinates [n, d]."""
+    from fer_bench.data.synthetic.factors import sample_factors
+    from fer_bench.data.synthetic.renderer import render
 
-    def stroke(distance: np.ndarray, width: float) -> np.ndarray:
-        return np.exp(-((distance / width) ** 2))
-
-    mouth = stroke(down - 0.45 + 0.35 * smile * (2 * across**2 - 0.3), 0.12)
-    mouth = mouth * stroke(across, 0.5)
-    openness = 0.06 * np.exp(eyes)
-    eye = sum(
-        stroke(np.hypot((across - c) / 0.2, (down + 0.3) / (2 * openness)), 1.0)
-        for c in (-0.4, 0.4)
+    neutral = sample_factors(
+        1, subjects=1, first_subject=person, classes=("neutral",), style=0, nuisance=0, noise=0
     )
-    outline = stroke(np.hypot(across, 0.85 * down) - 0.85, 0.08)
-    return (mouth + eye + 0.6 * outline).reshape(len(v), -1)
+    factors = neutral.loc[np.zeros(len(v), dtype=int)].reset_index(drop=True)
+    level = np.tanh(v / 3)
+    moved = {"factor_au12": 0.5 + level / 2, "factor_au26": 0.5 + level / 2, "factor_yaw": level}
+    for i, (name, values) in enumerate(moved.items()):
+        if i < v.shape[1]:
+            factors[name] = values[:, i]
+    return render(factors, size=size, color=False).reshape(len(v), -1) / 255.0
 
 
 # --- labels -----------------------------------------------------------------------------------
