@@ -103,6 +103,8 @@ class Recognizer:
             self.adapter.Config, parameters or {}, where=f"parameters of {method}"
         )
         self.training = validate(TrainingSpec, training, where="training")
+        if self.training.selection == "oracle":
+            raise FerBenchError("a recognizer has no test part: selection 'oracle' needs `run`.")
         self.seed = seed
         self.validation = validation
         self.method: Method | None = None

@@ -62,7 +62,8 @@ class Row:
         method, role, title, paper, year, needs, produces_identity: facts about the method.
         published: numbers printed in papers, never measured here.
         deviations: from the paper, stated by the adapter.
-        runs: run id -> {"seed", "fold", "wall_s", "device"}.
+        runs: run id -> {"seed", "fold", "wall_s", "device", "kept"}; "kept" says in words which
+            epoch of every stage was kept, and by which rule.
         representative: id of the run whose faces and maps are shown (first seed, first fold).
         parameters, training: as run.
         n_parameters: trained numbers, or None where unknown.
@@ -378,6 +379,7 @@ def _row(label: str, records: Sequence[RunRecord], scores: dict[str, Estimate]) 
                 "fold": r.spec.fold,
                 "wall_s": r.environment.get("wall_s"),
                 "device": r.environment.get("device"),
+                "kept": _kept(r),
             }
             for r in sorted(records, key=lambda r: (r.spec.seed, r.spec.fold))
         },
@@ -391,6 +393,19 @@ def _row(label: str, records: Sequence[RunRecord], scores: dict[str, Estimate]) 
         confusion=_confusions(records),
         skipped=skipped,
         failed=failed,
+    )
+
+
+_RULES = {"prediction": "best {part} prediction", "loss": "lowest {part} loss", "last": "the last"}
+
+
+def _kept(record: RunRecord) -> str:
+    """Which epochs a run reports and by which rule, a stage after the other."""
+    part = "test" if record.spec.training.selection == "oracle" else "validation"
+    return "; ".join(
+        f"{stage['name']}: {stage['best_epoch']} of {stage['epochs_run']}, "
+        f"{_RULES.get(stage['select'], stage['select']).format(part=part)}"
+        for stage in record.environment.get("stages", ())
     )
 
 

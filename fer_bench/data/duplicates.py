@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,22 +24,28 @@ SIDE = 32
 MAX_BITS = 12
 MIN_CORRELATION = 0.985
 MAX_LOCAL = 0.12
+LUMA = (0.299, 0.587, 0.114)
 _CODE = Path(__file__)  # what was found is looked for again when this file changes
 
 
-def exact_groups(data: FaceData) -> list[NDArray[np.int64]]:
-    """Rows with equal pixels, one array a group of two or more."""
-    digests = np.empty(len(data), dtype="S16")
-    for rows in blocks(len(data)):
-        for row, image in zip(rows, data.gather(rows), strict=True):
+def exact_groups(*sets: FaceData) -> list[NDArray[np.int64]]:
+    """Rows with equal pixels, one array a group of two or more.
+
+    Rows of several sets are counted on from one to the next.
+    """
+    digests = np.empty(sum(map(len, sets)), dtype="S16")
+    for rows, images in _gathered(sets):
+        for row, image in zip(rows, images, strict=True):
             digests[row] = hashlib.blake2b(image.tobytes(), digest_size=16).digest().hex()[:16]
     order = np.argsort(digests, kind="stable")
     edges = np.flatnonzero(digests[order][1:] != digests[order][:-1]) + 1
     return [np.sort(group) for group in np.split(order, edges) if len(group) > 1]
 
 
-def near_pairs(data: FaceData) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def near_pairs(*sets: FaceData) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Pairs of rows [K, 2] that show the same picture, and their correlation [K].
+
+    Rows of several sets are counted on from one to the next; sets may differ in size and colour.
 
     Candidates share a quarter of a 64-bit perceptual hash (signs of the low frequencies) and
     differ in at most twelve bits. They count where the small gray pictures correlate by .985 or
@@ -48,10 +54,11 @@ def near_pairs(data: FaceData) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     another expression of the same person, which changes a patch, does not count. A copy that was
     cropped differently is not found.
     """
-    small = np.empty((len(data), SIDE, SIDE), dtype=np.float32)
-    bits = np.empty((len(data), BITS), dtype=bool)
-    for rows in blocks(len(data)):
-        small[rows] = shrunk(data.gather(rows), SIDE)
+    n = sum(map(len, sets))
+    small = np.empty((n, SIDE, SIDE), dtype=np.float32)
+    bits = np.empty((n, BITS), dtype=bool)
+    for rows, images in _gathered(sets):
+        small[rows] = shrunk(images, SIDE)
         low = dctn(small[rows], axes=(1, 2))[:, :9, :9].reshape(len(rows), -1)[:, 1 : BITS + 1]
         bits[rows] = low > np.median(low, axis=1, keepdims=True)
     flat = small.reshape(len(small), -1)
@@ -86,15 +93,17 @@ def grouped(pairs: NDArray[np.int64], n: int) -> list[NDArray[np.int64]]:
     return [np.sort(group) for group in np.split(rows, edges)]
 
 
-def duplicate_groups(data: FaceData, *, cache: str | Path | None = None) -> list[NDArray[np.int64]]:
+def duplicate_groups(*sets: FaceData, cache: str | Path | None = None) -> list[NDArray[np.int64]]:
     """Rows that show the same picture, exactly or nearly; one array a group.
 
-    Looked for once for the content of a data set and kept in the cache of decoded faces.
+    Rows of several sets are counted on from one to the next. Looked for once for the content of
+    the sets and kept in the cache of decoded faces.
     """
-    key = combine_hashes(data.fingerprint, hashlib.sha256(_CODE.read_bytes()).hexdigest())
+    code = hashlib.sha256(_CODE.read_bytes()).hexdigest()
+    key = combine_hashes(*(data.fingerprint for data in sets), code)
 
     def make(folder: Path) -> None:
-        groups = exact_groups(data) + grouped(near_pairs(data)[0], len(data))
+        groups = exact_groups(*sets) + grouped(near_pairs(*sets)[0], sum(map(len, sets)))
         rows = np.concatenate([np.zeros(0, dtype=np.int64), *groups])
         np.save(folder / "rows.npy", rows, allow_pickle=False)
         np.save(folder / "sizes.npy", np.array([len(g) for g in groups], dtype=np.int64))
@@ -135,10 +144,48 @@ def crossing_folds(
     return sentences
 
 
+def crossing_test(
+    data: FaceData, test: FaceData, *, learned: NDArray[np.int64], name: str
+) -> str | None:
+    """A sentence about pictures of a further test set that are also learned from, or None.
+
+    Args:
+        data: the faces of the experiment.
+        test: all of them are tested.
+        learned: rows of `data` that are trained on or select.
+        name: of the test set.
+    """
+    n = len(data)
+    trained = np.zeros(n, dtype=bool)
+    trained[learned] = True
+    groups = duplicate_groups(data, test)
+    both = [(g[g < n], g[g >= n] - n) for g in groups]
+    bad = [(own[trained[own]], other) for own, other in both if trained[own].any() and len(other)]
+    if not bad:
+        return None
+    keys = f"{data.keys[bad[0][0][0]]!r} and {test.keys[bad[0][1][0]]!r}"
+    what = "picture is" if len(bad) == 1 else "pictures are"
+    return f"test set {name!r}: {len(bad)} {what} also learned from, the first: {keys}"
+
+
+def _gathered(sets: Sequence[FaceData]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.uint8]]]:
+    """Images of several sets in blocks, with their rows counted on from one set to the next."""
+    start = 0
+    for data in sets:
+        for rows in blocks(len(data)):
+            yield start + rows, data.gather(rows)
+        start += len(data)
+
+
 def shrunk(images: NDArray[np.uint8], side: int) -> NDArray[np.float32]:
-    """[B, H, W, C] -> gray [B, side, side], averaged over areas."""
-    pixels = torch.from_numpy(images).permute(0, 3, 1, 2).float().mean(1, keepdim=True)
-    return functional.interpolate(pixels, (side, side), mode="area")[:, 0].numpy()
+    """[B, H, W, C] -> gray [B, side, side]: luma, as gray copies have it, averaged over areas."""
+    pixels = torch.from_numpy(np.array(images)).permute(0, 3, 1, 2).float()
+    weights = torch.tensor(
+        LUMA if pixels.shape[1] == 3 else [1 / pixels.shape[1]] * pixels.shape[1]
+    )
+    gray = (pixels * weights[:, None, None]).sum(1, keepdim=True)
+    # Without antialiasing a copy of another size is another picture.
+    return functional.interpolate(gray, (side, side), mode="bilinear", antialias=True)[:, 0].numpy()
 
 
 def blocks(n: int, size: int = BLOCK) -> Sequence[NDArray[np.int64]]:

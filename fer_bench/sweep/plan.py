@@ -10,10 +10,12 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from fer_bench import registry
 from fer_bench.data import load_dataset
 from fer_bench.data.confound import confounded_fold
-from fer_bench.data.duplicates import crossing_folds
+from fer_bench.data.duplicates import crossing_folds, crossing_test
 from fer_bench.data.faces import FaceData
 from fer_bench.data.splits import Fold, FoldFile, Rows, make_folds
 from fer_bench.errors import DataError, ExperimentError, FerBenchError
@@ -60,9 +62,13 @@ def plan(experiment: Experiment) -> Plan:
     """
     entries = [resolve_method(m, where=f"methods[{i}]") for i, m in enumerate(experiment.methods)]
     _check_labels(experiment, entries)
+    if experiment.confound is not None and REVERSED in experiment.tests:
+        raise ExperimentError(
+            f"tests.{REVERSED}: [confound] makes a test part of that name: choose another."
+        )
     data = load_faces(experiment.data)
     tests = {name: load_faces(spec) for name, spec in experiment.tests.items()}
-    folds = folds_of(data, experiment.split)
+    folds = folds_of(data, experiment.split, tests)
     ties = _ties(experiment, data, folds)
     runs, skipped = [], []
     for seed, tie in product(_all_seeds(experiment), ties):
@@ -74,7 +80,7 @@ def plan(experiment: Experiment) -> Plan:
                     continue
                 spec = RunSpec(
                     method=entry.name,
-                    label=entry.label or method.info.title,
+                    label=label_of(experiment, entry, method),
                     parameters=parameters,
                     weights=_hashes(parameters),
                     data=experiment.data,
@@ -102,10 +108,6 @@ def _ties(experiment: Experiment, data: FaceData, folds: FoldFile) -> tuple[TieS
     """The strengths of the tie; every fold is tried, so that nothing fails after hours."""
     if experiment.confound is None:
         return (None,)
-    if REVERSED in experiment.tests:
-        raise ExperimentError(
-            f"tests.{REVERSED}: [confound] makes a test part of that name: choose another."
-        )
     for tie in experiment.confound.ties:
         for fold in experiment.split.indices:
             confounded_fold(data, folds[fold], **tie.model_dump())
@@ -142,8 +144,15 @@ def _load_faces(spec_json: str) -> FaceData:
     return load_dataset(spec.name, spec.root, size=spec.size, color=spec.color, **spec.options)
 
 
-def folds_of(data: FaceData, split: SplitSpec) -> FoldFile:
+def folds_of(
+    data: FaceData, split: SplitSpec, tests: Mapping[str, FaceData] | None = None
+) -> FoldFile:
     """The subject-disjoint folds of a data set.
+
+    Args:
+        data: the faces.
+        split: how they are divided, and whether copies are allowed.
+        tests: further test sets, whose pictures must not be learned from either.
 
     Raises:
         DataError: a picture is both learned from and tested on, and that is not allowed.
@@ -156,10 +165,14 @@ def folds_of(data: FaceData, split: SplitSpec) -> FoldFile:
         official=split.official,
     )
     copies = crossing_folds(data, folds, use=split.indices)
+    used = [folds[i] for i in split.indices]
+    learned = np.concatenate([rows for fold in used for rows in (fold.train, fold.validation)])
+    found = (crossing_test(data, t, learned=learned, name=n) for n, t in (tests or {}).items())
+    copies += [sentence for sentence in found if sentence]
     if copies and split.duplicates == "error":
         raise DataError(
-            f"{data.info.name}: {copies[0]}. `fer-bench data audit` lists all copies and what to "
-            "leave out (then data.decisions names its file), or go on with them: "
+            f"{data.info.name}: {copies[0]}. `fer-bench data audit` lists the copies within a set "
+            "and what to leave out (then data.decisions names its file), or go on with them: "
             'split.duplicates = "allow".'
         )
     return replace(folds, warnings=(*folds.warnings, *copies))
@@ -229,11 +242,19 @@ def lacking(method: type[Method], data: FaceData, spec: RunSpec) -> str | None:
     return f"{spec.label} needs {wanted}, which the data set {data.info.name!r} does not have."
 
 
+def label_of(experiment: Experiment, entry: MethodSpec, method: type[Method]) -> str:
+    """The name of an entry's row; epochs that were chosen on the test part are named as such."""
+    label = entry.label or method.info.title
+    if training_of(experiment, entry).selection == "oracle":
+        label += " (epochs chosen on the test part)"
+    return label
+
+
 def _check_labels(experiment: Experiment, entries: list[tuple[type[Method], Any]]) -> None:
     """One label is one row: one method, each of its folds from one entry."""
     seen: list[tuple[str, MethodSpec]] = []
     for i, (entry, (method, _)) in enumerate(zip(experiment.methods, entries, strict=True)):
-        label = entry.label or method.info.title
+        label = label_of(experiment, entry, method)
         unknown = sorted(set(entry.folds or ()) - set(experiment.split.indices))
         if unknown:
             raise ExperimentError(

@@ -28,7 +28,14 @@ from filelock import FileLock, Timeout
 
 from fer_bench import registry
 from fer_bench.errors import ExperimentError, MissingExtraError, RunError
-from fer_bench.experiment import Experiment, MethodSpec, RunSpec, TrainingSpec, validate
+from fer_bench.experiment import (
+    Experiment,
+    MethodSpec,
+    RunSpec,
+    TrainingSpec,
+    training_of,
+    validate,
+)
 from fer_bench.runs.store import atomic_path
 from fer_bench.space import Among, Between, Range, declared
 from fer_bench.sweep.executors import Pool, start_worker
@@ -158,6 +165,10 @@ def studies_of(experiment: Experiment) -> list[Study]:
         raise ExperimentError(
             "a search is for one strength of the confound: set confound.rho to one value, such as "
             "[0.9]."
+        )
+    if any(training_of(experiment, e).selection == "oracle" for e in experiment.methods):
+        raise ExperimentError(
+            "a search judges settings on validation people: training.selection cannot be 'oracle'."
         )
     first = [entry.model_copy(update={"seeds": None}) for entry in experiment.methods]
     changes = {"methods": tuple(first), "seeds": experiment.seeds[:1], "tests": {}}

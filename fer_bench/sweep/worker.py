@@ -6,7 +6,7 @@ import platform
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,7 +24,7 @@ from fer_bench.experiment import RunSpec
 from fer_bench.method import Method, MethodInfo
 from fer_bench.metrics.metric import Outcome, load_metrics, score_run
 from fer_bench.runs.store import RunRecord, RunStore, write_json, write_part
-from fer_bench.sweep.plan import RunRows, explain, load_faces, rows_of
+from fer_bench.sweep.plan import RunRows, explain, folds_of, load_faces, rows_of
 from fer_bench.training.checkpoint import Position, copy_state, load_weights
 from fer_bench.training.extract import extract
 from fer_bench.training.feed import Feed, make_task
@@ -32,6 +32,10 @@ from fer_bench.training.loop import OnEpoch, OnHistory, Parts, Trainer, make_fab
 
 State = Literal["done", "kept", "failed", "busy"]
 
+ORACLE = (
+    "epochs were chosen on the test part (training.selection = 'oracle'): these numbers flatter "
+    "the method and compare with no others"
+)
 HISTORY = ["stage", "epoch", "split", "player", "term", "value"]
 
 
@@ -115,6 +119,9 @@ def train(
         )
     rows = rows_of(data, spec)
     fold = rows.fold
+    oracle = spec.training.selection == "oracle"
+    if oracle:
+        rows = replace(rows, warnings=(*rows.warnings, ORACLE))
     fabric = make_fabric(spec.training)
     task = make_task(data, fold.train, target=spec.training.target)
     feed = Feed(data, task, spec.training, fabric.device)
@@ -123,7 +130,7 @@ def train(
         method,
         data=data,
         feed=feed,
-        parts=Parts(fold.train, fold.validation),
+        parts=Parts(fold.train, fold.test if oracle else fold.validation),
         training=spec.training,
         seed=spec.seed,
         fabric=fabric,
@@ -152,15 +159,16 @@ def train_into(
     for name, rows in parts.items():
         if len(rows):
             write_part(working / "parts", extract(method, feed, rows, name=name))
-    for name, test in spec.tests.items():
-        faces = load_faces(test)
+    tests = {name: load_faces(test) for name, test in spec.tests.items()}
+    copies = folds_of(feed.data, spec.split, tests).warnings
+    for name, faces in tests.items():
         other = Feed(faces, method.task, spec.training, feed.device)
         rows = np.arange(len(faces))
         write_part(working / "parts", extract(method, other, rows, name=f"test:{name}"))
     save_file(
         {k: v.contiguous() for k, v in copy_state(method).items()}, working / "model.safetensors"
     )
-    warnings = [*trained.rows.warnings, *position.warnings]
+    warnings = [*trained.rows.warnings, *copies, *position.warnings]
     write_json(working / "spec.json", spec.model_dump(mode="json"))
     write_json(
         working / "environment.json",
