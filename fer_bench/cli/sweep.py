@@ -135,6 +135,9 @@ def transfer(
     out: Annotated[
         Path | None, typer.Option(help="Also write the matrix as CSV, with intervals.")
     ] = None,
+    page: Annotated[
+        Path | None, typer.Option(help="Also write one HTML page with a heat map a method.")
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
 ) -> None:
     """Train on A, test on B: the runs of every folder on the faces of the others."""
@@ -146,3 +149,7 @@ def transfer(
     if out is not None:
         with atomic_path(out) as aside:
             matrix.to_csv(aside, index=False)
+    if page is not None:
+        from fer_bench.reports.transfer import write_transfer_page
+
+        typer.echo(f"page: {write_transfer_page(matrix, page, measure=measure).resolve()}")

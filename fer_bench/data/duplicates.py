@@ -94,7 +94,7 @@ def grouped(pairs: NDArray[np.int64], n: int) -> list[NDArray[np.int64]]:
 
 
 def duplicate_groups(*sets: FaceData, cache: str | Path | None = None) -> list[NDArray[np.int64]]:
-    """Rows that show the same picture, exactly or nearly; one array a group.
+    """Rows that show the same picture, exactly or nearly; one array a picture.
 
     Rows of several sets are counted on from one to the next. Looked for once for the content of
     the sets and kept in the cache of decoded faces.
@@ -103,7 +103,9 @@ def duplicate_groups(*sets: FaceData, cache: str | Path | None = None) -> list[N
     key = combine_hashes(*(data.fingerprint for data in sets), code)
 
     def make(folder: Path) -> None:
-        groups = exact_groups(*sets) + grouped(near_pairs(*sets)[0], sum(map(len, sets)))
+        equal = (np.column_stack([g[:-1], g[1:]]) for g in exact_groups(*sets))
+        pairs = np.concatenate([*equal, near_pairs(*sets)[0]])
+        groups = grouped(pairs, sum(map(len, sets)))
         rows = np.concatenate([np.zeros(0, dtype=np.int64), *groups])
         np.save(folder / "rows.npy", rows, allow_pickle=False)
         np.save(folder / "sizes.npy", np.array([len(g) for g in groups], dtype=np.int64))
@@ -144,6 +146,15 @@ def crossing_folds(
     return sentences
 
 
+def copies_between(
+    data: FaceData, other: FaceData
+) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Pictures that two sets share: the rows of each picture in the one and in the other."""
+    n = len(data)
+    groups = ((g[g < n], g[g >= n] - n) for g in duplicate_groups(data, other))
+    return [(own, foreign) for own, foreign in groups if len(own) and len(foreign)]
+
+
 def crossing_test(
     data: FaceData, test: FaceData, *, learned: NDArray[np.int64], name: str
 ) -> str | None:
@@ -155,12 +166,8 @@ def crossing_test(
         learned: rows of `data` that are trained on or select.
         name: of the test set.
     """
-    n = len(data)
-    trained = np.zeros(n, dtype=bool)
-    trained[learned] = True
-    groups = duplicate_groups(data, test)
-    both = [(g[g < n], g[g >= n] - n) for g in groups]
-    bad = [(own[trained[own]], other) for own, other in both if trained[own].any() and len(other)]
+    shared = ((np.intersect1d(own, learned), rows) for own, rows in copies_between(data, test))
+    bad = [(own, rows) for own, rows in shared if len(own)]
     if not bad:
         return None
     keys = f"{data.keys[bad[0][0][0]]!r} and {test.keys[bad[0][1][0]]!r}"

@@ -39,6 +39,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from filelock import FileLock, Timeout
+from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from fer_bench.errors import RunError
@@ -250,8 +251,14 @@ class RunStore:
         return RunRecord(final)
 
 
-def write_part(folder: Path, part: Part) -> None:
-    """Save one part as arrays and a label table."""
+def write_part(folder: Path, part: Part, *, faces: str = "") -> None:
+    """Save one part as arrays and a label table.
+
+    Args:
+        folder: of the run's parts.
+        part: to save.
+        faces: fingerprint of the embedded faces, where they are not those of the run's spec.
+    """
     stem = part.name.replace(":", "--")
     folder.mkdir(parents=True, exist_ok=True)
     arrays = {
@@ -260,7 +267,16 @@ def write_part(folder: Path, part: Part) -> None:
         if getattr(part, name) is not None
     }
     part.labels.to_parquet(folder / f"{stem}.parquet", index=False)
-    save_file(arrays, folder / f"{stem}.safetensors")
+    save_file(arrays, folder / f"{stem}.safetensors", metadata={"faces": faces} if faces else None)
+
+
+def faces_of_part(folder: Path, name: str) -> str | None:
+    """The fingerprint that a saved part was written with: "" for none, None without the part."""
+    path = folder / f"{name.replace(':', '--')}.safetensors"
+    if not path.exists():
+        return None
+    with safe_open(path, framework="numpy") as content:
+        return (content.metadata() or {}).get("faces", "")
 
 
 def _read_part(folder: Path, stem: str, name: str, classes: tuple[str, ...]) -> Part:

@@ -9,7 +9,6 @@ both, as the case that costs most.
 """
 
 import json
-import os
 import resource
 import subprocess
 import sys
@@ -106,5 +105,4 @@ def test_affectnet_scale(benchmark, name):
 
 
 if __name__ == "__main__":
-    os.nice(5)
     print(json.dumps(measured(sys.argv[1])))

@@ -1,7 +1,10 @@
 """Train on A, test on B, from the checkpoints of two result folders."""
 
+import shutil
+
 import numpy as np
 import pytest
+from fer_bench.reports.transfer import transfer_figure, write_transfer_page
 from PIL import Image
 
 import fer_bench
@@ -86,9 +89,84 @@ def test_the_text_has_a_table_for_every_method(matrix):
     assert "(2 classes)" in text
 
 
+def test_two_sets_of_one_reader_have_names_of_their_own(folders, matrix, tmp_path):
+    other = {"name": "generated", "subjects": 9, "images_per_subject": 14, "size": 24, "seed": 3}
+    fer_bench.run(BASE | {"data": other}, tmp_path / "c d", quiet=True)
+    copy = tmp_path / "a"
+    shutil.copytree(folders[0], copy)
+    found = transfer_matrix([copy, tmp_path / "c d", folders[1]], quiet=True)
+    assert set(found["train"]) == {"generated-a", "generated-c_d", "folder"}
+    assert len(found) == 9
+    # Under another name than in the folder of two sets, the numbers are the same.
+    old, new = (m[m["method"] == "ERM"].set_index(["train", "test"])["mean"]
+                for m in (matrix, found))  # fmt: skip
+    assert new["generated-a", "folder"] == old["generated", "folder"]
+    (copy / "b").mkdir()
+    shutil.move(tmp_path / "c d", copy / "b" / "a")
+    with pytest.raises(RunError, match="would both be called 'generated-a'"):
+        transfer_matrix([copy, copy / "b" / "a"], quiet=True)
+
+
+def test_faces_that_changed_are_embedded_again(folders, matrix, tmp_path):
+    first, second = tmp_path / "a", tmp_path / "b"
+    shutil.copytree(folders[0], first)
+    faces = load_dataset("generated", subjects=9, images_per_subject=14, size=24, seed=6)
+    for row in np.flatnonzero(faces.table["expression"].isin(["anger", "fear", "happiness"])):
+        about = faces.table.iloc[row]
+        folder = tmp_path / "faces" / about["expression"] / about["subject"]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(faces.gather([row])[0]).save(folder / f"{row}.png")
+    data = {"name": "folder", "root": str(tmp_path / "faces"), "size": 16, "color": False}
+    fer_bench.run(BASE | {"data": data}, second, quiet=True)
+    found = transfer_matrix([first, second], quiet=True).set_index(["train", "test"])
+    assert found.loc["generated", "folder"]["faces"] == 54
+    assert found.loc["generated", "folder"]["classes"] == 3
+    for record in RunStore(first).records():
+        if record.spec.method == "erm":
+            assert len(record.arrays.parts["test:folder"]) == 54
+
+
+def test_pictures_that_both_sets_have_are_said(folders, tmp_path):
+    own = load_dataset("generated", subjects=9, images_per_subject=14, size=24)
+    for row in range(28):
+        about = own.table.iloc[row]
+        folder = tmp_path / "faces" / about["expression"] / f"{about['subject']}{row % 3}"
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(own.gather([row])[0]).save(folder / f"{row}.png")
+    data = {"name": "folder", "root": str(tmp_path / "faces"), "size": 24}
+    split = BASE["split"] | {"folds": 2}
+    fer_bench.run(BASE | {"data": data, "split": split}, tmp_path / "b", quiet=True)
+    first = tmp_path / "a"
+    shutil.copytree(folders[0], first)
+    found = transfer_matrix([first, tmp_path / "b"], quiet=True)
+    cells = found.set_index(["train", "test"])["copies"]
+    assert cells["generated", "folder"] == 28
+    assert cells["generated", "generated"] == 0
+    assert "28 pictures of folder are also in generated" in to_text(found)
+
+
+def test_the_page_has_a_heat_map_and_the_numbers(matrix, tmp_path):
+    page = write_transfer_page(matrix, tmp_path / "sub" / "transfer.html")
+    text = page.read_text(encoding="utf-8")
+    assert "<svg" in text
+    assert "Transfer between generated, folder" in text
+    assert text.count("<tr>") == 1 + len(matrix)
+    assert "http" not in text.replace("http://www.w3.org", "")
+    odd = matrix.assign(method="<b>$x$", low=np.nan, high=np.nan)
+    assert "<b>$x$" not in write_transfer_page(odd, page).read_text(encoding="utf-8")
+
+
+def test_a_heat_map_is_coloured_by_what_is_above_chance(matrix):
+    figure = transfer_figure(matrix.assign(mean=[0.5 if c == 2 else 1 / 7 for c in matrix.classes]))
+    image = figure.axes[0].images[0].get_array()
+    assert np.allclose(image, 0, atol=1e-9)
+
+
 def test_bad_requests_are_clear(folders, tmp_path):
-    with pytest.raises(RunError, match="at least two data sets"):
+    with pytest.raises(RunError, match="are of the same faces"):
         transfer_matrix([folders[0], folders[0]], quiet=True)
+    with pytest.raises(RunError, match="at least two data sets"):
+        transfer_matrix([folders[0]], quiet=True)
     with pytest.raises(RunError, match="no finished run"):
         transfer_matrix([folders[0], tmp_path], quiet=True)
     with pytest.raises(RunError, match="choose one of accuracy"):
