@@ -40,7 +40,11 @@ class Estimate:
     details: Mapping[str, Any] = field(default_factory=dict)
 
     def standard_error(self, groups: np.ndarray | None = None) -> float:
-        """Standard error of the value; rows of one group count as one observation."""
+        """Standard error of the value; rows of one group count as one observation.
+
+        At least 1 / n: so many rows cannot tell less information from none, however sure an
+        estimator is that it sees nothing.
+        """
         centred = self.rows - self.rows.mean()
         n = len(centred)
         if groups is not None:
@@ -50,7 +54,7 @@ class Estimate:
         if m < 2:
             return float("nan")
         variance = (centred**2).sum() / n**2 * m / (m - 1)
-        return float(np.sqrt(variance + self.extra_variance))
+        return float(np.sqrt(variance + self.extra_variance + 1 / n**2))
 
 
 @dataclass(frozen=True, slots=True)

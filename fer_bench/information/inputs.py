@@ -282,7 +282,8 @@ def features(side: np.ndarray) -> np.ndarray:
     it. Networks look at the first d + 1 (`network_columns`); the linear start of a critic
     (`canonical_base`) looks at all. Heavy joint tails and rotations that depend on the radius
     are much easier to learn with them. A side of more than 128 columns is reduced to its leading
-    principal components instead.
+    principal components instead, half whitened: what matters need not vary most (a smile moves
+    fewer pixels than a turn of the head), and the last components are mostly noise.
     """
     if is_discrete(side):
         return one_hot(side)
@@ -290,7 +291,8 @@ def features(side: np.ndarray) -> np.ndarray:
     if scores.shape[1] == 1:
         return scores
     if scores.shape[1] > MAX_COLUMNS:
-        return _leading(scores)
+        leading = _leading(scores)
+        return leading / np.sqrt(np.maximum(leading.std(axis=0), 1e-3))
     length = (scores**2).sum(axis=1, keepdims=True)
     length = np.clip((length - length.mean()) / max(float(length.std()), 1e-12), -3, 3)
     turned = scores * length
