@@ -100,17 +100,11 @@ def score(
 ) -> None:
     """Score finished runs again from their saved arrays: only what is missing or outdated."""
     from fer_bench.runs.store import RunStore
-    from fer_bench.sweep.executors import Pool
     from fer_bench.sweep.sweep import score_store
 
     names = [name.strip() for name in metrics.split(",")] if metrics else None
     records = score_store(
-        RunStore(folder),
-        metrics=names,
-        seed=seed,
-        again=again,
-        workers=workers or Pool().workers,
-        quiet=quiet,
+        RunStore(folder), metrics=names, seed=seed, again=again, workers=workers, quiet=quiet
     )
     failed = {
         f"{record.spec.id}: {name}: {outcome.failed}"

@@ -14,7 +14,7 @@ from fer_bench.runs.store import RunRecord, RunStore
 from fer_bench.sweep.executors import Pool, make_executor, start_worker
 from fer_bench.sweep.plan import Plan, data_card, plan
 from fer_bench.sweep.progress import Progress
-from fer_bench.sweep.worker import score_record, thumbnails
+from fer_bench.sweep.worker import metrics_to_do, score_record, thumbnails
 from fer_bench.training.scalars import require as require_tensorboard
 
 
@@ -123,21 +123,35 @@ def score_store(
     metrics: Sequence[str] | None = None,
     seed: int = 0,
     again: bool = False,
-    workers: int = 1,
+    workers: int | None = None,
     quiet: bool = False,
 ) -> list[RunRecord]:
     """Score all finished runs of a folder from their saved arrays: only what is missing.
 
+    Args:
+        store: the result folder.
+        metrics: names; by default all default ones.
+        seed: of bootstrap, permutations and probes.
+        again: compute all anew.
+        workers: runs scored at once; by default as many as `Pool` trains at once.
+        quiet: no progress.
+
     Raises:
         RunError: there is no finished run.
+        UnknownNameError: there is no metric of a name.
     """
     records = store.records()
     if not records:
         raise RunError(f"there is no finished run in {str(store.root)!r}: is it a result folder?")
     names = tuple(metrics) if metrics is not None else None
+    todo = [r for r in records if metrics_to_do(r, metrics=names, again=again)]
+    workers = min(workers or Pool().workers, max(1, len(todo)))
     with Progress(len(records), quiet=quiet) as progress:
-        if workers <= 1:
-            for record in records:
+        for record in records:
+            if record not in todo:
+                progress.finished(record.spec, "kept", "scored already")
+        if workers == 1:
+            for record in todo:
                 score_record(record, metrics=names, seed=seed, again=again)
                 progress.finished(record.spec, "done", "scored")
             return records
@@ -148,13 +162,12 @@ def score_store(
             initargs=(max(1, Pool().cores // workers),),
         ) as pool:
             futures = {
-                pool.submit(score_record, r, metrics=names, seed=seed, again=again): r
-                for r in records
+                pool.submit(score_record, r, metrics=names, seed=seed, again=again): r for r in todo
             }
             for future in as_completed(futures):
                 future.result()
                 progress.finished(futures[future].spec, "done", "scored")
-    return store.records()
+    return records
 
 
 def _refuse_foreign(store: RunStore) -> None:

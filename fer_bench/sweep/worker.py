@@ -22,7 +22,7 @@ from fer_bench.data.faces import FaceData
 from fer_bench.errors import FerBenchError, RunError
 from fer_bench.experiment import RunSpec
 from fer_bench.method import Method, MethodInfo
-from fer_bench.metrics.metric import Outcome, load_metrics, score_run
+from fer_bench.metrics.metric import Metric, Outcome, load_metrics, score_run
 from fer_bench.runs.store import RunRecord, RunStore, write_json, write_part
 from fer_bench.sweep.plan import RunRows, explain, folds_of, load_faces, rows_of
 from fer_bench.training.checkpoint import Position, copy_state, load_weights
@@ -224,16 +224,22 @@ def score_record(
         seed: of bootstrap, permutations and probes.
         again: compute all of them anew.
     """
-    wanted = load_metrics(metrics)
-    have = {} if again else record.outcomes()
-    todo = {
-        name: metric
-        for name, metric in wanted.items()
-        if name not in have or have[name].version != metric.version or have[name].failed is not None
-    }
+    todo = metrics_to_do(record, metrics=metrics, again=again)
     if todo:
         record.save_outcomes(score_run(record.arrays, todo, seed=seed))
     return record.outcomes()
+
+
+def metrics_to_do(
+    record: RunRecord, *, metrics: tuple[str, ...] | None = None, again: bool = False
+) -> dict[str, Metric]:
+    """The metrics that a run lacks, that failed on it, or that have another version by now."""
+    have = {} if again else record.outcomes()
+    return {
+        name: metric
+        for name, metric in load_metrics(metrics).items()
+        if name not in have or have[name].version != metric.version or have[name].failed is not None
+    }
 
 
 def headline(record: RunRecord) -> str:
