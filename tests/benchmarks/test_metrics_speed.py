@@ -11,12 +11,14 @@ import pandas as pd
 import pytest
 from sklearn.ensemble import GradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import mutual_info_score
+from sklearn.metrics import mutual_info_score, roc_auc_score
 from sklearn.svm import LinearSVC
 
 from fer_bench.metrics import (
+    beta_vae_score,
     dci_importance,
     dependence,
+    explicitness,
     factor_vae_score,
     information,
     irs_score,
@@ -46,7 +48,9 @@ def ours(codes, f):
         "sap": sap_score(codes, f),
         "irs": irs_score(codes, f),
         "factor_vae": factor_vae_score(codes, f, votes=5_000),
+        "beta_vae": beta_vae_score(codes, f, votes=2_000),
         "dci": dci_importance(codes, f),
+        "explicitness": explicitness(codes, f)["auc"],
     }
 
 
@@ -99,6 +103,27 @@ def straightforward(codes, f):
     guess = tables[0].argmax(1)
     out["factor_vae"] = float(tables[1][np.arange(d), guess].sum() / 5_000)
 
+    sides = []
+    for rows in (np.arange(half), np.arange(half, 2 * half)):
+        gaps, which = np.zeros((2_000, d)), rng.integers(k, size=2_000)
+        for vote, j in enumerate(which):
+            for _ in range(64):
+                first = rng.choice(rows)
+                second = rng.choice(rows[f[rows, j] == f[first, j]])
+                gaps[vote] += np.abs(codes[first] - codes[second]) / 64
+        sides.append((gaps, which))
+    model = LogisticRegression(max_iter=1_000).fit(*sides[0])
+    out["beta_vae"] = float(model.score(*sides[1]))
+
+    areas = []
+    for j in range(k):
+        model = LogisticRegression(max_iter=1_000).fit(codes[:half], f[:half, j])
+        found = model.predict_proba(codes[half:])
+        for value in model.classes_:
+            member = f[half:, j] == value
+            areas.append(2 * roc_auc_score(member, found[:, value]) - 1)
+    out["explicitness"] = float(np.mean(areas))
+
     importance = np.zeros((d, k))
     for j in range(k):
         model = GradientBoostingClassifier().fit(codes[:half], f[:half, j])
@@ -117,6 +142,8 @@ def test_factor_metrics(benchmark, factors, way):
     assert scores["modularity"] == pytest.approx(0.6232, abs=0.001)
     assert scores["irs"] == pytest.approx(0.648, abs=0.01)
     assert scores["factor_vae"] > 0.98
+    assert scores["beta_vae"] > 0.98
+    assert scores["explicitness"] == pytest.approx(0.99, abs=0.02)
 
 
 def part(name, subjects, images, first=0, dims=64):
