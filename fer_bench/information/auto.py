@@ -21,10 +21,11 @@ from fer_bench.information.gaussian import (
 )
 from fer_bench.information.inputs import Sample, is_discrete, normal_scores
 from fer_bench.information.neighbours import KSG, Ross
-from fer_bench.information.neural import EVALUATION_BLOCK, InfoNCE
+from fer_bench.information.neural import EVALUATION_BLOCK, InfoNCE, blocks_of
 
 NEIGHBOUR_DIMS = 3  # KSG is accurate up to here, whatever the shape of the dependence
 STUDENT_DIMS = 60  # beyond, degrees of freedom say little and cost much
+ONE_FOLD = 2000  # from so many rows on the pilot keeps one part for its value
 CHOSEN = "chosen"
 
 
@@ -95,7 +96,7 @@ class Auto(Estimator):
                 why = f"neighbours ({near.value:.3f}) agree with the closed form"
                 return form, _because(form, closed, why)
             return tool, near
-        pilot = critic_for(sample.n, device=self.device, folds=1 if sample.n >= 2000 else 5)
+        pilot = critic_for(sample.n, device=self.device, folds=1 if sample.n >= ONE_FOLD else 5)
         learnt = pilot.estimate_many([problem])[0]
         gain = learnt.rows - bound[learnt.index]
         paired = replace(learnt, rows=gain, value=float(gain.mean()))
@@ -184,9 +185,11 @@ def _closed_form(problem: Problem) -> tuple[Estimator, Estimate, np.ndarray]:
     bias = gaussian_bias(sample.n, x.shape[1], y.shape[1])
     order = np.random.default_rng(problem.seed).permutation(sample.n)
     rows = np.empty(sample.n)
-    for block in np.array_split(order, max(1, -(-sample.n // EVALUATION_BLOCK))):
-        ratios = model.log_ratios(x[block], y[block])
-        rows[block] = np.diag(ratios) - logsumexp(ratios, axis=1) + np.log(len(block))
+    # As many negatives to a row as the pilot's test part gives: more would certify more.
+    for part in np.array_split(order, 5 if sample.n >= ONE_FOLD else 1):
+        for block in blocks_of(part, EVALUATION_BLOCK):
+            ratios = model.log_ratios(x[block], y[block])
+            rows[block] = np.diag(ratios) - logsumexp(ratios, axis=1) + np.log(len(block))
     return form, closed, rows - bias
 
 

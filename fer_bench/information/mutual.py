@@ -110,8 +110,8 @@ def _calibrated(sample: Sample, tool: Any, score: Score, tasks: int, seed: int) 
     found = calibrate_value(sample, tool, score, tasks=tasks, seed=seed)
     return replace(
         score,
-        low=found.low,
-        high=found.high,
+        low=min(found.low, score.value),
+        high=max(found.high, score.value),
         details={**score.details, "calibration": found.to_json()},
     )
 

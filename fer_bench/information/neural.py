@@ -295,9 +295,11 @@ class Neural(Estimator):
         A critic that is clamped is a critic still, so every bound holds; without it one value
         that the fitted rows never had (a rare label, say) extrapolates to millions of nats.
         """
-        blocks = np.array_split(rows, max(1, len(rows) // self.block))
         with torch.no_grad():
-            scored = [critic.test_scores(p, *fold.part(b), EVALUATION_SHIFTS) for b in blocks]
+            scored = [
+                critic.test_scores(p, *fold.part(block), EVALUATION_SHIFTS)
+                for block in blocks_of(rows, self.block)
+            ]
             span = _plausible(scored)
             negatives = [s.negatives(*(within or span), self.clip) for s in scored]
         per_row = min(len(n.shifted) for n in negatives)
@@ -316,6 +318,11 @@ class Neural(Estimator):
     def block(self) -> int:
         """Test rows that serve each other as negatives."""
         return EVALUATION_BLOCK
+
+
+def blocks_of(rows: np.ndarray, size: int) -> list[np.ndarray]:
+    """Rows in blocks of about a size, whose rows serve each other as negatives."""
+    return np.array_split(rows, max(1, round(len(rows) / size)))
 
 
 BELOW, ABOVE = 20.0, 15.0  # nats around the mean paired score: no sample certifies more

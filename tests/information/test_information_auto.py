@@ -39,9 +39,10 @@ def test_a_closed_form_that_overstates_is_not_believed():
     assert score.value == pytest.approx(np.log(2), abs=0.15)
 
 
-def test_high_information_rests_on_the_closed_form_and_says_so():
+@pytest.mark.parametrize("n", [3000, 10_000])
+def test_high_information_rests_on_the_closed_form_and_says_so(n):
     task = tasks.get("normal-20-20-10nats")
-    score = estimate_mi(*task.sample(3000, 0), null=0)
+    score = estimate_mi(*task.sample(n, 0), null=0)
     assert score.value == pytest.approx(task.mi, rel=0.05)
     assert any("too high to be checked" in w for w in score.warnings)
 
@@ -50,6 +51,12 @@ def test_auto_carries_a_calibrated_interval():
     score = estimate_mi(*tasks.get("1v1-additive-0.1").sample(600, 0), null=0)
     assert len(score.details["calibration"]["planted"]) == 8
     assert score.low <= tasks.get("1v1-additive-0.1").mi <= score.high
+
+
+def test_a_calibrated_interval_holds_the_value_also_at_the_entropy():
+    labels = np.random.default_rng(0).integers(0, 3, 500)
+    score = estimate_mi(labels, labels)
+    assert score.low <= score.value <= score.high
 
 
 def test_bent_tasks_hide_their_share_from_linear_models():

@@ -69,6 +69,16 @@ def test_ksg_beyond_the_tree_and_within_agree():
     assert by_tree == pytest.approx(brute_ksg(sample.x, sample.y, 5), abs=1e-12)
 
 
+@pytest.mark.parametrize("name", ["independent-5-5", "1v1-normal-0.75"])
+def test_the_standard_error_of_neighbours_is_that_of_repeated_draws(name):
+    """Rows share their neighbours: taken for independent they would err by a third less."""
+    found = [estimate_mi(*tasks.get(name).sample(300, s), estimator="ksg", null=0)
+             for s in range(100)]  # fmt: skip
+    spread = np.std([score.value for score in found])
+    stated = np.mean([score.details["standard_error"] for score in found])
+    assert 0.8 < stated / spread < 1.4
+
+
 def test_ross_equals_scikit_learn():
     rng = np.random.default_rng(3)
     y = rng.integers(0, 5, 600)

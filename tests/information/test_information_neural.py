@@ -92,6 +92,14 @@ def test_problems_come_out_the_same_alone_or_together():
         assert alone.details["curve"] == pytest.approx(estimate.details["curve"], abs=1e-3)
 
 
+def test_a_critic_that_sees_nothing_is_not_certain_of_it():
+    x, y = tasks.get("independent-64-64").sample(1000, 3)
+    score = estimate_mi(x, y, estimator="infonce", null=0)
+    assert abs(score.value) < 0.005
+    assert score.low <= 0 <= score.high
+    assert score.details["standard_error"] >= 1 / 1000
+
+
 def test_fit_then_estimate_and_not_the_other_way_round():
     from fer_bench.information import EstimatorError
 
