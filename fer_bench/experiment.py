@@ -174,7 +174,9 @@ class ConfoundSpec(_Strict):
     rho: Annotated[tuple[Annotated[float, Field(ge=0, le=1)], ...], Field(min_length=1)] = (
         0.0,
         0.5,
-        0.9,
+        0.8,
+        0.95,
+        1.0,
     )
     seed: int = 0
 
