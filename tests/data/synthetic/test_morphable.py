@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import fer_bench
 from fer_bench.data.synthetic import dependence, generate_morphable, load_model, render_morphable
 from fer_bench.data.synthetic.factors import ACTION_UNITS, EXPRESSIONS, NUISANCE_FACTORS
 from fer_bench.data.synthetic.morphable import SUBJECT_FACTORS, _weights_of_shapes, sample_people
@@ -322,3 +323,18 @@ class TestLoading:
             render_morphable(table.assign(skin="green"), model)
         with pytest.raises(DataError, match="'factor_yaw', row 0"):
             render_morphable(table.assign(factor_yaw=np.inf), model)
+
+
+@pytest.mark.slow
+def test_a_recogniser_of_photographs_reads_the_smiles(data_pack, npz):
+    """It has seen no render: smiling and neutral people of the London set alone."""
+    photographs = fer_bench.load_dataset("london", data_pack / "london", size=48, color=False)
+    renders = fer_bench.load_dataset(
+        "morphable", npz, subjects=20, images_per_subject=28, size=48, color=False
+    )
+    model = fer_bench.Recognizer("erm", epochs=40, batch_size=32, lr=1e-3, augment="rotations")
+    smiling = pd.Series(model.fit(photographs).predict(renders) == "happiness")
+    share = smiling.groupby(renders.table["expression"].to_numpy()).mean()
+    assert share["happiness"] > 0.6
+    for name in ("neutral", "sadness", "anger", "fear", "surprise"):  # disgust it takes for one
+        assert share[name] < 0.3
