@@ -34,6 +34,13 @@ class Frozen(Method):
         self.scale = nn.BatchNorm1d(dim, affine=False, momentum=0.05)
         self.head = TaskHead(self.task, dim)
 
+    @torch.no_grad()
+    def fit_scale(self, images: Tensor) -> None:
+        """Scale by these faces from the start: running estimates need more steps than few have."""
+        found = self.features(images)
+        self.scale.running_mean.copy_(found.mean(0))  # type: ignore[union-attr]
+        self.scale.running_var.copy_(found.var(0))  # type: ignore[union-attr]
+
     def features(self, images: Tensor) -> Tensor:
         """[B, C, H, W] -> [B, dim]."""
         raise NotImplementedError
@@ -119,6 +126,11 @@ class FrozenBackbone(Frozen):
             )
         self.backbone = config.backbone.build(task.shape)
         self.build_head(self.backbone.num_features)
+
+    def fit_arrays(self, images: Tensor) -> None:
+        """The scale of the features; no weight moves."""
+        self.eval()
+        self.fit_scale(images)
 
     def features(self, images: Tensor) -> Tensor:
         """Backbone features."""
