@@ -309,6 +309,11 @@ def canonical_base(
     train, valid = ([side[0].cpu().double() for side in part] for part in parts)
     full = (train[0].shape[1], train[1].shape[1])
     rank = min(rank, *columns)
+    if len(fold.valid) < 4:  # nothing to confirm a pair with
+        return {
+            "base.x": torch.zeros(full[0], rank), "base.y": torch.zeros(full[1], rank),
+            "base.rho": torch.zeros(rank),
+        }  # fmt: skip
     halves = [[side[half::2] for side in valid] for half in (0, 1)]
     best, best_score = None, -math.inf
     for dx, dy in {columns, full}:

@@ -32,12 +32,14 @@ class PlugIn(Estimator):
         warnings = []
         if len(cells) > n / 5:
             warnings.append(f"{len(cells)} occupied cells for {n} rows: the plug-in overstates")
+        removed = self._correction(bias)
         return Estimate(
-            value=float(rows.mean()) - self._correction(bias),
+            value=float(rows.mean()) - removed,
             rows=rows,
             index=np.arange(n),
-            # Second-order spread, which is all there is at independence (chi-square / 2n).
-            extra_variance=(kx - 1) * (ky - 1) / (2 * n**2),
+            # Second-order spread, which is all there is at independence (chi-square / 2n), and
+            # the bias that is left in.
+            extra_variance=(kx - 1) * (ky - 1) / (2 * n**2) + (bias - removed) ** 2,
             warnings=tuple(warnings),
             details={"entropy_x": entropy(x), "entropy_y": entropy(y), "first_order_bias": bias},
         )

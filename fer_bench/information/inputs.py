@@ -111,6 +111,8 @@ def _clean_side(values: Any, name: str, discrete: bool | None) -> tuple[np.ndarr
         raise DataError(
             f"{name} has shape {array.shape}: give [n] or [n, d] (flatten images to rows first)."
         )
+    if len(array) == 0:
+        raise DataError(f"{name} has no rows.")
     column = array.ndim == 1 or array.shape[1] == 1
     labels_by_type = array.dtype.kind in "iubOUS"
     if discrete is None:
@@ -159,6 +161,7 @@ def _continuous_side(array: np.ndarray, name: str, column: bool) -> tuple[np.nda
     if constant.any():
         notes.append(f"{name}: {int(constant.sum())} constant columns were left out")
         values = values[:, ~constant]
+    values = values / np.abs(values).max(axis=0)  # squares of 1e300 and of 1e-300 are no numbers
     # Standardise in double precision first: an offset of 1e8 would eat a float32 critic's digits.
     center, spread = values.mean(axis=0), values.std(axis=0)
     if kind.kind == "f":
@@ -193,6 +196,8 @@ def _pair_notes(x: np.ndarray, y: np.ndarray) -> list[str]:
             return []
         rows = side
     else:
+        if np.array_equal(x, y):
+            return ["x and y are the same values: they share all there is, infinitely much"]
         rows = (
             np.concatenate([x[:, :1], y[:, :1]], axis=1) if len(x) > 50_000 else np.hstack([x, y])
         )

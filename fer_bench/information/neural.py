@@ -374,6 +374,8 @@ class _Maximise:
         Few validation rows like some critic by chance, and it then reads below zero on others.
         """
         positive = torch.cat([scores.positive for scores in blocks], 1)
+        if positive.shape[1] < 2:  # a single row meets nobody
+            return positive.new_zeros(len(positive))
         noise = positive.std(1) / math.sqrt(positive.shape[1])
         return torch.stack([self.criterion(scores) for scores in blocks]).mean(0) - noise
 

@@ -178,3 +178,25 @@ def test_a_class_may_be_called_none():
     labels[7] = None
     with pytest.raises(DataError, match="missing"):
         clean_pair(rng.normal(size=200), labels)
+
+
+@pytest.mark.parametrize("n", [10, 11, 13, 20])
+@pytest.mark.parametrize("estimator", ["auto", "mine", "infonce", "copula", "ksg"])
+def test_the_fewest_rows_give_a_number_and_a_warning(estimator, n):
+    score = estimate_mi(X[:n], Y[:n], estimator=estimator, null=0)
+    assert np.isfinite([score.value, score.low, score.high]).all()
+    assert any("hardly more than a guess" in w for w in score.warnings)
+
+
+def test_empty_sides_are_refused():
+    with pytest.raises(DataError, match="x has no rows"):
+        mi(np.zeros((0, 3)), np.zeros((0, 3)))
+
+
+@pytest.mark.parametrize("scale", [1e300, 1e-300])
+def test_extreme_units_do_not_change_the_value(scale):
+    assert mi(X * scale, Y).value == pytest.approx(mi(X, Y).value, abs=1e-6)
+
+
+def test_a_side_against_itself_is_pointed_out():
+    assert any("infinitely much" in w for w in mi(X, X).warnings)
