@@ -23,7 +23,7 @@ def test_ksg_at_ten_thousand_rows(benchmark, d):
 
 
 @pytest.mark.parametrize("kind", [MINE, InfoNCE])
-def test_eight_problems_trained_together_cost_less_than_three(benchmark, kind):
+def test_eight_problems_trained_together(benchmark, kind):
     """CPU time, so that neither a second core nor a busy machine counts; one and eight in turn."""
     sample = clean_pair(*tasks.sparse(5).sample(10_000, 0))
     tool = kind(steps=200, patience=10**6)
