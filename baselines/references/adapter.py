@@ -37,7 +37,8 @@ class Frozen(Method):
     @torch.no_grad()
     def fit_scale(self, images: Tensor) -> None:
         """Scale by these faces from the start: running estimates need more steps than few have."""
-        found = self.features(images)
+        self.eval()
+        found = torch.cat([self.features(chunk) for chunk in images.split(256)])
         self.scale.running_mean.copy_(found.mean(0))  # type: ignore[union-attr]
         self.scale.running_var.copy_(found.var(0))  # type: ignore[union-attr]
 
@@ -90,11 +91,11 @@ class RandomEncoder(Frozen):
 
     @torch.no_grad()
     def fit_arrays(self, images: Tensor) -> None:
-        """Estimate the normalisation statistics; no weight moves."""
+        """Estimate the normalisation statistics and the scale of the code; no weight moves."""
         self.encoder.train()
         for chunk in images.split(256):
             self.encoder(chunk)
-        self.encoder.eval()
+        self.fit_scale(images)
 
     def features(self, images: Tensor) -> Tensor:
         """The code."""
@@ -129,7 +130,6 @@ class FrozenBackbone(Frozen):
 
     def fit_arrays(self, images: Tensor) -> None:
         """The scale of the features; no weight moves."""
-        self.eval()
         self.fit_scale(images)
 
     def features(self, images: Tensor) -> Tensor:
@@ -175,6 +175,7 @@ class Pixels(Frozen):
         axes = (vectors.T @ flat) / values.clamp(min=1e-12).sqrt()[:, None]
         self.axes.zero_()
         self.axes[:count] = axes.to(self.axes.dtype)
+        self.fit_scale(images)
 
     def features(self, images: Tensor) -> Tensor:
         """Scores on the principal axes."""
