@@ -651,7 +651,7 @@ _INFORMATION = {
 } | {
     f"{estimator}.{key}": (f"{name}, {title}", "the same, by another estimator")
     for estimator, title in (
-        ("mig/mine", "MINE"),
+        ("mig/auto", "auto"),
         ("mig-estimators/infonce", "InfoNCE"),
         ("mig-estimators/copula", "Gaussian copula"),
     )

@@ -33,7 +33,9 @@ ROWS = 20_000  # rows an estimate rests on at most (a random subset, stated)
 # for embeddings of one to three dimensions as well, because it cannot exceed H(Y).
 LABEL_ESTIMATOR = "classifier"
 LABEL_OPTIONS: Mapping[str, Any] = {"steps": 400, "null": 2}
-PAIR_ESTIMATOR = "auto"
+# Values on kept-out rows, which the bound H(Y) holds for. "auto" goes halfway to the value on training
+# rows: on a few hundred faces it read 1.96 nats where there cannot be more than 1.39.
+PAIR_ESTIMATOR = "mine"
 FURTHER_ESTIMATORS = ("infonce", "copula")  # another critic, and a closed form
 CONDITIONAL_NULL = 3  # permuted copies for I(E; I | Y)
 CALIBRATION_TASKS = 6  # planted problems of known MI per term
@@ -534,15 +536,15 @@ def _block_gap(own: Score, other: Score) -> Score:
     )
 
 
-@metric("mig", version=3, needs={"identity"})
+@metric("mig", version=4, needs={"identity"})
 def mig(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
     """Modified MIG of the test part: both terms, their difference, and the bounded form.
 
-    By the default estimator, calibrated, and by MINE, which the papers use.
+    By MINE, as in the papers, calibrated; and by "auto" as a second opinion.
     """
-    papers = mig_of_part(run.test, estimator="mine", seed=seed)
     own = mig_of_part(run.test, calibration=CALIBRATION_TASKS, seed=seed)
-    return own | {f"mine.{key}": score for key, score in papers.items()}
+    second = mig_of_part(run.test, estimator="auto", seed=seed)
+    return own | {f"auto.{key}": score for key, score in second.items()}
 
 
 def _leaked_given_expression(part: Part, seed: int) -> Score:
@@ -559,7 +561,7 @@ def _leaked_given_expression(part: Part, seed: int) -> Score:
         part.expression[rows],
         part.identity[rows],
         z=part.y[rows],
-        estimator="mine",
+        estimator=PAIR_ESTIMATOR,
         null=CONDITIONAL_NULL,
         seed=seed,
     )
