@@ -33,8 +33,8 @@ ROWS = 20_000  # rows an estimate rests on at most (a random subset, stated)
 # for embeddings of one to three dimensions as well, because it cannot exceed H(Y).
 LABEL_ESTIMATOR = "classifier"
 LABEL_OPTIONS: Mapping[str, Any] = {"steps": 400, "null": 2}
-# Values on kept-out rows, which the bound H(Y) holds for. "auto" goes halfway to the value on training
-# rows: on a few hundred faces it read 1.96 nats where there cannot be more than 1.39.
+# Values on kept-out rows, which the bound H(Y) holds for. "auto" goes halfway to the value on
+# training rows: on a few hundred faces it read 1.96 nats where there cannot be more than 1.39.
 PAIR_ESTIMATOR = "mine"
 FURTHER_ESTIMATORS = ("infonce", "copula")  # another critic, and a closed form
 CONDITIONAL_NULL = 3  # permuted copies for I(E; I | Y)
