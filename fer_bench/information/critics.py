@@ -334,24 +334,30 @@ def canonical_base(
 def _canonical_pairs(
     train: tuple[Tensor, Tensor], valid: tuple[Tensor, Tensor], rank: int
 ) -> Parameters:
-    """Directions from the training rows (ridge-regularised), correlations from the others.
+    a, b = (axes[:, :rank] for axes in canonical_axes(*train))
+    rho = confirmed_correlations(valid[0] @ a, valid[1] @ b)
+    return {"base.x": a.float(), "base.y": b.float(), "base.rho": rho}
 
-    So chance directions of a wide side get no correlation.
+
+def canonical_axes(x: Tensor, y: Tensor, *, whole: bool = False) -> tuple[Tensor, Tensor]:
+    """Canonical directions of centred rows (ridge-regularised), for variates of unit variance.
+
+    As many as the narrower side has columns; with `whole`, as many as each side has itself.
     """
-    a, b = (_inverse_root(side) for side in train)
-    left, _, right = torch.linalg.svd(
-        a @ (train[0].T @ train[1] / len(train[0])) @ b, full_matrices=False
-    )
-    a, b = a @ left[:, :rank], b @ right[:rank].T
-    a, b = a / (train[0] @ a).std(0), b / (train[1] @ b).std(0)
-    u, v = valid[0] @ a, valid[1] @ b
+    a, b = _inverse_root(x), _inverse_root(y)
+    left, _, right = torch.linalg.svd(a @ (x.T @ y / len(x)) @ b, full_matrices=whole)
+    a, b = a @ left, b @ right.T
+    return a / (x @ a).std(0), b / (y @ b).std(0)
+
+
+def confirmed_correlations(u: Tensor, v: Tensor) -> Tensor:
+    """Correlations of variates [n, r] on rows they were not fitted to, 0 where it may be chance.
+
+    So chance directions of a wide side get none.
+    """
     rho = (u * v).mean(0) / (u.std(0) * v.std(0))
     chance = 3.2 / math.sqrt(len(u))  # one in a hundred that any of 16 passes by luck
-    return {
-        "base.x": a.float(),
-        "base.y": b.float(),
-        "base.rho": torch.where(rho > chance, rho.clamp(max=0.999), 0.0).float(),
-    }
+    return torch.where(rho > chance, rho.clamp(max=0.999), 0.0).float()
 
 
 def _base_score(

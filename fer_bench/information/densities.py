@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
 import torch
+from sklearn.mixture import GaussianMixture
 from torch import Tensor
 
-from fer_bench.information.critics import apply, initial_mlp
+from fer_bench.information.critics import apply, canonical_axes, confirmed_correlations, initial_mlp
 from fer_bench.information.estimator import Estimate, Estimator, EstimatorError, Problem
 from fer_bench.information.inputs import network_columns
 from fer_bench.information.neural import EVALUATION_BLOCK, build_folds, by_shape
 from fer_bench.information.training import Blocks, Budget, Fold, Parameters, train
 
+RANK = 16  # canonical pairs that a network starts from, at most
 HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 
 
 class _Density(Estimator):
-    """Mixture density networks q(y | x) and q(y), fitted together.
+    """A mixture density network q(y | x) on top of a mixture q(y).
 
     Args:
         components: diagonal normals in each mixture.
@@ -100,7 +103,12 @@ class _Density(Estimator):
 
 
 class Mixture:
-    """q(y | x) and q(y) as mixtures of diagonal normals; starts at one standard normal."""
+    """q(y | x) and q(y) as mixtures of diagonal normals, in canonical coordinates of y.
+
+    There the normal part of q(y) and of q(y | x) is diagonal as well. q(y) is fitted first and
+    stays; the network adds to its parameters. So where x says nothing the two are the same, and
+    what a mixture cannot fit is not taken for information.
+    """
 
     def __init__(self, dx: int, dy: int, components: int, hidden: int, depth: int) -> None:
         self.dx, self.dy, self.components = dx, dy, components
@@ -108,35 +116,75 @@ class Mixture:
         self.sizes = [dx, *[hidden] * depth, outputs]
 
     def initial(self, generator: torch.Generator, fold: Fold) -> Parameters:
-        spread = torch.zeros(self.components, 2 * self.dy + 1)
-        if self.components > 1:  # means apart, or all components would learn the same
-            spread[:, : self.dy] = 0.3 * torch.randn(self.components, self.dy, generator=generator)
+        (x, y), (other_x, other_y) = (
+            (a[0, :, : self.dx].cpu().double(), b[0, :, : self.dy].cpu().double())
+            for a, b in (fold.part(rows) for rows in (fold.train, fold.valid))
+        )
+        axes_x, axes_y = canonical_axes(x, y, whole=True)
+        rank = min(RANK, self.dx, self.dy)
+        rho = confirmed_correlations(other_x @ axes_x[:, :rank], other_y @ axes_y[:, :rank])
         weights = initial_mlp("q", self.sizes, generator, zero_last=True)
-        weights[f"q{len(self.sizes) - 2}.b"] = spread.flatten().clone()
-        # A linear path beside the network: most of what there is to say about a mean.
+        # The start is a normal model, so that a network learns only what is not normal.
+        start = torch.zeros(self.components, 2 * self.dy + 1)
+        start[:, self.dy : self.dy + rank] = 0.5 * torch.log1p(-(rho**2))
+        weights[f"q{len(self.sizes) - 2}.b"] = start.flatten()
         weights["linear"] = torch.zeros(self.dx, self.dy)
-        weights["marginal"] = spread.flatten().clone()
+        weights["linear"][:, :rank] = axes_x[:, :rank].float() * rho
+        weights["base.turn"] = axes_y.float()
+        weights["base.marginal"] = self._marginal(
+            (y @ axes_y).numpy(), (other_y @ axes_y).numpy(), fold.seed
+        )
         return weights
+
+    def _marginal(self, seen: np.ndarray, held_out: np.ndarray, seed: int) -> Tensor:
+        """Parameters [outputs] of q(y): one normal, or as many as there may be, by kept-out rows.
+
+        One normal comes as components a little apart, or they would all learn the same.
+        """
+        count = self.components
+        random = np.random.default_rng(seed)
+        one = np.r_[seen.mean(0), np.log(seen.std(0)), 0.0][None].repeat(count, 0)
+        one[:, : self.dy] += (0.1 if count > 1 else 0.0) * random.normal(size=(count, self.dy))
+        choices = [torch.as_tensor(one).float()]
+        if count > 1 and len(seen) >= 10 * count:
+            many = GaussianMixture(count, covariance_type="diag", reg_covar=1e-3, random_state=seed)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # not converged: still a candidate
+                many.fit(seen)
+            found = np.c_[many.means_, np.log(many.covariances_) / 2, np.log(many.weights_)]
+            choices.append(torch.as_tensor(found).float())
+        rows = torch.as_tensor(held_out).float()[None]
+        nothing = torch.zeros(1, 1, self.dy)
+        fits = [self._log_density(c.flatten()[None, None], nothing, rows).mean() for c in choices]
+        return choices[int(torch.stack(fits).argmax())].flatten()
 
     def pairs(self, p: Parameters, x: Tensor, y: Tensor) -> Tensor:
         """log q(y_j | x_i) [P, B, B]."""
-        given = apply(p, "q", self.sizes, x[..., : self.dx])
-        return self._log_density(given, torch.bmm(x[..., : self.dx], p["linear"]), y)
+        given, shift = self._given(p, x)
+        return self._log_density(given, shift, self._turned(p, y))
 
     def conditional(self, p: Parameters, x: Tensor, y: Tensor) -> Tensor:
         """log q(y_i | x_i) [P, B]."""
-        given = apply(p, "q", self.sizes, x[..., : self.dx])
-        shift = torch.bmm(x[..., : self.dx], p["linear"])
+        given, shift = self._given(p, x)
+        y = self._turned(p, y)
         return self._log_density(given[:, :, None], shift[:, :, None], y[:, :, None])[..., 0, 0]
 
     def marginal(self, p: Parameters, y: Tensor) -> Tensor:
         """log q(y_i) [P, B]."""
-        given = p["marginal"][:, None]
-        return self._log_density(given, torch.zeros_like(y[:, :1, : self.dy]), y)[:, 0]
+        y = self._turned(p, y)
+        return self._log_density(p["base.marginal"][:, None], torch.zeros_like(y[:, :1]), y)[:, 0]
+
+    def _given(self, p: Parameters, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Parameters of q(y | x) [P, B, outputs] and the linear shift of its means [P, B, dy]."""
+        x = x[..., : self.dx]
+        change = apply(p, "q", self.sizes, x)
+        return p["base.marginal"][:, None] + change, torch.bmm(x, p["linear"])
+
+    def _turned(self, p: Parameters, y: Tensor) -> Tensor:
+        return torch.bmm(y[..., : self.dy], p["base.turn"])
 
     def _log_density(self, given: Tensor, shift: Tensor, y: Tensor) -> Tensor:
         """Mixtures [..., A, outputs] at rows [..., B, dy] -> [..., A, B]."""
-        y = y[..., : self.dy]
         mixture = given.unflatten(-1, (self.components, 2 * self.dy + 1))
         mean = mixture[..., : self.dy] + shift[..., None, :]
         log_scale = mixture[..., self.dy : 2 * self.dy].clamp(-6, 4)
@@ -156,10 +204,7 @@ class Mixture:
         return -self.score(parameters, [(x, y)])
 
     def score(self, parameters: Parameters, blocks: Blocks) -> Tensor:
-        logs = [
-            self.conditional(parameters, x, y) + self.marginal(parameters, y) for x, y in blocks
-        ]
-        return torch.cat(logs, 1).mean(1)
+        return torch.cat([self.conditional(parameters, x, y) for x, y in blocks], 1).mean(1)
 
 
 class DifferenceOfEntropies(_Density):

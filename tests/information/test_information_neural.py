@@ -56,6 +56,17 @@ def test_independent_rows_of_64_dimensions_read_zero(estimator):
     assert score.p is None or score.p > 0.01
 
 
+@pytest.mark.parametrize(
+    ("name", "within"),
+    [("multinormal-dense-5-5-0.5", 0.06), ("multinormal-sparse-25-25-2-2.0", 0.12)],
+)
+def test_entropies_of_correlated_columns_differ_by_the_information(name, within):
+    """What the mixtures cannot fit must not count: it read 1.0 for 0.6 once."""
+    task = tasks.get(name)
+    score = estimate_mi(*task.sample(3000, 0), estimator="doe", null=0)
+    assert score.value == pytest.approx(task.mi, abs=within)
+
+
 def test_in_sample_values_would_have_been_large():
     """What the kept-out part protects from: the same critic on its own training rows."""
     x, y = tasks.get("independent-64-64").sample(300, 0)
