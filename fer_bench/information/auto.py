@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy.special import logsumexp
@@ -41,6 +41,9 @@ class Auto(Estimator):
     A critic's value on kept-out rows is too small and on its training rows too large; its
     estimate is the middle of the two, and the interval is widened to reach both.
 
+    Args:
+        kept_out: a critic's value on kept-out rows alone, for which bounds such as H(Y) hold.
+
     `details` of the score has "chosen" and "because".
     """
 
@@ -48,9 +51,20 @@ class Auto(Estimator):
     null_runs: ClassVar[int] = 3
     calibrated: ClassVar[int] = 8  # planted tasks its interval rests on
 
-    def __init__(self, *, seed: int = 0, device: str = "auto") -> None:
+    def __init__(self, *, seed: int = 0, kept_out: bool = False, device: str = "auto") -> None:
         super().__init__(seed=seed)
+        self.kept_out = kept_out
         self.device = device
+
+    def critic(self, n: int, *, folds: int = 5) -> Contrast:
+        """The contrastive critic for n rows."""
+        batch = 256 if n >= 2000 else 128
+        return Contrast(kept_out=self.kept_out, folds=folds, batch=batch, rate=3e-3,
+                        seed=self.seed, device=self.device)  # fmt: skip
+
+    def called(self, name: str, n: int) -> str | Estimator:
+        """The estimator that was chosen by that name, for n rows."""
+        return self.critic(n) if name == Contrast.name else name
 
     def estimate_many(self, problems: Sequence[Problem]) -> list[Estimate]:
         chosen: list[Estimate | None] = [None] * len(problems)
@@ -96,14 +110,16 @@ class Auto(Estimator):
                 why = f"neighbours ({near.value:.3f}) agree with the closed form"
                 return form, _because(form, closed, why)
             return tool, near
-        pilot = critic_for(sample.n, device=self.device, folds=1 if sample.n >= ONE_FOLD else 5)
+        pilot = self.critic(sample.n, folds=1 if sample.n >= ONE_FOLD else 5)
         learnt = pilot.estimate_many([problem])[0]
         gain = learnt.rows - bound[learnt.index]
         paired = replace(learnt, rows=gain, value=float(gain.mean()))
         # A critic understates, a closed form that holds does not: to be ahead at all is telling.
         margin = paired.standard_error(sample.groups)
         confirmed, seen = float(bound.mean()), float(learnt.details["held_out_value"])
-        slack = 0.03 + 0.05 * abs(closed.value) + 3 * error
+        # Both rest on the same rows: what is open is their difference, not each of them.
+        apart = replace(closed, rows=closed.rows - bound, extra_variance=0.0)
+        slack = 0.03 + 0.05 * abs(closed.value) + 3 * apart.standard_error(sample.groups)
         ceiling = float(np.log(min(sample.n, EVALUATION_BLOCK)))
         if paired.value < margin:
             if closed.value - confirmed < slack:
@@ -116,7 +132,7 @@ class Auto(Estimator):
                 note = "too high to be checked with so few rows: rests on the closed form"
                 why = "more than a bound on so many rows can certify"
                 return form, _because(form, closed, why, (note,))
-        critic = critic_for(sample.n, device=self.device)
+        critic = self.critic(sample.n)
         if learnt.details["folds"] == 1:
             learnt = critic.estimate_many([problem])[0]
         seen = float(learnt.details["held_out_value"])
@@ -124,26 +140,19 @@ class Auto(Estimator):
         return critic, _because(critic, learnt, why)
 
 
-def critic_for(n: int, *, folds: int = 5, seed: int = 0, device: str = "auto") -> InfoNCE:
-    """The contrastive critic that `auto` uses."""
-    batch = 256 if n >= 2000 else 128
-    return Contrast(folds=folds, batch=batch, rate=3e-3, seed=seed, device=device)
-
-
-def chosen_tool(name: str, n: int, *, seed: int = 0) -> str | Estimator:
-    """The estimator that `auto` called by that name, for n rows."""
-    return critic_for(n, seed=seed) if name == Contrast.name else name
-
-
 class Contrast(InfoNCE):
     """InfoNCE against whole blocks of test rows, halfway to its value on the training rows.
 
     Kept-out rows understate and training rows overstate; the middle is off by less than either,
     and the standard error grows by half the distance. Where kept-out rows find nothing certain,
-    what was fitted is noise, and their value stands.
+    what was fitted is noise, and their value stands; so it does with `kept_out`.
     """
 
     name: ClassVar[str] = "contrast"
+
+    def __init__(self, *, kept_out: bool = False, seed: int = 0, **options: Any) -> None:
+        super().__init__(seed=seed, **options)
+        self.kept_out = kept_out
 
     @property
     def block(self) -> int:
@@ -151,12 +160,15 @@ class Contrast(InfoNCE):
 
     def _together(self, problems: Sequence[Problem]) -> list[Estimate]:
         found = super()._together(problems)
-        return [_middle(e, p.sample) for e, p in zip(found, problems, strict=True)]
+        return [
+            _middle(e, p.sample, kept_out=self.kept_out)
+            for e, p in zip(found, problems, strict=True)
+        ]
 
 
-def _middle(learnt: Estimate, sample: Sample) -> Estimate:
+def _middle(learnt: Estimate, sample: Sample, *, kept_out: bool) -> Estimate:
     details = {**learnt.details, "held_out_value": learnt.value}
-    if learnt.value < 2 * learnt.standard_error(sample.groups):
+    if kept_out or learnt.value < 2 * learnt.standard_error(sample.groups):
         return replace(learnt, details=details)
     half = max(0.0, (float(learnt.details["fitted_value"]) - learnt.value) / 2)
     return replace(

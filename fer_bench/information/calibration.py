@@ -12,7 +12,7 @@ from scipy.special import ndtr, ndtri
 from scipy.stats import rankdata
 from scipy.stats import t as student_t
 
-from fer_bench.information.auto import chosen_tool
+from fer_bench.information.auto import Auto
 from fer_bench.information.estimator import Estimator, Problem
 from fer_bench.information.inputs import Sample, clean_pair, entropy, is_discrete, one_hot
 from fer_bench.information.mutual import make, score_estimate
@@ -111,8 +111,8 @@ def calibrate_value(
 ) -> Calibration:
     """`calibrate` for a score (in nats) that is there already, with so many bent tasks."""
     asked = tool
-    if "chosen" in score.details:  # the planted tasks get what was chosen for the data
-        tool = make(chosen_tool(score.details["chosen"], sample.n, seed=seed), seed=seed)
+    if isinstance(tool, Auto):  # the planted tasks get what was chosen for the data
+        tool = make(tool.called(score.details["chosen"], sample.n), seed=seed)
     random = np.random.default_rng([seed, 23])
     top = _ceiling(sample)
     targets = np.linspace(0, min(max(2 * score.value, 0.3), top), tasks)

@@ -39,6 +39,25 @@ def test_a_closed_form_that_overstates_is_not_believed():
     assert score.value == pytest.approx(np.log(2), abs=0.15)
 
 
+def test_few_rows_are_no_excuse_for_a_closed_form():
+    """Clusters of 80 rows: the standard error is wide, the bound on the same rows is not."""
+    rng = np.random.default_rng(3)
+    centres = 2 * rng.normal(size=(4, 4))
+    x, y = (np.tile(centres, (20, 1)) + 0.5 * rng.normal(size=(80, 4)) for _ in range(2))
+    assert estimate_mi(x, y, estimator="copula", null=0).value > 1.3
+    score = estimate_mi(x, y, null=0, calibrated=0)
+    assert score.details["chosen"] == "contrast"
+    assert 0.3 < score.value < 1.2
+
+
+def test_kept_out_values_are_below_the_middle():
+    x, y = tasks.get("relu64-same-class-7-6-1.2").sample(600, 0)
+    middle, kept = (
+        estimate_mi(x, y, kept_out=kept, null=0, calibrated=0) for kept in (False, True)
+    )
+    assert kept.value == middle.details["held_out_value"] < middle.value
+
+
 @pytest.mark.parametrize("n", [3000, 10_000])
 def test_high_information_rests_on_the_closed_form_and_says_so(n):
     task = tasks.get("normal-20-20-10nats")

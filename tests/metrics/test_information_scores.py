@@ -102,6 +102,16 @@ def test_small_infonce_says_saturated():
     assert any("saturated" in w for w in scores["mig"].warnings)
 
 
+def test_one_critic_where_no_closed_form_serves_both_terms():
+    rng = np.random.default_rng(0)
+    e_m, e_n, i_m = gaussian(1_000, 4, 0.8, 0.0)
+    i_m = np.sin(3 * e_m) + 0.3 * rng.normal(size=e_m.shape)  # no normal model sees this
+    scores = modified_mig(e_m, e_n, i_m, kept_out=True, null=0)
+    assert scores["mig"].details["estimator"] == "contrast"
+    for key in ("shared", "leaked"):
+        assert scores[key].value == scores[key].details["held_out_value"]
+
+
 def test_both_terms_carry_their_null_and_have_one_dimension():
     e_m, e_n, i_m = gaussian(600, 6, 0.8, 0.8)
     scores = modified_mig(e_m, e_n, i_m[:, :3], estimator="gaussian")
