@@ -442,6 +442,46 @@ def confusion_figure(
     return figure
 
 
+def transfer_heat(summary: Summary, *, paper: bool = False) -> Figure | None:
+    """Accuracy on the own test people and on every further test set, a row a method.
+
+    Colours are Cohen's kappa, so that sets with different classes can be compared: 0 is what
+    guessing in the same proportions gets.
+    """
+    rows = [row for row in summary.rows if row.role != "oracle"]
+    own = "classification/test.accuracy"
+    away = re.compile(r"transfer/(.+)\.accuracy")
+    sets = list(dict.fromkeys(m[1] for row in rows for m in map(away.fullmatch, row.scores) if m))
+    rows = [row for row in rows if any(f"transfer/{name}.accuracy" in row.scores for name in sets)]
+    if not rows:
+        return None
+    keys = [own, *(f"transfer/{name}.accuracy" for name in sets)]
+    found = [[row.scores.get(key) for key in keys] for row in rows]
+    cell = 0.75 if paper else 0.95
+    height = 0.3 * len(rows) + 1.2
+    figure = Figure(figsize=(cell * len(keys) + 2.6, height), layout="constrained")
+    axes = figure.add_subplot()
+    kappa = np.array([[np.nan if f is None else _kappa(f) for f in line] for line in found])
+    image = axes.imshow(kappa, cmap="cividis", vmin=0, vmax=1, aspect="auto")
+    axes.set_xticks(range(len(keys)), ["own people", *(shortened(name, 18) for name in sets)],
+                    rotation=30, ha="right")  # fmt: skip
+    axes.set_yticks(range(len(rows)), [shortened(row.label, 30) for row in rows])
+    axes.grid(visible=False)
+    for (i, j), share in np.ndenumerate(kappa):
+        estimate = found[i][j]
+        if estimate is not None:
+            ink = "#111111" if share > 0.5 else "#ffffff"
+            text = f"{100 * estimate.mean:.0f}"
+            axes.text(j, i, text, ha="center", va="center", color=ink)
+    figure.colorbar(image, ax=axes).set_label("Cohen's kappa")
+    return figure
+
+
+def _kappa(accuracy: Estimate) -> float:
+    chance = accuracy.null or 0.0
+    return min(1.0, max(0.0, (accuracy.mean - chance) / (1 - chance))) if chance < 1 else 0.0
+
+
 def per_class_figure(row: Row, *, paper: bool = True) -> Figure | None:
     """Recall and F1 of each expression with intervals."""
     if not row.per_class:
@@ -561,6 +601,9 @@ def _paper_figures(store: RunStore, summary: Summary, maps: Which) -> Iterator[t
     tied = confounding(store, [row.label for row in summary.rows])
     if tied is not None:
         yield "confounding", confounding_figure(tied, paper=True)
+    elsewhere = transfer_heat(summary, paper=True)
+    if elsewhere is not None:
+        yield "transfer", elsewhere
     for verdict in summary.verdicts:
         ranks = rank_diagram(verdict, paper=True)
         if ranks is not None:

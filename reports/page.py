@@ -131,6 +131,7 @@ def _context(
     with drawing(paper=False):
         trade_off = figures.trade_off(summary)
         tied_figure = confounding_figure(tied) if tied else None
+        elsewhere = figures.transfer_heat(summary)
         rank_figures = [(v, figures.rank_diagram(v)) for v in summary.verdicts]
         drawn = {row.label: _drawn(store, summary, row, shown, maps) for row in summary.rows}
     details = {row.label: _details(store.record(row.representative)) for row in summary.rows}
@@ -199,6 +200,7 @@ def _context(
         "all_scores": _all_scores,
         "by_group": _by_group(summary, "groups"),
         "transfer": _by_group(summary, "transfer"),
+        "transfer_heat": _svg(elsewhere, "Accuracy of every method on other data", cropped=True),
         "pairwise": _pairwise(summary),
         "to_json": to_json_text,
         "p_text": _p_text,

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from fer_bench.reports import figures
-from fer_bench.reports.aggregate import Ranking
+from fer_bench.reports.aggregate import Estimate, Ranking
 from fer_bench.reports.style import COLUMN_WIDTH, TEXT_WIDTH, colours, drawing
 
 from fer_bench.runs.store import RunStore
@@ -149,3 +149,23 @@ def test_stages_without_a_measure_leave_no_empty_panel(results):
     shown = [axes for axes in figure.get_axes() if axes.get_visible()]
     assert len(shown) == 3
     assert all(axes.get_lines() for axes in shown)
+
+
+def accuracy(mean, chance):
+    return Estimate(mean, None, None, 0.0, chance, 1, 50, "fraction", "", (mean,))
+
+
+def test_transfer_heat_shows_kappa_and_writes_accuracy(summary):
+    erm, dice = summary.row("ERM"), summary.row("DICE-FER")
+    own = "classification/test.accuracy"
+    changed = [
+        replace(erm, scores={own: accuracy(0.8, 0.2), "transfer/CK.accuracy": accuracy(0.5, 0.5)}),
+        replace(dice, scores={own: accuracy(0.6, 0.2), "transfer/MMI.accuracy": accuracy(0.3, 0)}),
+    ]
+    figure = figures.transfer_heat(replace(summary, rows=changed))
+    axes = figure.axes[0]
+    shown = axes.images[0].get_array()
+    np.testing.assert_allclose(shown.filled(np.nan), [[0.75, 0, np.nan], [0.5, np.nan, 0.3]])
+    assert [t.get_text() for t in axes.texts] == ["80", "50", "60", "30"]
+    assert [t.get_text() for t in axes.get_xticklabels()] == ["own people", "CK", "MMI"]
+    assert figures.transfer_heat(summary) is None  # no further test set
