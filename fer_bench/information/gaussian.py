@@ -174,7 +174,7 @@ class StudentModel:
         def profile(log_dof: float, rows: np.ndarray) -> StudentModel:
             return _fit_dispersion(float(np.exp(log_dof)), rows, x.shape[1])
 
-        grid = np.log([1, 1.5, 2, 3, 4.5, 7, 12, 25, 60, 200])
+        grid = np.log([1, 1.5, 2, 3, 4.5, 7, 12, 25, 60, 200, 1000, 10_000])
         fits = [profile(g, sub).log_likelihood for g in grid]
         best = int(np.argmax(fits))
         low, high = grid[max(0, best - 1)], grid[min(len(grid) - 1, best + 1)]
