@@ -40,6 +40,7 @@ class Estimate:
         how: what the interval rests on.
         values: one per run, in the order of seed and fold.
         warnings: sentences said by any run.
+        p: of the runs' own tests, combined (`combined_p`), or None where there is none.
     """
 
     mean: float
@@ -53,6 +54,7 @@ class Estimate:
     how: str
     values: tuple[float, ...]
     warnings: tuple[str, ...] = ()
+    p: float | None = None
 
 
 @dataclass(frozen=True)
@@ -129,8 +131,23 @@ def estimates(frame: pd.DataFrame) -> dict[str, dict[str, Estimate]]:
             how=_RESTS_ON[row.interval].format(folds=row.folds, seeds=row.seeds),
             values=tuple(float(line.value) for line in known),
             warnings=tuple(dict.fromkeys(said)),
+            p=combined_p([line.p for line in known]),
         )
     return dict(out)
+
+
+def combined_p(values: Sequence[float]) -> float | None:
+    """One p-value of many that may depend on one another in any way, as seeds on one fold do.
+
+    Twice the median (Rüger 1978); a single one is itself.
+
+    >>> combined_p([0.01]), combined_p([0.01, 0.02, 0.9])
+    (0.01, 0.04)
+    """
+    known = [float(p) for p in values if p is not None and np.isfinite(p)]
+    if not known:
+        return None
+    return known[0] if len(known) == 1 else min(1.0, 2 * float(np.median(known)))
 
 
 def comparison(

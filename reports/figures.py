@@ -458,7 +458,7 @@ def transfer_heat(summary: Summary, *, paper: bool = False) -> Figure | None:
     keys = [own, *(f"transfer/{name}.accuracy" for name in sets)]
     found = [[row.scores.get(key) for key in keys] for row in rows]
     cell = 0.75 if paper else 0.95
-    height = 0.3 * len(rows) + 1.2
+    height = 0.26 * len(rows) + 1.1
     figure = Figure(figsize=(cell * len(keys) + 2.6, height), layout="constrained")
     axes = figure.add_subplot()
     kappa = np.array([[np.nan if f is None else _kappa(f) for f in line] for line in found])

@@ -222,3 +222,9 @@ def test_missing_subjects_and_labels_stay_unknown(build, two_methods, tmp_path):
 def test_summary_json_is_beside_the_page(results, page):
     assert json.loads((results / "summary.json").read_text("utf-8"))["title"] == "simulated"
     assert RunStore(results).records()
+
+
+def test_a_gap_of_groups_stands_with_its_p_value(text):
+    cells = re.findall(r"<th scope=\"row\"><bdi>gap</bdi>.*?</tr>", text, re.S)
+    assert cells
+    assert all(re.search(r"<small>p (1\.000|\.\d{3}|&lt; \.001)</small>", cell) for cell in cells)

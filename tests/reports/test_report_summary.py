@@ -7,6 +7,7 @@ import shutil
 
 import numpy as np
 import pytest
+from fer_bench.reports.aggregate import combined_p
 from fer_bench.reports.columns import BY_KEY, MAIN, formatted
 from fer_bench.reports.summary import scores_frame, summarise
 
@@ -182,3 +183,19 @@ def test_a_reference_of_one_seed_is_the_ceiling_of_all(results):
         }
         expected = (strongest[1] - 1 / 8) / (strongest[0] - 1 / 8)
         assert part["ERM", 1, fold] == pytest.approx(expected)
+
+
+def test_a_gap_carries_the_test_of_its_runs(results, summary):
+    frame = scores_frame(RunStore(results).record(run) for run in summary.row("ERM").runs)
+    tests = frame[frame["key"] == "groups/gender.gap"]["p"].dropna()
+    assert len(tests) > 1
+    expected = min(1.0, 2 * np.median(tests))
+    assert summary.row("ERM").scores["groups/gender.gap"].p == pytest.approx(expected)
+
+
+def test_one_p_value_of_many():
+    assert combined_p([]) is None
+    assert combined_p([float("nan")]) is None
+    assert combined_p([0.03]) == 0.03
+    assert combined_p([0.01, 0.02, 0.9]) == 0.04
+    assert combined_p([0.6, 0.7]) == 1.0
