@@ -401,6 +401,7 @@ class _Cells:
             "null": f"{column.null} {formatted(found.null, column.style)}"
             if column.null and found.null is not None
             else "",
+            "terms": self._terms(row, column),
             "rank": rank,
             "glyph": self._glyph(found, column),
             "cautions": sorted(
@@ -411,6 +412,13 @@ class _Cells:
                 }
             ),
         }
+
+    def _terms(self, row: Row, column: Column) -> str:
+        """Both terms of a difference of informations, which alone says too little."""
+        if column.key != "mig/mig":
+            return ""
+        terms = [row.scores.get(f"mig/{name}") for name in ("shared", "leaked")]
+        return " less ".join(formatted(t.mean, column.style) for t in terms if t is not None)
 
     def _why(self, row: Row, column: Column) -> str:
         metric = column.key.partition("/")[0]
@@ -653,7 +661,7 @@ _INFORMATION = {
 } | {
     f"{estimator}.{key}": (f"{name}, {title}", "the same, by another estimator")
     for estimator, title in (
-        ("mig/auto", "auto"),
+        ("mig/mine", "MINE"),
         ("mig-estimators/infonce", "InfoNCE"),
         ("mig-estimators/copula", "Gaussian copula"),
     )

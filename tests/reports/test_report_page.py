@@ -228,3 +228,9 @@ def test_a_gap_of_groups_stands_with_its_p_value(text):
     cells = re.findall(r"<th scope=\"row\"><bdi>gap</bdi>.*?</tr>", text, re.S)
     assert cells
     assert all(re.search(r"<small>p (1\.000|\.\d{3}|&lt; \.001)</small>", cell) for cell in cells)
+
+
+def test_the_difference_of_informations_stands_with_its_terms(text, summary):
+    scores = summary.row("DICE-FER").scores
+    shared, leaked = (f"{scores[f'mig/{name}'].mean:.2f}" for name in ("shared", "leaked"))
+    assert f"<small>{shared} less {leaked}<br>" in text
