@@ -210,7 +210,8 @@ def mixture(
 
 
 def _mean(rows: np.ndarray) -> Truth:
-    return Truth(float(rows.mean()), float(rows.std() / np.sqrt(len(rows))))
+    # Rounded, so that nothing in common is exactly zero.
+    return Truth(round(float(rows.mean()), 12), float(rows.std() / np.sqrt(len(rows))))
 
 
 # --- transforms: task -> task, the information unchanged --------------------------------------
