@@ -78,15 +78,15 @@ class Confounding:
     found: Mapping[str, Mapping[str, Mapping[float, Estimate]]]
     notes: Mapping[float, Sequence[str]]
 
-    def cell(self, panel: Panel, label: str, rho: float) -> str:
-        """Percent with its interval, or a dash."""
+    def cell(self, panel: Panel, label: str, rho: float) -> tuple[str, str]:
+        """Percent, or a dash, and its interval in words, or nothing."""
         value = self.found[panel.key].get(label, {}).get(rho)
         if value is None:
-            return "–"
+            return "–", ""
         text = formatted(value.mean, "percent")
         if value.low is None:
-            return text
-        return f"{text} [{formatted(value.low, 'percent')}, {formatted(value.high, 'percent')}]"
+            return text, ""
+        return text, f"{formatted(value.low, 'percent')} to {formatted(value.high, 'percent')}"
 
 
 def confounding(store: RunStore, labels: Sequence[str]) -> Confounding | None:
@@ -132,17 +132,18 @@ def confounding_figure(about: Confounding, *, paper: bool = False) -> Figure:
     figure = Figure(figsize=(width, height))
     grid = figure.subplots(rows, columns, squeeze=False)
     colour = colour_of(about.labels)
-    span = max(about.rhos) - min(about.rhos) or 1.0
+    # Strengths stand evenly apart: those that matter crowd near 1.
+    places = {rho: i for i, rho in enumerate(about.rhos)}
     for axes, panel in zip(grid.flat, about.panels, strict=False):
         for i, label in enumerate(about.labels):
             line = about.found[panel.key].get(label)
             if not line:
                 continue
             # Side by side, so that intervals of methods with equal means can be told apart.
-            shift = 0.012 * span * (i - (len(about.labels) - 1) / 2)
+            shift = 0.05 * (i - (len(about.labels) - 1) / 2)
             at = [rho for rho in about.rhos if rho in line]
             axes.errorbar(
-                [rho + shift for rho in at],
+                [places[rho] + shift for rho in at],
                 [100 * line[rho].mean for rho in at],
                 yerr=_errors([line[rho] for rho in at]),
                 fmt=f"{MATPLOTLIB_MARKERS[i % len(MATPLOTLIB_MARKERS)]}-",
@@ -158,7 +159,7 @@ def confounding_figure(about: Confounding, *, paper: bool = False) -> Figure:
             mean = 100 * sum(levels) / len(levels)
             axes.axhline(mean, color="#7A7A7A", linestyle=":", linewidth=1.2, zorder=0)
         axes.set_title(f"{panel.title} (%)")
-        axes.set_xticks(about.rhos)
+        axes.set_xticks(list(places.values()), [f"{rho:g}" for rho in places])
         axes.set_xlabel(f"Tie of {_short(about.attribute)} to expression in training, ρ")
         axes.set_ylim(0, min(max(axes.get_ylim()[1], 20), 105))
     for axes in grid.flat[n:]:
