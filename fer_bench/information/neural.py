@@ -132,9 +132,14 @@ class Test:
     span: tuple[float, float]
 
 
+def log_normaliser(test: Test) -> Tensor:
+    """log E exp T over the negatives: 0 where T is the log density ratio."""
+    return torch.logsumexp(test.log_row, 0) - math.log(len(test.log_row))
+
+
 def value_dv(test: Test) -> Tensor:
     """Rows whose mean is the Donsker-Varadhan value, and which carry its influence."""
-    log_z = torch.logsumexp(test.log_row, 0) - math.log(len(test.log_row))
+    log_z = log_normaliser(test)
     spread = torch.exp(test.log_row - log_z) + torch.exp(test.log_column - log_z) - 2
     return test.positive - log_z - spread
 
@@ -240,7 +245,7 @@ class Neural(Estimator):
     def _read(
         self, problem: Problem, critic: Critic, fitted: Fitted, cuts: Sequence[Fold], mine: range
     ) -> Estimate:
-        rows, index, seen, shifted = [], [], [], []
+        rows, index, seen, shifted, doubts = [], [], [], [], []
         positive = 0.0
         test = None
         for p in mine:
@@ -254,6 +259,7 @@ class Neural(Estimator):
             rows.append(self.value(test).double().cpu().numpy())
             index.append(order)
             seen.append(float(self.value(fit_rows).double().mean()))
+            doubts.append(self.doubt(test))
             positive += float(test.positive.double().sum())
             shifted.append((test.shifted.double().cpu().numpy(), len(order)))
         assert test is not None
@@ -269,10 +275,15 @@ class Neural(Estimator):
             value=value,
             rows=contributions,
             index=where,
+            extra_variance=float(np.mean(doubts)),
             p=_shift_p(positive / len(where), shifted),
             warnings=(*self.warn(value, test), *wide_notes(problem.sample)),
             details=details,
         )
+
+    def doubt(self, test: Test) -> float:
+        """Variance of the value beyond that of its rows."""
+        return 0.0
 
     def warn(self, value: float, test: Test) -> tuple[str, ...]:
         """Sentences about this estimator's own limits."""
@@ -499,6 +510,9 @@ class DEMI(JSD):
 
     def value(self, test: Test) -> Tensor:
         return value_plug_in(test)
+
+    def doubt(self, test: Test) -> float:
+        return float(log_normaliser(test)) ** 2  # nothing else ties the logits to their level
 
 
 class SMILE(JSD):
