@@ -27,8 +27,10 @@ from fer_bench.reports.style import (
 )
 from fer_bench.reports.summary import Row, Summary, Verdict, summarise
 from fer_bench.reports.traces import trace_figure
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
 from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
@@ -461,20 +463,28 @@ def transfer_heat(summary: Summary, *, paper: bool = False) -> Figure | None:
     height = 0.26 * len(rows) + 1.1
     figure = Figure(figsize=(cell * len(keys) + 2.6, height), layout="constrained")
     axes = figure.add_subplot()
-    kappa = np.array([[np.nan if f is None else _kappa(f) for f in line] for line in found])
-    image = axes.imshow(kappa, cmap="cividis", vmin=0, vmax=1, aspect="auto")
+    kappa = [[np.nan if f is None else _kappa(f) for f in line] for line in found]
+    texts = [["" if f is None else f"{100 * f.mean:.0f}" for f in line] for line in found]
+    image = written_heat(axes, kappa, texts)
+    axes.set_aspect("auto")
     axes.set_xticks(range(len(keys)), ["own people", *(shortened(name, 18) for name in sets)],
                     rotation=30, ha="right")  # fmt: skip
     axes.set_yticks(range(len(rows)), [shortened(row.label, 30) for row in rows])
-    axes.grid(visible=False)
-    for (i, j), share in np.ndenumerate(kappa):
-        estimate = found[i][j]
-        if estimate is not None:
-            ink = "#111111" if share > 0.5 else "#ffffff"
-            text = f"{100 * estimate.mean:.0f}"
-            axes.text(j, i, text, ha="center", va="center", color=ink)
     figure.colorbar(image, ax=axes).set_label("Cohen's kappa")
     return figure
+
+
+def written_heat(
+    axes: Axes, shares: Sequence[Sequence[float]], texts: Sequence[Sequence[str]]
+) -> AxesImage:
+    """Cells coloured by shares in [0, 1], NaN left empty, with a text in each."""
+    image = axes.imshow(shares, cmap="cividis", vmin=0, vmax=1)
+    axes.grid(visible=False)
+    for (i, j), share in np.ndenumerate(np.asarray(shares, dtype=float)):
+        if texts[i][j]:
+            ink = "#111111" if share > 0.5 else "#ffffff"
+            axes.text(j, i, texts[i][j], ha="center", va="center", color=ink)
+    return image
 
 
 def _kappa(accuracy: Estimate) -> float:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from fer_bench.reports.figures import inline_svg, shortened
+from fer_bench.reports.figures import inline_svg, shortened, written_heat
 from fer_bench.reports.style import TEXT_WIDTH, drawing
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -45,18 +45,19 @@ def transfer_figure(
     for axes, method in zip(grid.flat, methods, strict=False):
         cells = matrix[matrix["method"] == method].set_index(["train", "test"])
         shown = [[_above_chance(cells, a, b) for b in sets] for a in sets]
-        image = axes.imshow(shown, cmap="cividis", vmin=0, vmax=1)
+        texts = [
+            [
+                f"{100 * cells.loc[(a, b), 'mean']:.0f}" if (a, b) in cells.index else ""
+                for b in sets
+            ]
+            for a in sets
+        ]
+        image = written_heat(axes, shown, texts)
         axes.set_title(shortened(method, 30))
         axes.set_xticks(range(len(sets)), names, rotation=30, ha="right")
         axes.set_yticks(range(len(sets)), names)
-        axes.grid(visible=False)
-        for i, a in enumerate(sets):
+        for i in range(len(sets)):
             axes.add_patch(Rectangle((i - 0.5, i - 0.5), 1, 1, fill=False, ec="#D55E00", lw=1.5))
-            for j, b in enumerate(sets):
-                if (a, b) in cells.index:
-                    ink = "#111111" if shown[i][j] > 0.5 else "#ffffff"
-                    text = f"{100 * cells.loc[(a, b), 'mean']:.0f}"
-                    axes.text(j, i, text, ha="center", va="center", color=ink)
     for axes in grid.flat[len(methods) :]:
         axes.set_visible(False)
     for axes in grid[:, 0]:

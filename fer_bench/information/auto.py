@@ -42,7 +42,9 @@ class Auto(Estimator):
     estimate is the middle of the two, and the interval is widened to reach both.
 
     Args:
+        seed: as of every estimator.
         kept_out: a critic's value on kept-out rows alone, for which bounds such as H(Y) hold.
+        device: of the critics; "auto" takes a GPU where there is one.
 
     `details` of the score has "chosen" and "because".
     """
@@ -62,9 +64,9 @@ class Auto(Estimator):
         return Contrast(kept_out=self.kept_out, folds=folds, batch=batch, rate=3e-3,
                         seed=self.seed, device=self.device)  # fmt: skip
 
-    def called(self, name: str, n: int) -> str | Estimator:
-        """The estimator that was chosen by that name, for n rows."""
-        return self.critic(n) if name == Contrast.name else name
+    def by_name(self, chosen: str, n: int) -> str | Estimator:
+        """What stands in `details["chosen"]` of a score of n rows, to be used again."""
+        return self.critic(n) if chosen == Contrast.name else chosen
 
     def estimate_many(self, problems: Sequence[Problem]) -> list[Estimate]:
         chosen: list[Estimate | None] = [None] * len(problems)

@@ -112,7 +112,7 @@ def calibrate_value(
     """`calibrate` for a score (in nats) that is there already, with so many bent tasks."""
     asked = tool
     if isinstance(tool, Auto):  # the planted tasks get what was chosen for the data
-        tool = make(tool.called(score.details["chosen"], sample.n), seed=seed)
+        tool = make(tool.by_name(score.details["chosen"], sample.n), seed=seed)
     random = np.random.default_rng([seed, 23])
     top = _ceiling(sample)
     targets = np.linspace(0, min(max(2 * score.value, 0.3), top), tasks)

@@ -340,9 +340,9 @@ def _canonical_pairs(
 
 
 def canonical_axes(x: Tensor, y: Tensor, *, whole: bool = False) -> tuple[Tensor, Tensor]:
-    """Canonical directions of centred rows (ridge-regularised), for variates of unit variance.
+    """Canonical directions [dx, r], [dy, r] of centred rows [n, dx], [n, dy], ridge-regularised.
 
-    As many as the narrower side has columns; with `whole`, as many as each side has itself.
+    Their variates have unit variance. r is the smaller of dx and dy; with `whole`, dx and dy.
     """
     a, b = _inverse_root(x), _inverse_root(y)
     left, _, right = torch.linalg.svd(a @ (x.T @ y / len(x)) @ b, full_matrices=whole)

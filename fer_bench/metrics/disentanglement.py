@@ -536,14 +536,16 @@ def _block_gap(own: Score, other: Score) -> Score:
     )
 
 
-@metric("mig", version=5, needs={"identity"})
+@metric("mig", version=6, needs={"identity"})
 def mig(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
     """Modified MIG of the test part: both terms, their difference, and the bounded form.
 
-    By "auto", calibrated; and by MINE, as in the papers ("mine.<key>").
+    By "auto" on kept-out rows, and by MINE, as in the papers ("mine.<key>"); both calibrated.
     """
-    own = mig_of_part(run.test, calibration=CALIBRATION_TASKS, seed=seed)
-    second = mig_of_part(run.test, estimator=PAPER_ESTIMATOR, seed=seed)
+    own, second = (
+        mig_of_part(run.test, estimator=name, calibration=CALIBRATION_TASKS, seed=seed)
+        for name in (PAIR_ESTIMATOR, PAPER_ESTIMATOR)
+    )
     return own | {f"{PAPER_ESTIMATOR}.{key}": score for key, score in second.items()}
 
 
@@ -584,7 +586,10 @@ def mig_estimators(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
 def mig_of_part(
     part: Part, *, estimator: str = PAIR_ESTIMATOR, seed: int = 0, **options: Any
 ) -> dict[str, Score]:
-    """Modified MIG of one part (`modified_mig`), pairs drawn by `expression_pairs`."""
+    """Modified MIG of one part (`modified_mig`), pairs drawn by `expression_pairs`.
+
+    "auto" is kept to kept-out rows, unless `kept_out=False` is given.
+    """
     assert part.identity is not None
     subject = part.s if part.has_subjects else None
     m, n, block = expression_pairs(part.y, subject, sequence=sequence_codes(part), seed=seed)

@@ -67,6 +67,14 @@ def test_entropies_of_correlated_columns_differ_by_the_information(name, within)
     assert score.value == pytest.approx(task.mi, abs=within)
 
 
+def test_logits_off_their_level_are_doubted():
+    """DEMI reads a mean logit: what the ratio fails to integrate to one by is an error."""
+    x, y = tasks.get("independent-64-64").sample(10_000, 0)
+    score = estimate_mi(x, y, estimator="demi", null=0)
+    assert score.value > 0.003
+    assert score.low < 0 < score.high
+
+
 def test_in_sample_values_would_have_been_large():
     """What the kept-out part protects from: the same critic on its own training rows."""
     x, y = tasks.get("independent-64-64").sample(300, 0)
