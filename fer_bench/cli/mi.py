@@ -60,6 +60,9 @@ def bench(
     calibrated: Annotated[
         int, typer.Option(help="Planted tasks each interval rests on; 0 for none.", min=0)
     ] = 0,
+    null: Annotated[
+        int, typer.Option(help="Permuted copies estimated beside each; 0 for none.", min=0)
+    ] = 0,
     save_reference: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option(help="Also store what `check` compares with."),
@@ -73,7 +76,7 @@ def bench(
     names = list(task) if task else [name for s in suite for name in tasks.names(s)]
     for name in names:
         tasks.get(name)
-    settings = list(jobs(estimator, names, n, range(seeds), calibrated=calibrated))
+    settings = list(jobs(estimator, names, n, range(seeds), calibrated=calibrated, null=null))
     results = _run(settings, out / "results.jsonl")
     write_page(read(out / "results.jsonl"), out / "index.html")
     typer.echo(by_estimator(results).round(3).to_string(index=False))
@@ -110,11 +113,11 @@ def _check_reference(path: Path) -> int:
     import tempfile
 
     from fer_bench.errors import DataError
-    from fer_bench.information.bench import KEY, compare
+    from fer_bench.information.bench import compare, identity
 
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
-        settings = [{k: row[k] for k in KEY} for row in stored["rows"]]
+        settings = [identity(row) for row in stored["rows"]]
     except FileNotFoundError:
         raise DataError(
             f"{path} does not exist: write it with `mi bench --save-reference`."

@@ -10,7 +10,7 @@ import json
 import resource
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,8 @@ from fer_bench.information.inputs import clean_pair
 from fer_bench.information.mutual import estimate_mi, make, score_samples
 from fer_bench.score import Score
 
-KEY = ["estimator", "task", "n", "seed", "calibrated"]
+KEY = ["estimator", "task", "n", "seed", "calibrated", "null"]
+NULL_ENDS = ["null_low", "null_high"]
 TOGETHER = 8  # seeds estimated in one pass
 WITHIN = 0.05  # nats, or this share of the truth: what counts as right
 
@@ -35,13 +36,15 @@ def jobs(
     seeds: Iterable[int],
     *,
     calibrated: int = 0,
+    null: int = 0,
 ) -> Iterator[dict[str, Any]]:
-    """All settings of a benchmark, small ones first; see `estimate_mi` for `calibrated`."""
+    """All settings of a benchmark, small ones first; the last two as in `estimate_mi`."""
     for n in sorted(ns):
         for task in names:
             for estimator in estimators:
                 for seed in seeds:
-                    yield dict(zip(KEY, (estimator, task, n, seed, calibrated), strict=True))
+                    values = (estimator, task, n, seed, calibrated, null)
+                    yield dict(zip(KEY, values, strict=True))
 
 
 def run(settings: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -61,9 +64,12 @@ def run(settings: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = [{"error": f"{type(error).__name__}: {error}"}]
     else:
         found = [
-            {"value": s.value, "low": s.low, "high": s.high, "chosen": s.details.get("chosen")}
+            {"value": s.value, "low": s.low, "high": s.high, "p": s.p,
+             "standard_error": s.details.get("standard_error"),
+             "chosen": s.details.get("chosen")}
+            | dict(zip(NULL_ENDS, s.details.get("null_interval", (None, None)), strict=True))
             for s in scores
-        ]
+        ]  # fmt: skip
     share = {
         "seconds": (time.perf_counter() - wall) / len(settings),
         "cpu_seconds": (time.process_time() - cpu) / len(settings),
@@ -80,7 +86,7 @@ def _scores(settings: Sequence[dict[str, Any]], drawn: Sequence[tasks.Pair]) -> 
         return score_samples([clean_pair(x, y) for x, y in drawn], tool)
     return [
         estimate_mi(
-            *drawn[0], estimator=first["estimator"], seed=first["seed"], null=0,
+            *drawn[0], estimator=first["estimator"], seed=first["seed"], null=first["null"],
             calibrated=first["calibrated"],
         )
     ]  # fmt: skip
@@ -98,10 +104,15 @@ def read(path: Path) -> pd.DataFrame:
     Raises:
         DataError: a line is no JSON object; names the line.
     """
-    rows = [json.loads(line) for line in _whole_lines(path)]
-    columns = [*KEY, "truth", "value", "low", "high", "chosen", "seconds", "cpu_seconds",
-               "together", "peak_mb", "error"]  # fmt: skip
+    rows = [row | identity(row) for row in map(json.loads, _whole_lines(path))]
+    columns = [*KEY, "truth", "value", "low", "high", "standard_error", "p", *NULL_ENDS, "chosen",
+               "seconds", "cpu_seconds", "together", "peak_mb", "error"]  # fmt: skip
     return pd.DataFrame(rows, columns=columns)
+
+
+def identity(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The setting that a row is the result of; older files have no `null`."""
+    return {k: row[k] for k in KEY if k != "null"} | {"null": row.get("null", 0)}
 
 
 def _whole_lines(path: Path) -> list[str]:
@@ -126,7 +137,7 @@ def bench(
     estimated in one pass.
     """
     lines = _whole_lines(path)
-    done = {tuple(row[k] for k in KEY) for row in map(json.loads, lines)}
+    done = {tuple(identity(row).values()) for row in map(json.loads, lines)}
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_suffix(".part")
     aside.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
@@ -143,11 +154,11 @@ def bench(
 def _batches(settings: Sequence[dict[str, Any]], size: int) -> Iterator[list[dict[str, Any]]]:
     """Runs of at most `size` settings with consecutive seeds and all else equal.
 
-    Calibrated ones come alone: each plants its own tasks.
+    Calibrated ones come alone, since each plants its own tasks; so do those with permuted copies.
     """
     batch: list[dict[str, Any]] = []
     for job in settings:
-        full = batch and (len(batch) == size or batch[-1]["calibrated"])
+        full = batch and (len(batch) == size or batch[-1]["calibrated"] or batch[-1]["null"])
         if full or (batch and job != {**batch[-1], "seed": batch[-1]["seed"] + 1}):
             yield batch
             batch = []
@@ -179,16 +190,26 @@ def _missing(values: pd.Series) -> int:
 
 
 def by_estimator(results: pd.DataFrame) -> pd.DataFrame:
-    """Mean absolute error, share of right answers and of covering intervals, by n."""
+    """Mean absolute error, share of right answers and of covering intervals, by n.
+
+    With permuted copies: the share of estimates `in_null`, their interval, and `p05`, of p-values
+    of at most 0.05.
+    """
     error = (results["value"] - results["truth"]).abs()
     right = error <= np.maximum(WITHIN, WITHIN * results["truth"])
     covers = (results["low"] <= results["truth"]) & (results["truth"] <= results["high"])
-    frame = results.assign(mae=error, right=right, covers=covers)
+    value, low, high, p = (results[column].astype(float) for column in ("value", *NULL_ENDS, "p"))
+    frame = results.assign(
+        mae=error, right=right, covers=covers, in_null=value.between(low, high), p05=p <= 0.05
+    )
     table = frame.groupby(["estimator", "n"], sort=False).agg(
         tasks=("task", "nunique"), seeds=("seed", "nunique"), mae=("mae", "mean"),
         worst=("mae", "max"), right=("right", "mean"), covers=("covers", "mean"),
+        in_null=("in_null", "mean"), p05=("p05", "mean"),
         cpu_seconds=("cpu_seconds", "mean"), failed=("value", _missing),
     )  # fmt: skip
+    if not results["null"].any():
+        table = table.drop(columns=["in_null", "p05"])
     return table.reset_index().sort_values(["n", "mae"], ignore_index=True)
 
 
@@ -214,7 +235,7 @@ def reference(results: pd.DataFrame, *, nats: float = 0.03, slower: float = 2.5)
         "tolerance": {"nats": nats, "slower": slower},
         "machine_seconds": machine_seconds(),
         "rows": [
-            {k: row[k] for k in (*KEY, "truth", "value", "cpu_seconds")}
+            identity(row) | {k: row[k] for k in ("truth", "value", "cpu_seconds")}
             for row in results[results["value"].notna()].to_dict("records")
         ],
     }

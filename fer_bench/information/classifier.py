@@ -19,8 +19,9 @@ from fer_bench.information.training import Blocks, Budget, Fold, Parameters, tra
 class Classifier(Estimator):
     """H(Y) less the cross-entropy of a classifier on rows it has not seen.
 
-    A lower bound in expectation (a classifier can only be too unsure), never above H(Y). The
-    classifier starts at the class frequencies, so that it reads 0 where it learns nothing.
+    A lower bound in expectation (a classifier can only be too unsure), never above the plug-in
+    H(Y). The classifier starts at the class frequencies of all rows, as that entropy has them, so
+    that it reads 0 where it learns nothing.
 
     Args:
         hidden, depth: size of the network; depth 0 is logistic regression.
@@ -84,16 +85,12 @@ class Classifier(Estimator):
                     surprise[fold.test] = model.rows(fitted.of(p), *part)[0].double().cpu()
                     fit = fold.part(fold.train)
                     seen.append(float(model.rows(fitted.of(p), *fit).double().mean()))
-            share = np.bincount(codes) / len(codes)
-            observed = int((share > 0).sum())
-            # Miller-Madow for H(Y): the plug-in entropy is too small by (K - 1) / 2n.
-            top = entropy(codes) + (observed - 1) / (2 * len(codes))
+            share, top = np.bincount(codes) / len(codes), entropy(codes)
             index = np.flatnonzero(np.isfinite(surprise))
             rows = (-np.log(share[codes]) - surprise)[index]
-            value = float(rows.mean()) + top - entropy(codes)
             estimates.append(
                 Estimate(
-                    value=value,
+                    value=float(rows.mean()),
                     rows=rows,
                     index=index,
                     warnings=tuple(wide_notes(problem.sample)),
@@ -118,8 +115,7 @@ class _Softmax:
 
     def initial(self, generator: torch.Generator, fold: Fold) -> Parameters:
         weights = initial_mlp("c", self.sizes, generator, zero_last=True)
-        x, y = fold.part(fold.train)
-        counts = (y if self.labels_right else x)[0].sum(0).cpu() + 0.5
+        counts = (fold.y if self.labels_right else fold.x).sum(0).cpu()
         weights[f"c{len(self.sizes) - 2}.b"] = torch.log(counts / counts.sum())
         return weights
 

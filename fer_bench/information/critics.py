@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache
 from itertools import pairwise
 from typing import Any, NamedTuple, Protocol
 
@@ -33,37 +32,30 @@ class Scores(NamedTuple):
 
 
 def product_scores(f: Tensor, g: Tensor) -> Scores:
-    """Every row of f [P, B, k] times every row of g: the diagonal as paired, all else negatives.
-
-    -inf is added to the diagonal within the product: masking it afterwards would cost as much
-    as the product.
-    """
-    size = f.shape[1]
-    negative = torch.baddbmm(_no_partner(size, f.device), f, g.transpose(1, 2))
-    return Scores((f * g).sum(-1), negative, size - 1)
-
-
-@lru_cache(maxsize=16)
-def _no_partner(size: int, device: torch.device) -> Tensor:
-    """[size, size] of -inf on the diagonal and 0 elsewhere."""
-    return torch.zeros(size, size, device=device).fill_diagonal_(-math.inf)
+    """Every row of f [P, B, k] times every row of g: the diagonal as paired, all else negatives."""
+    negative = torch.bmm(f, g.transpose(1, 2))
+    with torch.no_grad():  # no gradient comes back from -inf, so none need be masked
+        negative.diagonal(dim1=1, dim2=2).fill_(-math.inf)
+    return Scores((f * g).sum(-1), negative, f.shape[1] - 1)
 
 
 class _LogSumExp(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, values: Tensor) -> Tensor:
-        share = torch.softmax(values, -1)
-        ctx.save_for_backward(share)
-        return values.amax(-1) - torch.log(share.amax(-1))
+        top = values.amax(-1, keepdim=True)
+        weight = (values - top).exp_()
+        total = weight.sum(-1, keepdim=True)
+        ctx.save_for_backward(weight, total)
+        return (top + torch.log(total))[..., 0]
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
-        (share,) = ctx.saved_tensors
-        return share * grads[0][..., None]
+        weight, total = ctx.saved_tensors
+        return weight * (grads[0][..., None] / total)
 
 
 def log_sum_exp(values: Tensor) -> Tensor:
-    """`torch.logsumexp` over the last axis in a third of the time: the gradient *is* the softmax.
+    """`torch.logsumexp` over the last axis in a third of the time: the gradient is the softmax.
 
     >>> log_sum_exp(torch.zeros(2, 8)).tolist() == [math.log(8)] * 2
     True
@@ -212,6 +204,8 @@ class Critic:
         weights: Parameters = {}
         for net, sizes in self.nets.items():
             weights |= initial_mlp(net, sizes, generator, zero_last=net in ("t", "g"))
+        if self.kind == "separable":  # the own term of x, which no silent g multiplies
+            weights[f"f{self.depth}.w"][:, -1] = 0.0
         if self.kind == "bilinear":
             weights["a"], weights["b"] = (
                 torch.zeros(self.dx, self.dx),

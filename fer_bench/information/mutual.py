@@ -231,11 +231,8 @@ def score_estimate(
         warnings.append("below 0: nothing the critic learnt holds on kept-out rows")
     details: dict[str, Any] = {"estimator": name, "standard_error": error, **estimate.details}
     if null:
-        spread = float(np.std(null, ddof=1)) if len(null) > 1 else math.nan
-        wide = float(student_t.ppf(0.975, max(len(null) - 1, 1))) * spread
-        center = float(np.mean(null))
         details["null_values"] = list(null)
-        details["null_interval"] = [center - wide, center + wide]
+        details["null_interval"] = _null_interval(null, len(estimate.index))
     return Score(
         value=value,
         low=value - half,
@@ -247,6 +244,18 @@ def score_estimate(
         warnings=tuple(dict.fromkeys(warnings)),
         details=details,
     )
+
+
+def _null_interval(null: Sequence[float], n: int) -> list[float]:
+    """Where 95 % of the estimates of n rows with nothing in common lie, by some permuted copies."""
+    k = len(null)
+    spread = float(np.std(null, ddof=1)) if k > 1 else math.nan
+    # One estimate more beside k others; and n rows do not tell less than 1 / n from nothing.
+    wide = float(student_t.ppf(0.975, max(k - 1, 1))) * math.sqrt(
+        spread**2 * (1 + 1 / k) + 1 / n**2
+    )
+    center = float(np.mean(null))
+    return [center - wide, center + wide]
 
 
 def _constant(sample: Sample) -> Score | None:

@@ -129,9 +129,10 @@ def train(model: Model, folds: Sequence[Fold], budget: Budget) -> Fitted:
             return model.score(smooth, blocks)
 
     smooth = {name: value.detach().clone() for name, value in parameters.items()}
-    peak = validate()
+    record = validate()  # the untrained model's to begin with
     best = {name: value.clone() for name, value in smooth.items()}
-    curve = [peak.cpu().numpy()]
+    curve = [record.cpu().numpy()]
+    peak = torch.full_like(record, -torch.inf)  # of training, which may dip before it gains
     active = torch.arange(len(folds), device=device)  # which folds are still trained
     stale = torch.zeros(len(folds), dtype=torch.int64, device=device)
     state: dict[str, Tensor] = {}
@@ -150,9 +151,10 @@ def train(model: Model, folds: Sequence[Fold], budget: Budget) -> Fitted:
         if step % budget.check_every and step != budget.steps:
             continue
         score = validate()
-        better = score > peak
-        peak = torch.where(better, score, peak)
-        stale = torch.where(better, 0, stale + 1)
+        stale = torch.where(score > peak, 0, stale + 1)
+        peak = torch.maximum(peak, score)
+        better = score > record
+        record = torch.maximum(record, score)
         for name, value in smooth.items():
             best[name][active[better]] = value[better]
         curve.append(_with_gaps(score, active, len(folds)))
@@ -160,7 +162,8 @@ def train(model: Model, folds: Sequence[Fold], budget: Budget) -> Fitted:
         if len(going) == 0:
             break
         if len(going) < len(active):
-            active, peak, stale = active[going], peak[going], stale[going]
+            active, stale = active[going], stale[going]
+            peak, record = peak[going], record[going]
             smooth = {name: value[going] for name, value in smooth.items()}
             parameters = _keep(optimiser, parameters, going)
             state = {k: v[going] if v.dim() else v for k, v in state.items()}

@@ -59,6 +59,27 @@ def test_seeds_estimated_in_one_pass_read_the_same(tmp_path):
     assert joint["value"].to_list() == pytest.approx(apart["value"].to_list(), abs=1e-3)
 
 
+def test_permuted_copies_stand_beside_the_estimates(tmp_path):
+    settings = list(jobs(["ksg"], ["1v1-normal-0.75", "independent-1-1"], [200], range(3), null=19))
+    list(bench(settings, tmp_path / "results.jsonl"))
+    found = read(tmp_path / "results.jsonl")
+    tied = found[found["task"] == "1v1-normal-0.75"]
+    assert (tied["value"] > tied["null_high"]).all()
+    assert by_estimator(tied)[["in_null", "p05"]].to_numpy().tolist() == [[0.0, 1.0]]
+    assert by_estimator(found[found["task"] == "independent-1-1"])["in_null"][0] == 1.0
+
+
+def test_results_of_before_there_were_nulls_are_kept(tmp_path):
+    path = tmp_path / "results.jsonl"
+    list(bench(SETTINGS, path))
+    old = [{k: v for k, v in json.loads(line).items() if k != "null"}
+           for line in path.read_text().splitlines()]  # fmt: skip
+    path.write_text("".join(json.dumps(row) + "\n" for row in old))
+    list(bench(SETTINGS, path))
+    assert len(path.read_text().splitlines()) == len(SETTINGS)
+    assert (read(path)["null"] == 0).all()
+
+
 def test_a_damaged_line_is_named(tmp_path):
     path = tmp_path / "results.jsonl"
     path.write_text("{}\nnonsense\n{}\n")
