@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from scipy.special import logsumexp
+from scipy.stats import chi2, rankdata
 
 from fer_bench.information.classifier import Classifier
 from fer_bench.information.discrete import MillerMadow
@@ -27,6 +28,7 @@ NEIGHBOUR_DIMS = 3  # KSG is accurate up to here, whatever the shape of the depe
 STUDENT_DIMS = 60  # beyond, degrees of freedom say little and cost much
 ONE_FOLD = 2000  # from so many rows on the pilot keeps one part for its value
 CHOSEN = "chosen"
+PAIR_ROWS, PAIR_COLUMNS = 2000, 64  # that the search for a telling pair of columns looks at
 
 
 class Auto(Estimator):
@@ -36,7 +38,9 @@ class Auto(Estimator):
     a cross-fitted classifier. Measurements on both sides: a closed form (Gaussian or t copula)
     where it holds, else KSG in up to three dimensions, else a cross-fitted contrastive critic.
     A closed form holds if its own log ratio, read as a bound on the rows, confirms its value,
-    and if no critic (or KSG) finds more than it on rows the critic has not seen.
+    if no critic (or KSG) is ahead of it for certain on rows the critic has not seen, and if no
+    pair of columns alone shares more. Where such a pair shares more than the estimate, a warning
+    says so: few rows hide from a critic what two columns show.
 
     A critic's value on kept-out rows is too small and on its training rows too large; its
     estimate is the middle of the two, and the interval is widened to reach both.
@@ -76,7 +80,8 @@ class Auto(Estimator):
             if problem.order is not None and tool is not None:
                 nulls.append(i)  # permuted copies: what was chosen for the real pairing
             else:
-                tool, chosen[i] = self.choose(problem)
+                tool, estimate = self.choose(problem)
+                chosen[i] = _with_floor(estimate, problem.paired)
         if nulls:
             assert tool is not None
             found = tool.estimate_many([problems[i] for i in nulls])
@@ -122,11 +127,11 @@ class Auto(Estimator):
         # Both rest on the same rows, so a wide error excuses little; the bound loses with each nat.
         slack = 0.03 + 0.05 * abs(closed.value) + min(3 * error, 0.1 * abs(closed.value))
         ceiling = float(np.log(min(sample.n, EVALUATION_BLOCK)))
-        if paired.value < margin:
+        if paired.value < margin and telling_pair(sample)[0] < closed.value + slack:
             if closed.value - confirmed < slack:
                 why = (
-                    f"its bound ({confirmed:.3f}) confirms it and a critic finds no more "
-                    f"({seen:.3f})"
+                    f"its bound ({confirmed:.3f}) confirms it and a critic ({seen:.3f}) is not "
+                    "ahead of it for certain"
                 )
                 return form, _because(form, closed, why)
             if closed.value > ceiling - 2 and confirmed > ceiling - 3:
@@ -178,6 +183,54 @@ def _middle(learnt: Estimate, sample: Sample, *, kept_out: bool) -> Estimate:
         extra_variance=learnt.extra_variance + (half / 2) ** 2,
         details=details,
     )
+
+
+def telling_pair(sample: Sample) -> tuple[float, int, int]:
+    """Nats that two columns share for certain, and which: the most among all pairs of columns.
+
+    All that they share in bins of equal counts, less what chance gives the best of so many pairs
+    once in a thousand (2 n I is chi-square). What two binned columns share the sides share at
+    least (data processing). Minus infinity with groups, whose rows are not independent.
+
+    >>> x = np.random.default_rng(0).normal(size=(500, 3))
+    >>> found = telling_pair(Sample(x, np.cos(2 * x[:, ::-1])))
+    >>> found[0] > 0.5, found[1] + found[2]
+    (True, 2)
+    """
+    if sample.groups is not None:
+        return -np.inf, 0, 0
+    rows = slice(0, PAIR_ROWS)
+    n = min(sample.n, PAIR_ROWS)
+    bins = int(np.clip(np.sqrt(n / 5), 2, 12))
+    left, right = (_in_bins(side[rows, :PAIR_COLUMNS], bins) for side in (sample.x, sample.y))
+    together = (left.T @ right).reshape(-1, bins, right.shape[1] // bins, bins)
+    p = together.transpose(0, 2, 1, 3) / n  # [dx, dy, bins, bins]
+    independent = p.sum(3, keepdims=True) * p.sum(2, keepdims=True)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        nats = np.where(p > 0, p * np.log(p / independent), 0.0).sum((2, 3))
+    i, j = np.unravel_index(int(nats.argmax()), nats.shape)
+    chance = chi2.isf(0.001 / nats.size, (bins - 1) ** 2) / (2 * n)
+    return float(nats[i, j] - chance), int(i), int(j)
+
+
+def _in_bins(side: np.ndarray, bins: int) -> np.ndarray:
+    """Columns [n, d] as indicators [n, d * bins] of bins of equal counts."""
+    codes = (rankdata(side, axis=0) - 0.5) * bins // len(side)
+    return (codes[:, :, None] == np.arange(bins)).reshape(len(side), -1).astype(np.float32)
+
+
+def _with_floor(estimate: Estimate, sample: Sample) -> Estimate:
+    """Warn where two columns alone share more than was found."""
+    if is_discrete(sample.x) or is_discrete(sample.y):
+        return estimate
+    least, i, j = telling_pair(sample)
+    if least <= estimate.value + 2 * estimate.standard_error(sample.groups):
+        return estimate
+    note = (
+        f"too small: column {i} of x and column {j} of y alone share {least:.2f} nats at least; "
+        "give more rows, or fewer columns"
+    )
+    return replace(estimate, warnings=(*estimate.warnings, note))
 
 
 def _closed_form(problem: Problem) -> tuple[Estimator, Estimate, np.ndarray]:

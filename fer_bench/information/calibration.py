@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,7 +14,7 @@ from scipy.stats import rankdata
 from scipy.stats import t as student_t
 
 from fer_bench.information.auto import Auto
-from fer_bench.information.estimator import Estimator, Problem
+from fer_bench.information.estimator import Estimator, Problem, whole
 from fer_bench.information.inputs import Sample, clean_pair, entropy, is_discrete, one_hot
 from fer_bench.information.mutual import make, score_estimate
 from fer_bench.score import Score
@@ -21,6 +22,7 @@ from fer_bench.score import Score
 TASKS = 10
 BENT = 3  # further tasks, whose dependence no linear model sees in full
 SEEN = 0.75  # the share of their information that one does see
+MOST = 0.9999  # correlation of the copula
 LEAST_SLOPE = 0.5  # an estimator that reads less of what is planted has failed
 
 
@@ -101,6 +103,7 @@ def calibrate(
     sample = clean_pair(x, y, groups=groups, discrete_x=discrete_x, discrete_y=discrete_y)
     tool = make(estimator, seed=seed, **options)
     tool.check(sample)
+    whole("tasks", tasks, 3)
     estimate = tool.estimate_many([Problem(sample, seed)])[0]
     score = score_estimate(sample, tool.name, estimate, [])
     return calibrate_value(sample, tool, score, tasks=tasks, seed=seed)
@@ -114,7 +117,7 @@ def calibrate_value(
     if isinstance(tool, Auto):  # the planted tasks get what was chosen for the data
         tool = make(tool.by_name(score.details["chosen"], sample.n), seed=seed)
     random = np.random.default_rng([seed, 23])
-    top = _ceiling(sample)
+    top = min(_ceiling(sample), _reachable(sample))
     targets = np.linspace(0, min(max(2 * score.value, 0.3), top), tasks)
     along = canonical_directions(sample)
     alone = replace(sample, groups=None)
@@ -125,15 +128,14 @@ def calibrate_value(
     read = np.array([e.value for e in tool.estimate_many(problems)])
     limit = _ceiling(sample, share=1.0)
     corrected, low, high, spread = invert_line(
-        targets, read, score.value, limit, float(score.details["standard_error"])
+        targets, read, score.value, limit, score.details.get("standard_error", 0.0)
     )
     slope = float(np.polyfit(targets, read, 1)[0])
     near = np.abs(targets - corrected) <= max(0.5 * corrected, 0.15)
     bias = float((read - targets)[near].mean()) if near.any() else score.value - corrected
-    assert score.low is not None
-    assert score.high is not None
-    # Planted tasks are often harder than the data: the truth may lie anywhere between the two.
-    low, high = min(low, score.low), max(high, min(score.high, limit))
+    if score.low is not None and score.high is not None:
+        # Planted tasks are often harder than the data: the truth may lie anywhere between the two.
+        low, high = min(low, score.low), max(high, min(score.high, limit))
     seen = _seen(alone, asked, score.value, along, random, seed, bent) if bent else 1.0
     high = max(high, min(score.value / seen, limit))
     return Calibration(score, targets, read, bias, slope, spread, corrected, low, high)
@@ -182,8 +184,8 @@ def plant(
     what is left of it after cutting one side into classes.
     """
     n = sample.n
-    labels = [side for side in (sample.x, sample.y) if is_discrete(side)]
-    rho = _correlation(nats, [np.bincount(side) for side in labels])
+    sample = replace(sample, x=_by_size(sample.x), y=_by_size(sample.y))
+    rho = _correlation(nats, _class_sizes(sample))
     a = random.standard_normal(n)
     b = rho * a + np.sqrt(1 - rho**2) * random.standard_normal(n)
     sides = (sample.x, sample.y)
@@ -201,6 +203,19 @@ def plant(
     rank_b = (rankdata(b, method="ordinal") - 1).astype(int)[np.argsort(a)]
     order[left] = right[rank_b]
     return order
+
+
+def _by_size(side: np.ndarray) -> np.ndarray:
+    """Labels with the classes in order of size: alike ones can then be tied most closely."""
+    if not is_discrete(side):
+        return side
+    return np.argsort(np.argsort(-np.bincount(side), kind="stable"))[side]
+
+
+def _class_sizes(sample: Sample) -> list[np.ndarray]:
+    """Largest first, of every side of labels."""
+    sides = (side for side in (sample.x, sample.y) if is_discrete(side))
+    return [np.sort(np.bincount(side))[::-1] for side in sides]
 
 
 def _summary(
@@ -255,13 +270,23 @@ def _correlation(nats: float, counts: Sequence[np.ndarray]) -> float:
         return 0.0
     if not counts:
         return float(np.sqrt(1 - np.exp(-2 * nats)))
-    cuts = [ndtri(np.clip(np.cumsum(c) / c.sum(), 0, 1)) for c in counts]
-    most = 0.9999
+    cuts = _cuts(counts)
 
     def excess(rho: float) -> float:
         return _cut_information(rho, cuts) - nats
 
-    return most if excess(most) < 0 else float(brentq(excess, 0.0, most, xtol=1e-5))
+    return MOST if excess(MOST) < 0 else float(brentq(excess, 0.0, MOST, xtol=1e-5))
+
+
+def _cuts(counts: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Where a normal variable is cut into classes of these sizes."""
+    return [ndtri(np.clip(np.cumsum(c) / c.sum(), 0, 1)) for c in counts]
+
+
+def _reachable(sample: Sample) -> float:
+    """The most that can be planted between two sides of labels, whose sizes may not fit."""
+    counts = _class_sizes(sample)
+    return _cut_information(MOST, _cuts(counts)) if len(counts) == 2 else math.inf
 
 
 def _cut_information(rho: float, cuts: Sequence[np.ndarray]) -> float:

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from fer_bench.information.critics import apply, initial_mlp
-from fer_bench.information.estimator import Estimate, Estimator, Problem
+from fer_bench.information.estimator import Estimate, Estimator, Problem, whole
 from fer_bench.information.inputs import classifier_features, entropy, is_discrete
-from fer_bench.information.neural import build_folds, by_shape, wide_notes
+from fer_bench.information.neural import build_folds, by_shape, fit_notes
 from fer_bench.information.training import Blocks, Budget, Fold, Parameters, train
 
 
@@ -47,7 +47,7 @@ class Classifier(Estimator):
         device: str = "auto",
     ) -> None:
         super().__init__(seed=seed)
-        self.shape = (hidden, depth)
+        self.shape = (whole("hidden", hidden, 1), whole("depth", depth, 0))
         self.folds = folds
         self.budget = Budget(steps=steps, batch=batch, rate=rate, patience=patience)
         self.device = device
@@ -93,7 +93,7 @@ class Classifier(Estimator):
                     value=float(rows.mean()),
                     rows=rows,
                     index=index,
-                    warnings=tuple(wide_notes(problem.sample)),
+                    warnings=tuple(fit_notes(problem.sample)),
                     details={
                         "entropy": top,
                         "fitted_value": top - float(np.mean(seen)),

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
 from fer_bench.errors import DataError
-from fer_bench.information.estimator import Estimate, Estimator, EstimatorError, Problem
+from fer_bench.information.estimator import (
+    Estimate,
+    Estimator,
+    EstimatorError,
+    Foreign,
+    Problem,
+    is_constant,
+    nothing,
+)
 from fer_bench.information.inputs import Sample, clean_side, is_discrete, one_hot
 from fer_bench.information.mutual import make, repair, score_estimate
-from fer_bench.information.neighbours import conditional_ksg
+from fer_bench.information.neighbours import KSG, conditional_ksg
 from fer_bench.score import Score
 
 
@@ -36,20 +45,21 @@ def estimate_conditional(
     if len(condition) != sample.n:
         raise DataError(f"z has {len(condition)} rows and x has {sample.n}: give one per sample.")
     tool = make(estimator, seed=seed, **options)
-    if not isinstance(tool, Estimator):
+    if isinstance(tool, Foreign):
         raise EstimatorError("conditioning needs one of this package's estimators.")
     if is_discrete(condition):
         return _by_class(sample, condition, tool, null)
     measured = not (is_discrete(sample.x) or is_discrete(sample.y))
     dims = condition.shape[1] + (sample.x.shape[1] + sample.y.shape[1] if measured else 99)
     if measured and (tool.name == "ksg" or (tool.name == "auto" and dims <= 5)):
-        estimate = conditional_ksg(sample, condition, seed=seed, **options)
+        like = tool if isinstance(tool, KSG) else KSG()
+        estimate = conditional_ksg(sample, condition, k=like.k, scores=like.scores, seed=seed)
         return score_estimate(sample, "conditional ksg", estimate, [])
     beside = one_hot(sample.y) if is_discrete(sample.y) else sample.y
-    both = replace(sample, y=np.hstack([beside, condition]))
-    whole, part = (
-        tool.estimate_many([Problem(s, seed)])[0] for s in (both, replace(sample, y=condition))
-    )
+    pairs = [replace(sample, y=y) for y in (np.hstack([beside, condition]), condition)]
+    for pair in pairs:
+        tool.check(pair)
+    whole, part = (tool.estimate_many([Problem(pair, seed)])[0] for pair in pairs)
     rows = np.full(sample.n, np.nan)
     rows[whole.index] = whole.rows
     away = np.full(sample.n, np.nan)
@@ -70,6 +80,7 @@ def _by_class(sample: Sample, z: np.ndarray, tool: Estimator, null: int | None) 
     random = np.random.default_rng([tool.seed, 11])
     count = tool.null_runs if null is None else null
     kept: list[np.ndarray] = []
+    found: list[list[Estimate]] = []  # of each class: as paired, then its permuted copies
     problems: list[Problem] = []
     for label in range(int(z.max()) + 1):
         rows = np.flatnonzero(z == label)
@@ -78,13 +89,15 @@ def _by_class(sample: Sample, z: np.ndarray, tool: Estimator, null: int | None) 
         part = _compact(sample.rows(rows))
         tool.check(part)
         orders = [None, *(repair(part.n, part.groups, random) for _ in range(count))]
-        problems += [Problem(part, tool.seed + i, order) for i, order in enumerate(orders)]
         kept.append(rows)
+        found.append([nothing(part.n)] * len(orders) if is_constant(part) else [])
+        if not found[-1]:
+            problems += [Problem(part, tool.seed + i, order) for i, order in enumerate(orders)]
     if not kept:
         raise DataError("no class of z has ten rows: use fewer classes, or more data.")
     # All at once: critics of classes of one size are trained together.
-    every = tool.estimate_many(problems)
-    found = [every[start : start + count + 1] for start in range(0, len(every), count + 1)]
+    every = iter(tool.estimate_many(problems) if problems else [])
+    found = [known or list(islice(every, count + 1)) for known in found]
     sizes = np.array([len(rows) for rows in kept])
     share = sizes / sizes.sum()
     means = [float(share @ [estimates[i].value for estimates in found]) for i in range(count + 1)]

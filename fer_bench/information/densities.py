@@ -13,9 +13,9 @@ from sklearn.mixture import GaussianMixture
 from torch import Tensor
 
 from fer_bench.information.critics import apply, canonical_axes, confirmed_correlations, initial_mlp
-from fer_bench.information.estimator import Estimate, Estimator, EstimatorError, Problem
+from fer_bench.information.estimator import Estimate, Estimator, Problem, whole
 from fer_bench.information.inputs import network_columns
-from fer_bench.information.neural import EVALUATION_BLOCK, build_folds, by_shape
+from fer_bench.information.neural import EVALUATION_BLOCK, build_folds, by_shape, fit_notes
 from fer_bench.information.training import Blocks, Budget, Fold, Parameters, train
 
 RANK = 16  # canonical pairs that a network starts from, at most
@@ -50,9 +50,9 @@ class _Density(Estimator):
         device: str = "auto",
     ) -> None:
         super().__init__(seed=seed)
-        if components < 1:
-            raise EstimatorError(f"components = {components}: give at least 1.")
-        self.shape = (components, hidden, depth)
+        self.shape = (
+            whole("components", components, 1), whole("hidden", hidden, 1), whole("depth", depth, 1)
+        )  # fmt: skip
         self.folds = folds
         self.budget = Budget(steps=steps, batch=batch, rate=rate, patience=patience)
         self.device = device
@@ -72,7 +72,9 @@ class _Density(Estimator):
         model = Mixture(network_columns(sample.x), dy, *self.shape)
         fitted = train(model, cuts, self.budget)
         estimates = []
-        for mine in members:
+        few = min(len(fold.train) for fold in cuts)
+        notes = () if dy < few else (f"{few} rows to fit {dy} dimensions of y: reduce it first",)
+        for problem, mine in zip(problems, members, strict=True):
             rows, index, seen = [], [], []
             for p in mine:
                 weights = fitted.of(p)
@@ -85,6 +87,7 @@ class _Density(Estimator):
                     value=float(found.mean()),
                     rows=found,
                     index=np.concatenate(index),
+                    warnings=(*notes, *fit_notes(problem.sample)),
                     details={
                         "fitted_value": float(np.mean(seen)),
                         "curve": fitted.curve_of(mine.start),
@@ -143,7 +146,9 @@ class Mixture:
         """
         count = self.components
         random = np.random.default_rng(seed)
-        one = np.r_[seen.mean(0), np.log(seen.std(0)), 0.0][None].repeat(count, 0)
+        # A direction that the fitted rows hardly fill is as wide as the others are in it.
+        scale = np.log(np.maximum(seen.std(0), held_out.std(0)) + 1e-12)
+        one = np.r_[seen.mean(0), scale, 0.0][None].repeat(count, 0)
         one[:, : self.dy] += (0.1 if count > 1 else 0.0) * random.normal(size=(count, self.dy))
         choices = [torch.as_tensor(one).float()]
         if count > 1 and len(seen) >= 10 * count:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
@@ -23,7 +25,8 @@ class Estimate:
     Attributes:
         value: the estimate.
         rows: [n] contributions (influence) of the rows the value rests on; their mean is the
-            value up to a constant, and their spread (over groups) gives its standard error.
+            value up to a constant, and their spread (over groups) gives its standard error. None
+            of them ([0]) where an estimator gives a number alone.
         index: [n] which rows of the problem those are.
         extra_variance: variance of the value beyond that of `rows` (dimension, fitting).
         p: exact permutation p-value where the estimator has one, else None.
@@ -43,8 +46,10 @@ class Estimate:
         """Standard error of the value; rows of one group count as one observation.
 
         At least 1 / n: so many rows cannot tell less information from none, however sure an
-        estimator is that it sees nothing.
+        estimator is that it sees nothing. NaN without rows.
         """
+        if len(self.rows) < 2:
+            return math.nan
         centred = self.rows - self.rows.mean()
         n = len(centred)
         if groups is not None:
@@ -52,7 +57,7 @@ class Estimate:
             centred = np.bincount(codes, weights=centred)
         m = len(centred)
         if m < 2:
-            return float("nan")
+            return math.nan
         variance = (centred**2).sum() / n**2 * m / (m - 1)
         return float(np.sqrt(variance + self.extra_variance + 1 / n**2))
 
@@ -98,7 +103,7 @@ class Estimator:
     null_runs: ClassVar[int] = 20  # permutations that `estimate_mi` runs unless told
 
     def __init__(self, *, seed: int = 0) -> None:
-        self.seed = seed
+        self.seed = whole("seed", seed, 0)
         self._sample: Sample | None = None
 
     def estimate_many(self, problems: Sequence[Problem]) -> list[Estimate]:
@@ -117,7 +122,10 @@ class Estimator:
         """Take rows [n, d] (or labels [n]) of both sides."""
         self._sample = clean_pair(x, y, groups=groups, discrete_x=discrete_x, discrete_y=discrete_y)
         self.check(self._sample)
-        self._estimate = self.estimate_many([Problem(self._sample, self.seed)])[0]
+        if is_constant(self._sample):
+            self._estimate = nothing(self._sample.n)
+        else:
+            self._estimate = self.estimate_many([Problem(self._sample, self.seed)])[0]
         return self
 
     def estimate(self) -> Estimate:
@@ -145,6 +153,57 @@ class Estimator:
                 f"the estimator {self.name!r} needs {need}: choose another "
                 "(estimator='auto' does), or say discrete_x= / discrete_y=."
             )
+
+
+class Foreign(Estimator):
+    """Anybody's object with `fit(x, y)` and `estimate()`, which gives an Estimate or nats."""
+
+    null_runs: ClassVar[int] = 0
+
+    def __init__(self, tool: Any) -> None:
+        super().__init__()
+        self.tool = tool
+        self.name = getattr(tool, "name", type(tool).__name__)  # type: ignore[misc]
+
+    def estimate_many(self, problems: Sequence[Problem]) -> list[Estimate]:
+        return [self._one(problem.paired) for problem in problems]
+
+    def _one(self, sample: Sample) -> Estimate:
+        self.tool.fit(sample.x, sample.y)
+        found = self.tool.estimate()
+        if isinstance(found, Estimate):
+            return found
+        if not isinstance(found, Real) and np.ndim(found) == 0:
+            found = getattr(found, "item", lambda: found)()
+        if not isinstance(found, Real):
+            raise EstimatorError(
+                f"{self.name}: estimate() gave {type(found).__name__}: return a number in nats."
+            )
+        return Estimate(float(found), np.zeros(0), np.arange(sample.n))
+
+
+def is_constant(sample: Sample) -> bool:
+    """Whether a side never varies, so that nothing need be asked."""
+    return any(bool((side == side[:1]).all()) for side in (sample.x, sample.y))
+
+
+def nothing(n: int) -> Estimate:
+    """What n rows share of which one side is constant."""
+    return Estimate(0.0, np.zeros(n), np.arange(n))
+
+
+def whole(name: str, value: Any, least: int) -> int:
+    """An option that is a whole number of at least `least`, or EstimatorError."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+        raise EstimatorError(f"{name} = {value!r}: give a whole number of at least {least}.")
+    return int(value)
+
+
+def positive(name: str, value: Any) -> float:
+    """An option that is a number above zero, or EstimatorError."""
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 < float(value) < math.inf:
+        raise EstimatorError(f"{name} = {value!r}: give a number above 0.")
+    return float(value)
 
 
 def reject_unknown(options: Mapping[str, Any], known: Sequence[str], name: str) -> None:

@@ -10,8 +10,10 @@ import numpy as np
 from scipy.special import digamma, gammaln, ndtr, stdtrit
 from scipy.stats import t as student_t
 
-from fer_bench.information.estimator import Estimate, Estimator, Problem
+from fer_bench.information.estimator import Estimate, Estimator, Problem, whole
 from fer_bench.information.inputs import Sample, normal_scores
+
+CERTAIN = 1 - 1e-9  # a correlation above this is one, but for rounding
 
 
 class Gaussian(Estimator):
@@ -30,7 +32,7 @@ class Gaussian(Estimator):
 
     def __init__(self, *, seed: int = 0, max_dim: int | None = None) -> None:
         super().__init__(seed=seed)
-        self.max_dim = max_dim
+        self.max_dim = None if max_dim is None else whole("max_dim", max_dim, 1)
 
     def estimate_many(self, problems: Sequence[Problem]) -> list[Estimate]:
         return [self._one(problem) for problem in problems]
@@ -54,6 +56,11 @@ class Gaussian(Estimator):
         n = problem.sample.n
         model, x, y, warnings = self.model(problem.paired)
         bias = gaussian_bias(n, x.shape[1], y.shape[1])
+        if model.correlations[0] > CERTAIN:
+            warnings.append(
+                "a direction of x is one of y (correlation 1): they share infinitely much, and the "
+                "number is that of the rounding"
+            )
         return Estimate(
             value=model.information - bias,
             rows=model.log_ratio(x, y),

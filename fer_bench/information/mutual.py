@@ -11,18 +11,30 @@ from typing import Any, Literal
 import numpy as np
 from scipy.stats import t as student_t
 
+from fer_bench.errors import DataError
 from fer_bench.information.estimator import (
     Estimate,
     Estimator,
     EstimatorError,
+    Foreign,
     Problem,
+    is_constant,
     reject_unknown,
+    whole,
 )
-from fer_bench.information.inputs import Sample, clean_pair, entropy, is_discrete
+from fer_bench.information.inputs import Sample, clean_pair, clean_side, entropy, is_discrete
 from fer_bench.registry import estimators
 from fer_bench.score import Score
 
 NATS_PER_BIT = math.log(2)
+# What of the details is information; all else stays as it is when a score is given in bits.
+IN_NATS = {
+    "standard_error", "null_values", "null_interval", "fitted_value", "held_out_value", "curve",
+    "entropy", "entropy_x", "entropy_y", "bias_removed", "first_order_bias", "largest_slice",
+    "by_class", "with_z", "z_alone", "calibration", "planted", "read", "bias", "spread",
+    "corrected", "low", "high",
+}  # fmt: skip
+FEWEST_FOR_P = 19  # permuted copies: fewer cannot say 0.05
 
 
 def estimate_mi(
@@ -59,9 +71,10 @@ def estimate_mi(
         interval: whether to give a 95 % interval. It covers sampling error; with `calibrated`
             tasks also what the estimator itself gets wrong on data like these.
         null: number of permuted copies to estimate as well; each estimator has a default, 0
-            switches it off.
+            switches it off. Fewer than 19 give a null but no p-value.
         calibrated: number of planted tasks the interval rests on (see `calibrate`). By default
-            8 for "auto" where it does not rest on a confirmed closed form, else 0.
+            8 for "auto" where it does not rest on a confirmed closed form, else 0; three at
+            least.
         options: options of the estimator, such as `k` or `steps`.
 
     Returns:
@@ -72,7 +85,8 @@ def estimate_mi(
 
     Raises:
         DataError: rows do not pair up, NaN, fewer than ten rows.
-        EstimatorError: the estimator does not apply to such sides, or an unknown option.
+        EstimatorError: the estimator does not apply to such sides, or an unknown or impossible
+            option.
 
     >>> import numpy as np
     >>> rng = np.random.default_rng(0)
@@ -83,50 +97,73 @@ def estimate_mi(
     """
     if unit not in ("nats", "bits"):
         raise EstimatorError(f"unit = {unit!r}: choose 'nats' or 'bits'.")
+    if null is not None:
+        whole("null", null, 0)
+    if calibrated:
+        whole("calibrated", calibrated, 3)
     sample = clean_pair(x, y, groups=groups, discrete_x=discrete_x, discrete_y=discrete_y)
     if z is not None:
+        if calibrated or clusters is not None:
+            raise EstimatorError("`calibrated` and `clusters` are not there with z: leave them.")
         from fer_bench.information.conditional import estimate_conditional
 
         score = estimate_conditional(sample, z, estimator, seed=seed, null=null, **options)
     else:
         if clusters is not None:
-            clusters = np.unique(np.asarray(clusters), return_inverse=True)[1]
+            clusters = _clusters(clusters, sample.n)
         tool = make(estimator, seed=seed, **options)
         score = score_sample(sample, tool, null=null, clusters=clusters)
         tasks = getattr(tool, "calibrated", 0) if calibrated is None else calibrated
         # A closed form was confirmed already; whether that can be trusted is asked on demand.
         skip = calibrated is None and score.details.get("chosen") in ("copula", "student")
-        if tasks and interval and not skip and "standard_error" in score.details:
+        if tasks and interval and not skip and not is_constant(sample):
             score = _calibrated(sample, tool, score, tasks, seed)
     if not interval:
         score = replace(score, low=None, high=None)
     return in_bits(score) if unit == "bits" else score
 
 
-def _calibrated(sample: Sample, tool: Any, score: Score, tasks: int, seed: int) -> Score:
+def _clusters(clusters: Any, n: int) -> np.ndarray:
+    codes = clean_side(clusters, "clusters", discrete=True)
+    if len(codes) != n:
+        raise DataError(f"clusters has {len(codes)} entries for {n} rows: give one per row.")
+    return codes
+
+
+def _calibrated(sample: Sample, tool: Estimator, score: Score, tasks: int, seed: int) -> Score:
     """The score with the interval of its calibration."""
     from fer_bench.information.calibration import calibrate_value
 
     found = calibrate_value(sample, tool, score, tasks=tasks, seed=seed)
-    return replace(
+    score = replace(
         score,
         low=min(found.low, score.value),
         high=max(found.high, score.value),
         details={**score.details, "calibration": found.to_json()},
     )
+    if found.fault:
+        score = score.with_warning(f"on planted tasks like these data the estimator {found.fault}")
+    return score
 
 
-def make(estimator: str | Estimator | type, *, seed: int = 0, **options: Any) -> Any:
-    """Build an estimator from its name or class; an instance is returned as it is."""
+def make(estimator: Any, *, seed: int = 0, **options: Any) -> Estimator:
+    """Build an estimator from its name or class, or wrap somebody's object (see `Foreign`)."""
     if isinstance(estimator, str):
         estimator = estimators.get(estimator)
     if isinstance(estimator, type):
         known = _options(estimator)
         reject_unknown(options, known, getattr(estimator, "name", estimator.__name__))
-        return estimator(seed=seed, **options) if "seed" in known else estimator(**options)
-    if options:
+        estimator = estimator(seed=seed, **options) if "seed" in known else estimator(**options)
+    elif options:
         raise EstimatorError("options go to the constructor of an estimator instance, not here.")
-    return estimator
+    if isinstance(estimator, Estimator):
+        return estimator
+    if not (hasattr(estimator, "fit") and hasattr(estimator, "estimate")):
+        raise EstimatorError(
+            f"{estimator!r:.60} is no estimator: give a name, or an object with fit(x, y) and "
+            "estimate()."
+        )
+    return Foreign(estimator)
 
 
 def _options(kind: type) -> list[str]:
@@ -146,18 +183,15 @@ def _options(kind: type) -> list[str]:
 
 def score_sample(
     sample: Sample,
-    estimator: Any,
+    estimator: Estimator,
     *,
     null: int | None = None,
     clusters: np.ndarray | None = None,
 ) -> Score:
     """Estimate a cleaned sample and its permuted copies together."""
-    seed = getattr(estimator, "seed", 0)
-    trivial = _constant(sample)
-    if trivial is not None:
-        return trivial
-    if not isinstance(estimator, Estimator):
-        return _foreign(sample, estimator)
+    seed = estimator.seed
+    if is_constant(sample):
+        return _nothing(sample)
     estimator.check(sample)
     count = estimator.null_runs if null is None else null
     random = np.random.default_rng([seed, 7])
@@ -176,12 +210,12 @@ def score_samples(samples: Sequence[Sample], estimator: Estimator) -> list[Score
     """
     for sample in samples:
         estimator.check(sample)
-    problems = [Problem(sample, estimator.seed + i) for i, sample in enumerate(samples)]
-    found = estimator.estimate_many(problems)
-    return [
-        score_estimate(sample, estimator.name, estimate, [])
-        for sample, estimate in zip(samples, found, strict=True)
-    ]
+    varying = [i for i, sample in enumerate(samples) if not is_constant(sample)]
+    found = estimator.estimate_many([Problem(samples[i], estimator.seed + i) for i in varying])
+    scores = [_nothing(sample) for sample in samples]
+    for i, estimate in zip(varying, found, strict=True):
+        scores[i] = score_estimate(samples[i], estimator.name, estimate, [])
+    return scores
 
 
 def repair(n: int, groups: np.ndarray | None, random: np.random.Generator) -> np.ndarray:
@@ -219,9 +253,11 @@ def score_estimate(
     certain = value + half
     half = max(half, -value)  # a value below 0 is an error of at least that size
     p = estimate.p
-    if p is None and null:
+    if p is None and len(null) >= FEWEST_FOR_P:
         p = (1 + sum(v >= value for v in null)) / (1 + len(null))
     warnings = [*sample.warnings, *estimate.warnings]
+    if not math.isfinite(value):
+        warnings.append("no number came out: give more rows, or reduce the sides first")
     for side_name, side in (("x", sample.x), ("y", sample.y)):
         if is_discrete(side) and value > entropy(side):
             warnings.append(
@@ -229,14 +265,17 @@ def score_estimate(
             )
     if certain < 0:
         warnings.append("below 0: nothing the critic learnt holds on kept-out rows")
-    details: dict[str, Any] = {"estimator": name, "standard_error": error, **estimate.details}
+    details: dict[str, Any] = {"estimator": name, **estimate.details}
+    known = math.isfinite(error)
+    if known:
+        details["standard_error"] = error
     if null:
         details["null_values"] = list(null)
         details["null_interval"] = _null_interval(null, len(estimate.index))
     return Score(
         value=value,
-        low=value - half,
-        high=value + half,
+        low=value - half if known else None,
+        high=value + half if known else None,
         null=float(np.mean(null)) if null else None,
         p=p,
         n=len(estimate.index),
@@ -258,44 +297,25 @@ def _null_interval(null: Sequence[float], n: int) -> list[float]:
     return [center - wide, center + wide]
 
 
-def _constant(sample: Sample) -> Score | None:
+def _nothing(sample: Sample) -> Score:
     """The score of a side that never varies: no estimator need be asked."""
-    for side in (sample.x, sample.y):
-        if (side == side[:1]).all():
-            return Score(
-                0.0, 0.0, 0.0, null=0.0, p=1.0, n=sample.n, unit="nats", warnings=sample.warnings,
-                details={"estimator": "none: a side is constant"},
-            )  # fmt: skip
-    return None
-
-
-def _foreign(sample: Sample, estimator: Any) -> Score:
-    """Somebody else's estimator: `fit(x, y)`, then `estimate()` gives a number or an Estimate."""
-    found = estimator.fit(sample.x, sample.y).estimate()
-    name = getattr(estimator, "name", type(estimator).__name__)
-    if isinstance(found, Estimate):
-        return score_estimate(sample, name, found, [])
     return Score(
-        float(found), n=sample.n, unit="nats", warnings=sample.warnings, details={"estimator": name}
-    )
+        0.0, 0.0, 0.0, null=0.0, p=1.0, n=sample.n, unit="nats", warnings=sample.warnings,
+        details={"estimator": "none: a side is constant"},
+    )  # fmt: skip
 
 
 def in_bits(score: Score) -> Score:
     """Convert a score in nats."""
 
     def bits(value: Any) -> Any:
-        if value is None:
-            return None
+        if isinstance(value, Mapping):
+            return {key: bits(item) if key in IN_NATS else item for key, item in value.items()}
         if isinstance(value, (list, tuple)):
-            return [bits(v) for v in value]
-        return value / NATS_PER_BIT
+            return [bits(item) for item in value]
+        return value if value is None else value / NATS_PER_BIT
 
-    keys = ("standard_error", "null_values", "null_interval", "fitted_value", "entropy", "curve",
-            "entropy_x", "entropy_y", "bias_removed", "first_order_bias")  # fmt: skip
-    details: Mapping[str, Any] = {
-        key: bits(value) if key in keys else value for key, value in score.details.items()
-    }
     return replace(
         score, value=bits(score.value), low=bits(score.low), high=bits(score.high),
-        null=bits(score.null), unit="bits", details=details,
+        null=bits(score.null), unit="bits", details=bits(score.details),
     )  # fmt: skip

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 from scipy.special import digamma
 
-from fer_bench.information.estimator import Estimate, Estimator, EstimatorError, Problem
+from fer_bench.information.estimator import Estimate, Estimator, EstimatorError, Problem, whole
 from fer_bench.information.inputs import Sample, is_discrete, normal_scores
 
 JITTER = 1e-10  # breaks ties of atoms (zeros after a ReLU) independently on both sides
@@ -33,9 +33,7 @@ class _Neighbours(Estimator):
 
     def __init__(self, *, seed: int = 0, k: int = 5, scores: bool = True) -> None:
         super().__init__(seed=seed)
-        if k < 1:
-            raise EstimatorError(f"k = {k}: give at least 1 neighbour.")
-        self.k = k
+        self.k = whole("k", k, 1)
         self.scores = scores
 
     def _columns(self, side: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -50,6 +48,12 @@ class _Neighbours(Estimator):
     def _one(self, problem: Problem) -> Estimate:
         raise NotImplementedError
 
+    def _neighbours(self, n: int) -> int:
+        """`k`, where so many rows have so many neighbours."""
+        if self.k > n - 2:
+            raise EstimatorError(f"k = {self.k} neighbours of {n} rows: give at most {n - 2}.")
+        return self.k
+
 
 class KSG(_Neighbours):
     """Kraskov, Stögbauer and Grassberger 2004, first estimator (their eq. 8)."""
@@ -61,8 +65,7 @@ class KSG(_Neighbours):
         rng = np.random.default_rng(problem.seed)
         x, y = self._columns(problem.paired.x, rng), self._columns(problem.paired.y, rng)
         n = problem.sample.n
-        k = min(self.k, n - 1)
-        return _estimate(self._rows(x, y, k, n), len(x) + len(y))
+        return _estimate(self._rows(x, y, self._neighbours(n), n), len(x) + len(y))
 
     def _rows(self, x: np.ndarray, y: np.ndarray, k: int, n: int) -> np.ndarray:
         nx, ny = ksg_counts(x, y, k)
@@ -97,7 +100,7 @@ class Ross(_Neighbours):
         x = self._columns(sample.x[keep], np.random.default_rng(problem.seed))
         y = sample.y[keep]
         size = counts[y]
-        k = np.minimum(self.k, size - 1)
+        k = np.minimum(self._neighbours(sample.n), size - 1)
         m = _count("class_counts", x, y, k)
         rows = digamma(len(keep)) + digamma(k) - digamma(size) - digamma(m)
         return _estimate(rows, len(x), index=keep, warnings=tuple(warnings))
@@ -108,6 +111,7 @@ def conditional_ksg(
 ) -> Estimate:
     """I(X; Y | Z) of three continuous variables (Frenzel and Pompe 2007, eq. 5)."""
     tool = KSG(k=k, scores=scores)
+    k = tool._neighbours(sample.n)
     rng = np.random.default_rng(seed)
     x, y, w = (tool._columns(side, rng) for side in (sample.x, sample.y, z))
     nxz, nyz, nz = _count("conditional_counts", x, y, w, k)

@@ -13,7 +13,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fer_bench.information.critics import Critic, Scores, TestScores, log_sum_exp
-from fer_bench.information.estimator import Estimate, Estimator, EstimatorError, Problem
+from fer_bench.information.estimator import (
+    Estimate,
+    Estimator,
+    EstimatorError,
+    Problem,
+    positive,
+    whole,
+)
 from fer_bench.information.inputs import (
     MAX_COLUMNS,
     Sample,
@@ -27,6 +34,7 @@ from fer_bench.information.training import (
     Fitted,
     Fold,
     Parameters,
+    group_notes,
     split,
     split_groups,
     train,
@@ -101,8 +109,7 @@ def interpolated(alpha: float) -> Callable[..., Tensor]:
 
 
 def _interpolated_rows(positive: Tensor, log_row: Tensor, per_row: int, alpha: float) -> Tensor:
-    rest = math.log(max(1 - alpha, 1e-12))
-    weight = math.log(max(alpha, 1e-12))
+    rest, weight = (math.log(share) if share > 0 else -math.inf for share in (1 - alpha, alpha))
     joint = torch.logaddexp(positive, log_row + math.log(max(per_row - 1, 1))) - math.log(per_row)
     a = torch.logaddexp(joint + weight, torch.full_like(joint, rest))
     b = torch.logaddexp(log_row + weight, torch.full_like(joint, rest))
@@ -198,7 +205,8 @@ class Neural(Estimator):
         if critic not in Critic.kinds:
             raise EstimatorError(f"critic = {critic!r}: choose one of {', '.join(Critic.kinds)}.")
         self.shape: dict[str, Any] = {
-            "kind": critic, "hidden": hidden, "depth": depth, "embed": embed, "base": base,
+            "kind": critic, "base": base, "hidden": whole("hidden", hidden, 1),
+            "depth": whole("depth", depth, 1), "embed": whole("embed", embed, 1),
         }  # fmt: skip
         self.folds = folds
         self.budget = Budget(steps=steps, batch=batch, rate=rate, patience=patience)
@@ -277,7 +285,7 @@ class Neural(Estimator):
             index=where,
             extra_variance=float(np.mean(doubts)),
             p=_shift_p(positive / len(where), shifted),
-            warnings=(*self.warn(value, test), *wide_notes(problem.sample)),
+            warnings=(*self.warn(value, test), *fit_notes(problem.sample)),
             details=details,
         )
 
@@ -403,9 +411,7 @@ def build_folds(
     A side that problems share is converted once. A re-paired problem (a null) is valued on its
     first fold alone: the mean over several nulls needs no cross-fitting.
     """
-    place = torch.device(
-        ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-    )
+    place = _device(device)
     converted: dict[int, Tensor] = {}
 
     def tensor(side: np.ndarray) -> Tensor:
@@ -431,9 +437,21 @@ def build_folds(
     return cuts, members
 
 
-def wide_notes(sample: Sample) -> list[str]:
-    """Say where a side was reduced."""
-    return [
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        place = torch.device(name)
+    except (RuntimeError, TypeError):
+        raise EstimatorError(f"device = {name!r}: give 'auto', 'cpu' or 'cuda'.") from None
+    if place.type == "cuda" and not torch.cuda.is_available():
+        raise EstimatorError(f"device = {name!r}: there is no CUDA device; 'auto' takes the CPU.")
+    return place
+
+
+def fit_notes(sample: Sample) -> list[str]:
+    """Say where a side was reduced, or groups could not be kept apart."""
+    return group_notes(sample) + [
         f"{name}: networks saw the {MAX_COLUMNS} leading components of {side.shape[1]} columns"
         for name, side in (("x", sample.x), ("y", sample.y))
         if not is_discrete(side) and side.shape[1] > MAX_COLUMNS
@@ -525,7 +543,7 @@ class SMILE(JSD):
 
     def __init__(self, *, tau: float = 5.0, seed: int = 0, **options: Any) -> None:
         super().__init__(seed=seed, **options)
-        self.tau = tau
+        self.tau = positive("tau", tau)
 
     def criterion(self, scores: Scores) -> Tensor:
         return jensen_shannon(scores)
@@ -572,3 +590,9 @@ class Alpha(Neural):
 
     def value(self, test: Test) -> Tensor:
         return _interpolated_rows(test.positive, test.log_row, test.per_row, self.alpha)
+
+    def warn(self, value: float, test: Test) -> tuple[str, ...]:
+        ceiling = math.log((1 + test.per_row) / self.alpha) if self.alpha else math.inf
+        if value > 0.9 * ceiling:
+            return (f"saturated at ln(rows / alpha) = {ceiling:.3f}: lower alpha",)
+        return super().warn(value, test)

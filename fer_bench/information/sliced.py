@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from fer_bench.information.estimator import Estimate, Estimator, Problem
+from fer_bench.information.estimator import Estimate, Estimator, Problem, whole
 from fer_bench.information.inputs import Sample, is_discrete
 from fer_bench.information.neighbours import KSG, Ross
 
@@ -28,7 +28,7 @@ class Sliced(Estimator):
 
     def __init__(self, *, seed: int = 0, slices: int = 50, k: int = 5) -> None:
         super().__init__(seed=seed)
-        self.slices = slices
+        self.slices = whole("slices", slices, 1)
         self.k = k
 
     def check(self, sample: Sample) -> None:

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fer_bench.information.estimator import EstimatorError, positive, whole
 from fer_bench.information.inputs import Sample, is_discrete
 
 Parameters = dict[str, Tensor]
@@ -70,6 +71,11 @@ class Budget:
     patience: int = 6
     averaging: float = 0.98
     check_every: int = 20
+
+    def __post_init__(self) -> None:
+        for name, least in (("steps", 1), ("batch", 2), ("patience", 1)):
+            whole(name, getattr(self, name), least)
+        positive("rate", self.rate)
 
 
 @dataclass(frozen=True)
@@ -252,21 +258,38 @@ def _validation_blocks(folds: Sequence[Fold]) -> list[tuple[Tensor, Tensor]]:
     return blocks
 
 
+FEW_GROUPS = 10  # with fewer a part would hold one or two of them
+
+
 def split_groups(sample: Sample) -> np.ndarray | None:
     """Groups to split by, or None where that would leave a part without what it needs.
 
-    With fewer than ten groups a part would hold one or two. And where a label never leaves its
-    group (the label *is* the subject) no critic could know the labels of the test part.
+    So with few groups. And where a label never leaves its group (the label *is* the subject) no
+    critic could know the labels of the test part.
     """
     groups = sample.groups
-    if groups is None or groups.max() < 9:
+    if groups is None or groups.max() + 1 < FEW_GROUPS or _label_is_group(sample, groups):
         return None
-    for side in (sample.x, sample.y):
-        if is_discrete(side):
-            pairs = len(np.unique(np.stack([side, groups]), axis=1).T)
-            if pairs == side.max() + 1:
-                return None
     return groups
+
+
+def group_notes(sample: Sample) -> list[str]:
+    """Say where groups are too few to be kept apart."""
+    groups = sample.groups
+    if groups is None or groups.max() + 1 >= FEW_GROUPS or _label_is_group(sample, groups):
+        return []
+    return [
+        f"only {groups.max() + 1} groups: rows of one group lie on both sides of the split, so "
+        f"that what marks a group may read as information; {FEW_GROUPS} groups are kept apart"
+    ]
+
+
+def _label_is_group(sample: Sample, groups: np.ndarray) -> bool:
+    return any(
+        len(np.unique(np.stack([side, groups]), axis=1).T) == side.max() + 1
+        for side in (sample.x, sample.y)
+        if is_discrete(side)
+    )
 
 
 def split(
@@ -276,6 +299,8 @@ def split(
 
     With `folds` = 1 the test part is a fifth of the rows.
     """
+    if whole("folds", folds, 1) > n // 2:
+        raise EstimatorError(f"folds = {folds}: {n} rows can be cut into {n // 2} at most.")
     random = np.random.default_rng(seed)
     if groups is None:
         units = np.arange(n)

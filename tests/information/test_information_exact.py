@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from scipy.special import digamma
 from sklearn.feature_selection import mutual_info_classif
 
-from fer_bench.information import estimate_mi, tasks
+from fer_bench.errors import DataError
+from fer_bench.information import EstimatorError, estimate_mi, tasks
 from fer_bench.information.gaussian import Gaussian, gaussian_bias
 from fer_bench.information.inputs import clean_pair
 from fer_bench.information.neighbours import KSG, KSG2, Ross, conditional_ksg
@@ -208,3 +209,116 @@ def test_a_t_copula_of_normal_rows_is_the_normal_one():
     x, y = np.random.default_rng(0).normal(size=(2, 300, 64))
     student, copula = (estimate_mi(x, y, estimator=e, null=0).value for e in ("student", "copula"))
     assert student == pytest.approx(copula, abs=0.01)
+
+
+def test_a_correlation_of_one_is_said_to_be_infinite():
+    x = np.random.default_rng(0).normal(size=(300, 2))
+    turned = x @ np.array([[0.6, -0.8], [0.8, 0.6]])
+    assert any("infinitely" in w for w in estimate_mi(x, turned, estimator="gaussian").warnings)
+    noisy = turned + 0.01 * np.random.default_rng(1).normal(size=(300, 2))
+    assert not estimate_mi(x, noisy, estimator="gaussian").warnings
+
+
+def test_a_number_that_did_not_come_out_is_said():
+    x, y = np.random.default_rng(0).normal(size=(2, 60, 40))
+    score = estimate_mi(x, y, estimator="student", null=0)
+    assert np.isnan(score.value)
+    assert any("no number" in w for w in score.warnings)
+
+
+def test_conditional_neighbours_heed_the_options_of_an_instance():
+    x, y, z = np.random.default_rng(0).normal(size=(3, 200, 1))
+    by_name = estimate_mi(x, x + y, z=z, estimator="ksg", k=20)
+    assert estimate_mi(x, x + y, z=z, estimator=KSG(k=20)).value == by_name.value
+    assert by_name.value != estimate_mi(x, x + y, z=z, estimator="ksg").value
+
+
+@pytest.mark.parametrize("estimator", ["copula", "ksg", "student"])
+def test_a_side_that_is_constant_within_a_class_shares_nothing_there(estimator):
+    random = np.random.default_rng(0)
+    z = np.arange(400) % 2
+    x = np.where(z[:, None] == 0, 0.0, random.normal(size=(400, 2)))
+    y = x + random.normal(size=(400, 2))
+    score = estimate_mi(x, y, z=z, estimator=estimator, null=2)
+    assert score.details["by_class"][0] == 0.0
+    assert score.value == pytest.approx(score.details["by_class"][1] / 2)
+
+
+def test_conditions_that_do_not_suit_are_refused():
+    x, z = np.random.default_rng(0).normal(size=(2, 100, 1))
+    labels = np.arange(100) % 3
+    with pytest.raises(EstimatorError, match="'ross' needs"):
+        estimate_mi(x, labels, z=z, estimator="ross")
+    with pytest.raises(EstimatorError, match="with z"):
+        estimate_mi(x, labels, z=z, clusters=labels)
+    with pytest.raises(EstimatorError, match="this package's"):
+        estimate_mi(x, labels, z=z, estimator=Correlation())
+
+
+class Correlation:
+    """Somebody's estimator, a number and no more."""
+
+    def fit(self, x, y):
+        self.rho = np.corrcoef(x[:, 0], y[:, 0])[0, 1]
+
+    def estimate(self):
+        return -0.5 * np.log(1 - self.rho**2)
+
+
+def test_somebody_elses_estimator_gets_a_null_and_a_calibration():
+    random = np.random.default_rng(0)
+    x = random.normal(size=(500, 1))
+    y = x + random.normal(size=(500, 1))
+    score = estimate_mi(x, y, estimator=Correlation(), null=19)
+    assert (score.low, score.high, score.p) == (None, None, 0.05)
+    assert abs(score.null) < 0.01
+    calibrated = estimate_mi(x, y, estimator=Correlation(), calibrated=6)
+    assert calibrated.low < 0.5 * np.log(2) < calibrated.high
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"estimator": "smile", "tau": -5}, {"estimator": "ksg", "k": 99},
+        {"estimator": "ksg", "k": 2.5}, {"estimator": "doe", "components": 0},
+        {"estimator": "gaussian", "max_dim": -1}, {"estimator": "mine", "steps": 0},
+        {"estimator": "mine", "batch": 1}, {"estimator": "mine", "hidden": 0},
+        {"estimator": "mine", "folds": 1000}, {"estimator": "mine", "device": "nowhere"},
+        {"estimator": "mine", "rate": 0}, {"estimator": "sliced", "slices": 0},
+        {"calibrated": 1}, {"null": -1}, {"seed": -1}, {"estimator": None},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_impossible_options_are_refused_in_one_sentence(options):
+    x, y = np.random.default_rng(0).normal(size=(2, 100, 2))
+    with pytest.raises(EstimatorError, match="give|cut|no estimator"):
+        estimate_mi(x, y, **options)
+
+
+def test_clusters_are_one_to_a_row():
+    x, y = np.random.default_rng(0).normal(size=(2, 100, 2))
+    with pytest.raises(DataError, match="clusters has 2 entries"):
+        estimate_mi(x, y, estimator="copula", clusters=[1, 2])
+
+
+def test_few_permuted_copies_give_no_p_value():
+    x, y = np.random.default_rng(0).normal(size=(2, 100, 1))
+    assert estimate_mi(x, x + y, estimator="ksg", null=5).p is None
+    assert estimate_mi(x, x + y, estimator="ksg", null=19).p == 0.05
+
+
+def test_a_class_of_estimators_takes_a_constant_side():
+    x = np.random.default_rng(0).normal(size=(60, 2))
+    assert KSG2().fit(np.ones((60, 2)), x).estimate().value == 0.0
+
+
+def test_bits_are_nats_over_log_two_in_the_calibration_as_well():
+    x, y = np.random.default_rng(0).normal(size=(2, 200, 2))
+    nats, bits = (
+        estimate_mi(x, x + y, estimator="copula", calibrated=4, null=0, unit=unit)
+        for unit in ("nats", "bits")
+    )
+    for key in ("high", "planted"):
+        want = np.asarray(nats.details["calibration"][key]) / np.log(2)
+        assert np.asarray(bits.details["calibration"][key]) == pytest.approx(want)
+    assert bits.details["calibration"]["slope"] == nats.details["calibration"]["slope"]

@@ -198,6 +198,35 @@ def test_a_group_lies_in_one_part_only():
     assert sorted(tested) == list(range(300))
 
 
+def test_few_groups_are_said_not_to_be_kept_apart():
+    random = np.random.default_rng(0)
+    for count, said in ((8, True), (12, False)):
+        groups = np.arange(240) % count
+        x = random.normal(size=(count, 3))[groups] + 0.1 * random.normal(size=(240, 3))
+        for estimator in ("classifier", "mine"):
+            y = groups % 2 if estimator == "classifier" else x + random.normal(size=(240, 3))
+            options = {"steps": 40, "null": 0, "groups": groups}
+            score = estimate_mi(x, y, estimator=estimator, **options)
+            assert any(f"only {count} groups" in w for w in score.warnings) is said
+
+
+@pytest.mark.parametrize("estimator", ["doe", "club", "l1out"])
+def test_densities_of_more_columns_than_rows_stay_numbers(estimator):
+    """Directions that the fitted rows do not fill made it 1e30 nats."""
+    x, y = np.random.default_rng(0).normal(size=(2, 60, 40))
+    score = estimate_mi(x, y, estimator=estimator, null=0, steps=100)
+    assert score.low <= 0 <= score.high
+    assert abs(score.value) < 500
+    assert any("reduce it first" in w for w in score.warnings)
+
+
+def test_alpha_says_when_it_is_saturated():
+    x, y = tasks.normal("high", tasks.paired_covariance(8, 8, [0.95] * 8), 8).sample(1000, 0)
+    score = estimate_mi(x, y, estimator="alpha", alpha=1.0, null=0, steps=300)
+    assert any("saturated" in w for w in score.warnings)
+    assert score.value <= np.log(1000)
+
+
 def test_a_label_that_is_the_group_is_not_split_by_group():
     subjects = np.repeat(np.arange(20), 15)
     sample = clean_pair(np.random.default_rng(0).normal(size=(300, 2)), subjects, groups=subjects)

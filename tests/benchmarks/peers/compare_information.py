@@ -27,6 +27,8 @@ import json, sys, time, warnings
 import numpy as np
 warnings.filterwarnings("ignore")
 {setup}
+wanted = json.loads(sys.argv[2])
+estimators = {{name: run for name, run in estimators.items() if not wanted or name in wanted}}
 for line in open(sys.argv[1]):
     job = json.loads(line)
     data = np.load(job["file"])
@@ -47,20 +49,44 @@ PEERS = {
     "benchmark-mi": (
         ["benchmark-mi", "jax==0.4.30", "jaxlib==0.4.30"],
         "import bmi.estimators as e\n"
+        "def quiet(kind):\n"
+        "    return lambda x, y: kind(verbose=False).estimate(x, y)\n"
         "estimators = {"
         "'benchmark-mi KSG': e.KSGEnsembleFirstEstimator(neighborhoods=(10,)).estimate,"
         "'benchmark-mi CCA': e.CCAMutualInformationEstimator().estimate,"
-        "'benchmark-mi MINE': lambda x, y: e.MINEEstimator(verbose=False).estimate(x, y),"
-        "'benchmark-mi InfoNCE': lambda x, y: e.InfoNCEEstimator(verbose=False).estimate(x, y)}",
+        "'benchmark-mi MINE': quiet(e.MINEEstimator),"
+        "'benchmark-mi InfoNCE': quiet(e.InfoNCEEstimator),"
+        "'benchmark-mi DV': quiet(e.DonskerVaradhanEstimator),"
+        "'benchmark-mi NWJ': quiet(e.NWJEstimator),"
+        "'benchmark-mi Histogram': e.HistogramEstimator().estimate,"
+        "'benchmark-mi KDE': e.KDEMutualInformationEstimator().estimate}",
     ),
     "torch-mist": (
         ["torch-mist", "pandas<2.3", "tqdm", "scikit-learn", "numpy<2"],
+        "import contextlib, io\n"
         "from torch_mist import estimate_mi\n"
         "def run(name):\n"
-        "    return lambda x, y: (lambda r: r[0] if isinstance(r, tuple) else r)(estimate_mi(\n"
-        "        (x.astype('float32'), y.astype('float32')), name, verbose=False,\n"
-        "        hidden_dims=[256, 128], test_data=None))\n"
-        "estimators = {'torch-mist MINE': run('mine'), 'torch-mist InfoNCE': run('infonce')}",
+        "    def estimate(x, y):\n"
+        "        data = (x.astype('float32'), y.astype('float32'))\n"
+        "        with contextlib.redirect_stdout(io.StringIO()):\n"
+        "            found = estimate_mi(data, name, verbose=False)\n"
+        "        return found[0] if isinstance(found, tuple) else found\n"
+        "    return estimate\n"
+        "names = ['mine', 'infonce', 'nwj', 'js', 'smile', 'tuba', 'alpha_tuba', 'flo', 'doe',"
+        " 'gm', 'club', 'l1out', 'binned']\n"
+        "estimators = {f'torch-mist {name}': run(name) for name in names}",
+    ),
+    "diffusion-mi": (
+        ["diffusion-mi"],
+        "import logging\n"
+        "from dmi.estimators import MINDEEstimator\n"
+        "logging.getLogger('pytorch_lightning').setLevel(logging.ERROR)\n"
+        "def run(x, y):  # its default of 1,000 epochs takes a quarter of an hour a task\n"
+        "    tool = MINDEEstimator(max_epochs=100)\n"
+        "    tool.fit(x, y)\n"
+        "    found = tool.estimate(x, y)\n"
+        "    return found[0] if isinstance(found, tuple) else found\n"
+        "estimators = {'diffusion-mi MINDE, 100 epochs': run}",
     ),
     "infomeasure": (
         ["infomeasure"],
@@ -110,12 +136,17 @@ def environment(peer: str, folder: Path) -> Path:
     return python
 
 
-def run_peer(peer: str, python: Path, jobs: Path, timeout: int) -> list[dict]:
+def run_peer(
+    peer: str, python: Path, jobs: Path, timeout: int, only: list[str] | None = None
+) -> list[dict]:
     """All jobs in one process of the peer's environment."""
     code = RUNNER.format(setup=PEERS[peer][1])
     try:
         found = subprocess.run(
-            [python, "-c", code, str(jobs)], capture_output=True, text=True, timeout=timeout
+            [python, "-c", code, str(jobs), json.dumps(only or [])],
+            capture_output=True,
+            text=True,
+            timeout=timeout,
         )
         out, problem = found.stdout, found.stderr.strip().splitlines()[-1:] or ["?"]
     except subprocess.TimeoutExpired as late:
@@ -151,6 +182,7 @@ def main() -> None:
     parser.add_argument("--n", nargs="+", type=int, default=[10_000])
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--peers", nargs="*", default=list(PEERS), choices=list(PEERS))
+    parser.add_argument("--only", nargs="*", help="of the peers' estimators, by name")
     parser.add_argument("--ours", nargs="*", default=list(OURS))
     parser.add_argument("--envs", type=Path, help="keep the environments here")
     parser.add_argument("--out", type=Path, default=Path("peers.jsonl"))
@@ -168,7 +200,7 @@ def main() -> None:
             except subprocess.CalledProcessError as error:
                 rows.append({"estimator": peer, "error": f"cannot be installed: {error}"})
                 continue
-            rows += run_peer(peer, python, listing, options.timeout)
+            rows += run_peer(peer, python, listing, options.timeout, options.only)
     options.out.write_text("".join(json.dumps(row) + "\n" for row in rows))
     table = pd.DataFrame(rows)
     table["error_nats"] = (table["value"] - table["truth"]).abs()
