@@ -13,6 +13,7 @@ from scipy.stats import t as student_t
 from fer_bench.information.estimator import Estimate, Estimator, Problem, whole
 from fer_bench.information.inputs import Sample, normal_scores
 
+NORMAL = 1000.0  # degrees of freedom from which on a t copula is a normal one
 CERTAIN = 1 - 1e-9  # a correlation above this is one, but for rounding
 
 
@@ -181,9 +182,11 @@ class StudentModel:
         def profile(log_dof: float, rows: np.ndarray) -> StudentModel:
             return _fit_dispersion(float(np.exp(log_dof)), rows, x.shape[1])
 
-        grid = np.log([1, 1.5, 2, 3, 4.5, 7, 12, 25, 60, 200, 1000, 10_000])
+        grid = np.log([1, 1.5, 2, 3, 4.5, 7, 12, 25, 60, 200, NORMAL, 10 * NORMAL])
         fits = [profile(g, sub).log_likelihood for g in grid]
         best = int(np.argmax(fits))
+        if grid[best] >= np.log(NORMAL):
+            return profile(grid[best], uniform)
         low, high = grid[max(0, best - 1)], grid[min(len(grid) - 1, best + 1)]
         for _ in range(8):  # golden section on the sub-sample's bracket, all rows
             a, b = high - 0.618 * (high - low), low + 0.618 * (high - low)
