@@ -7,6 +7,9 @@ array [n] of codes 0 .. k-1, so the number of dimensions alone tells which is wh
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+from numbers import Complex, Integral, Real
 from typing import Any
 
 import numpy as np
@@ -19,6 +22,17 @@ from fer_bench.errors import DataError
 MIN_ROWS = 10  # below this no estimator here has anything to say
 FEW_ROWS = 30
 MAX_COLUMNS = 128  # principal components that networks see of a wider side
+SAME = 1 - 1e-9  # a correlation that only rounding keeps from one
+
+# What an object in an array counts as: the first that fits (a timedelta64 is an Integral too).
+READINGS: dict[str, tuple[type, ...]] = {
+    "times": (date, timedelta, np.datetime64, np.timedelta64),
+    "whole numbers": (Integral, np.bool_),
+    "numbers": (Real, Decimal),
+    "complex numbers": (Complex,),
+    "text": (str, bytes),
+    "lists": (list, np.ndarray),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +83,17 @@ def clean_pair(
     Args:
         x, y: arrays, tensors, lists or data-frame columns, [n] or [n, d]. A 1-d array (or one
             column) of integers, booleans or strings is read as labels, all else as measured.
+            Objects count by what they hold: a column of floats among them is measured, one of
+            whole numbers or text is labels, and several columns must all hold numbers.
         groups: [n] subject (or other cluster) of each row.
         discrete_x, discrete_y: True or False overrules that reading.
 
     Raises:
-        DataError: rows do not pair up, fewer than 10 rows, NaN or infinities, more than 2-d.
+        DataError: rows do not pair up, fewer than 10 rows, more than 2-d; NaN, infinities or
+            masked entries; complex numbers, dates, or text among measurements.
     """
-    left, notes_x = _clean_side(x, "x", discrete_x)
-    right, notes_y = _clean_side(y, "y", discrete_y)
+    left, notes_x, columns_x = _clean_side(x, "x", discrete_x)
+    right, notes_y, columns_y = _clean_side(y, "y", discrete_y)
     if len(left) != len(right):
         raise DataError(
             f"x has {len(left)} rows and y has {len(right)}: row i of both must be the same sample."
@@ -89,14 +106,14 @@ def clean_pair(
         notes.append(f"only {n} rows: the value is hardly more than a guess")
     codes = None
     if groups is not None:
-        labels = np.asarray(_numpy(groups, "groups")).reshape(-1)
+        labels = _numpy(groups, "groups").reshape(-1)
         if len(labels) != n:
             raise DataError(f"groups has {len(labels)} entries for {n} rows: give one per row.")
         codes = _codes(labels, "groups")
         if codes.max() == 0:
             notes.append("all rows are of one group: intervals treat the rows as independent")
             codes = None
-    notes += _pair_notes(left, right)
+    notes += _pair_notes(left, right, columns_x, columns_y)
     return Sample(left, right, codes, tuple(dict.fromkeys(notes)))
 
 
@@ -105,7 +122,11 @@ def clean_side(values: Any, name: str, discrete: bool | None = None) -> np.ndarr
     return _clean_side(values, name, discrete)[0]
 
 
-def _clean_side(values: Any, name: str, discrete: bool | None) -> tuple[np.ndarray, list[str]]:
+# A cleaned side, what to say of it, and which of the columns given [k] it kept.
+_Cleaned = tuple[np.ndarray, list[str], np.ndarray]
+
+
+def _clean_side(values: Any, name: str, discrete: bool | None) -> _Cleaned:
     array = _numpy(values, name)
     if array.ndim == 0 or array.ndim > 2:
         raise DataError(
@@ -113,22 +134,20 @@ def _clean_side(values: Any, name: str, discrete: bool | None) -> tuple[np.ndarr
         )
     if len(array) == 0:
         raise DataError(f"{name} has no rows.")
+    if array.size == 0:
+        raise DataError(f"{name} has no columns.")
     column = array.ndim == 1 or array.shape[1] == 1
-    labels_by_type = array.dtype.kind in "iubOUS"
+    labels_by_type = _labels_by_type(array)
     if discrete is None:
         discrete = column and labels_by_type
     if discrete:
         return _discrete_side(array, name, labels_by_type)
-    if array.dtype.kind in "OUS":
-        raise DataError(f"{name} holds text: pass discrete_{name}=True, or numbers.")
-    return _continuous_side(array, name, column)
+    return _continuous_side(_measurements(array, name), name, column)
 
 
-def _discrete_side(array: np.ndarray, name: str, exact: bool) -> tuple[np.ndarray, list[str]]:
+def _discrete_side(array: np.ndarray, name: str, exact: bool) -> _Cleaned:
     notes = []
-    if array.ndim == 2 and array.shape[1] > 1:
-        array = np.unique(array, axis=0, return_inverse=True)[1].reshape(-1)
-    codes = _codes(array.reshape(-1), name)
+    codes = _codes(array, name)
     classes = int(codes.max()) + 1
     if classes == 1:
         notes.append(f"{name} has one class: nothing can be learnt about it, so I = 0")
@@ -138,10 +157,10 @@ def _discrete_side(array: np.ndarray, name: str, exact: bool) -> tuple[np.ndarra
             f"{name} is read as labels with {classes} classes for {len(codes)} rows: "
             f"if they are {hint}, pass discrete_{name}=False"
         )
-    return codes, notes
+    return codes, notes, np.zeros(1, dtype=int)
 
 
-def _continuous_side(array: np.ndarray, name: str, column: bool) -> tuple[np.ndarray, list[str]]:
+def _continuous_side(array: np.ndarray, name: str, column: bool) -> _Cleaned:
     notes: list[str] = []
     kind = array.dtype
     values = array.reshape(len(array), -1).astype(np.float64)
@@ -152,12 +171,10 @@ def _continuous_side(array: np.ndarray, name: str, column: bool) -> tuple[np.nda
             f"{name} has {int(bad.sum())} NaN or infinite values (first at row {row}, column "
             f"{col}): drop or repair those rows."
         )
-    if values.shape[1] == 0:
-        raise DataError(f"{name} has no columns.")
     constant = (values == values[:1]).all(axis=0)
     if constant.all():
         notes.append(f"{name} is constant: nothing can be learnt about it, so I = 0")
-        return np.zeros((len(values), 1)), notes
+        return np.zeros((len(values), 1)), notes, np.zeros(1, dtype=int)
     if constant.any():
         notes.append(f"{name}: {int(constant.sum())} constant columns were left out")
         values = values[:, ~constant]
@@ -175,34 +192,65 @@ def _continuous_side(array: np.ndarray, name: str, column: bool) -> tuple[np.nda
     n, d = values.shape
     if d >= n:
         notes.append(f"{name} has {d} dimensions for {n} rows: reduce it first, or mistrust this")
-    distinct = len(np.unique(values[:, 0])) if column else n
-    if column and distinct <= max(2, min(20, n // 10)):
+    few = _few_distinct(values)
+    if few:
         notes.append(
-            f"{name} has only {distinct} distinct values: if they are labels, pass "
-            f"discrete_{name}=True"
+            f"{name} has only {few} distinct {'values' if column else 'rows'}: if they are "
+            f"labels, pass discrete_{name}=True"
         )
-    elif kind == np.float16 and distinct < n / 2:
+    elif column and kind == np.float16 and len(np.unique(values)) < n / 2:
         notes.append(f"{name} is float16 with many ties: neighbour estimators read ties as signal")
     if d > 3 and effective_rank(values) < 2:
         notes.append(f"collapsed embedding: the effective rank of {name} is below 2")
-    return values, notes
+    return values, notes, np.flatnonzero(~constant)
 
 
-def _pair_notes(x: np.ndarray, y: np.ndarray) -> list[str]:
-    """Warn of repeated rows: a copy is its own nearest neighbour and sits in both parts."""
+def _few_distinct(values: np.ndarray) -> int:
+    """How many distinct rows [n, d] has if so few that they may be labels, else 0.
+
+    One-hot labels have as many as columns; rows of an embedding repeat too little for that.
+    """
+    n, d = values.shape
+    limit = max(2, min(max(20, d), n // 10))
+    for rows in (values[: 2 * limit], values):  # few rows show that most sides repeat too little
+        distinct = _distinct(rows)
+        if distinct > limit:
+            return 0
+    return distinct
+
+
+def _distinct(rows: np.ndarray) -> int:
+    """Number of distinct rows [n, d]."""
+    return len(np.unique(rows, axis=0 if rows.shape[1] > 1 else None))
+
+
+def _pair_notes(
+    x: np.ndarray, y: np.ndarray, columns_x: np.ndarray, columns_y: np.ndarray
+) -> list[str]:
+    """What is odd about the pairing: repeated rows, and columns that both sides have."""
     if is_discrete(x) or is_discrete(y):
-        side = y if is_discrete(x) else x
-        if is_discrete(side) or side.shape[1] < 2:
+        side, codes = (y, x) if is_discrete(x) else (x, y)
+        if is_discrete(side) or (side.shape[1] == 1 and not _copied(side[:, 0], codes)):
             return []
-        rows = side
-    else:
-        if np.array_equal(x, y):
-            return ["x and y are the same values: they share all there is, infinitely much"]
-        rows = (
-            np.concatenate([x[:, :1], y[:, :1]], axis=1) if len(x) > 50_000 else np.hstack([x, y])
+        return _duplicate_notes(side)
+    if np.array_equal(x, y) and x.any():
+        return ["x and y are the same values: they share all there is, infinitely much"]
+    rows = np.concatenate([x[:, :1], y[:, :1]], axis=1) if len(x) > 50_000 else np.hstack([x, y])
+    notes = _duplicate_notes(rows)
+    if shared := _shared_column(x, y):
+        left = f"column {columns_x[shared[0]]} of x" if x.shape[1] > 1 else "x"
+        right = f"column {columns_y[shared[1]]} of y" if y.shape[1] > 1 else "y"
+        drop = "" if (left, right) == ("x", "y") else ": drop one of them"
+        notes.append(
+            f"{left} and {right} are the same values up to sign, scale and offset and share "
+            f"infinitely much{drop}"
         )
-    _, first = np.unique(rows, axis=0, return_index=True)
-    share = 1 - len(first) / len(rows)
+    return notes
+
+
+def _duplicate_notes(rows: np.ndarray) -> list[str]:
+    """Warn of repeated rows: a copy is its own nearest neighbour and sits in both parts."""
+    share = 1 - _distinct(rows) / len(rows)
     if share > 0.01:
         return [
             f"{share:.0%} of the rows are duplicates: copies on both sides of a split, or as "
@@ -211,42 +259,131 @@ def _pair_notes(x: np.ndarray, y: np.ndarray) -> list[str]:
     return []
 
 
+def _copied(values: np.ndarray, codes: np.ndarray) -> bool:
+    """Whether equal values [n] agree in their label [n] more often than near ones do.
+
+    Copied rows do. Rounding ties values as well, but such a tie knows no more of the label than
+    any neighbour, and neighbour estimators bear it.
+    """
+    order = np.lexsort((np.random.default_rng(0).random(len(values)), values))
+    tied, agree = np.diff(values[order]) == 0, np.diff(codes[order]) == 0
+    pairs = tied & np.append(True, ~tied[:-1])  # one of each value: a ReLU's zeros count once
+    if not pairs.any() or tied.all():
+        return False
+    noise = np.sqrt(1 / pairs.sum() + 1 / (~tied).sum()) / 2
+    return bool(agree[pairs].mean() - agree[~tied].mean() > 3 * noise)
+
+
+def _shared_column(x: np.ndarray, y: np.ndarray) -> tuple[int, int] | None:
+    """First columns of x and y that are one up to sign, scale and offset, if any are.
+
+    An exact relation shows in few rows, so wide sides are thinned to find it, and all rows then
+    confirm. Coarse columns do not count: two that are zero but once agree by chance.
+    """
+    n, pairs = len(x), x.shape[1] * y.shape[1]
+    if pairs > 2 * 10**7:
+        return None
+    step = 1 + pairs * n // 10**9
+    close = np.abs(_unit(x[::step]).T @ _unit(y[::step])) > SAME
+    for i, j in np.argwhere(close)[:100]:
+        a, b = x[:, [i]], y[:, [j]]
+        # One far outlier on both sides suffices for a correlation of 1, but not for one of ranks.
+        if _same(a, b) and _same(normal_scores(a), normal_scores(b), 0.99) and not _few_distinct(a):
+            return int(i), int(j)
+    return None
+
+
+def _same(a: np.ndarray, b: np.ndarray, least: float = SAME) -> bool:
+    """Whether standardised columns [n, 1] have at least that correlation, or minus it."""
+    return bool(abs((a * b).mean()) > least)
+
+
+def _unit(values: np.ndarray) -> np.ndarray:
+    """Centred columns [n, d] of length one (of none, where a column does not vary)."""
+    centred = values - values.mean(axis=0)
+    return centred / np.maximum(np.linalg.norm(centred, axis=0), 1e-6)
+
+
 def _numpy(values: Any, name: str) -> np.ndarray:
+    """An array of any shape and plain dtype in which what was missing still is."""
+    array = _array(values, name)
+    if array.dtype.kind == "c":
+        raise DataError(f"{name} is complex: give real and imaginary parts as two columns.")
+    if array.dtype.kind == "V":
+        raise DataError(f"{name} has dtype {array.dtype}: give its fields as columns of an array.")
+    if isinstance(values, np.ma.MaskedArray) and values.mask.any():
+        # As floats, whole-number labels would pass for measurements.
+        array = array.astype(array.dtype if array.dtype.kind in "fMm" else object)
+        array[values.mask] = None
+    return array
+
+
+def _array(values: Any, name: str) -> np.ndarray:
     if hasattr(values, "detach"):  # a tensor, without importing torch
-        values = values.detach().cpu()
+        values = values.detach()
         if str(values.dtype) == "torch.bfloat16":
             values = values.float()
-        return values.numpy()
+        return values.numpy(force=True)
     if hasattr(values, "to_numpy"):  # pandas
         nullable = getattr(getattr(values, "dtype", None), "na_value", None) is not None
         kind = getattr(getattr(values, "dtype", None), "kind", "")
         if nullable and kind in "iub" and values.isna().any():
             values = values.astype(object)  # as floats, whole-number labels would pass for values
-        values = np.asarray(values)
+        return np.asarray(values)
     try:
         array = np.asarray(values)
+        if array.dtype.kind in "US" and not hasattr(values, "dtype"):
+            array = np.asarray(values, dtype=object)  # as text, a NaN would be a class "nan"
     except ValueError as error:
         raise DataError(f"{name} is not a rectangular array: {error}.") from None
-    if array.dtype.kind == "c":
-        raise DataError(f"{name} is complex: give real and imaginary parts as two columns.")
     return array
 
 
-def _codes(labels: np.ndarray, name: str) -> np.ndarray:
-    if labels.dtype.kind == "f":
-        missing = ~np.isfinite(labels)
-    elif labels.dtype.kind == "O":
-        missing = pd.isna(labels)  # None, NaN, NA, NaT; a class may well be called "None"
-    else:
-        missing = np.zeros(len(labels), dtype=bool)
-    if missing.any():
+def _labels_by_type(array: np.ndarray) -> bool:
+    """Whether one column of what an array holds is read as labels."""
+    if array.dtype.kind != "O":
+        return array.dtype.kind in "iubUS"
+    found = {_reading(kind) for kind in map(type, array[~pd.isna(array)])}
+    return "text" in found or found <= {"whole numbers"} or not found <= READINGS.keys()
+
+
+def _reading(kind: type) -> str:
+    """What objects of a type count as, which is their own name where nothing fits."""
+    fits = (what for what, kinds in READINGS.items() if issubclass(kind, kinds))
+    return next(fits, kind.__name__)
+
+
+def _measurements(array: np.ndarray, name: str) -> np.ndarray:
+    """What an array holds as numbers, with NaN where one is missing."""
+    if array.dtype.kind not in "OUSMm":
+        return array
+    present = ~pd.isna(array)
+    kinds = set(map(type, array[present]))
+    if odd := {kind for kind in kinds if _reading(kind) not in ("whole numbers", "numbers")}:
+        rows = array.reshape(len(array), -1)
+        row, col = next(place for place in np.ndindex(rows.shape) if type(rows[place]) in odd)
         raise DataError(
-            f"{name} has {int(missing.sum())} missing labels (first at row "
-            f"{int(np.argmax(missing))}): drop those rows from both sides."
+            f"{name} holds {_reading(type(rows[row, col]))} (first at row {row}, column {col}): "
+            f"give numbers (days for times, say), or pass discrete_{name}=True if they are labels."
+        )
+    return np.where(present, array.astype(object), np.nan).astype(np.float64)
+
+
+def _codes(labels: np.ndarray, name: str) -> np.ndarray:
+    """Labels [n], or rows of them [n, d], as codes [n]."""
+    # NaN, None, NA, NaT, as opposed to text: a class may well be called "None".
+    missing = ~np.isfinite(labels) if labels.dtype.kind == "f" else pd.isna(labels)
+    if missing.any():
+        rows = missing.reshape(len(labels), -1).any(axis=1)
+        raise DataError(
+            f"{name} has {int(rows.sum())} missing labels (first at row "
+            f"{int(np.argmax(rows))}): drop those rows from both sides."
         )
     if labels.dtype.kind == "O":
-        labels = labels.astype(str)
-    return np.unique(labels, return_inverse=True)[1].reshape(-1).astype(np.int64)
+        labels = np.frompyfunc(str, 1, 1)(labels).astype(str)
+    labels = labels.reshape(len(labels), -1)
+    axis = 0 if labels.shape[1] > 1 else None  # sorting rows of one is slow
+    return np.unique(labels, axis=axis, return_inverse=True)[1].reshape(-1).astype(np.int64)
 
 
 def effective_rank(values: np.ndarray) -> float:

@@ -200,3 +200,210 @@ def test_extreme_units_do_not_change_the_value(scale):
 
 def test_a_side_against_itself_is_pointed_out():
     assert any("infinitely much" in w for w in mi(X, X).warnings)
+
+
+def noted(word, x, y, **options):
+    return any(word in w for w in clean_pair(x, y, **options).warnings)
+
+
+@given(st.integers(0, 2**31), st.integers(2, 3), st.integers(2, 5))
+@settings(max_examples=25, deadline=None)
+def test_copied_measurements_against_labels_are_pointed_out(seed, times, classes):
+    rng = np.random.default_rng(seed)
+    x, labels = rng.normal(size=(200, 1)), rng.integers(0, classes, 200)
+    assert not noted("duplicates", x, labels)
+    assert noted("duplicates", np.tile(x, (times, 1)), np.tile(labels, times))
+
+
+def test_copies_that_read_as_information_come_with_the_note():
+    rng = np.random.default_rng(0)
+    x, labels = np.tile(rng.normal(size=400), 2), np.tile(rng.integers(0, 7, 400), 2)
+    score = estimate_mi(x, labels, estimator="ross", null=0, calibrated=0)
+    assert score.value > 0.1  # of nothing at all
+    assert any("50% of the rows are duplicates" in w for w in score.warnings)
+
+
+@pytest.mark.parametrize("labels", [RNG.integers(0, 3, 2000), (np.arange(2000) % 200 > 90)])
+@pytest.mark.parametrize(
+    "measured",
+    [lambda z: z.round(2), lambda z: (40 + 12 * z).round(), lambda z: np.maximum(z, 0)],
+    ids=["rounded", "years", "rectified"],
+)
+def test_ties_of_a_coarse_measurement_are_no_copies(measured, labels):
+    z = RNG.normal(size=2000) + labels
+    assert not noted("duplicates", measured(z), labels)
+
+
+@given(
+    st.integers(0, 2**31),
+    st.integers(0, 2),
+    st.integers(0, 2),
+    st.floats(0.01, 100).flatmap(lambda scale: st.sampled_from([scale, -scale])),
+    st.floats(-100, 100),
+)
+@settings(max_examples=25, deadline=None)
+def test_a_column_on_both_sides_is_named(seed, i, j, scale, offset):
+    rng = np.random.default_rng(seed)
+    x, y = rng.normal(size=(50, 3)), rng.normal(size=(50, 3))
+    assert not noted("infinitely much", x, y)
+    y[:, j] = scale * x[:, i] + offset
+    assert noted(f"column {i} of x and column {j} of y are the same values", x, y)
+    constant = np.ones((50, 1))
+    assert noted(f"column {i + 1} of x and column {j} of y", np.hstack([constant, x]), y)
+    assert noted(f"column {i} of x and y are the same values", x, y[:, j])
+
+
+def test_a_linear_map_of_a_side_shares_infinitely_much():
+    assert any("infinitely much" in w for w in mi(X, 2 * X + 1).warnings)
+    assert any("column 0 of x and column 2 of y" in w for w in mi(X, X[:, ::-1] * 3 + 1).warnings)
+    assert noted("x and y are the same values up to sign", X[:, 0], -7 * X[:, 0] + 0.1)
+
+
+def test_a_shared_column_of_wide_sides_is_found_in_thinned_rows():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(2, 4000, 800))
+    y[:, 611] = 5 - x[:, 402]
+    assert noted("column 402 of x and column 611 of y", x, y)
+
+
+def test_alike_columns_that_share_little_are_not_taken_for_the_same():
+    rng = np.random.default_rng(1)
+    far = np.zeros((200, 1))
+    far[3] = 1e9
+    assert not noted("infinitely much", X + far, rng.normal(size=(200, 3)) + far)
+    rare = np.zeros((200, 3))
+    rare[7] = 1, 2, 3  # units that fire once, for the same row
+    assert not noted("infinitely much", np.hstack([rare, X]), np.hstack([rare, Y]))
+    assert not noted("infinitely much", np.ones((50, 2)), np.ones((50, 3)))
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        RNG.integers(0, 2, (300, 3)),
+        RNG.integers(0, 2, (300, 3)) > 0,
+        np.eye(4)[RNG.integers(0, 4, 300)],
+        np.eye(30, dtype=np.float32)[np.arange(300) % 30],
+        torch.eye(3)[torch.arange(300) % 3],
+    ],
+    ids=["integers", "booleans", "one-hot", "wide one-hot", "tensor"],
+)
+def test_labels_in_several_columns_are_pointed_out(rows):
+    z = np.random.default_rng(0).normal(size=(300, 3))
+    assert noted("distinct rows: if they are labels, pass discrete_x=True", rows, z)
+    assert not noted("distinct rows", rows, z, discrete_x=True)
+
+
+@pytest.mark.parametrize("d", [2, 64, 600])
+def test_sparse_embeddings_are_not_taken_for_labels(d):
+    rng = np.random.default_rng(0)
+    rows = np.maximum(rng.normal(size=(2000, d)) - 1, 0)
+    rows[:1200] = 0  # a good part of the rows fires nowhere
+    assert not noted("distinct", rows, rng.normal(size=(2000, 2)))
+
+
+def test_masked_measurements_are_missing():
+    for values in (X * 100, (X * 100).astype(int)):
+        masked = np.ma.array(values, mask=False)
+        assert clean_pair(masked, Y).n == 200
+        masked[7, 2] = np.ma.masked
+        masked[9, 0] = np.ma.masked
+        with pytest.raises(DataError, match=r"x has 2 NaN or infinite.*row 7, column 2"):
+            clean_pair(masked, Y)
+
+
+@pytest.mark.parametrize("labels", [np.arange(200) % 3, np.array(["a", "b"] * 100)])
+def test_masked_labels_are_missing(labels):
+    masked = np.ma.array(labels, mask=np.arange(200) % 50 == 4)
+    with pytest.raises(DataError, match=r"y has 4 missing labels \(first at row 4\)"):
+        clean_pair(X, masked)
+    with pytest.raises(DataError, match=r"groups has 4 missing labels"):
+        clean_pair(X, Y, groups=masked)
+    with pytest.raises(DataError, match=r"y has 4 missing labels \(first at row 4\)"):
+        clean_pair(X, np.ma.stack([masked, masked], axis=1), discrete_y=True)
+
+
+@pytest.mark.parametrize("missing", [None, float("nan"), pd.NA])
+def test_missing_entries_of_a_list_of_words_are_no_class(missing):
+    with pytest.raises(DataError, match=r"y has 50 missing labels \(first at row 1\)"):
+        clean_pair(X, ["a", missing, "b", "nan"] * 50)
+    assert clean_pair(X, ["a", "b", "nan", "b"] * 50).y.max() == 2
+
+
+def test_rows_of_labels_with_a_missing_one_are_refused():
+    with pytest.raises(DataError, match=r"y has 100 missing labels \(first at row 1\)"):
+        clean_pair(X, [[0.0, 1.0], [0.0, np.nan]] * 100, discrete_y=True)
+    assert clean_pair(X, [["a", 1], ["a", 2]] * 100, discrete_y=True).y.max() == 1
+
+
+@pytest.mark.parametrize("tensor", [torch.tensor, np.asarray])
+def test_complex_numbers_are_refused(tensor):
+    with pytest.raises(DataError, match="x is complex"):
+        clean_pair(tensor(X + 1j * Y), Y)
+
+
+def test_views_of_complex_tensors_are_read():
+    imaginary = torch.tensor(X + 1j * Y).conj().imag
+    assert clean_pair(imaginary, Y).x == pytest.approx(clean_pair(-Y, Y).x)
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        pd.date_range("2020-01-01", periods=200),
+        pd.date_range("2020-01-01", periods=200, tz="UTC"),
+        np.arange(200).astype("m8[s]"),
+        list(pd.date_range("2020-01-01", periods=200).date),
+        pd.DataFrame({"day": pd.date_range("2020-01-01", periods=200), "value": X[:, 0]}),
+    ],
+    ids=["dates", "with a zone", "durations", "list", "frame"],
+)
+def test_times_are_no_measurements(times):
+    with pytest.raises(DataError, match=r"x holds times \(first at row 0.*days for times"):
+        clean_pair(times, Y)
+    assert clean_pair(times, Y, discrete_x=True).x.max() == 199
+
+
+def test_missing_times_are_missing():
+    days = np.arange(200).astype("M8[D]")
+    days[5] = "NaT"
+    with pytest.raises(DataError, match=r"x has 1 missing labels \(first at row 5\)"):
+        clean_pair(days, Y, discrete_x=True)
+    with pytest.raises(DataError, match="x has 200 NaN"):
+        clean_pair(np.full(200, "NaT", dtype="M8[ns]"), Y)
+
+
+def test_records_and_sides_without_columns_get_a_sentence():
+    records = pd.DataFrame({"a": X[:, 0], "b": X[:, 1]}).to_records(index=False)
+    with pytest.raises(DataError, match="x has dtype .*give its fields as columns"):
+        clean_pair(records, Y)
+    for discrete in (None, False, True):
+        with pytest.raises(DataError, match="x has no columns"):
+            clean_pair(np.zeros((200, 0)), Y, discrete_x=discrete)
+
+
+def test_objects_that_are_numbers_are_read_as_numbers():
+    mixed = pd.DataFrame({"a": X[:, 0], "b": np.arange(200) % 9, "c": X[:, 1] > 0})
+    want = clean_pair(mixed.astype(float), Y).x
+    assert clean_pair(mixed, Y).x == pytest.approx(want)
+    assert clean_pair(mixed.to_numpy(dtype=object), Y).x == pytest.approx(want)
+    assert clean_pair(X[:, 0].astype(object), Y).x == pytest.approx(clean_pair(X[:, 0], Y).x)
+    mixed.loc[3, "b"] = None
+    with pytest.raises(DataError, match=r"x has 1 NaN.*row 3, column 1"):
+        clean_pair(mixed.astype(object), Y)
+
+
+def test_objects_that_are_whole_numbers_are_labels():
+    labels = np.arange(200) % 12
+    assert clean_pair(X, labels.astype(object)).y.max() == 11
+    assert clean_pair(X, (labels > 5).astype(object)).y.max() == 1
+    assert clean_pair(X, labels.astype(object), discrete_y=False).y.shape == (200, 1)
+
+
+def test_text_and_lists_among_measurements_are_named_by_row_and_column():
+    mixed = X.astype(object)
+    mixed[4, 1] = "n/a"
+    with pytest.raises(DataError, match=r"x holds text \(first at row 4, column 1\)"):
+        clean_pair(mixed, Y)
+    with pytest.raises(DataError, match=r"x holds lists \(first at row 0, column 0\)"):
+        clean_pair(pd.Series(list(X)), Y)
