@@ -17,8 +17,24 @@ def estimate(
     estimator: Annotated[str, typer.Option(help="See `fer-bench list estimators`.")] = "auto",
     groups: Annotated[Optional[Path], typer.Option(help="Subject of each row, .npy.")] = None,  # noqa: UP045
     given: Annotated[Optional[Path], typer.Option(help="Condition on this: I(X; Y | Z).")] = None,  # noqa: UP045
+    discrete_x: Annotated[
+        Optional[bool],  # noqa: UP045
+        typer.Option("--discrete-x/--measured-x", help="Read X as labels, or as measurements."),
+    ] = None,
+    discrete_y: Annotated[
+        Optional[bool],  # noqa: UP045
+        typer.Option("--discrete-y/--measured-y", help="Read Y as labels, or as measurements."),
+    ] = None,
+    null: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(help="Permuted copies; each estimator has its number.", min=0),
+    ] = None,
+    calibrated: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(help="Planted tasks the interval rests on; 0 for none.", min=0),
+    ] = None,
     unit: Annotated[str, typer.Option(help="nats or bits.")] = "nats",
-    seed: int = 0,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print all of it as JSON.")] = False,
 ) -> None:
     """Estimate I(X; Y) of two arrays, with interval, null and warnings."""
@@ -29,6 +45,7 @@ def estimate(
     score = estimate_mi(
         _load(x), _load(y), estimator=estimator, seed=seed, unit=unit,  # type: ignore[arg-type]
         groups=None if groups is None else _load(groups), z=None if given is None else _load(given),
+        discrete_x=discrete_x, discrete_y=discrete_y, null=null, calibrated=calibrated,
     )  # fmt: skip
     if as_json:
         typer.echo(json.dumps(score.to_json(), indent=2))
@@ -55,7 +72,7 @@ def bench(
         "bmi"
     ],
     task: Annotated[Optional[list[str]], typer.Option(help="Single tasks by name.")] = None,  # noqa: UP045
-    n: Annotated[list[int], typer.Option(help="Rows; repeat for several.")] = [10_000],  # noqa: B006
+    n: Annotated[list[int], typer.Option(help="Rows; repeat for several.", min=10)] = [10_000],  # noqa: B006
     seeds: Annotated[int, typer.Option(help="How many seeds.", min=1)] = 3,
     calibrated: Annotated[
         int, typer.Option(help="Planted tasks each interval rests on; 0 for none.", min=0)
@@ -69,14 +86,19 @@ def bench(
     ] = None,
 ) -> None:
     """Run estimators on tasks of known truth; the same command goes on after a stop."""
+    from fer_bench.errors import DataError
     from fer_bench.information import tasks
-    from fer_bench.information.bench import by_estimator, jobs, read
+    from fer_bench.information.bench import by_estimator, check_names, jobs, read
     from fer_bench.information.page import write_page
 
     names = list(task) if task else [name for s in suite for name in tasks.names(s)]
-    for name in names:
-        tasks.get(name)
     settings = list(jobs(estimator, names, n, range(seeds), calibrated=calibrated, null=null))
+    check_names(settings)
+    _make_folder(out, "--out")
+    if save_reference is not None:
+        _make_folder(save_reference.parent, "--save-reference")
+        if save_reference.is_dir():
+            raise DataError(f"--save-reference {save_reference} is a folder: name a file in it.")
     results = _run(settings, out / "results.jsonl")
     write_page(read(out / "results.jsonl"), out / "index.html")
     typer.echo(by_estimator(results).round(3).to_string(index=False))
@@ -109,27 +131,19 @@ def check(
 
 
 def _check_reference(path: Path) -> int:
-    import json
     import tempfile
 
-    from fer_bench.errors import DataError
-    from fer_bench.information.bench import compare, identity
+    from fer_bench.information.bench import check_names, compare, read_reference
 
-    try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
-        settings = [identity(row) for row in stored["rows"]]
-    except FileNotFoundError:
-        raise DataError(
-            f"{path} does not exist: write it with `mi bench --save-reference`."
-        ) from None
-    except (json.JSONDecodeError, KeyError, TypeError):
-        raise DataError(f"{path} is no reference of `mi bench --save-reference`.") from None
+    stored = read_reference(path)
+    check_names(stored.settings)
     with tempfile.TemporaryDirectory() as folder:
-        results = _run(settings, Path(folder) / "results.jsonl")
+        results = _run(stored.settings, Path(folder) / "results.jsonl")
     table = compare(stored, results)
     bad = table[table["verdict"] != ""]
     typer.echo((table if bad.empty else bad).round(4).to_string(index=False))
-    typer.echo(f"{len(bad)} of {len(table)} outside the tolerance {stored['tolerance']}")
+    tolerance = f"{stored.tolerance.nats:g} nats, {stored.tolerance.slower:g} times slower"
+    typer.echo(f"{len(bad)} of {len(table)} outside the tolerance ({tolerance})")
     return len(bad)
 
 
@@ -138,20 +152,16 @@ def _check_battery(estimator: str) -> int:
 
     found = battery(estimator)
     for c in found:
-        mark = "ok  " if c.passed else "FAIL"
-        typer.echo(
-            f"{mark} {c.name:24s} {c.found:+.3f}  "
-            f"wanted {c.wanted:+.3f} ± {c.tolerance:.3f}  {c.why}"
-        )
+        typer.echo(f"{'ok  ' if c.passed else 'FAIL'} {c.name:26s} {c.measured}  {c.why}")
     return sum(not c.passed for c in found)
 
 
 def _run(settings: list[dict[str, Any]], path: Path) -> Any:
-    """Run settings with a progress bar (plain lines where there is no terminal)."""
+    """Run settings with a progress bar (plain lines without a terminal); say what failed."""
     from rich.console import Console
     from rich.progress import Progress
 
-    from fer_bench.information.bench import KEY, read
+    from fer_bench.information.bench import KEY, failures, read
     from fer_bench.information.bench import bench as run_bench
 
     console = Console(stderr=True)
@@ -164,31 +174,55 @@ def _run(settings: list[dict[str, Any]], path: Path) -> Any:
     wanted = {tuple(job[k] for k in KEY) for job in settings}
     results = read(path)
     keep = [tuple(row) in wanted for row in results[KEY].itertuples(index=False)]
-    return results[keep]
+    results = results[keep]
+    for sentence in failures(results):
+        typer.echo(sentence, err=True)
+    return results
 
 
 def _save_reference(results: Any, path: Path) -> None:
-    import json
-
     from fer_bench.information.bench import reference
 
     aside = path.with_suffix(".part")
-    aside.write_text(json.dumps(reference(results), indent=1), encoding="utf-8")
+    text = reference(results).model_dump_json(indent=1, exclude_unset=True)
+    aside.write_text(text, encoding="utf-8")
     aside.replace(path)
     typer.echo(f"reference: {path}")
 
 
-def _load(path: Path) -> Any:
-    """Read one .npy array; pickled objects are refused."""
-    import numpy as np
+def _make_folder(folder: Path, option: str) -> None:
+    """Make the folder that an option names, before the work whose results go there."""
+    import os
 
     from fer_bench.errors import DataError
 
     try:
-        return np.load(path, allow_pickle=False)
-    except FileNotFoundError:
-        raise DataError(f"{path} does not exist.") from None
-    except (ValueError, EOFError):  # numpy's own words advise to unpickle it
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
         raise DataError(
-            f"{path} is no plain array of numbers: write it with numpy.save, without objects."
+            f"{option}: {folder} cannot be a folder ({error.strerror}): name another place."
         ) from None
+    if not os.access(folder, os.W_OK):
+        raise DataError(f"{option}: {folder} cannot be written to: name another place.")
+
+
+def _load(path: Path) -> Any:
+    """Read one .npy array; pickled objects, archives and records are refused."""
+    from zipfile import BadZipFile
+
+    import numpy as np
+
+    from fer_bench.errors import DataError
+
+    fix = "write one plain array of numbers or strings with numpy.save"
+    try:
+        array = np.load(path, allow_pickle=False)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror}).") from None
+    except (ValueError, EOFError, BadZipFile):  # numpy's own words advise to unpickle it
+        raise DataError(f"{path} is no .npy file of plain values (no objects): {fix}.") from None
+    if not isinstance(array, np.ndarray):
+        raise DataError(f"{path} is an archive (such as .npz or .pt), not a .npy file: {fix}.")
+    if array.dtype.names:
+        raise DataError(f"{path} has named fields {', '.join(array.dtype.names)}: {fix}.")
+    return array

@@ -1,7 +1,8 @@
 """Regression testing of estimators: accuracy, time and memory by task and n, kept in one file.
 
 Results are JSON lines, one per (estimator, task, n, seed), written as they come: a run that was
-stopped goes on where it was, and a failure is a result like any other.
+stopped goes on where it was. A failure is a result like any other until the same command runs
+again, which tries it anew.
 """
 
 from __future__ import annotations
@@ -16,17 +17,58 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fer_bench.errors import DataError
 from fer_bench.information import tasks
-from fer_bench.information.inputs import clean_pair
+from fer_bench.information.inputs import MIN_ROWS, clean_pair
 from fer_bench.information.mutual import estimate_mi, make, score_samples
+from fer_bench.registry import estimators as registered
 from fer_bench.score import Score
 
 KEY = ["estimator", "task", "n", "seed", "calibrated", "null"]
+VARIANTS = KEY[4:]  # of one estimator: told apart in tables where they vary
 NULL_ENDS = ["null_low", "null_high"]
 TOGETHER = 8  # seeds estimated in one pass
 WITHIN = 0.05  # nats, or this share of the truth: what counts as right
+
+
+class Row(BaseModel):
+    """One result: its setting (`KEY`), and what came of it in nats, seconds and MB.
+
+    `value` is None where the estimator failed; `error` says why.
+    """
+
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+
+    estimator: str
+    task: str
+    n: int
+    seed: int
+    calibrated: int = 0
+    null: int = 0
+    truth: float
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    standard_error: float | None = None
+    p: float | None = None
+    null_low: float | None = None
+    null_high: float | None = None
+    chosen: str | None = None
+    seconds: float | None = None
+    cpu_seconds: float | None = None
+    together: float | None = None
+    peak_mb: float | None = None
+    error: str | None = None
+
+    @property
+    def setting(self) -> dict[str, Any]:
+        """What to run for such a result."""
+        return {key: getattr(self, key) for key in KEY}
+
+
+NUMBERS = [k for k, f in Row.model_fields.items() if f.annotation in (float, float | None)]
 
 
 def jobs(
@@ -38,13 +80,26 @@ def jobs(
     calibrated: int = 0,
     null: int = 0,
 ) -> Iterator[dict[str, Any]]:
-    """All settings of a benchmark, small ones first; the last two as in `estimate_mi`."""
-    for n in sorted(ns):
-        for task in names:
-            for estimator in estimators:
+    """All settings of a benchmark, each once, small n first; the last two as in `estimate_mi`."""
+    for n in sorted(set(ns)):
+        for task in dict.fromkeys(names):
+            for estimator in dict.fromkeys(estimators):
                 for seed in seeds:
                     values = (estimator, task, n, seed, calibrated, null)
                     yield dict(zip(KEY, values, strict=True))
+
+
+def check_names(settings: Sequence[Mapping[str, Any]]) -> None:
+    """Look up every estimator and task, so that a typing error is found before anything runs.
+
+    Raises:
+        UnknownNameError: nobody has registered such an estimator, or no suite has such a task.
+        FerBenchError: the plug-in with that estimator cannot be imported.
+    """
+    for name in dict.fromkeys(job["estimator"] for job in settings):
+        registered.get(name)
+    for name in dict.fromkeys(job["task"] for job in settings):
+        tasks.get(name)
 
 
 def run(settings: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -61,15 +116,9 @@ def run(settings: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     except Exception as error:  # one estimator's failure is a result, not the end of the run
         if len(settings) > 1:  # whose it is, or somebody's estimator that takes one at a time
             return [row for job in settings for row in run([job])]
-        found: list[dict[str, Any]] = [{"error": f"{type(error).__name__}: {error}"}]
+        found = [{"error": " ".join(f"{type(error).__name__}: {error}".split())}]
     else:
-        found = [
-            {"value": s.value, "low": s.low, "high": s.high, "p": s.p,
-             "standard_error": s.details.get("standard_error"),
-             "chosen": s.details.get("chosen")}
-            | dict(zip(NULL_ENDS, s.details.get("null_interval", (None, None)), strict=True))
-            for s in scores
-        ]  # fmt: skip
+        found = [_found(score) for score in scores]
     share = {
         "seconds": (time.perf_counter() - wall) / len(settings),
         "cpu_seconds": (time.process_time() - cpu) / len(settings),
@@ -77,6 +126,18 @@ def run(settings: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         "peak_mb": _peak_mb(),
     }
     return [job | {"truth": task.mi} | f | share for job, f in zip(settings, found, strict=True)]
+
+
+def _found(score: Score) -> dict[str, Any]:
+    """What of a score is kept; a value that is no number is a failure."""
+    if not np.isfinite(score.value):
+        return {"error": " ".join([f"the value is {score.value}", *score.warnings])}
+    ends = score.details.get("null_interval", (None, None))
+    return {
+        "value": float(score.value), "low": score.low, "high": score.high, "p": score.p,
+        "standard_error": score.details.get("standard_error"),
+        "chosen": score.details.get("chosen"), **dict(zip(NULL_ENDS, ends, strict=True)),
+    }  # fmt: skip
 
 
 def _scores(settings: Sequence[dict[str, Any]], drawn: Sequence[tasks.Pair]) -> list[Score]:
@@ -99,33 +160,51 @@ def _peak_mb() -> float:
 
 
 def read(path: Path) -> pd.DataFrame:
-    """Results of a file, or an empty frame.
+    """Results of a file, or an empty frame; a number that is missing is NaN.
 
     Raises:
-        DataError: a line is no JSON object; names the line.
+        DataError: the file cannot be read, or a line is no result; names the line.
     """
-    rows = [row | identity(row) for row in map(json.loads, _whole_lines(path))]
-    columns = [*KEY, "truth", "value", "low", "high", "standard_error", "p", *NULL_ENDS, "chosen",
-               "seconds", "cpu_seconds", "together", "peak_mb", "error"]  # fmt: skip
-    return pd.DataFrame(rows, columns=columns)
+    rows = [row.model_dump() for _, row in _results(path)]
+    frame = pd.DataFrame(rows, columns=list(Row.model_fields))
+    return frame.astype(dict.fromkeys(NUMBERS, float))
 
 
-def identity(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The setting that a row is the result of; older files have no `null`."""
-    return {k: row[k] for k in KEY if k != "null"} | {"null": row.get("null", 0)}
-
-
-def _whole_lines(path: Path) -> list[str]:
-    """Lines of a results file; half a line at the end is what a killed run leaves, and drops."""
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+def _results(path: Path) -> list[tuple[str, Row]]:
+    """Each line of a results file with its result; half a line, left by a killed run, drops."""
+    text = _text(path) if path.exists() else ""
+    lines = text.splitlines()
+    found = []
     for number, line in enumerate(lines, 1):
         try:
-            json.loads(line)
-        except json.JSONDecodeError:
-            if number == len(lines):
-                return lines[:-1]
-            raise DataError(f"{path}, line {number} is no JSON: remove that line.") from None
-    return lines
+            found.append((line, Row.model_validate_json(line)))
+        except ValidationError as error:
+            if number == len(lines) and not text.endswith("\n"):
+                break
+            raise DataError(
+                f"{path}, line {number} is no result ({_fault(error)}): remove that line, or "
+                "choose another folder."
+            ) from None
+    return found
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise DataError(f"{path} is no UTF-8 text: was another file meant?") from None
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror}).") from None
+
+
+def _fault(error: ValidationError) -> str:
+    """The first thing wrong with a file's content: its key, and what it should be."""
+    first = error.errors()[0]
+    if first["type"] == "json_invalid":
+        return "no JSON"
+    key = "".join(f"[{k}]" if isinstance(k, int) else f".{k}" for k in first["loc"]).lstrip(".")
+    message = first["msg"][0].lower() + first["msg"][1:]
+    return f"{key}: {message}" if key else message
 
 
 def bench(
@@ -133,21 +212,27 @@ def bench(
 ) -> Iterator[dict[str, Any]]:
     """Run what the file lacks, adding results as they come; yields every setting once done.
 
-    Up to `together` consecutive settings that differ in nothing but consecutive seeds are
-    estimated in one pass.
+    Failures of these settings are dropped from the file and tried again. Up to `together`
+    consecutive settings that differ in nothing but consecutive seeds are estimated in one pass.
     """
-    lines = _whole_lines(path)
-    done = {tuple(identity(row).values()) for row in map(json.loads, lines)}
+    asked = {tuple(job.values()) for job in settings}
+    lines, done = [], set()
+    for line, row in _results(path):
+        setting = tuple(row.setting.values())
+        if row.value is not None or setting not in asked:
+            lines.append(line)
+            done.add(setting)
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_suffix(".part")
     aside.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
     aside.replace(path)
     with path.open("a", encoding="utf-8") as file:
         for batch in _batches(settings, together):
-            missing = [job for job in batch if tuple(job[k] for k in KEY) not in done]
+            missing = [job for job in batch if tuple(job.values()) not in done]
             for part in _batches(missing, together):
                 file.writelines(_line(row) for row in run(part))
                 file.flush()
+                done |= {tuple(job.values()) for job in part}
             yield from batch
 
 
@@ -169,13 +254,21 @@ def _batches(settings: Sequence[dict[str, Any]], size: int) -> Iterator[list[dic
 
 def _line(row: dict[str, Any]) -> str:
     plain = {k: None if isinstance(v, float) and not np.isfinite(v) else v for k, v in row.items()}
-    return json.dumps(plain) + "\n"
+    return json.dumps(plain, default=float) + "\n"  # somebody's numpy.float32
+
+
+def varying(results: pd.DataFrame) -> list[str]:
+    """Which of `VARIANTS` differ among the results."""
+    return [key for key in VARIANTS if results[key].nunique() > 1]
 
 
 def by_task(results: pd.DataFrame) -> pd.DataFrame:
-    """Bias, standard deviation, mean squared error and cost by estimator, task and n."""
+    """Bias, standard deviation, mean squared error and cost by estimator, task and n.
+
+    Results that differ in `VARIANTS` are told apart, by a column each, in all tables.
+    """
     frame = results.assign(error_nats=results["value"] - results["truth"])
-    grouped = frame.groupby(["estimator", "task", "n"], sort=False)
+    grouped = frame.groupby(["estimator", "task", "n", *varying(results)], sort=False)
     table = grouped.agg(
         truth=("truth", "first"), mean=("value", "mean"), bias=("error_nats", "mean"),
         sd=("value", "std"), seconds=("seconds", "mean"), cpu_seconds=("cpu_seconds", "mean"),
@@ -192,17 +285,21 @@ def _missing(values: pd.Series) -> int:
 def by_estimator(results: pd.DataFrame) -> pd.DataFrame:
     """Mean absolute error, share of right answers and of covering intervals, by n.
 
+    A failure is no right answer; the other shares are of the results that have such an interval.
     With permuted copies: the share of estimates `in_null`, their interval, and `p05`, of p-values
     of at most 0.05.
     """
     error = (results["value"] - results["truth"]).abs()
     right = error <= np.maximum(WITHIN, WITHIN * results["truth"])
-    covers = (results["low"] <= results["truth"]) & (results["truth"] <= results["high"])
-    value, low, high, p = (results[column].astype(float) for column in ("value", *NULL_ENDS, "p"))
+    covers = results["truth"].between(results["low"], results["high"])
+    in_null = results["value"].between(results["null_low"], results["null_high"])
     frame = results.assign(
-        mae=error, right=right, covers=covers, in_null=value.between(low, high), p05=p <= 0.05
-    )
-    table = frame.groupby(["estimator", "n"], sort=False).agg(
+        mae=error, right=right,
+        covers=covers.astype(float).where(results["low"].notna()),
+        in_null=in_null.astype(float).where(results["null_low"].notna()),
+        p05=(results["p"] <= 0.05).astype(float).where(results["p"].notna()),
+    )  # fmt: skip
+    table = frame.groupby(["estimator", "n", *varying(results)], sort=False).agg(
         tasks=("task", "nunique"), seeds=("seed", "nunique"), mae=("mae", "mean"),
         worst=("mae", "max"), right=("right", "mean"), covers=("covers", "mean"),
         in_null=("in_null", "mean"), p05=("p05", "mean"),
@@ -213,7 +310,64 @@ def by_estimator(results: pd.DataFrame) -> pd.DataFrame:
     return table.reset_index().sort_values(["n", "mae"], ignore_index=True)
 
 
+def by_failure(results: pd.DataFrame) -> pd.DataFrame:
+    """Failures by estimator and error: on which tasks, and how many in all."""
+    bad = results[results["value"].isna()]
+    table = bad.groupby(["estimator", "error"], sort=False, dropna=False).agg(
+        tasks=("task", lambda names: ", ".join(dict.fromkeys(names))), failed=("task", "size")
+    )
+    return table.reset_index()
+
+
+def failures(results: pd.DataFrame) -> list[str]:
+    """One sentence for each estimator that failed: on how many tasks, and its first error."""
+    sentences = []
+    for estimator, part in results.groupby("estimator", sort=False):
+        bad = part[part["value"].isna()]
+        for first in bad.head(1).to_dict("records"):
+            sentences.append(
+                f"{estimator} failed on {bad['task'].nunique()} of {part['task'].nunique()} tasks; "
+                f"first on {first['task']} with n = {first['n']}, seed {first['seed']}: "
+                f"{first['error']}"
+            )
+    return sentences
+
+
 # --- regression: against a stored reference ---------------------------------------------------
+
+
+class Stored(Row):
+    """A result to compare with: it has a value and a time, and can be run again."""
+
+    n: int = Field(ge=MIN_ROWS)
+    seed: int = Field(ge=0)
+    calibrated: int = Field(0, ge=0)
+    null: int = Field(0, ge=0)
+    value: float
+    cpu_seconds: float
+
+
+class Tolerance(BaseModel):
+    """How many nats further off, and how many times slower, is still well."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    nats: float = Field(ge=0)
+    slower: float = Field(gt=0)
+
+
+class Reference(BaseModel):
+    """What `compare` needs: results, the speed of the machine, and how much worse is tolerated."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    tolerance: Tolerance
+    machine_seconds: float = Field(gt=0)
+    rows: list[Stored] = Field(min_length=1)
+
+    @property
+    def settings(self) -> list[dict[str, Any]]:
+        return [row.setting for row in self.rows]
 
 
 def machine_seconds() -> float:
@@ -229,39 +383,63 @@ def machine_seconds() -> float:
     return float(best)
 
 
-def reference(results: pd.DataFrame, *, nats: float = 0.03, slower: float = 2.5) -> dict[str, Any]:
-    """What `compare` needs: per setting the error and time, and how much worse is tolerated."""
-    return {
-        "tolerance": {"nats": nats, "slower": slower},
-        "machine_seconds": machine_seconds(),
-        "rows": [
-            identity(row) | {k: row[k] for k in ("truth", "value", "cpu_seconds")}
-            for row in results[results["value"].notna()].to_dict("records")
-        ],
-    }
+def reference(results: pd.DataFrame, *, nats: float = 0.03, slower: float = 2.5) -> Reference:
+    """The reference of some results; failures are not in it.
+
+    Raises:
+        DataError: all failed.
+    """
+    kept = results[results["value"].notna()]
+    if kept.empty:
+        raise DataError("every estimate failed: there is nothing to store as a reference.")
+    rows = kept[[*KEY, "truth", "value", "cpu_seconds"]].to_dict("records")
+    return Reference(
+        tolerance=Tolerance(nats=nats, slower=slower),
+        machine_seconds=machine_seconds(),
+        rows=[Stored(**row) for row in rows],
+    )
 
 
-def compare(stored: dict[str, Any], results: pd.DataFrame) -> pd.DataFrame:
+def read_reference(path: Path) -> Reference:
+    """The reference in a file.
+
+    Raises:
+        DataError: no such file, or it is no reference; names the key.
+    """
+    if not path.exists():
+        raise DataError(f"{path} does not exist: write it with `mi bench --save-reference`.")
+    try:
+        return Reference.model_validate_json(_text(path))
+    except ValidationError as error:
+        raise DataError(
+            f"{path} is no reference ({_fault(error)}): write it with `mi bench --save-reference`."
+        ) from None
+
+
+def compare(stored: Reference, results: pd.DataFrame) -> pd.DataFrame:
     """One row per estimator, task and n: old and new error and time, and the verdict.
 
-    The verdict is "" where all is well, else what left the tolerance. Times are of the faster
-    of the seeds, scaled by the speed of the two machines; below half a second they are noise.
+    The verdict is "" where all is well, else what left the tolerance; one failed seed is
+    "failed". Times are of the faster of the seeds, scaled by the speed of the two machines;
+    below half a second they are noise.
     """
-    tolerance = stored["tolerance"]
-    speed = machine_seconds() / stored["machine_seconds"]
-    keys = ["estimator", "task", "n"]
-    frames = []
-    for frame in (pd.DataFrame(stored["rows"]), results):
-        error = (frame["value"] - frame["truth"]).abs()
-        grouped = frame.assign(error=error).groupby(keys, sort=False)
-        frames.append(grouped.agg(error=("error", "mean"), seconds=("cpu_seconds", "min")))
-    table = frames[0].add_suffix("_was").join(frames[1].add_suffix("_is")).reset_index()
-    allowed = np.maximum(0.5, table["seconds_was"] * tolerance["slower"] * max(speed, 1.0))
-    verdict = np.where(table["error_is"].isna(), "failed", "")
-    worse = table["error_is"] > table["error_was"] + tolerance["nats"]
+    speed = machine_seconds() / stored.machine_seconds
+    was = pd.DataFrame([row.model_dump() for row in stored.rows])
+    both = was.merge(results, on=KEY, how="left", suffixes=("_was", "_is"))
+    for when in ("was", "is"):
+        both[f"error_{when}"] = (both[f"value_{when}"] - both[f"truth_{when}"]).abs()
+    table = both.groupby(["estimator", "task", "n", *varying(was)], sort=False).agg(
+        error_was=("error_was", "mean"), seconds_was=("cpu_seconds_was", "min"),
+        error_is=("error_is", "mean"), seconds_is=("cpu_seconds_is", "min"),
+        failed=("value_is", _missing),
+    ).reset_index()  # fmt: skip
+    tolerance = stored.tolerance
+    allowed = np.maximum(0.5, table["seconds_was"] * tolerance.slower * max(speed, 1.0))
+    failed = table.pop("failed") > 0
+    worse = table["error_is"] > table["error_was"] + tolerance.nats
     slower = table["seconds_is"] > allowed
     table["verdict"] = [
-        v or ", ".join(word for word, bad in (("less accurate", w), ("slower", s)) if bad)
-        for v, w, s in zip(verdict, worse, slower, strict=True)
+        "failed" if f else ", ".join(k for k, bad in (("less accurate", w), ("slower", s)) if bad)
+        for f, w, s in zip(failed, worse, slower, strict=True)
     ]
     return table

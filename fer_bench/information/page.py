@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+import math
 from pathlib import Path
 
 import pandas as pd
 from jinja2 import Environment
 
-from fer_bench.information.bench import by_estimator, by_task
+from fer_bench.information.bench import by_estimator, by_failure, by_task, varying
 
 TEMPLATE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
@@ -28,22 +29,30 @@ TEMPLATE = """<!doctype html>
 of the truth; "covers" is the share of 95 % intervals that hold the truth. Values that are off
 by more are in red.</p>
 <h2>By estimator</h2><div class="wide"><table>
-<tr><th>estimator</th><th>n</th><th>tasks</th><th>seeds</th><th>mean |error|</th><th>worst</th>
-<th>right</th><th>covers</th><th>CPU s</th><th>failed</th></tr>
-{% for r in estimators %}<tr><td>{{ r.estimator }}</td><td>{{ r.n }}</td><td>{{ r.tasks }}</td>
-<td>{{ r.seeds }}</td><td>{{ "%.3f"|format(r.mae) }}</td><td>{{ "%.3f"|format(r.worst) }}</td>
-<td>{{ "%.0f %%"|format(100 * r.right) }}</td><td>{{ "%.0f %%"|format(100 * r.covers) }}</td>
-<td>{{ "%.1f"|format(r.cpu_seconds) }}</td><td>{{ r.failed }}</td></tr>{% endfor %}
+<tr><th>estimator</th>{% for v in variants %}<th>{{ v }}</th>{% endfor %}<th>n</th><th>tasks</th>
+<th>seeds</th><th>mean |error|</th><th>worst</th><th>right</th><th>covers</th><th>CPU s</th>
+<th>failed</th></tr>
+{% for r in estimators %}<tr><td>{{ r.estimator }}</td>
+{% for v in variants %}<td>{{ r[v] }}</td>{% endfor %}<td>{{ r.n }}</td><td>{{ r.tasks }}</td>
+<td>{{ r.seeds }}</td><td>{{ r.mae|number("%.3f") }}</td><td>{{ r.worst|number("%.3f") }}</td>
+<td>{{ (100 * r.right)|number("%.0f %%") }}</td><td>{{ (100 * r.covers)|number("%.0f %%") }}</td>
+<td>{{ r.cpu_seconds|number("%.1f") }}</td><td>{{ r.failed }}</td></tr>{% endfor %}
 </table></div>
+{% if failures %}<h2>Failures</h2><div class="wide"><table>
+<tr><th>estimator</th><th>error</th><th>tasks</th><th>failed</th></tr>
+{% for r in failures %}<tr><td>{{ r.estimator }}</td><td class="text">{{ r.error }}</td>
+<td class="text">{{ r.tasks }}</td><td>{{ r.failed }}</td></tr>{% endfor %}
+</table></div>{% endif %}
 {% for figure in figures %}<h2>{{ figure.title }}</h2>{{ figure.svg|safe }}{% endfor %}
 <h2>By task</h2><div class="wide"><table>
-<tr><th>estimator</th><th>task</th><th>n</th><th>truth</th><th>mean</th><th>bias</th><th>sd</th>
-<th>MSE</th><th>CPU s</th><th>peak MB</th></tr>
-{% for r in tasks %}<tr><td>{{ r.estimator }}</td><td class="text">{{ r.task }}</td>
-<td>{{ r.n }}</td><td>{{ "%.3f"|format(r.truth) }}</td><td>{{ "%.3f"|format(r["mean"]) }}</td>
-<td{% if r.off %} class="off"{% endif %}>{{ "%+.3f"|format(r.bias) }}</td>
-<td>{{ "%.3f"|format(r.sd) if r.sd == r.sd else "–" }}</td><td>{{ "%.4f"|format(r.mse) }}</td>
-<td>{{ "%.1f"|format(r.cpu_seconds) }}</td><td>{{ "%.0f"|format(r.peak_mb) }}</td></tr>
+<tr><th>estimator</th>{% for v in variants %}<th>{{ v }}</th>{% endfor %}<th>task</th><th>n</th>
+<th>truth</th><th>mean</th><th>bias</th><th>sd</th><th>MSE</th><th>CPU s</th><th>peak MB</th></tr>
+{% for r in tasks %}<tr><td>{{ r.estimator }}</td>
+{% for v in variants %}<td>{{ r[v] }}</td>{% endfor %}<td class="text">{{ r.task }}</td>
+<td>{{ r.n }}</td><td>{{ r.truth|number("%.3f") }}</td><td>{{ r["mean"]|number("%.3f") }}</td>
+<td{% if r.off %} class="off"{% endif %}>{{ r.bias|number("%+.3f") }}</td>
+<td>{{ r.sd|number("%.3f") }}</td><td>{{ r.mse|number("%.4f") }}</td>
+<td>{{ r.cpu_seconds|number("%.1f") }}</td><td>{{ r.peak_mb|number("%.0f") }}</td></tr>
 {% endfor %}</table></div></body></html>
 """
 
@@ -52,38 +61,48 @@ def write_page(results: pd.DataFrame, path: Path) -> None:
     """Write the page of a benchmark's results."""
     detail = by_task(results)
     detail["off"] = detail["bias"].abs() > (0.05 * detail["truth"]).clip(lower=0.05)
+    variants = varying(results)
     figures = [
-        {"title": f"Estimate against truth, n = {n:,}", "svg": _figure(part)}
+        {"title": f"Estimate against truth, n = {n:,}", "svg": _figure(part, variants)}
         for n, part in detail.groupby("n")
     ]
-    html = (
-        Environment(autoescape=True)
-        .from_string(TEMPLATE)
-        .render(
-            count=len(results),
-            failed=int(results["value"].isna().sum()),
-            estimators=by_estimator(results).to_dict("records"),
-            tasks=detail.to_dict("records"),
-            figures=figures,
-        )
+    environment = Environment(autoescape=True)
+    environment.filters["number"] = _number
+    html = environment.from_string(TEMPLATE).render(
+        count=len(results),
+        failed=int(results["value"].isna().sum()),
+        variants=variants,
+        estimators=by_estimator(results).to_dict("records"),
+        failures=by_failure(results).to_dict("records"),
+        tasks=detail.to_dict("records"),
+        figures=figures,
     )
     aside = path.with_suffix(".part")
     aside.write_text(html, encoding="utf-8")
     aside.replace(path)
 
 
-def _figure(detail: pd.DataFrame) -> str:
+def _number(value: float, form: str) -> str:
+    """A number in the given form; a dash where there is none."""
+    return "–" if math.isnan(value) else form % value
+
+
+def _figure(detail: pd.DataFrame, variants: list[str]) -> str:
     """Bias with one standard deviation per task, and CPU time, as one SVG."""
     from matplotlib.figure import Figure
 
+    label = detail["estimator"]
+    for variant in variants:
+        label = label + f", {variant} " + detail[variant].astype(str)
+    detail = detail.assign(label=label)
     names = list(dict.fromkeys(detail["task"]))
-    estimators = list(dict.fromkeys(detail["estimator"]))
+    labels = list(dict.fromkeys(detail["label"]))
     figure = Figure(figsize=(10, 1.5 + 0.24 * len(names)), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=[2, 1])
-    for i, (estimator, part) in enumerate(detail.groupby("estimator", sort=False)):
-        place = [names.index(t) + 0.6 * ((i + 0.5) / len(estimators) - 0.5) for t in part["task"]]
+    for i, (label, part) in enumerate(detail.groupby("label", sort=False)):
+        place = [names.index(t) + 0.6 * ((i + 0.5) / len(labels) - 0.5) for t in part["task"]]
         left.errorbar(
-            part["bias"], place, xerr=part["sd"].fillna(0), fmt="o", ms=3, lw=1, label=estimator
+            part["bias"], place, xerr=part["sd"].fillna(0), fmt="o", ms=3, lw=1, label=label
         )
         right.plot(part["cpu_seconds"].clip(lower=1e-3), place, "o", ms=3)
     left.axvline(0, color="0.4", lw=0.8)

@@ -10,9 +10,10 @@ import pytest
 from typer.testing import CliRunner
 
 from fer_bench.cli.mi import app
-from fer_bench.errors import DataError
+from fer_bench.errors import DataError, FerBenchError
 from fer_bench.information.bench import bench, by_estimator, by_task, compare, jobs, read, reference
 from fer_bench.information.page import write_page
+from fer_bench.registry import estimators
 
 SETTINGS = list(jobs(["copula", "ksg"], ["1v1-normal-0.75", "channel-2-0.1"], [100], range(2)))
 
@@ -82,8 +83,18 @@ def test_results_of_before_there_were_nulls_are_kept(tmp_path):
 
 def test_a_damaged_line_is_named(tmp_path):
     path = tmp_path / "results.jsonl"
-    path.write_text("{}\nnonsense\n{}\n")
-    with pytest.raises(DataError, match="line 2"):
+    list(bench(SETTINGS[:2], path))
+    good = path.read_bytes()
+    for bad, why in (
+        (b"nonsense", "no JSON"), (b"3", "object"), (b"{}", "estimator: field required"),
+        (good.splitlines()[0].replace(b"100", b'"abc"'), "n: input should be a valid integer"),
+    ):  # fmt: skip
+        path.write_bytes(good + bad + b"\n")
+        with pytest.raises(DataError, match=f"line 3 is no result .*{why}"):
+            list(bench(SETTINGS, path))
+        assert path.read_bytes() == good + bad + b"\n"
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(DataError, match="UTF-8"):
         read(path)
 
 
@@ -111,6 +122,9 @@ def test_compare_finds_what_got_worse_and_what_got_slower(results):
     assert (compare(stored, slow)["verdict"] == "slower").all()
     gone = good.assign(value=np.nan)
     assert (compare(stored, gone)["verdict"] == "failed").all()
+    once = good.assign(value=good["value"].where(good["seed"] == 0))
+    assert (compare(stored, once)["verdict"] == "failed").all()
+    assert (compare(stored, good[good["seed"] == 0])["verdict"] == "failed").all()
 
 
 def test_bench_then_check_on_the_command_line(tmp_path):
@@ -129,6 +143,185 @@ def test_bench_then_check_on_the_command_line(tmp_path):
     worse = CliRunner().invoke(app, ["check", "--against", str(ref)])
     assert worse.exit_code == 1
     assert "less accurate" in worse.output
+
+
+class Number:
+    """Somebody's estimator that gives a number, without an interval."""
+
+    def fit(self, x, y):
+        return self
+
+    def estimate(self):
+        return np.float32(0.5)
+
+
+class Broken(Number):
+    def estimate(self):
+        raise ValueError("not\ntoday")
+
+
+class Nameless(Number):
+    def estimate(self):
+        return float("nan")
+
+
+@pytest.fixture
+def theirs(monkeypatch):
+    """Name somebody's estimator for the length of a test."""
+    return lambda tool: monkeypatch.setitem(estimators._local, "theirs", tool)
+
+
+def refused(*args):
+    """What a command line says that is refused with an expected failure."""
+    run = CliRunner().invoke(app, [str(arg) for arg in args])
+    assert isinstance(run.exception, FerBenchError), run.output
+    assert "\n" not in str(run.exception)
+    return str(run.exception)
+
+
+def small(tmp_path, *more):
+    return ["bench", "--out", str(tmp_path / "out"), "--task", "1v1-normal-0.75", "--n", "100",
+            "--seeds", "2", *map(str, more)]  # fmt: skip
+
+
+def test_a_number_alone_is_a_result(tmp_path, theirs):
+    theirs(Number)
+    run = CliRunner().invoke(app, small(tmp_path, "--estimator", "theirs"))
+    assert run.exit_code == 0, run.output
+    table = by_estimator(read(tmp_path / "out" / "results.jsonl"))
+    assert table["mae"][0] == pytest.approx(0.5 - 0.4133, abs=1e-3)
+    assert np.isnan(table["covers"][0])
+    assert "nan" not in (tmp_path / "out" / "index.html").read_text()
+
+
+@pytest.mark.parametrize("tool", [Broken, Nameless])
+def test_failures_are_said_and_tried_again(tmp_path, theirs, tool):
+    command = small(tmp_path, "--estimator", "theirs", "--estimator", "copula")
+    path, page = tmp_path / "out" / "results.jsonl", tmp_path / "out" / "index.html"
+    theirs(tool)
+    run = CliRunner().invoke(app, command)
+    assert run.exit_code == 0
+    error = "ValueError: not today" if tool is Broken else "the value is nan"
+    assert "theirs failed on 1 of 1 tasks; first on 1v1-normal-0.75 with n = 100, " in run.stderr
+    assert error in run.stderr
+    assert f'<td class="text">{error}' in page.read_text()
+    assert ">nan" not in page.read_text()
+    theirs(Number)
+    run = CliRunner().invoke(app, command)
+    assert run.stderr == ""
+    assert len(path.read_text().splitlines()) == len(read(path)) == 4
+    assert read(path)["value"].notna().all()
+    assert "Failures" not in page.read_text()
+
+
+def test_failures_of_other_settings_are_kept(results, tmp_path):
+    path = tmp_path / "results.jsonl"
+    list(bench(SETTINGS[:1], path))
+    assert len(read(path)) == 8
+
+
+def test_calibrated_and_plain_results_stay_apart(tmp_path):
+    path = tmp_path / "results.jsonl"
+    for more in ({}, {"calibrated": 3}, {"null": 2}):
+        list(bench(list(jobs(["copula"], ["1v1-normal-0.75"], [100], range(2), **more)), path))
+    found = read(path)
+    assert len(by_task(found)) == len(by_estimator(found)) == 3
+    assert set(by_estimator(found)["calibrated"]) == {0, 3}
+    write_page(found, tmp_path / "index.html")
+    assert "<th>calibrated</th><th>null</th>" in (tmp_path / "index.html").read_text()
+    plain = found[(found["calibrated"] == 0) & (found["null"] == 0)]
+    assert "calibrated" not in by_task(plain)
+    write_page(plain, tmp_path / "index.html")
+    assert "<th>calibrated" not in (tmp_path / "index.html").read_text()
+
+
+def test_repeated_options_run_once(tmp_path):
+    command = small(tmp_path, "--estimator", "copula", "--estimator", "copula", "--n", "100",
+                    "--task", "1v1-normal-0.75")  # fmt: skip
+    assert CliRunner().invoke(app, command).exit_code == 0
+    assert len(read(tmp_path / "out" / "results.jsonl")) == 2
+
+
+def test_bench_refuses_what_it_cannot_do_before_it_runs(tmp_path):
+    (tmp_path / "file").touch()
+    assert "did you mean 'copula'" in refused(*small(tmp_path, "--estimator", "copul"))
+    assert "no task" in refused(*small(tmp_path, "--task", "1v1"))
+    assert not (tmp_path / "out").exists()
+    assert "--out" in refused("bench", "--task", "1v1-normal-0.75", "--out", tmp_path / "file")
+    inside = tmp_path / "file" / "reference.json"
+    assert "--save-reference" in refused(*small(tmp_path, "--save-reference", inside))
+    assert "is a folder" in refused(*small(tmp_path, "--save-reference", tmp_path))
+    assert not (tmp_path / "out" / "results.jsonl").exists()
+    few = CliRunner().invoke(app, small(tmp_path, "--n", "-5"))
+    assert few.exit_code == 2
+    assert "'--n'" in few.output
+
+
+def test_a_reference_gets_its_folder_and_holds_no_failures(tmp_path, theirs):
+    ref = tmp_path / "new" / "reference.json"
+    save = ["--estimator", "copula", "--save-reference", str(ref)]
+    assert CliRunner().invoke(app, small(tmp_path, *save)).exit_code == 0
+    assert len(json.loads(ref.read_text())["rows"]) == 2
+    theirs(Broken)
+    save = ["--estimator", "theirs", "--save-reference", str(tmp_path / "none.json")]
+    assert "nothing to store" in refused(*small(tmp_path, *save))
+    assert not (tmp_path / "none.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"tolerance": {}}, "tolerance.nats: field required"),
+        ({"tolerance": {"nats": 0.1, "slower": 2, "nat": 1}}, "tolerance.nat: extra"),
+        ({"machine_seconds": 0}, "machine_seconds: input should be greater than 0"),
+        ({"rows": []}, "rows: list should have at least 1 item"),
+        ({"n": "abc"}, "rows[0].n: input should be a valid integer"),
+        ({"n": 5}, "rows[0].n: input should be greater than or equal to 10"),
+        ({"value": None}, "rows[0].value: input should be a valid number"),
+        ({"estimator": "copul"}, "did you mean 'copula'"),
+        ({"task": "1v1"}, "there is no task '1v1'"),
+    ],
+)  # fmt: skip
+def test_a_broken_reference_is_refused_before_anything_runs(results, tmp_path, change, why):
+    stored = json.loads(reference(results[:1]).model_dump_json(exclude_unset=True))
+    for key, value in change.items():
+        (stored if key in stored else stored["rows"][0])[key] = value
+    path = tmp_path / "reference.json"
+    path.write_text(json.dumps(stored))
+    assert why in refused("check", "--against", path)
+
+
+def test_what_is_no_reference_is_refused(tmp_path):
+    path = tmp_path / "reference.json"
+    assert "does not exist" in refused("check", "--against", path)
+    assert "cannot be read" in refused("check", "--against", tmp_path)
+    for content, why in ((b"\xff\xfe", "UTF-8"), (b"{", "no JSON"), (b"[1]", "object")):
+        path.write_bytes(content)
+        assert why in refused("check", "--against", path)
+
+
+def test_check_fails_where_one_seed_fails(tmp_path, theirs):
+    class Fickle(Number):
+        def __init__(self, seed=0):
+            self.seed = seed
+
+        def estimate(self):
+            if self.seed:
+                raise ValueError("not today")
+            return 0.5
+
+    theirs(Number)
+    ref = tmp_path / "reference.json"
+    save = ["--estimator", "theirs", "--save-reference", str(ref)]
+    assert CliRunner().invoke(app, small(tmp_path, *save)).exit_code == 0
+    theirs(Fickle)
+    stored = json.loads(ref.read_text())
+    stored["rows"] = [row | {"null": 1} for row in stored["rows"]]  # one at a time
+    ref.write_text(json.dumps(stored))
+    run = CliRunner().invoke(app, ["check", "--against", str(ref)])
+    assert run.exit_code == 1
+    assert "failed" in run.stdout
+    assert "not today" in run.stderr
 
 
 def test_check_runs_the_battery():
@@ -152,6 +345,45 @@ def test_estimate_reads_npy_files_and_refuses_pickles(tmp_path):
     assert data["unit"] == "nats"
     bad = CliRunner().invoke(app, ["estimate", str(tmp_path / "evil.npy"), str(tmp_path / "y.npy")])
     assert isinstance(bad.exception, DataError)
+
+
+def test_estimate_says_which_files_are_none_of_its_kind(tmp_path):
+    good, bad = tmp_path / "x.npy", tmp_path / "bad.npy"
+    np.save(good, np.random.default_rng(0).normal(size=(50, 2)))
+    np.savez(tmp_path / "two.npz", a=np.zeros(3))
+    np.save(bad, np.zeros(50, dtype=[("a", float), ("b", int)]))
+    assert "Is a directory" in refused("estimate", tmp_path, good)
+    assert "archive" in refused("estimate", tmp_path / "two.npz", good)
+    assert "named fields a, b" in refused("estimate", good, bad)
+    bad.write_bytes((tmp_path / "two.npz").read_bytes()[:40])
+    assert "no .npy file" in refused("estimate", good, bad)
+    assert "No such file" in refused("estimate", good, tmp_path / "none.npy")
+    run = CliRunner().invoke(app, ["estimate", str(good), str(good), "--seed", "-1"])
+    assert run.exit_code == 2
+    assert "'--seed'" in run.output
+
+
+def test_estimate_passes_its_options_on(tmp_path):
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 9, 300)
+    np.save(tmp_path / "x.npy", x)
+    np.save(tmp_path / "y.npy", x + rng.integers(0, 2, 300))
+    args = ["estimate", str(tmp_path / "x.npy"), str(tmp_path / "y.npy"), "--json"]
+
+    def details(*more):
+        run = CliRunner().invoke(app, [*args, *more])
+        assert run.exit_code == 0, run.output
+        return json.loads(run.output)["details"]
+
+    few = details("--null", "2")
+    assert few["chosen"] == "miller-madow"
+    assert len(few["null_values"]) == 2
+    assert details("--measured-x", "--null", "0", "--calibrated", "0")["chosen"] in {
+        "ross", "classifier"
+    }  # fmt: skip
+    both = details("--measured-x", "--measured-y", "--estimator", "ksg", "--calibrated", "3")
+    assert len(both["calibration"]["planted"]) == 3
+    assert details("--discrete-x", "--discrete-y", "--calibrated", "0")["chosen"] == "miller-madow"
 
 
 def test_empty_results_have_their_columns(tmp_path):
