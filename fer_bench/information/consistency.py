@@ -117,10 +117,9 @@ def _foreign(thing: Any, seed: int, options: dict[str, Any]) -> Run:
         return thing(**seeded, **options)
 
     def run(x: Any, y: Any) -> float:
-        fitted = build().fit(x, y)
-        if fitted is None:
-            raise EstimatorError("fit() returned None: let it return the estimator itself.")
-        return _finite(fitted.estimate())
+        tool = build()
+        tool.fit(x, y)
+        return _finite(tool.estimate())
 
     try:
         build()
@@ -257,8 +256,10 @@ def independence(trial: Trial) -> Iterator[Check]:
 
 
 def row_order(trial: Trial) -> Iterator[Check]:
-    (x, y), order = trial.pair, trial.random().permutation(trial.n)
-    found = trial.mi(x[order], y[order])
+    """In two orders, since one may come close by chance."""
+    x, y = trial.pair
+    orders = np.arange(trial.n)[::-1], trial.random().permutation(trial.n)
+    found = max((trial.mi(x[o], y[o]) for o in orders), key=lambda mi: abs(mi - trial.whole))
     yield _near("row order", found, trial.whole, "rows have no order", 0.03, 0.05)
 
 
