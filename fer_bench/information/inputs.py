@@ -343,7 +343,7 @@ def _labels_by_type(array: np.ndarray) -> bool:
     """Whether one column of what an array holds is read as labels."""
     if array.dtype.kind != "O":
         return array.dtype.kind in "iubUS"
-    found = {_reading(kind) for kind in map(type, array[~pd.isna(array)])}
+    found = {_reading(kind) for kind in set(map(type, array[~pd.isna(array)]))}
     return "text" in found or found <= {"whole numbers"} or not found <= READINGS.keys()
 
 
