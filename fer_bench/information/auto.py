@@ -199,10 +199,11 @@ def telling_pair(sample: Sample) -> tuple[float, int, int]:
     """
     if sample.groups is not None:
         return -np.inf, 0, 0
-    rows = slice(0, PAIR_ROWS)
-    n = min(sample.n, PAIR_ROWS)
+    rows = slice(None, None, -(-sample.n // PAIR_ROWS))  # spread out: rows may come in order
+    sides = [side[rows, :PAIR_COLUMNS] for side in (sample.x, sample.y)]
+    n = len(sides[0])
     bins = int(np.clip(np.sqrt(n / 5), 2, 12))
-    left, right = (_in_bins(side[rows, :PAIR_COLUMNS], bins) for side in (sample.x, sample.y))
+    left, right = (_in_bins(side, bins) for side in sides)
     together = (left.T @ right).reshape(-1, bins, right.shape[1] // bins, bins)
     p = together.transpose(0, 2, 1, 3) / n  # [dx, dy, bins, bins]
     independent = p.sum(3, keepdims=True) * p.sum(2, keepdims=True)

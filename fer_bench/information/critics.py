@@ -341,8 +341,12 @@ def canonical_axes(x: Tensor, y: Tensor, *, whole: bool = False) -> tuple[Tensor
     a, b = _inverse_root(x), _inverse_root(y)
     left, _, right = torch.linalg.svd(a @ (x.T @ y / len(x)) @ b, full_matrices=whole)
     a, b = a @ left, b @ right.T
-    # Directions that the rows do not fill (more columns than rows) are left short.
-    return tuple(v / (side @ v).std(0).clamp(min=0.05) for side, v in ((x, a), (y, b)))  # type: ignore[return-value]
+    return a / _spread(x @ a), b / _spread(y @ b)
+
+
+def _spread(variates: Tensor) -> Tensor:
+    """Standard deviations [r]; directions that few rows do not fill are not blown up to one."""
+    return variates.std(0).clamp(min=0.05)
 
 
 def confirmed_correlations(u: Tensor, v: Tensor) -> Tensor:

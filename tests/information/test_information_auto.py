@@ -226,3 +226,10 @@ def test_a_calibration_that_failed_is_a_warning():
     x = np.random.default_rng(0).normal(size=(400, 1))
     score = estimate_mi(x, 2 * x + 1, null=0)
     assert score.details["calibration"]["fault"] in " ".join(score.warnings)
+
+
+def test_pairs_of_columns_are_sought_in_rows_from_everywhere():
+    """The first rows may be of another kind than the rest."""
+    x, y = np.random.default_rng(0).normal(size=(2, 20_000, 2))
+    y[:2000] = x[:2000]
+    assert telling_pair(clean_pair(x, y))[0] < 0.3
