@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -192,6 +194,14 @@ def test_a_broken_contract_is_named(adapter, check):
 # The sign audit -----------------------------------------------------------------------------
 
 
+def check_claim(adapter):
+    """The audit of the only claim of an adapter."""
+    task = example_task()
+    method = adapter(task, adapter.Config(backbone={"width": 8}))
+    (stage,) = method.stages()
+    return audit_claim(method, stage, stage.claims[0], example_batch(task))
+
+
 def identity_audit(adapter, term="adversarial", **config):
     torch.manual_seed(0)
     task = example_task()
@@ -305,6 +315,31 @@ def test_a_term_without_weight_is_not_audited():
     finding = identity_audit(DiceFER, zeta=0.0)
     assert finding.passed
     assert "weight 0" in finding.message
+
+
+class StartsFromNothing(ERM):
+    """Learns steadily; for a dozen steps the random draws of its measure say more than it does."""
+
+    def __init__(self, task, config):
+        super().__init__(task, config)
+        self.skill = nn.Linear(1, 1, bias=False)
+        nn.init.zeros_(self.skill.weight)
+
+    def stages(self):
+        def measure(batch):
+            skill = self.skill.weight.squeeze()
+            return skill * (20 * skill - 1 + torch.randn(()))
+
+        player = Player("model", [self.skill], lambda b: {"total": -self.skill.weight.sum()})
+        return [Stage("train", [player], claims=[Claim("model", "total", "raises", measure)])]
+
+
+def test_a_change_is_judged_once_it_stands_out_from_the_draws():
+    finding = check_claim(StartsFromNothing)
+    assert finding.passed
+    claim = re.search(r"\((\S+) -> (\S+)\)", finding.message)
+    assert float(claim[1]) == 0
+    assert float(claim[2]) > 0.05
 
 
 def test_claims_about_nobody_and_nothing_are_findings():

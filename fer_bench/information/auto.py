@@ -228,8 +228,8 @@ def _with_floor(estimate: Estimate, sample: Sample) -> Estimate:
     if least <= estimate.value + 2 * estimate.standard_error(sample.groups):
         return estimate
     note = (
-        f"too small: column {i} of x and column {j} of y alone share {least:.2f} nats at least; "
-        "give more rows, or fewer columns"
+        f"too small: column {i} of x and column {j} of y alone share {least:.2f} nats at least "
+        "(constant columns are not counted); give more rows, or fewer columns"
     )
     return replace(estimate, warnings=(*estimate.warnings, note))
 

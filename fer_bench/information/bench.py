@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fer_bench.errors import DataError
 from fer_bench.information import tasks
+from fer_bench.information.estimator import Foreign, whole
 from fer_bench.information.inputs import MIN_ROWS, clean_pair
 from fer_bench.information.mutual import estimate_mi, make, score_samples
 from fer_bench.registry import estimators as registered
@@ -80,7 +81,14 @@ def jobs(
     calibrated: int = 0,
     null: int = 0,
 ) -> Iterator[dict[str, Any]]:
-    """All settings of a benchmark, each once, small n first; the last two as in `estimate_mi`."""
+    """All settings of a benchmark, each once, small n first; the last two as in `estimate_mi`.
+
+    Raises:
+        EstimatorError: fewer than three planted tasks, or a negative number of copies.
+    """
+    whole("null", null, 0)
+    if calibrated:
+        whole("calibrated", calibrated, 3)
     for n in sorted(set(ns)):
         for task in dict.fromkeys(names):
             for estimator in dict.fromkeys(estimators):
@@ -141,15 +149,16 @@ def _found(score: Score) -> dict[str, Any]:
 
 
 def _scores(settings: Sequence[dict[str, Any]], drawn: Sequence[tasks.Pair]) -> list[Score]:
-    first = settings[0]
     if len(settings) > 1:
-        tool = make(first["estimator"], seed=first["seed"])
-        return score_samples([clean_pair(x, y) for x, y in drawn], tool)
+        tool = make(settings[0]["estimator"], seed=settings[0]["seed"])
+        if not isinstance(tool, Foreign):  # which is built anew with each seed
+            return score_samples([clean_pair(x, y) for x, y in drawn], tool)
     return [
         estimate_mi(
-            *drawn[0], estimator=first["estimator"], seed=first["seed"], null=first["null"],
-            calibrated=first["calibrated"],
+            *pair, estimator=job["estimator"], seed=job["seed"], null=job["null"],
+            calibrated=job["calibrated"],
         )
+        for job, pair in zip(settings, drawn, strict=True)
     ]  # fmt: skip
 
 

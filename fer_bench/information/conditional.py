@@ -18,7 +18,7 @@ from fer_bench.information.estimator import (
     is_constant,
     nothing,
 )
-from fer_bench.information.inputs import Sample, clean_side, is_discrete, one_hot
+from fer_bench.information.inputs import Sample, is_discrete, one_hot
 from fer_bench.information.mutual import make, repair, score_estimate
 from fer_bench.information.neighbours import KSG, conditional_ksg
 from fer_bench.score import Score
@@ -26,14 +26,14 @@ from fer_bench.score import Score
 
 def estimate_conditional(
     sample: Sample,
-    z: Any,
+    condition: np.ndarray,
     estimator: str | Estimator | type,
     *,
     seed: int = 0,
     null: int | None = None,
     **options: Any,
 ) -> Score:
-    """I(X; Y | Z) with any estimator.
+    """I(X; Y | Z) with any estimator; the condition is a cleaned side (`clean_side`).
 
     Labels z: the average over classes, weighted by their size (classes below 10 rows are left
     out, and said so). Measured z: nearest neighbours directly (Frenzel and Pompe) for "ksg", and
@@ -41,7 +41,6 @@ def estimate_conditional(
     The null re-pairs y with x within similar z only where z are labels; for measured z none is
     given, since permuting y would break its tie to z as well.
     """
-    condition = clean_side(z, "z")
     if len(condition) != sample.n:
         raise DataError(f"z has {len(condition)} rows and x has {sample.n}: give one per sample.")
     tool = make(estimator, seed=seed, **options)

@@ -48,6 +48,7 @@ def estimate_mi(
     discrete_x: bool | None = None,
     discrete_y: bool | None = None,
     z: Any = None,
+    discrete_z: bool | None = None,
     unit: Literal["nats", "bits"] = "nats",
     interval: bool = True,
     null: int | None = None,
@@ -66,7 +67,7 @@ def estimate_mi(
         clusters: [n] whose rows count as one observation in the interval, where that is not
             `groups`: critics may see a subject's other images, the interval still counts people.
         discrete_x, discrete_y: overrule the reading of a side as labels or measurements.
-        z: condition on this: I(X; Y | Z).
+        z: condition on this: I(X; Y | Z). `discrete_z` overrules its reading in the same way.
         unit: "nats" or "bits".
         interval: whether to give a 95 % interval. It covers sampling error; with `calibrated`
             tasks also what the estimator itself gets wrong on data like these.
@@ -102,12 +103,15 @@ def estimate_mi(
     if calibrated:
         whole("calibrated", calibrated, 3)
     sample = clean_pair(x, y, groups=groups, discrete_x=discrete_x, discrete_y=discrete_y)
+    if z is None and discrete_z is not None:
+        raise EstimatorError("discrete_z says how z is read: give z as well.")
     if z is not None:
         if calibrated or clusters is not None:
             raise EstimatorError("`calibrated` and `clusters` are not there with z: leave them.")
         from fer_bench.information.conditional import estimate_conditional
 
-        score = estimate_conditional(sample, z, estimator, seed=seed, null=null, **options)
+        condition = clean_side(z, "z", discrete_z)
+        score = estimate_conditional(sample, condition, estimator, seed=seed, null=null, **options)
     else:
         if clusters is not None:
             clusters = _clusters(clusters, sample.n)

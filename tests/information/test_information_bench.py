@@ -165,6 +165,16 @@ class Nameless(Number):
         return float("nan")
 
 
+class Seeded(Number):
+    """What it says is its seed."""
+
+    def __init__(self, seed=0):
+        self.seed = seed
+
+    def estimate(self):
+        return self.seed
+
+
 @pytest.fixture
 def theirs(monkeypatch):
     """Name somebody's estimator for the length of a test."""
@@ -192,6 +202,12 @@ def test_a_number_alone_is_a_result(tmp_path, theirs):
     assert table["mae"][0] == pytest.approx(0.5 - 0.4133, abs=1e-3)
     assert np.isnan(table["covers"][0])
     assert "nan" not in (tmp_path / "out" / "index.html").read_text()
+
+
+def test_somebodys_estimator_is_built_with_each_seed(tmp_path, theirs):
+    theirs(Seeded)
+    assert CliRunner().invoke(app, small(tmp_path, "--estimator", "theirs")).exit_code == 0
+    assert list(read(tmp_path / "out" / "results.jsonl")["value"]) == [0.0, 1.0]
 
 
 @pytest.mark.parametrize("tool", [Broken, Nameless])
@@ -246,6 +262,7 @@ def test_bench_refuses_what_it_cannot_do_before_it_runs(tmp_path):
     (tmp_path / "file").touch()
     assert "did you mean 'copula'" in refused(*small(tmp_path, "--estimator", "copul"))
     assert "no task" in refused(*small(tmp_path, "--task", "1v1"))
+    assert "at least 3" in refused(*small(tmp_path, "--calibrated", 2))
     assert not (tmp_path / "out").exists()
     assert "--out" in refused("bench", "--task", "1v1-normal-0.75", "--out", tmp_path / "file")
     inside = tmp_path / "file" / "reference.json"

@@ -244,6 +244,19 @@ def test_a_side_that_is_constant_within_a_class_shares_nothing_there(estimator):
     assert score.value == pytest.approx(score.details["by_class"][1] / 2)
 
 
+def test_a_condition_is_read_as_it_says():
+    x, y = np.random.default_rng(0).normal(size=(2, 400))
+    days = np.arange(400, dtype=float) % 4
+    with pytest.raises(DataError, match="discrete_z=True"):
+        estimate_mi(x, y, z=days.astype("datetime64[D]"), estimator="gaussian")
+    by_class = estimate_mi(x, y, z=days, discrete_z=True, estimator="gaussian", null=0)
+    assert len(by_class.details["by_class"]) == 4
+    measured = estimate_mi(x, y, z=days.astype(int), discrete_z=False, estimator="gaussian")
+    assert "by_class" not in measured.details
+    with pytest.raises(EstimatorError, match="give z as well"):
+        estimate_mi(x, y, discrete_z=True)
+
+
 def test_conditions_that_do_not_suit_are_refused():
     x, z = np.random.default_rng(0).normal(size=(2, 100, 1))
     labels = np.arange(100) % 3

@@ -1,7 +1,8 @@
 """Our estimators against those that PyPI has, on the same arrays in one run.
 
 Every peer gets a virtual environment of its own under a temporary folder (or --envs), so that
-their pins cannot meet. A peer that cannot be installed or run is a row that says so.
+their pins cannot meet. A peer that cannot be installed or run is a row that says so. The same
+command goes on after a stop.
 
     python tests/benchmarks/peers/compare_information.py --tasks 1v1-normal-0.75 --n 10000
 """
@@ -13,8 +14,11 @@ import json
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import venv
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -27,13 +31,15 @@ import json, sys, time, warnings
 import numpy as np
 warnings.filterwarnings("ignore")
 {setup}
-wanted = json.loads(sys.argv[2])
+wanted, done = json.loads(sys.argv[2]), set(json.loads(sys.argv[3]))
 estimators = {{name: run for name, run in estimators.items() if not wanted or name in wanted}}
 for line in open(sys.argv[1]):
     job = json.loads(line)
     data = np.load(job["file"])
     x, y = data["x"], data["y"]
     for name, run in estimators.items():
+        if f"{{name}} {{job['task']}} {{job['n']}} {{job['seed']}}" in done:
+            continue
         start, cpu = time.perf_counter(), time.process_time()
         try:
             found = {{"value": float(run(x, y))}}
@@ -137,32 +143,40 @@ def environment(peer: str, folder: Path) -> Path:
 
 
 def run_peer(
-    peer: str, python: Path, jobs: Path, timeout: int, only: list[str] | None = None
-) -> list[dict]:
-    """All jobs in one process of the peer's environment."""
+    peer: str,
+    python: Path,
+    jobs: Path,
+    timeout: int,
+    only: list[str] | None = None,
+    done: set[str] | None = None,
+) -> Iterator[dict]:
+    """All jobs in one process of the peer's environment; rows as they come."""
     code = RUNNER.format(setup=PEERS[peer][1])
-    try:
-        found = subprocess.run(
-            [python, "-c", code, str(jobs), json.dumps(only or [])],
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-        )
-        out, problem = found.stdout, found.stderr.strip().splitlines()[-1:] or ["?"]
-    except subprocess.TimeoutExpired as late:
-        out, problem = (late.stdout or b"").decode(), [f"stopped after {timeout} s"]
-    rows = [json.loads(line) for line in out.splitlines() if line.startswith("{")]
-    return rows or [{"estimator": peer, "error": problem[0][:200]}]
+    arguments = [python, "-c", code, jobs, json.dumps(only or []), json.dumps(sorted(done or ()))]
+    with tempfile.TemporaryFile("w+") as problems:
+        process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=problems, text=True)
+        watch = threading.Timer(timeout, process.kill)
+        watch.start()
+        lines = (line for line in process.stdout or () if line.startswith("{"))
+        yield from (json.loads(line) for line in lines)
+        if process.wait() and watch.is_alive():
+            problems.seek(0)
+            last = (problems.read().strip().splitlines() or ["?"])[-1]
+            yield {"estimator": peer, "error": last[:200]}
+        elif not watch.is_alive():
+            yield {"estimator": peer, "error": f"stopped after {timeout} s"}
+        watch.cancel()
 
 
-def run_ours(jobs: list[dict], estimators: list[str]) -> list[dict]:
+def run_ours(jobs: list[dict], estimators: list[str], done: set[str]) -> Iterator[dict]:
     """The same jobs here."""
-    rows = []
     for job in jobs:
         data = np.load(job["file"])
         for name in estimators:
-            start, cpu = time.perf_counter(), time.process_time()
             found: dict = {"estimator": f"fer-bench {name}"}
+            if key(job | found) in done:
+                continue
+            start, cpu = time.perf_counter(), time.process_time()
             try:
                 score = estimate_mi(
                     data["x"], data["y"], estimator=name, seed=job["seed"], null=0, calibrated=0
@@ -172,8 +186,32 @@ def run_ours(jobs: list[dict], estimators: list[str]) -> list[dict]:
                 found["error"] = f"{type(error).__name__}: {error}"
             found["seconds"] = time.perf_counter() - start
             found["cpu_seconds"] = time.process_time() - cpu
-            rows.append(job | found)
-    return rows
+            yield job | found
+
+
+def key(row: dict) -> str:
+    """What one number is of."""
+    return f"{row['estimator']} {row['task']} {row['n']} {row['seed']}"
+
+
+def stored(file: Path) -> list[dict]:
+    """Rows of an earlier run, less those of peers that could not be run at all."""
+    lines = file.read_text().splitlines() if file.exists() else []
+    return [row for row in map(json.loads, lines) if "task" in row]
+
+
+def run_all(
+    jobs: list[dict], listing: Path, done: set[str], folder: Path, options: argparse.Namespace
+) -> Iterator[dict]:
+    """Our rows, then those of each peer."""
+    yield from run_ours(jobs, options.ours, done)
+    for peer in options.peers:
+        try:
+            python = environment(peer, options.envs or folder)
+        except subprocess.CalledProcessError as error:
+            yield {"estimator": peer, "error": f"cannot be installed: {error}"}
+            continue
+        yield from run_peer(peer, python, listing, options.timeout, options.only, done)
 
 
 def main() -> None:
@@ -193,15 +231,13 @@ def main() -> None:
         jobs = write_samples(options.tasks, options.n, options.seeds, folder)
         listing = folder / "jobs.jsonl"
         listing.write_text("".join(json.dumps(job) + "\n" for job in jobs))
-        rows = run_ours(jobs, options.ours)
-        for peer in options.peers:
-            try:
-                python = environment(peer, options.envs or folder)
-            except subprocess.CalledProcessError as error:
-                rows.append({"estimator": peer, "error": f"cannot be installed: {error}"})
-                continue
-            rows += run_peer(peer, python, listing, options.timeout, options.only)
-    options.out.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        rows = stored(options.out)
+        done = {key(row) for row in rows}
+        with options.out.open("a") as out:
+            for row in run_all(jobs, listing, done, folder, options):
+                out.write(json.dumps(row) + "\n")
+                out.flush()
+                rows.append(row)
     table = pd.DataFrame(rows)
     table["error_nats"] = (table["value"] - table["truth"]).abs()
     by = table.groupby("estimator", sort=False).agg(
@@ -209,9 +245,9 @@ def main() -> None:
         seconds=("seconds", "mean"),
     )  # fmt: skip
     print(by.round(3).to_string())
-    for row in rows:
-        if row.get("error"):
-            print(f"{row['estimator']}: {row['error']}", file=sys.stderr)
+    problems = Counter(f"{row['estimator']}: {row['error']}" for row in rows if row.get("error"))
+    for problem, count in problems.items():
+        print(f"{problem} ({count} times)", file=sys.stderr)
 
 
 if __name__ == "__main__":
