@@ -102,7 +102,7 @@ def _estimators():
 
 
 def _first_line(thing: Any) -> str:
-    text = thing.__doc__ or type(thing).__doc__ or ""
+    text = thing.__doc__ or ("" if isinstance(thing, type) else type(thing).__doc__) or ""
     return text.strip().splitlines()[0] if text.strip() else ""
 
 

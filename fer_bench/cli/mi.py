@@ -25,6 +25,10 @@ def estimate(
         Optional[bool],  # noqa: UP045
         typer.Option("--discrete-y/--measured-y", help="Read Y as labels, or as measurements."),
     ] = None,
+    discrete_z: Annotated[
+        Optional[bool],  # noqa: UP045
+        typer.Option("--discrete-z/--measured-z", help="Read the condition so."),
+    ] = None,
     null: Annotated[
         Optional[int],  # noqa: UP045
         typer.Option(help="Permuted copies; each estimator has its number.", min=0),
@@ -45,7 +49,8 @@ def estimate(
     score = estimate_mi(
         _load(x), _load(y), estimator=estimator, seed=seed, unit=unit,  # type: ignore[arg-type]
         groups=None if groups is None else _load(groups), z=None if given is None else _load(given),
-        discrete_x=discrete_x, discrete_y=discrete_y, null=null, calibrated=calibrated,
+        discrete_x=discrete_x, discrete_y=discrete_y, discrete_z=discrete_z, null=null,
+        calibrated=calibrated,
     )  # fmt: skip
     if as_json:
         typer.echo(json.dumps(score.to_json(), indent=2))
@@ -54,7 +59,7 @@ def estimate(
     name = score.details["estimator"] + (f" (chose {chosen})" if chosen else "")
     typer.echo(f"I = {score} {score.unit}   estimator {name}, n = {score.n}")
     if score.null is not None:
-        p = "" if score.p is None else f", p = {score.p:.3g}"
+        p = " (a p-value takes --null 19)" if score.p is None else f", p = {score.p:.3g}"
         typer.echo(f"null (permuted) {score.null:.3f}{p}")
     if "because" in score.details:
         typer.echo(f"because {score.details['because']}")
@@ -68,9 +73,10 @@ def bench(
         "mi-bench"
     ),
     estimator: Annotated[list[str], typer.Option(help="Repeat for several.")] = ["auto"],  # noqa: B006
-    suite: Annotated[list[str], typer.Option(help="bmi, bmi2, labels, embeddings, images, ...")] = [  # noqa: B006
-        "bmi"
-    ],
+    suite: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(help="bmi (without --task), bmi2, labels, embeddings, images, ..."),
+    ] = None,
     task: Annotated[Optional[list[str]], typer.Option(help="Single tasks by name.")] = None,  # noqa: UP045
     n: Annotated[list[int], typer.Option(help="Rows; repeat for several.", min=10)] = [10_000],  # noqa: B006
     seeds: Annotated[int, typer.Option(help="How many seeds.", min=1)] = 3,
@@ -91,10 +97,13 @@ def bench(
     from fer_bench.information.bench import by_estimator, check_names, jobs, read
     from fer_bench.information.page import write_page
 
-    names = list(task) if task else [name for s in suite for name in tasks.names(s)]
+    suites = suite or ([] if task else ["bmi"])
+    names = [*(name for s in suites for name in tasks.names(s)), *(task or [])]
     settings = list(jobs(estimator, names, n, range(seeds), calibrated=calibrated, null=null))
     check_names(settings)
     _make_folder(out, "--out")
+    if (out / "index.html").is_dir():
+        raise DataError(f"--out: {out / 'index.html'} is a folder: name another place.")
     if save_reference is not None:
         _make_folder(save_reference.parent, "--save-reference")
         if save_reference.is_dir():
@@ -208,6 +217,7 @@ def _make_folder(folder: Path, option: str) -> None:
 
 def _load(path: Path) -> Any:
     """Read one .npy array; pickled objects, archives and records are refused."""
+    from tokenize import TokenError
     from zipfile import BadZipFile
 
     import numpy as np
@@ -219,7 +229,8 @@ def _load(path: Path) -> Any:
         array = np.load(path, allow_pickle=False)
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror}).") from None
-    except (ValueError, EOFError, BadZipFile):  # numpy's own words advise to unpickle it
+    except (ValueError, EOFError, BadZipFile, MemoryError, SyntaxError, TokenError):
+        # numpy's own words advise to unpickle it
         raise DataError(f"{path} is no .npy file of plain values (no objects): {fix}.") from None
     if not isinstance(array, np.ndarray):
         raise DataError(f"{path} is an archive (such as .npz or .pt), not a .npy file: {fix}.")

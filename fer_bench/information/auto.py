@@ -114,7 +114,7 @@ class Auto(Estimator):
         if dims <= NEIGHBOUR_DIMS:
             tool, near = _run(KSG(k=3), problem, f"{dims} dimensions, no closed form fits")
             if abs(near.value - closed.value) < 0.02 + 2.5 * error:
-                why = f"neighbours ({near.value:.3f}) agree with the closed form"
+                why = f"neighbours ({near.value:.3f} nats) agree with the closed form"
                 return form, _because(form, closed, why)
             return tool, near
         pilot = self.critic(sample.n, folds=1 if sample.n >= ONE_FOLD else 5)
@@ -130,8 +130,8 @@ class Auto(Estimator):
         if paired.value < margin and telling_pair(sample)[0] < closed.value + slack:
             if closed.value - confirmed < slack:
                 why = (
-                    f"its bound ({confirmed:.3f}) confirms it and a critic ({seen:.3f}) is not "
-                    "ahead of it for certain"
+                    f"its bound ({confirmed:.3f} nats) confirms it and a critic ({seen:.3f}) is "
+                    "not ahead of it for certain"
                 )
                 return form, _because(form, closed, why)
             if closed.value > ceiling - 2 and confirmed > ceiling - 3:
@@ -142,7 +142,7 @@ class Auto(Estimator):
         if learnt.details["folds"] == 1:
             learnt = critic.estimate_many([problem])[0]
         seen = float(learnt.details["held_out_value"])
-        why = f"a critic finds {seen:.3f} on kept-out rows, the closed form {confirmed:.3f}"
+        why = f"a critic finds {seen:.3f} nats on kept-out rows, the closed form {confirmed:.3f}"
         return critic, _because(critic, learnt, why)
 
 

@@ -12,11 +12,13 @@ import resource
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fer_bench.errors import DataError
@@ -117,7 +119,9 @@ def run(settings: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     A failure is a result: its row has the error.
     """
     task = tasks.get(settings[0]["task"])
+    truth = task.mi
     drawn = [task.sample(job["n"], job["seed"]) for job in settings]
+    _reset_peak()
     wall, cpu = time.perf_counter(), time.process_time()
     try:
         scores = _scores(settings, drawn)
@@ -133,7 +137,7 @@ def run(settings: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         "together": len(settings),
         "peak_mb": _peak_mb(),
     }
-    return [job | {"truth": task.mi} | f | share for job, f in zip(settings, found, strict=True)]
+    return [job | {"truth": truth} | f | share for job, f in zip(settings, found, strict=True)]
 
 
 def _found(score: Score) -> dict[str, Any]:
@@ -162,8 +166,14 @@ def _scores(settings: Sequence[dict[str, Any]], drawn: Sequence[tasks.Pair]) -> 
     ]  # fmt: skip
 
 
+def _reset_peak() -> None:
+    """Forget the peak so far, which only Linux can: elsewhere it is that of all runs up to now."""
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
 def _peak_mb() -> float:
-    """Peak memory of this process so far (macOS counts bytes, Linux kilobytes)."""
+    """Peak memory of this process since then (macOS counts bytes, Linux kilobytes)."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
 
@@ -185,6 +195,8 @@ def _results(path: Path) -> list[tuple[str, Row]]:
     lines = text.splitlines()
     found = []
     for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
         try:
             found.append((line, Row.model_validate_json(line)))
         except ValidationError as error:
@@ -223,7 +235,27 @@ def bench(
 
     Failures of these settings are dropped from the file and tried again. Up to `together`
     consecutive settings that differ in nothing but consecutive seeds are estimated in one pass.
+
+    Raises:
+        DataError: another run is writing to the file, or the file holds no results.
     """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path.with_name(f".{path.name}.lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise DataError(
+            f"another run is writing to {path}: wait for it, or choose another folder."
+        ) from None
+    try:
+        yield from _bench(settings, path, together)
+    finally:
+        lock.release()
+
+
+def _bench(
+    settings: Sequence[dict[str, Any]], path: Path, together: int
+) -> Iterator[dict[str, Any]]:
     asked = {tuple(job.values()) for job in settings}
     lines, done = [], set()
     for line, row in _results(path):
@@ -231,7 +263,6 @@ def bench(
         if row.value is not None or setting not in asked:
             lines.append(line)
             done.add(setting)
-    path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_suffix(".part")
     aside.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
     aside.replace(path)

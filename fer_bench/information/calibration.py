@@ -13,8 +13,15 @@ from scipy.special import ndtr, ndtri
 from scipy.stats import rankdata
 from scipy.stats import t as student_t
 
+from fer_bench.errors import DataError
 from fer_bench.information.auto import Auto
-from fer_bench.information.estimator import Estimator, Problem, whole
+from fer_bench.information.estimator import (
+    Estimator,
+    EstimatorError,
+    Problem,
+    is_constant,
+    whole,
+)
 from fer_bench.information.inputs import Sample, clean_pair, entropy, is_discrete, one_hot
 from fer_bench.information.mutual import make, score_estimate
 from fer_bench.score import Score
@@ -99,13 +106,23 @@ def calibrate(
     >>> found = calibrate("gaussian", x, x + rng.normal(size=(500, 3)))
     >>> found.low < 1.04 < found.high
     True
+
+    Raises:
+        DataError: a side is constant, so that nothing can be planted; else as `estimate_mi`.
+        EstimatorError: the estimator gave no number, for these rows or for planted ones.
     """
     sample = clean_pair(x, y, groups=groups, discrete_x=discrete_x, discrete_y=discrete_y)
     tool = make(estimator, seed=seed, **options)
     tool.check(sample)
     whole("tasks", tasks, 3)
+    if is_constant(sample):
+        raise DataError("a side is constant: nothing can be planted in it.")
     estimate = tool.estimate_many([Problem(sample, seed)])[0]
     score = score_estimate(sample, tool.name, estimate, [])
+    if not math.isfinite(score.value):
+        raise EstimatorError(
+            f"{tool.name!r} gave {score.value} for these rows: nothing to calibrate."
+        )
     return calibrate_value(sample, tool, score, tasks=tasks, seed=seed)
 
 
@@ -126,6 +143,10 @@ def calibrate_value(
         for i, target in enumerate(targets)
     ]
     read = np.array([e.value for e in tool.estimate_many(problems)])
+    if not np.isfinite(read).all():
+        raise EstimatorError(
+            f"{tool.name!r} gave no number for planted rows: it cannot be calibrated on such data."
+        )
     limit = _ceiling(sample, share=1.0)
     corrected, low, high, spread = invert_line(
         targets, read, score.value, limit, score.details.get("standard_error", 0.0)

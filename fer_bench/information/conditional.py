@@ -18,8 +18,8 @@ from fer_bench.information.estimator import (
     is_constant,
     nothing,
 )
-from fer_bench.information.inputs import Sample, is_discrete, one_hot
-from fer_bench.information.mutual import make, repair, score_estimate
+from fer_bench.information.inputs import FEW_ROWS, MIN_ROWS, Sample, is_discrete, one_hot, varying
+from fer_bench.information.mutual import make, repair, score_estimate, score_sample
 from fer_bench.information.neighbours import KSG, conditional_ksg
 from fer_bench.score import Score
 
@@ -39,15 +39,24 @@ def estimate_conditional(
     out, and said so). Measured z: nearest neighbours directly (Frenzel and Pompe) for "ksg", and
     for "auto" in up to five dimensions; otherwise the chain rule I(X; Y, Z) - I(X; Z).
     The null re-pairs y with x within similar z only where z are labels; for measured z none is
-    given, since permuting y would break its tie to z as well.
+    given, since permuting y would break its tie to z as well. A z that never varies is one class.
     """
     if len(condition) != sample.n:
         raise DataError(f"z has {len(condition)} rows and x has {sample.n}: give one per sample.")
     tool = make(estimator, seed=seed, **options)
     if isinstance(tool, Foreign):
         raise EstimatorError("conditioning needs one of this package's estimators.")
+    if not is_discrete(condition) and not varying(condition).shape[1]:
+        condition = np.zeros(sample.n, dtype=np.int64)
     if is_discrete(condition):
         return _by_class(sample, condition, tool, null)
+    if null:
+        raise EstimatorError(
+            "there is no null for a measured z, since re-paired rows would lose their tie to z: "
+            "leave `null`, or cut z into classes."
+        )
+    if is_constant(sample):
+        return score_sample(sample, tool)
     measured = not (is_discrete(sample.x) or is_discrete(sample.y))
     dims = condition.shape[1] + (sample.x.shape[1] + sample.y.shape[1] if measured else 99)
     if measured and (tool.name == "ksg" or (tool.name == "auto" and dims <= 5)):
@@ -56,8 +65,14 @@ def estimate_conditional(
         return score_estimate(sample, "conditional ksg", estimate, [])
     beside = one_hot(sample.y) if is_discrete(sample.y) else sample.y
     pairs = [replace(sample, y=y) for y in (np.hstack([beside, condition]), condition)]
-    for pair in pairs:
-        tool.check(pair)
+    try:
+        for pair in pairs:
+            tool.check(pair)
+    except EstimatorError:
+        raise EstimatorError(
+            f"with a measured z the chain rule asks for I(X; Y, Z), which {tool.name!r} does not "
+            "read: choose another estimator, or cut z into classes."
+        ) from None
     whole, part = (tool.estimate_many([Problem(pair, seed)])[0] for pair in pairs)
     rows = np.full(sample.n, np.nan)
     rows[whole.index] = whole.rows
@@ -83,7 +98,7 @@ def _by_class(sample: Sample, z: np.ndarray, tool: Estimator, null: int | None) 
     problems: list[Problem] = []
     for label in range(int(z.max()) + 1):
         rows = np.flatnonzero(z == label)
-        if len(rows) < 10:
+        if len(rows) < MIN_ROWS:
             continue
         part = _compact(sample.rows(rows))
         tool.check(part)
@@ -93,7 +108,10 @@ def _by_class(sample: Sample, z: np.ndarray, tool: Estimator, null: int | None) 
         if not found[-1]:
             problems += [Problem(part, tool.seed + i, order) for i, order in enumerate(orders)]
     if not kept:
-        raise DataError("no class of z has ten rows: use fewer classes, or more data.")
+        raise DataError(
+            "no class of z has ten rows: use fewer classes, more data, or discrete_z=False if z "
+            "is a measurement."
+        )
     # All at once: critics of classes of one size are trained together.
     every = iter(tool.estimate_many(problems) if problems else [])
     found = [known or list(islice(every, count + 1)) for known in found]
@@ -102,6 +120,13 @@ def _by_class(sample: Sample, z: np.ndarray, tool: Estimator, null: int | None) 
     means = [float(share @ [estimates[i].value for estimates in found]) for i in range(count + 1)]
     real = [estimates[0] for estimates in found]
     left = sample.n - int(sizes.sum())
+    few = int((sizes < FEW_ROWS).sum())
+    notes = [f"{left} rows of classes below ten were left out"] if left else []
+    if few:
+        notes.append(
+            f"{few} of {len(sizes)} classes of z have fewer than {FEW_ROWS} rows: their values are "
+            "hardly more than guesses"
+        )
     estimate = Estimate(
         value=means[0],
         rows=np.concatenate([e.rows for e in real]),
@@ -109,18 +134,21 @@ def _by_class(sample: Sample, z: np.ndarray, tool: Estimator, null: int | None) 
         extra_variance=float(
             sum(w**2 * e.extra_variance for w, e in zip(share, real, strict=True))
         ),
-        warnings=(f"{left} rows of classes below ten were left out",) if left else (),
+        warnings=(*notes, *(note for e in real for note in e.warnings)),
         details={"by_class": [e.value for e in real]},
     )
     return score_estimate(sample, f"{tool.name} (by class)", estimate, means[1:])
 
 
 def _compact(sample: Sample) -> Sample:
-    """Codes that occur, renumbered."""
+    """Codes that occur, renumbered, and columns that vary."""
 
-    def codes(values: np.ndarray | None) -> np.ndarray | None:
-        if values is None or values.ndim > 1:
-            return values
+    def codes(values: np.ndarray) -> np.ndarray:
         return np.unique(values, return_inverse=True)[1].reshape(-1).astype(np.int64)
 
-    return Sample(codes(sample.x), codes(sample.y), codes(sample.groups), sample.warnings)  # type: ignore[arg-type]
+    def side(values: np.ndarray) -> np.ndarray:
+        kept = codes(values) if is_discrete(values) else varying(values)
+        return kept if kept.size else values[:, :1]
+
+    groups = None if sample.groups is None else codes(sample.groups)
+    return Sample(side(sample.x), side(sample.y), groups, sample.warnings)

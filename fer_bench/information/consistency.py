@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from fer_bench.errors import FerBenchError, did_you_mean
+from fer_bench.errors import FerBenchError
 from fer_bench.information import tasks
-from fer_bench.information.estimator import Estimate, Estimator, EstimatorError
+from fer_bench.information.estimator import Estimate, Estimator, EstimatorError, sides_of
 from fer_bench.information.inputs import entropy
 from fer_bench.information.mutual import estimate_mi, make
 from fer_bench.information.tasks import Pair, Task
@@ -84,10 +84,8 @@ def battery(
     if issubclass(kind, Estimator):
         run, sides = _ours(thing, seed, options), kind.sides
     else:
-        run, sides = _foreign(thing, seed, options), str(getattr(thing, "sides", "continuous"))
-    if sides not in SIDES:
-        raise EstimatorError(f"{kind.__name__}.sides is {sides!r}: {did_you_mean(sides, SIDES)}")
-    trials = {name: Trial(run, PAIRS[name], n, seed) for name in SIDES[sides]}
+        run, sides = _foreign(thing, seed, options), sides_of(thing)
+    trials = {name: Trial(run, PAIRS[name], n, seed) for name in KINDS[sides]}
     return [
         check
         for name, trial in trials.items()
@@ -118,7 +116,7 @@ def _foreign(thing: Any, seed: int, options: dict[str, Any]) -> Run:
 
     def run(x: Any, y: Any) -> float:
         tool = build()
-        tool.fit(x, y)
+        tool.fit(x.copy(), y.copy())  # it may well work in place
         return _finite(tool.estimate())
 
     try:
@@ -372,7 +370,7 @@ CHECKS: dict[str, tuple[Test, ...]] = {
     "mixed": (*ANY, relabelling, bounded),
     "discrete": (*ANY, relabelling, bounded, label_symmetry),
 }  # fmt: skip
-SIDES = {  # of an estimator: the pairs it is tried on
+KINDS = {  # of the sides of an estimator: the pairs it is tried on
     "continuous": ("continuous",),
     "mixed": ("mixed",),
     "discrete": ("discrete",),

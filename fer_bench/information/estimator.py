@@ -13,6 +13,15 @@ import numpy as np
 from fer_bench.errors import FerBenchError, did_you_mean
 from fer_bench.information.inputs import Sample, clean_pair
 
+# What the sides of an estimator may be: how many of them are labels, and that in words.
+SIDES = {
+    "continuous": ((0,), "two continuous sides"),
+    "mixed": ((1,), "one continuous side and one of labels"),
+    "discrete": ((2,), "labels on both sides"),
+    "labels": ((1, 2), "labels on one side at least"),
+    "any": ((0, 1, 2), "any sides"),
+}
+
 
 class EstimatorError(FerBenchError):
     """An estimator cannot treat such data, or got an unknown option."""
@@ -99,7 +108,8 @@ class Estimator:
     """
 
     name: ClassVar[str]
-    sides: ClassVar[str] = "any"  # "continuous", "discrete", "mixed" or "any"
+    sides: ClassVar[str] = "any"  # of `SIDES`
+    remedy: ClassVar[str] = "choose another (estimator='auto' does)"  # where sides do not suit
     null_runs: ClassVar[int] = 20  # permutations that `estimate_mi` runs unless told
 
     def __init__(self, *, seed: int = 0) -> None:
@@ -140,18 +150,11 @@ class Estimator:
 
     def check(self, sample: Sample) -> None:
         """Raise EstimatorError where this estimator does not apply to such sides."""
-        discrete = (sample.x.ndim == 1) + (sample.y.ndim == 1)
-        wanted = {"continuous": (0,), "mixed": (1,), "discrete": (2,), "labels": (1, 2)}
-        if discrete not in wanted.get(self.sides, (0, 1, 2)):
-            need = {
-                "continuous": "two continuous sides",
-                "mixed": "one continuous side and one of labels",
-                "discrete": "labels on both sides",
-                "labels": "labels on one side at least",
-            }[self.sides]
+        counts, need = SIDES[self.sides]
+        if (sample.x.ndim == 1) + (sample.y.ndim == 1) not in counts:
             raise EstimatorError(
-                f"the estimator {self.name!r} needs {need}: choose another "
-                "(estimator='auto' does), or say discrete_x= / discrete_y=."
+                f"the estimator {self.name!r} needs {need}: {self.remedy}, or say discrete_x= / "
+                "discrete_y=."
             )
 
 
@@ -159,17 +162,19 @@ class Foreign(Estimator):
     """Anybody's object with `fit(x, y)` and `estimate()`, which gives an Estimate or nats."""
 
     null_runs: ClassVar[int] = 0
+    remedy: ClassVar[str] = 'let its attribute `sides` say what it reads ("continuous" without one)'
 
-    def __init__(self, tool: Any) -> None:
+    def __init__(self, tool: Any, name: str | None = None) -> None:
         super().__init__()
         self.tool = tool
-        self.name = getattr(tool, "name", type(tool).__name__)  # type: ignore[misc]
+        self.name = str(name or getattr(tool, "name", type(tool).__name__))  # type: ignore[misc]
+        self.sides = sides_of(tool)  # type: ignore[misc]
 
     def estimate_many(self, problems: Sequence[Problem]) -> list[Estimate]:
         return [self._one(problem.paired) for problem in problems]
 
     def _one(self, sample: Sample) -> Estimate:
-        self.tool.fit(sample.x, sample.y)
+        self.tool.fit(sample.x.copy(), sample.y.copy())  # it may well work in place
         found = self.tool.estimate()
         if isinstance(found, Estimate):
             return found
@@ -180,6 +185,19 @@ class Foreign(Estimator):
                 f"{self.name}: estimate() gave {type(found).__name__}: return a number in nats."
             )
         return Estimate(float(found), np.zeros(0), np.arange(sample.n))
+
+
+def sides_of(tool: Any) -> str:
+    """The attribute `sides` of anybody's estimator; "continuous" without one.
+
+    Raises:
+        EstimatorError: it is none of `SIDES`.
+    """
+    sides = str(getattr(tool, "sides", "continuous"))
+    if sides not in SIDES:
+        kind = tool if isinstance(tool, type) else type(tool)
+        raise EstimatorError(f"{kind.__name__}.sides is {sides!r}: {did_you_mean(sides, SIDES)}")
+    return sides
 
 
 def is_constant(sample: Sample) -> bool:
@@ -197,6 +215,13 @@ def whole(name: str, value: Any, least: int) -> int:
     if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
         raise EstimatorError(f"{name} = {value!r}: give a whole number of at least {least}.")
     return int(value)
+
+
+def flag(name: str, value: Any) -> bool:
+    """An option that is true or false, or EstimatorError."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise EstimatorError(f"{name} = {value!r}: give True or False.")
+    return bool(value)
 
 
 def positive(name: str, value: Any) -> float:

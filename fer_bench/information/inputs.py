@@ -117,9 +117,17 @@ def clean_pair(
     return Sample(left, right, codes, tuple(dict.fromkeys(notes)))
 
 
-def clean_side(values: Any, name: str, discrete: bool | None = None) -> np.ndarray:
-    """Clean one side alone (see `clean_pair`)."""
-    return _clean_side(values, name, discrete)[0]
+def clean_side(
+    values: Any, name: str, discrete: bool | None = None
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Clean one side alone (see `clean_pair`); the second is what to say of it."""
+    side, notes, _ = _clean_side(values, name, discrete)
+    return side, tuple(notes)
+
+
+def varying(side: np.ndarray) -> np.ndarray:
+    """A cleaned side without columns that are constant among its rows; none may be left."""
+    return side if is_discrete(side) else side[:, (side != side[:1]).any(axis=0)]
 
 
 # A cleaned side, what to say of it, and which of the columns given [k] it kept.
@@ -128,7 +136,9 @@ _Cleaned = tuple[np.ndarray, list[str], np.ndarray]
 
 def _clean_side(values: Any, name: str, discrete: bool | None) -> _Cleaned:
     array = _numpy(values, name)
-    if array.ndim == 0 or array.ndim > 2:
+    if array.ndim == 0:
+        raise DataError(f"{name} is one {type(values).__name__}: give an array [n] or [n, d].")
+    if array.ndim > 2:
         raise DataError(
             f"{name} has shape {array.shape}: give [n] or [n, d] (flatten images to rows first)."
         )
@@ -150,7 +160,7 @@ def _discrete_side(array: np.ndarray, name: str, exact: bool) -> _Cleaned:
     codes = _codes(array, name)
     classes = int(codes.max()) + 1
     if classes == 1:
-        notes.append(f"{name} has one class: nothing can be learnt about it, so I = 0")
+        notes.append(f"{name} has one class: it shares nothing with anything")
     elif classes > len(codes) / 3:
         hint = "measurements" if exact else "continuous"
         notes.append(
@@ -163,7 +173,7 @@ def _discrete_side(array: np.ndarray, name: str, exact: bool) -> _Cleaned:
 def _continuous_side(array: np.ndarray, name: str, column: bool) -> _Cleaned:
     notes: list[str] = []
     kind = array.dtype
-    values = array.reshape(len(array), -1).astype(np.float64)
+    values = _without_offset(array.reshape(len(array), -1)).astype(np.float64)
     bad = ~np.isfinite(values)
     if bad.any():
         row, col = np.argwhere(bad)[0]
@@ -173,7 +183,7 @@ def _continuous_side(array: np.ndarray, name: str, column: bool) -> _Cleaned:
         )
     constant = (values == values[:1]).all(axis=0)
     if constant.all():
-        notes.append(f"{name} is constant: nothing can be learnt about it, so I = 0")
+        notes.append(f"{name} is constant: it shares nothing with anything")
         return np.zeros((len(values), 1)), notes, np.zeros(1, dtype=int)
     if constant.any():
         notes.append(f"{name}: {int(constant.sum())} constant columns were left out")
@@ -203,6 +213,13 @@ def _continuous_side(array: np.ndarray, name: str, column: bool) -> _Cleaned:
     if d > 3 and effective_rank(values) < 2:
         notes.append(f"collapsed embedding: the effective rank of {name} is below 2")
     return values, notes, np.flatnonzero(~constant)
+
+
+def _without_offset(values: np.ndarray) -> np.ndarray:
+    """Whole numbers [n, d] that float64 would round (times in nanoseconds), from zero on."""
+    if values.dtype.kind not in "iu" or np.abs(values.astype(np.float64)).max() < 2**53:
+        return values
+    return values.astype(np.uint64) - values.min(axis=0).astype(np.uint64)  # exact modulo 2^64
 
 
 def _few_distinct(values: np.ndarray) -> int:
@@ -366,7 +383,10 @@ def _measurements(array: np.ndarray, name: str) -> np.ndarray:
             f"{name} holds {_reading(type(rows[row, col]))} (first at row {row}, column {col}): "
             f"give numbers (days for times, say), or pass discrete_{name}=True if they are labels."
         )
-    return np.where(present, array.astype(object), np.nan).astype(np.float64)
+    try:
+        return np.where(present, array.astype(object), np.nan).astype(np.float64)
+    except OverflowError:
+        raise DataError(f"{name} holds whole numbers beyond 1e308: scale them down.") from None
 
 
 def _codes(labels: np.ndarray, name: str) -> np.ndarray:
@@ -409,7 +429,7 @@ def normal_scores(values: np.ndarray) -> np.ndarray:
     """
     ranks = rankdata(values, axis=0)
     scores = ndtri((ranks - 0.5) / len(values))
-    return scores / scores.std(axis=0)
+    return scores / np.where(scores.any(axis=0), scores.std(axis=0), 1)  # one value scores zero
 
 
 def one_hot(codes: np.ndarray) -> np.ndarray:

@@ -110,7 +110,8 @@ def estimate_mi(
             raise EstimatorError("`calibrated` and `clusters` are not there with z: leave them.")
         from fer_bench.information.conditional import estimate_conditional
 
-        condition = clean_side(z, "z", discrete_z)
+        condition, notes = clean_side(z, "z", discrete_z)
+        sample = replace(sample, warnings=(*sample.warnings, *notes))
         score = estimate_conditional(sample, condition, estimator, seed=seed, null=null, **options)
     else:
         if clusters is not None:
@@ -120,7 +121,8 @@ def estimate_mi(
         tasks = getattr(tool, "calibrated", 0) if calibrated is None else calibrated
         # A closed form was confirmed already; whether that can be trusted is asked on demand.
         skip = calibrated is None and score.details.get("chosen") in ("copula", "student")
-        if tasks and interval and not skip and not is_constant(sample):
+        known = math.isfinite(score.value) and not is_constant(sample)
+        if tasks and interval and not skip and known:
             score = _calibrated(sample, tool, score, tasks, seed)
     if not interval:
         score = replace(score, low=None, high=None)
@@ -128,7 +130,7 @@ def estimate_mi(
 
 
 def _clusters(clusters: Any, n: int) -> np.ndarray:
-    codes = clean_side(clusters, "clusters", discrete=True)
+    codes, _ = clean_side(clusters, "clusters", discrete=True)
     if len(codes) != n:
         raise DataError(f"clusters has {len(codes)} entries for {n} rows: give one per row.")
     return codes
@@ -138,7 +140,10 @@ def _calibrated(sample: Sample, tool: Estimator, score: Score, tasks: int, seed:
     """The score with the interval of its calibration."""
     from fer_bench.information.calibration import calibrate_value
 
-    found = calibrate_value(sample, tool, score, tasks=tasks, seed=seed)
+    try:
+        found = calibrate_value(sample, tool, score, tasks=tasks, seed=seed)
+    except EstimatorError as error:
+        return score.with_warning(f"the interval is not calibrated: {error}")
     score = replace(
         score,
         low=min(found.low, score.value),
@@ -152,12 +157,20 @@ def _calibrated(sample: Sample, tool: Estimator, score: Score, tasks: int, seed:
 
 def make(estimator: Any, *, seed: int = 0, **options: Any) -> Estimator:
     """Build an estimator from its name or class, or wrap somebody's object (see `Foreign`)."""
-    if isinstance(estimator, str):
-        estimator = estimators.get(estimator)
+    name = estimator if isinstance(estimator, str) else None
+    if name is not None:
+        estimator = estimators.get(name)
     if isinstance(estimator, type):
         known = _options(estimator)
         reject_unknown(options, known, getattr(estimator, "name", estimator.__name__))
-        estimator = estimator(seed=seed, **options) if "seed" in known else estimator(**options)
+        seeded = {"seed": seed} if "seed" in known else {}
+        try:
+            inspect.signature(estimator).bind(**seeded, **options)
+        except TypeError as error:
+            raise EstimatorError(
+                f"{estimator.__name__} cannot be built: {error}; give it, or an instance."
+            ) from None
+        estimator = estimator(**seeded, **options)
     elif options:
         raise EstimatorError("options go to the constructor of an estimator instance, not here.")
     if isinstance(estimator, Estimator):
@@ -167,7 +180,7 @@ def make(estimator: Any, *, seed: int = 0, **options: Any) -> Estimator:
             f"{estimator!r:.60} is no estimator: give a name, or an object with fit(x, y) and "
             "estimate()."
         )
-    return Foreign(estimator)
+    return Foreign(estimator, name)
 
 
 def _options(kind: type) -> list[str]:
@@ -177,8 +190,11 @@ def _options(kind: type) -> list[str]:
         if "__init__" not in vars(cls) or cls is object:
             continue
         parameters = inspect.signature(vars(cls)["__init__"]).parameters.values()
+        first = next(iter(parameters), None)  # self
         names |= {
-            p.name: None for p in parameters if p.kind is p.KEYWORD_ONLY or p.default is not p.empty
+            p.name: None
+            for p in parameters
+            if p is not first and p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)
         }
         if not any(p.kind is p.VAR_KEYWORD for p in parameters):
             break
@@ -257,15 +273,19 @@ def score_estimate(
     certain = value + half
     half = max(half, -value)  # a value below 0 is an error of at least that size
     p = estimate.p
-    if p is None and len(null) >= FEWEST_FOR_P:
-        p = (1 + sum(v >= value for v in null)) / (1 + len(null))
     warnings = [*sample.warnings, *estimate.warnings]
     if not math.isfinite(value):
         warnings.append("no number came out: give more rows, or reduce the sides first")
+        p, null = None, []
+    if unread := sum(not math.isfinite(v) for v in null):
+        warnings.append(f"{unread} of {len(null)} permuted copies gave no number: no null")
+        null = []
+    if p is None and len(null) >= FEWEST_FOR_P:
+        p = (1 + sum(v >= value for v in null)) / (1 + len(null))
     for side_name, side in (("x", sample.x), ("y", sample.y)):
         if is_discrete(side) and value > entropy(side):
             warnings.append(
-                f"above H({side_name}) = {entropy(side):.3f}: impossible, the estimator errs"
+                f"above H({side_name}) = {entropy(side):.3f} nats: impossible, the estimator errs"
             )
     if certain < 0:
         warnings.append("below 0: nothing the critic learnt holds on kept-out rows")

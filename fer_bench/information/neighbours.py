@@ -9,14 +9,23 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
 from scipy.spatial import cKDTree
 from scipy.special import digamma
 
-from fer_bench.information.estimator import Estimate, Estimator, EstimatorError, Problem, whole
-from fer_bench.information.inputs import Sample, is_discrete, normal_scores
+from fer_bench.information.estimator import (
+    Estimate,
+    Estimator,
+    EstimatorError,
+    Problem,
+    flag,
+    nothing,
+    whole,
+)
+from fer_bench.information.inputs import Sample, is_discrete, normal_scores, varying
 
 JITTER = 1e-10  # breaks ties of atoms (zeros after a ReLU) independently on both sides
 
@@ -34,7 +43,7 @@ class _Neighbours(Estimator):
     def __init__(self, *, seed: int = 0, k: int = 5, scores: bool = True) -> None:
         super().__init__(seed=seed)
         self.k = whole("k", k, 1)
-        self.scores = scores
+        self.scores = flag("scores", scores)
 
     def _columns(self, side: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         values = normal_scores(side) if self.scores else side
@@ -97,7 +106,10 @@ class Ross(_Neighbours):
             warnings.append(f"{sample.n - len(keep)} rows whose class has one member were left out")
         if len(keep) == 0:
             raise EstimatorError("every class has one member: 'ross' needs classes of two or more.")
-        x = self._columns(sample.x[keep], np.random.default_rng(problem.seed))
+        rest = varying(sample.x[keep])
+        if not rest.shape[1]:
+            return replace(nothing(len(keep)), index=keep, warnings=tuple(warnings))
+        x = self._columns(rest, np.random.default_rng(problem.seed))
         y = sample.y[keep]
         size = counts[y]
         k = np.minimum(self._neighbours(sample.n), size - 1)

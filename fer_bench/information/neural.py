@@ -42,6 +42,7 @@ from fer_bench.information.training import (
 
 EVALUATION_BLOCK = 1024  # test rows that meet each other as negatives
 EVALUATION_SHIFTS = 64  # negatives a test row meets where each costs a pass of the network
+FEW_FOR_NETWORKS = 100  # rows below which critics were seen to read several nats too little
 
 
 # --- objectives: what a critic maximises, per problem [P] -------------------------------------
@@ -450,12 +451,20 @@ def _device(name: str) -> torch.device:
 
 
 def fit_notes(sample: Sample) -> list[str]:
-    """Say where a side was reduced, or groups could not be kept apart."""
-    return group_notes(sample) + [
-        f"{name}: networks saw the {MAX_COLUMNS} leading components of {side.shape[1]} columns"
-        for name, side in (("x", sample.x), ("y", sample.y))
-        if not is_discrete(side) and side.shape[1] > MAX_COLUMNS
+    """Say where rows are few, a side was reduced, or groups could not be kept apart."""
+    few = [
+        f"{sample.n} rows are few for a network: it can read far too little (closed forms and "
+        "neighbours need fewer)"
     ]
+    return (
+        few * (sample.n < FEW_FOR_NETWORKS)
+        + group_notes(sample)
+        + [
+            f"{name}: networks saw the {MAX_COLUMNS} leading components of {side.shape[1]} columns"
+            for name, side in (("x", sample.x), ("y", sample.y))
+            if not is_discrete(side) and side.shape[1] > MAX_COLUMNS
+        ]
+    )
 
 
 def by_shape(

@@ -16,7 +16,7 @@ from functools import cache, lru_cache
 import numpy as np
 from scipy.special import gammaln, logsumexp, ndtr, psi
 
-from fer_bench.errors import UnknownNameError, did_you_mean
+from fer_bench.errors import DataError, UnknownNameError, did_you_mean
 
 Pair = tuple[np.ndarray, np.ndarray]
 MONTE_CARLO = 200_000
@@ -64,6 +64,12 @@ class Task:
 @lru_cache(maxsize=512)
 def _truth(known: Callable[[], Truth]) -> Truth:
     return known()
+
+
+def _ask(fulfilled: bool, message: str) -> None:
+    """Refuse a task that there is not."""
+    if not fulfilled:
+        raise DataError(f"no such task: {message}.")
 
 
 def _exact(value: float) -> Callable[[], Truth]:
@@ -126,6 +132,7 @@ def random_covariance(d: int, seed: int = 0) -> Task:
 def with_information(d: int, nats: float, pairs: int | None = None) -> Task:
     """Normal pairs of equal correlation that carry a given information together."""
     pairs = pairs or d
+    _ask(nats >= 0, f"{nats} nats: information is not below zero")
     rho = float(np.sqrt(1 - np.exp(-2 * nats / pairs)))
     return normal(f"normal-{d}-{d}-{nats:g}nats", paired_covariance(d, d, [rho] * pairs), d)
 
@@ -164,6 +171,7 @@ def student_constant(dof: float, dx: int, dy: int) -> float:
 
 def additive(epsilon: float) -> Task:
     """X uniform on (0, 1), Y = X + uniform noise on (-epsilon, epsilon)."""
+    _ask(epsilon > 0, f"epsilon = {epsilon}: give a half-width above 0")
     mi = 1 / (4 * epsilon) if epsilon > 0.5 else epsilon - float(np.log(2 * epsilon))
 
     def draw(n: int, random: np.random.Generator) -> Pair:
@@ -294,6 +302,8 @@ def swiss_roll(task: Task) -> Task:
 def spiral(task: Task, speed: float = 1.0) -> Task:
     """Turn x in the plane (0, 1) and y in (1, 2) by an angle of speed |v|^2 / d."""
 
+    _ask(min(task.dim_x, task.dim_y - 1) > 1, f"{task.name}: y turns in its columns 1 and 2")
+
     def turn(i: int, j: int) -> Callable[[np.ndarray], np.ndarray]:
         return lambda v: _turn(v, i, j, speed / v.shape[1])
 
@@ -371,6 +381,8 @@ def draw_faces(v: np.ndarray, size: int, person: int = 0) -> np.ndarray:
 
 def channel(classes: int, flip: float) -> Task:
     """Uniform labels through a symmetric channel: the other classes share the probability flip."""
+    _ask(classes > 1, f"{classes} classes: a channel needs two")
+    _ask(0 <= flip <= 1, f"flip = {flip}: give a probability")
     keep, other = 1 - flip, flip / (classes - 1)
     noise = -sum(p * np.log(p) for p in [keep] + [other] * (classes - 1) if p > 0)
 
@@ -436,7 +448,10 @@ def revealed(label: int = 5) -> Task:
 
 
 def side_by_side(first: Task, second: Task) -> Task:
-    """Two independent copies stacked: the information adds up."""
+    """Two independent copies stacked: the information adds up. Not for labels."""
+    dims = (first.dim_x + second.dim_x, first.dim_y + second.dim_y)
+    every = (first.dim_x, second.dim_x, first.dim_y, second.dim_y)
+    _ask(min(every) > 0, f"labels cannot stand side by side ({first.name}, {second.name})")
 
     def draw(n: int, random: np.random.Generator) -> Pair:
         a, b = first.draw(n, random), second.draw(n, random)
@@ -446,7 +461,6 @@ def side_by_side(first: Task, second: Task) -> Task:
         a, b = first.truth, second.truth
         return Truth(a.value + b.value, float(np.hypot(a.error, b.error)))
 
-    dims = (first.dim_x + second.dim_x, first.dim_y + second.dim_y)
     return Task(f"{first.name}+{second.name}", draw, known, *dims)
 
 

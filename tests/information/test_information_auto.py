@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fer_bench.information import estimate_mi, tasks
+from fer_bench.errors import DataError
+from fer_bench.information import EstimatorError, estimate_mi, tasks
 from fer_bench.information.auto import telling_pair
 from fer_bench.information.calibration import calibrate, invert_line, plant
 from fer_bench.information.consistency import CHECKS, battery
@@ -155,6 +156,20 @@ def test_our_estimators_pass_the_battery(estimator):
 @pytest.mark.parametrize("estimator", ["infonce", "auto"])
 def test_the_trained_ones_pass_the_battery(estimator):
     assert [check for check in battery(estimator, n=800) if not check.passed] == []
+
+
+def test_nothing_can_be_planted_in_a_constant_side():
+    x = np.random.default_rng(0).normal(size=(100, 2))
+    with pytest.raises(DataError, match="constant"):
+        calibrate("gaussian", np.ones(100), x)
+    with pytest.raises(DataError, match="constant"):
+        calibrate("ross", x, np.zeros(100, int))
+
+
+def test_what_is_no_number_is_not_calibrated():
+    wide = np.random.default_rng(0).normal(size=(2, 50, 40))
+    with pytest.raises(EstimatorError, match="nothing to calibrate"):
+        calibrate("student", *wide)
 
 
 class Constant:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ from typer.testing import CliRunner
 
 from fer_bench.cli.mi import app
 from fer_bench.errors import DataError, FerBenchError
+from fer_bench.information import tasks
 from fer_bench.information.bench import bench, by_estimator, by_task, compare, jobs, read, reference
 from fer_bench.information.page import write_page
 from fer_bench.registry import estimators
@@ -79,6 +81,37 @@ def test_results_of_before_there_were_nulls_are_kept(tmp_path):
     list(bench(SETTINGS, path))
     assert len(path.read_text().splitlines()) == len(SETTINGS)
     assert (read(path)["null"] == 0).all()
+
+
+def test_two_runs_do_not_write_to_one_file(tmp_path):
+    path = tmp_path / "results.jsonl"
+    first = bench(SETTINGS, path)
+    next(first)
+    with pytest.raises(DataError, match="another run is writing"):
+        next(bench(SETTINGS, path))
+    assert len(list(first)) == len(SETTINGS) - 1
+    assert len(list(bench(SETTINGS, path))) == len(read(path)) == len(SETTINGS)
+
+
+def test_blank_lines_are_no_results(results, tmp_path):
+    path = tmp_path / "results.jsonl"
+    path.write_text(path.read_text().replace("\n", "\n\n"))
+    assert read(path).equals(results)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux forgets a peak")
+def test_peak_memory_is_that_of_the_run_alone(tmp_path):
+    held = np.ones(2**26)  # 512 MB
+    (before,) = bench_rows(tmp_path / "before.jsonl")
+    assert before > 8 * len(held) / 2**20
+    del held
+    (after,) = bench_rows(tmp_path / "after.jsonl")
+    assert after < before - 400
+
+
+def bench_rows(path):
+    list(bench(SETTINGS[:1], path))
+    return read(path)["peak_mb"]
 
 
 def test_a_damaged_line_is_named(tmp_path):
@@ -258,6 +291,13 @@ def test_repeated_options_run_once(tmp_path):
     assert len(read(tmp_path / "out" / "results.jsonl")) == 2
 
 
+def test_suites_and_tasks_add_up(tmp_path):
+    command = small(tmp_path, "--estimator", "plugin", "--suite", "labels")
+    assert CliRunner().invoke(app, command).exit_code == 0
+    found = set(read(tmp_path / "out" / "results.jsonl")["task"])
+    assert found == {*tasks.names("labels"), "1v1-normal-0.75"}
+
+
 def test_bench_refuses_what_it_cannot_do_before_it_runs(tmp_path):
     (tmp_path / "file").touch()
     assert "did you mean 'copula'" in refused(*small(tmp_path, "--estimator", "copul"))
@@ -268,6 +308,9 @@ def test_bench_refuses_what_it_cannot_do_before_it_runs(tmp_path):
     inside = tmp_path / "file" / "reference.json"
     assert "--save-reference" in refused(*small(tmp_path, "--save-reference", inside))
     assert "is a folder" in refused(*small(tmp_path, "--save-reference", tmp_path))
+    (tmp_path / "out" / "index.html").mkdir()
+    assert "is a folder" in refused(*small(tmp_path))
+    (tmp_path / "out" / "index.html").rmdir()
     assert not (tmp_path / "out" / "results.jsonl").exists()
     few = CliRunner().invoke(app, small(tmp_path, "--n", "-5"))
     assert few.exit_code == 2

@@ -244,6 +244,46 @@ def test_a_side_that_is_constant_within_a_class_shares_nothing_there(estimator):
     assert score.value == pytest.approx(score.details["by_class"][1] / 2)
 
 
+@pytest.mark.parametrize("estimator", ["gaussian", "copula", "ksg", "student"])
+@pytest.mark.filterwarnings("error")
+def test_columns_that_vary_in_other_classes_only_are_left_out(estimator):
+    x, noise = np.random.default_rng(0).normal(size=(2, 300, 2))
+    y, z = 0.8 * x + 0.6 * noise, (x[:, 0] > 0).astype(int)
+    x[z == 1, 1] = 0
+    found = estimate_mi(x, y, z=z, estimator=estimator, null=0)
+    within = [
+        estimate_mi(x[z == 0], y[z == 0], estimator=estimator, null=0),
+        estimate_mi(x[z == 1, :1], y[z == 1], estimator=estimator, null=0),
+    ]
+    assert found.details["by_class"] == pytest.approx([s.value for s in within], abs=1e-6)
+
+
+@pytest.mark.parametrize("estimator", ["gaussian", "copula", "ksg"])
+@pytest.mark.filterwarnings("error")
+def test_constant_conditions_and_sides(estimator):
+    x, noise = np.random.default_rng(0).normal(size=(2, 300, 2))
+    y, same = x + noise, np.full(300, 0.5)
+    given = estimate_mi(x, y, z=same, estimator=estimator, null=0)
+    assert given.value == pytest.approx(estimate_mi(x, y, estimator=estimator, null=0).value)
+    assert any("z is constant" in w for w in given.warnings)
+    assert estimate_mi(same, y, z=x[:, :1], estimator=estimator).value == 0
+
+
+def test_small_classes_of_a_condition_are_said():
+    x, noise = np.random.default_rng(0).normal(size=(2, 600, 20))
+    score = estimate_mi(x, x + noise, z=np.arange(600) % 24, estimator="ksg", null=0)
+    assert any("24 of 24 classes of z have fewer than 30 rows" in w for w in score.warnings)
+    assert any("in 40 dimensions" in w for w in score.warnings)
+
+
+def test_ross_without_variation_among_classes_of_two_reads_nothing():
+    x = np.where(np.arange(20) < 10, 1.0, np.arange(20))
+    labels = np.where(np.arange(20) < 10, 0, np.arange(20))
+    score = estimate_mi(x, labels, estimator="ross")
+    assert score.value == 0
+    assert any("one member" in w for w in score.warnings)
+
+
 def test_a_condition_is_read_as_it_says():
     x, y = np.random.default_rng(0).normal(size=(2, 400))
     days = np.arange(400, dtype=float) % 4
@@ -260,8 +300,12 @@ def test_a_condition_is_read_as_it_says():
 def test_conditions_that_do_not_suit_are_refused():
     x, z = np.random.default_rng(0).normal(size=(2, 100, 1))
     labels = np.arange(100) % 3
-    with pytest.raises(EstimatorError, match="'ross' needs"):
+    with pytest.raises(EstimatorError, match="which 'ross' does not read"):
         estimate_mi(x, labels, z=z, estimator="ross")
+    with pytest.raises(EstimatorError, match="no null for a measured z"):
+        estimate_mi(x, -x, z=z, estimator="ksg", null=20)
+    with pytest.raises(DataError, match="discrete_z=False"):
+        estimate_mi(x, -x, z=np.arange(100), estimator="ksg")
     with pytest.raises(EstimatorError, match="with z"):
         estimate_mi(x, labels, z=z, clusters=labels)
     with pytest.raises(EstimatorError, match="this package's"):
@@ -289,11 +333,73 @@ def test_somebody_elses_estimator_gets_a_null_and_a_calibration():
     assert calibrated.low < 0.5 * np.log(2) < calibrated.high
 
 
+def test_somebodys_estimator_reads_the_sides_it_says():
+    x, labels = np.random.default_rng(0).normal(size=(100, 2)), np.arange(100) % 3
+    with pytest.raises(EstimatorError, match="let its attribute `sides` say"):
+        estimate_mi(x, labels, estimator=Correlation())
+    odd = Correlation()
+    odd.sides = "both"
+    with pytest.raises(EstimatorError, match="sides is 'both'"):
+        estimate_mi(x, x, estimator=odd)
+
+
+def test_somebodys_estimator_may_work_in_place():
+    class Shuffles(Correlation):
+        def fit(self, x, y):
+            super().fit(x, y)
+            np.random.default_rng(0).shuffle(y)
+
+    x, noise = np.random.default_rng(0).normal(size=(2, 200, 1))
+    found = estimate_mi(x, x + noise, estimator=Shuffles(), null=2)
+    assert (
+        found.details["null_values"]
+        == (estimate_mi(x, x + noise, estimator=Correlation(), null=2).details["null_values"])
+    )
+
+
+def test_what_somebodys_class_needs_is_given_or_named():
+    class Needs(Correlation):
+        def __init__(self, seed, bins):
+            self.seed, self.bins = seed, bins
+
+    x, y = np.random.default_rng(0).normal(size=(2, 100, 1))
+    with pytest.raises(EstimatorError, match="Needs cannot be built: .*'bins'"):
+        estimate_mi(x, y, estimator=Needs)
+    assert estimate_mi(x, y, estimator=Needs, bins=3, seed=4).value >= 0
+
+
+class Numbers:
+    """Somebody's estimator that gives these numbers in turn."""
+
+    def __init__(self, *values):
+        self.values = list(values)
+
+    def fit(self, x, y):
+        pass
+
+    def estimate(self):
+        return self.values.pop(0)
+
+
+def test_what_is_no_number_has_no_p_value():
+    x, y = np.random.default_rng(0).normal(size=(2, 100, 1))
+    none = estimate_mi(x, y, estimator=Numbers(*[np.nan] * 20), null=19)
+    assert (none.p, none.null) == (None, None)
+    assert any("no number came out" in w for w in none.warnings)
+    alone = estimate_mi(x, y, estimator=Numbers(0.5, *[np.nan] * 19), null=19)
+    assert (alone.value, alone.p, alone.null) == (0.5, None, None)
+    assert any("19 of 19 permuted copies gave no number" in w for w in alone.warnings)
+    score = estimate_mi(x, y, estimator=Numbers(0.5, *[np.nan] * 3), calibrated=3)
+    assert score.value == 0.5
+    assert any("is not calibrated" in w for w in score.warnings)
+
+
 @pytest.mark.parametrize(
     "options",
     [
         {"estimator": "smile", "tau": -5}, {"estimator": "ksg", "k": 99},
-        {"estimator": "ksg", "k": 2.5}, {"estimator": "doe", "components": 0},
+        {"estimator": "ksg", "k": 2.5}, {"estimator": "ksg", "scores": "no"},
+        {"estimator": "doe", "components": 0},
         {"estimator": "gaussian", "max_dim": -1}, {"estimator": "mine", "steps": 0},
         {"estimator": "mine", "batch": 1}, {"estimator": "mine", "hidden": 0},
         {"estimator": "mine", "folds": 1000}, {"estimator": "mine", "device": "nowhere"},

@@ -81,6 +81,23 @@ def test_offsets_of_1e8_do_not_change_the_value():
     assert mi(X + 1e8, Y).value == pytest.approx(mi(X, Y).value, abs=1e-6)
 
 
+def test_times_in_nanoseconds_keep_their_digits():
+    ticks = np.random.default_rng(0).integers(0, 1000, (300, 2))
+    late, back = ticks + 2**60, -ticks - 2**60
+    for side in (ticks, late, back, late.astype(np.uint64)):
+        cleaned = clean_pair(side, ticks, discrete_x=False).x
+        assert np.abs(cleaned) == pytest.approx(np.abs(clean_pair(ticks, ticks).x))
+
+
+@pytest.mark.parametrize(
+    ("side", "why"),
+    [({}, "one dict"), (3.0, "one float"), (np.array([10**400] * 50, object), "beyond 1e308")],
+)
+def test_what_is_no_array_of_numbers_is_named(side, why):
+    with pytest.raises(DataError, match=why):
+        clean_pair(side, np.arange(50.0), discrete_x=False)
+
+
 def test_an_offset_that_ate_float32_digits_is_flagged():
     score = mi((X + 1e6).astype(np.float32), Y)
     assert any("offset leaves float32" in w for w in score.warnings)

@@ -374,3 +374,9 @@ def test_a_gpu_gives_what_a_cpu_gives():
         estimate_mi(x, y, estimator="infonce", device=d, null=0).value for d in ("cpu", "cuda")
     )
     assert gpu == pytest.approx(cpu, abs=0.03)
+
+
+def test_few_rows_for_a_network_are_said():
+    x, noise = np.random.default_rng(0).normal(size=(2, 60, 2))
+    score = estimate_mi(x, x + noise, estimator="infonce", null=0, steps=50)
+    assert any("60 rows are few for a network" in w for w in score.warnings)

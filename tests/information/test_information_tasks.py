@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.kernel_ridge import KernelRidge
 
-from fer_bench.errors import UnknownNameError
+from fer_bench.errors import DataError, UnknownNameError
 from fer_bench.information import estimate_mi, tasks
 
 PUBLISHED = {
@@ -114,6 +114,22 @@ def test_an_image_determines_its_factors(person):
     model = KernelRidge(alpha=1e-4, kernel="rbf", gamma=1e-3).fit(columns[:1500], latent[:1500])
     missed = (model.predict(columns[1500:]) - latent[1500:]).var(0)
     assert (missed < 0.03).all()
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: tasks.side_by_side(tasks.channel(3, 0.1), tasks.channel(3, 0.1)),
+        lambda: tasks.channel(3, 1.5),
+        lambda: tasks.channel(1, 0.0),
+        lambda: tasks.with_information(2, -1.0),
+        lambda: tasks.additive(-0.1),
+        lambda: tasks.spiral(tasks.get("1v1-normal-0.75")),
+    ],
+)
+def test_tasks_that_there_are_not_are_refused(build):
+    with pytest.raises(DataError, match="no such task: "):
+        build()
 
 
 def test_side_by_side_adds():
