@@ -82,10 +82,10 @@ def battery(
             f"{estimator!r:.60} is no estimator: it needs fit(x, y) and estimate()."
         )
     if issubclass(kind, Estimator):
-        run, sides = _ours(thing, seed, options), kind.sides
+        run = _ours(thing, seed, options)
     else:
-        run, sides = _foreign(thing, seed, options), sides_of(thing)
-    trials = {name: Trial(run, PAIRS[name], n, seed) for name in KINDS[sides]}
+        run = _foreign(thing, seed, options)
+    trials = {name: Trial(run, PAIRS[name], n, seed) for name in KINDS[sides_of(thing)]}
     return [
         check
         for name, trial in trials.items()
