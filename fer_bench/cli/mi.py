@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
@@ -44,14 +45,18 @@ def estimate(
     """Estimate I(X; Y) of two arrays, with interval, null and warnings."""
     import json
 
-    from fer_bench.information import estimate_mi
+    from fer_bench.errors import DataError
+    from fer_bench.information import EstimatorError, estimate_mi
 
-    score = estimate_mi(
-        _load(x), _load(y), estimator=estimator, seed=seed, unit=unit,  # type: ignore[arg-type]
-        groups=None if groups is None else _load(groups), z=None if given is None else _load(given),
-        discrete_x=discrete_x, discrete_y=discrete_y, discrete_z=discrete_z, null=null,
-        calibrated=calibrated,
-    )  # fmt: skip
+    try:
+        score = estimate_mi(
+            _load(x), _load(y), estimator=estimator, seed=seed, unit=unit,  # type: ignore[arg-type]
+            groups=None if groups is None else _load(groups),
+            z=None if given is None else _load(given), discrete_x=discrete_x,
+            discrete_y=discrete_y, discrete_z=discrete_z, null=null, calibrated=calibrated,
+        )  # fmt: skip
+    except (DataError, EstimatorError) as error:
+        raise type(error)(_in_options(str(error))) from None
     if as_json:
         typer.echo(json.dumps(score.to_json(), indent=2))
         return
@@ -64,7 +69,13 @@ def estimate(
     if "because" in score.details:
         typer.echo(f"because {score.details['because']}")
     for warning in score.warnings:
-        typer.echo(f"warning: {warning}")
+        typer.echo(f"warning: {_in_options(warning)}")
+
+
+def _in_options(text: str) -> str:
+    """Advice as Python takes it, in the options of the command line."""
+    text = re.sub(r"discrete_([xyz])=True", r"--discrete-\1", text)
+    return re.sub(r"discrete_([xyz])=False", r"--measured-\1", text)
 
 
 @app.command()

@@ -153,8 +153,8 @@ class Estimator:
         counts, need = SIDES[self.sides]
         if (sample.x.ndim == 1) + (sample.y.ndim == 1) not in counts:
             raise EstimatorError(
-                f"the estimator {self.name!r} needs {need}: {self.remedy}, or say discrete_x= / "
-                "discrete_y=."
+                f"the estimator {self.name!r} needs {need}: {self.remedy}, or say how the sides "
+                "are read (discrete_x, discrete_y)."
             )
 
 

@@ -423,6 +423,20 @@ def test_estimate_says_which_files_are_none_of_its_kind(tmp_path):
     assert "'--seed'" in run.output
 
 
+def test_advice_names_options_of_the_command_line(tmp_path):
+    rng = np.random.default_rng(0)
+    for name in "xy":
+        np.save(tmp_path / f"{name}.npy", rng.normal(size=40))
+    np.save(tmp_path / "labels.npy", np.arange(40) // 2)
+    paths = [str(tmp_path / f"{name}.npy") for name in ("x", "y", "labels")]
+    run = CliRunner().invoke(app, ["estimate", paths[0], paths[2], "--estimator", "ross"])
+    assert "pass --measured-y" in run.output + str(run.exception)
+    given = ["estimate", *paths[:2], "--given", paths[2], "--estimator", "ksg"]
+    assert "or --measured-z if" in refused(*given)
+    measured = CliRunner().invoke(app, [*given, "--measured-z"])
+    assert measured.exit_code == 0, measured.output
+
+
 def test_estimate_passes_its_options_on(tmp_path):
     rng = np.random.default_rng(0)
     x = rng.integers(0, 9, 300)
