@@ -452,19 +452,17 @@ def _device(name: str) -> torch.device:
 
 def fit_notes(sample: Sample) -> list[str]:
     """Say where rows are few, a side was reduced, or groups could not be kept apart."""
-    few = [
-        f"{sample.n} rows are few for a network: it can read far too little (closed forms and "
-        "neighbours need fewer)"
+    notes = group_notes(sample)
+    if sample.n < FEW_FOR_NETWORKS:
+        notes.append(
+            f"{sample.n} rows are few for a network: it can read far too little (closed forms and "
+            "neighbours need fewer)"
+        )
+    return notes + [
+        f"{name}: networks saw the {MAX_COLUMNS} leading components of {side.shape[1]} columns"
+        for name, side in (("x", sample.x), ("y", sample.y))
+        if not is_discrete(side) and side.shape[1] > MAX_COLUMNS
     ]
-    return (
-        few * (sample.n < FEW_FOR_NETWORKS)
-        + group_notes(sample)
-        + [
-            f"{name}: networks saw the {MAX_COLUMNS} leading components of {side.shape[1]} columns"
-            for name, side in (("x", sample.x), ("y", sample.y))
-            if not is_discrete(side) and side.shape[1] > MAX_COLUMNS
-        ]
-    )
 
 
 def by_shape(

@@ -66,7 +66,7 @@ def _truth(known: Callable[[], Truth]) -> Truth:
     return known()
 
 
-def _ask(fulfilled: bool, message: str) -> None:
+def _require(fulfilled: bool, message: str) -> None:
     """Refuse a task that there is not."""
     if not fulfilled:
         raise DataError(f"no such task: {message}.")
@@ -132,7 +132,7 @@ def random_covariance(d: int, seed: int = 0) -> Task:
 def with_information(d: int, nats: float, pairs: int | None = None) -> Task:
     """Normal pairs of equal correlation that carry a given information together."""
     pairs = pairs or d
-    _ask(nats >= 0, f"{nats} nats: information is not below zero")
+    _require(nats >= 0, f"{nats} nats: information is not below zero")
     rho = float(np.sqrt(1 - np.exp(-2 * nats / pairs)))
     return normal(f"normal-{d}-{d}-{nats:g}nats", paired_covariance(d, d, [rho] * pairs), d)
 
@@ -171,7 +171,7 @@ def student_constant(dof: float, dx: int, dy: int) -> float:
 
 def additive(epsilon: float) -> Task:
     """X uniform on (0, 1), Y = X + uniform noise on (-epsilon, epsilon)."""
-    _ask(epsilon > 0, f"epsilon = {epsilon}: give a half-width above 0")
+    _require(epsilon > 0, f"epsilon = {epsilon}: give a half-width above 0")
     mi = 1 / (4 * epsilon) if epsilon > 0.5 else epsilon - float(np.log(2 * epsilon))
 
     def draw(n: int, random: np.random.Generator) -> Pair:
@@ -301,8 +301,7 @@ def swiss_roll(task: Task) -> Task:
 
 def spiral(task: Task, speed: float = 1.0) -> Task:
     """Turn x in the plane (0, 1) and y in (1, 2) by an angle of speed |v|^2 / d."""
-
-    _ask(min(task.dim_x, task.dim_y - 1) > 1, f"{task.name}: y turns in its columns 1 and 2")
+    _require(min(task.dim_x, task.dim_y - 1) > 1, f"{task.name}: y turns in its columns 1 and 2")
 
     def turn(i: int, j: int) -> Callable[[np.ndarray], np.ndarray]:
         return lambda v: _turn(v, i, j, speed / v.shape[1])
@@ -381,8 +380,8 @@ def draw_faces(v: np.ndarray, size: int, person: int = 0) -> np.ndarray:
 
 def channel(classes: int, flip: float) -> Task:
     """Uniform labels through a symmetric channel: the other classes share the probability flip."""
-    _ask(classes > 1, f"{classes} classes: a channel needs two")
-    _ask(0 <= flip <= 1, f"flip = {flip}: give a probability")
+    _require(classes > 1, f"{classes} classes: a channel needs two")
+    _require(0 <= flip <= 1, f"flip = {flip}: give a probability")
     keep, other = 1 - flip, flip / (classes - 1)
     noise = -sum(p * np.log(p) for p in [keep] + [other] * (classes - 1) if p > 0)
 
@@ -451,7 +450,7 @@ def side_by_side(first: Task, second: Task) -> Task:
     """Two independent copies stacked: the information adds up. Not for labels."""
     dims = (first.dim_x + second.dim_x, first.dim_y + second.dim_y)
     every = (first.dim_x, second.dim_x, first.dim_y, second.dim_y)
-    _ask(min(every) > 0, f"labels cannot stand side by side ({first.name}, {second.name})")
+    _require(min(every) > 0, f"labels cannot stand side by side ({first.name}, {second.name})")
 
     def draw(n: int, random: np.random.Generator) -> Pair:
         a, b = first.draw(n, random), second.draw(n, random)
