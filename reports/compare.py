@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from fer_bench.reports.columns import BY_KEY, Column
-from fer_bench.reports.summary import Row, Summary
 
 from fer_bench import statistics
+from fer_bench.reports.columns import BY_KEY, Column
+from fer_bench.reports.summary import Row, Summary
 
 
 @dataclass(frozen=True)

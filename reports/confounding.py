@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from matplotlib.figure import Figure
+
 from fer_bench.reports.aggregate import Estimate, estimates
 from fer_bench.reports.columns import formatted
 from fer_bench.reports.style import COLUMN_WIDTH, MATPLOTLIB_MARKERS, TEXT_WIDTH, colour_of
 from fer_bench.reports.summary import latest_records, scores_frame
-from matplotlib.figure import Figure
-
 from fer_bench.runs.store import RunRecord, RunStore
 
 

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from fer_bench.reports.aggregate import Estimate
-from fer_bench.reports.columns import formatted
-from fer_bench.reports.faces import Faces, as_image, blurred
-from fer_bench.reports.summary import Row
 from numpy.typing import NDArray
 from PIL import Image
 
 from fer_bench.metrics.decoder import STEPS_OF_A_WALK, Drawings
+from fer_bench.reports.aggregate import Estimate
+from fer_bench.reports.columns import formatted
+from fer_bench.reports.faces import Faces, as_image, blurred
+from fer_bench.reports.summary import Row
 
 TILE = 48
 GAP = 2
@@ -99,13 +99,17 @@ def decoded(
 
 
 def _scores(row: Row) -> list[dict[str, str]]:
-    lines = []
-    for key, (name, note) in _SCORES.items():
-        for space, source in _FROM.items():
-            lines.append((f"{space}.{key}", source, name, note))
+    lines = [
+        (f"{space}.{key}", source, name, note)
+        for key, (name, note) in _SCORES.items()
+        for space, source in _FROM.items()
+    ]
     lines += [(key, "swapped", name, note) for key, (name, note) in _SWAPPED.items()]
-    found = [(row.scores.get(f"decoder/{key}"), *rest) for key, *rest in lines]
-    return [_line(score, *rest) for score, *rest in found if score is not None]
+    return [
+        _line(row.scores[f"decoder/{key}"], source, name, note)
+        for key, source, name, note in lines
+        if f"decoder/{key}" in row.scores
+    ]
 
 
 def _line(score: Estimate, source: str, name: str, note: str) -> dict[str, str]:

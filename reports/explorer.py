@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
 from fer_bench.reports.faces import Sprite
 from fer_bench.reports.figures import shortened
 from fer_bench.reports.maps import TITLES, Maps
 from fer_bench.reports.style import MARKERS, colour_of
 from fer_bench.reports.summary import Summary
-from numpy.typing import NDArray
-
 from fer_bench.runs.arrays import Part
 
 

@@ -11,6 +11,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from matplotlib.lines import Line2D
+from matplotlib.transforms import Bbox
+from numpy.typing import NDArray
+
 from fer_bench.reports.aggregate import Estimate
 from fer_bench.reports.columns import BY_KEY
 from fer_bench.reports.confounding import confounding, confounding_figure
@@ -27,14 +35,6 @@ from fer_bench.reports.style import (
 )
 from fer_bench.reports.summary import Row, Summary, Verdict, summarise
 from fer_bench.reports.traces import trace_figure
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.image import AxesImage
-from matplotlib.lines import Line2D
-from matplotlib.transforms import Bbox
-from numpy.typing import NDArray
-
 from fer_bench.runs.store import RunRecord, RunStore
 
 LEAK_KEYS = ("leakage/E.identity.normalised", "leakage/E.identity.strongest")

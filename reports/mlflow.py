@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from fer_bench.reports.summary import scores_frame, summarise
-
 from fer_bench.errors import MissingExtraError
+from fer_bench.reports.summary import scores_frame, summarise
 from fer_bench.runs.store import RunRecord, RunStore
 
 _LONGEST_PARAMETER = 500

@@ -18,6 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from numpy.typing import NDArray
+
+from fer_bench.errors import FerBenchError
 from fer_bench.reports import figures
 from fer_bench.reports.aggregate import Difference, Estimate
 from fer_bench.reports.columns import BY_KEY, MAIN, Column, Style, formatted
@@ -30,11 +35,6 @@ from fer_bench.reports.style import drawing
 from fer_bench.reports.summary import Caution, Row, Summary, Verdict, family, summarise
 from fer_bench.reports.tables import published_numbers
 from fer_bench.reports.traces import trace_figure
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-from numpy.typing import NDArray
-
-from fer_bench.errors import FerBenchError
 from fer_bench.runs.arrays import Part
 from fer_bench.runs.store import RunRecord, RunStore, atomic_path
 

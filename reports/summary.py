@@ -18,12 +18,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from fer_bench.reports.aggregate import Difference, Estimate, Ranking, comparison, estimates
-from fer_bench.reports.columns import BY_KEY, COLUMNS, MAIN, Column, formatted
 
 from fer_bench.errors import RunError
 from fer_bench.metrics.classification import FITTED
 from fer_bench.metrics.leakage import normalised_leak
+from fer_bench.reports.aggregate import Difference, Estimate, Ranking, comparison, estimates
+from fer_bench.reports.columns import BY_KEY, COLUMNS, MAIN, Column, formatted
 from fer_bench.runs.store import RunRecord, RunStore, write_json
 from fer_bench.score import Score
 

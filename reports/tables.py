@@ -15,11 +15,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
+from fer_bench.errors import FerBenchError, RunError, did_you_mean
 from fer_bench.reports.aggregate import Estimate
 from fer_bench.reports.columns import BY_KEY, COLUMNS, MAIN, Column, Style
 from fer_bench.reports.summary import Row, Summary, family, merged, summarise
-
-from fer_bench.errors import FerBenchError, RunError, did_you_mean
 from fer_bench.runs.store import RunStore
 
 Format = Literal["latex", "markdown", "csv", "html"]

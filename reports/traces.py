@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from fer_bench.reports.style import FAINT, TEXT_WIDTH
-from fer_bench.reports.tables import _plain
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from fer_bench.metrics.affect import ccc
+from fer_bench.reports.style import FAINT, TEXT_WIDTH
+from fer_bench.reports.tables import _plain
 
 LONG_ENOUGH = 5  # frames: fewer say nothing about movement
 MOST = 4  # sequences in a figure

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from fer_bench.reports.figures import inline_svg, shortened, written_heat
-from fer_bench.reports.style import TEXT_WIDTH, drawing
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from fer_bench.data.pages import render, write_page
+from fer_bench.reports.figures import inline_svg, shortened, written_heat
+from fer_bench.reports.style import TEXT_WIDTH, drawing
 from fer_bench.sweep.transfer import copies_said, sets_of
 
 _TABLE = """<h2>Numbers</h2><div class="scroll"><table>

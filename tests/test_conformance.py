@@ -7,12 +7,12 @@ import re
 import numpy as np
 import pytest
 import torch
-from fer_bench.baselines.common.bounds import Bound
-from fer_bench.baselines.dice_fer.adapter import DiceFER
-from fer_bench.baselines.erm.adapter import ERM
 from torch import nn
 from torch.nn import functional
 
+from fer_bench.baselines.common.bounds import Bound
+from fer_bench.baselines.dice_fer.adapter import DiceFER
+from fer_bench.baselines.erm.adapter import ERM
 from fer_bench.conformance import (
     audit_bound,
     audit_claim,

@@ -1,44 +1,84 @@
-"""A wheel built from the tree works outside the checkout, templates and recipes included."""
+"""What is built holds everything, from trees with and without links, and runs anywhere."""
 
+import os
+import re
+import shutil
 import subprocess
 import sys
+import tarfile
+import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
+HOMES = {"fer_bench.baselines": "baselines", "fer_bench.reports": "reports"}
+README = re.compile(r"```python\n(.*?)```", re.DOTALL)
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory):
-    import shutil
-
-    folder = tmp_path_factory.mktemp("wheel")
-    tree = folder / "tree"  # setuptools leaves a build folder behind: not in the checkout
+def copy_of_the_tree(folder: Path, *, links: bool) -> Path:
+    """The checkout without build leftovers; on file systems without links, a file stands there."""
     ignore = shutil.ignore_patterns(".*", "*.egg-info", "build", "dist", "__pycache__")
-    shutil.copytree(ROOT, tree, ignore=ignore)
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps"]
-    command += ["--no-build-isolation", "--wheel-dir", str(folder), str(tree)]
-    subprocess.run(command, check=True, capture_output=True)
-    [path] = folder.glob("*.whl")
-    return path
+    shutil.copytree(ROOT, folder, ignore=ignore, symlinks=True)
+    for name in HOMES.values():
+        link = folder / "fer_bench" / name
+        if not links:
+            link.unlink()
+            link.write_text(f"../{name}")  # what git writes where links are not supported
+        else:
+            assert link.is_symlink()
+    return folder
+
+
+def build(tree: Path, what: str, out: Path) -> Path:
+    code = (
+        f"import os, sys; os.chdir({str(tree)!r}); from setuptools.build_meta import build_{what}; "
+        f"print(build_{what}({str(out)!r}))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    return out / run.stdout.split()[-1]
+
+
+@pytest.fixture(scope="module", params=[True, False], ids=["links", "no links"])
+def wheel(request, tmp_path_factory):
+    """A wheel, from a tree with links directly, and without them by way of an sdist."""
+    folder = tmp_path_factory.mktemp("wheel")
+    tree = copy_of_the_tree(folder / "tree", links=request.param)
+    if not request.param:
+        sdist = build(tree, "sdist", folder)
+        with tarfile.open(sdist) as archive:
+            archive.extractall(folder / "sdist", filter="data")
+        [tree] = (folder / "sdist").iterdir()
+    return build(tree, "wheel", folder)
 
 
 def test_everything_is_in_the_wheel_and_nothing_else(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     tops = {name.split("/")[0] for name in names}
     assert len(tops) == 2, f"only fer_bench and its metadata belong in site-packages: {tops}"
-    sources = [
-        *((p, "fer_bench") for p in (ROOT / "fer_bench").rglob("*")),
-        *((p, "fer_bench/baselines") for p in (ROOT / "baselines").rglob("*")),
-        *((p, "fer_bench/reports") for p in (ROOT / "reports").rglob("*")),
-    ]
-    for path, prefix in sources:
-        if not path.is_file() or "__pycache__" in path.parts or path.name.startswith("."):
-            continue
-        base = ROOT / {"fer_bench": "fer_bench"}.get(prefix, prefix.split("/")[-1])
-        assert f"{prefix}/{path.relative_to(base).as_posix()}" in names
+    expected = set()
+    for home in ("fer_bench", *HOMES.values()):
+        for path in (ROOT / home).rglob("*"):
+            relative = path.relative_to(ROOT)
+            linked = any((ROOT / parent).is_symlink() for parent in (relative, *relative.parents))
+            hidden = "__pycache__" in path.parts or path.name.startswith(".")
+            if path.is_file() and not linked and not hidden:
+                prefix = "" if home == "fer_bench" else "fer_bench/"
+                expected.add(prefix + relative.as_posix())
+    assert {name for name in names if name.startswith("fer_bench/")} == expected
+
+
+def test_the_list_of_packages_is_complete():
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    found = {"fer_bench"}
+    for name, home in {"fer_bench": "fer_bench", **HOMES}.items():
+        for init in (ROOT / home).rglob("__init__.py"):
+            parts = init.parent.relative_to(ROOT / home).parts
+            if not (home == "fer_bench" and parts[:1] in {("baselines",), ("reports",)}):
+                found.add(".".join((name, *parts)))
+    assert sorted(declared["packages"]) == sorted(found)
 
 
 @pytest.mark.slow
@@ -64,3 +104,48 @@ def test_it_runs_outside_the_checkout(wheel, tmp_path):
     )
     assert run.returncode == 0, run.stderr
     assert run.stdout.strip() == "quickstart"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", ["the root", "elsewhere"])
+def test_the_python_of_the_readme_runs_as_printed(place, tmp_path):
+    [code] = README.findall((ROOT / "README.md").read_text())
+    shown = "import numpy as np\nx = y = np.random.default_rng(0).normal(size=(200, 1))\n"
+    cheap = tmp_path / "examples" / "cmu_faces.toml"  # the one line that takes minutes
+    cheap.parent.mkdir()
+    assert '"examples/cmu_faces.toml", "results/cmu"' in code
+    cheap.write_text(
+        'data = { name = "generated", subjects = 6, images_per_subject = 14, size = 32 }\n'
+        "split = { folds = 3, use = [0], validation = 0.4 }\ntraining = { epochs = 1 }\n"
+        'methods = [{ name = "oracle-label" }]\nscores = { metrics = ["classification"] }\n'
+    )
+    code = code.replace("examples/cmu_faces.toml", str(cheap))
+    code = code.replace("results/cmu", str(tmp_path / "results"))
+    run = subprocess.run(
+        [sys.executable, "-c", shown + code],
+        cwd=ROOT if place == "the root" else tmp_path,
+        env={**os.environ, "PYTHONPATH": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+
+
+@pytest.mark.slow
+def test_the_type_checker_sees_through_the_links(tmp_path):
+    """An attribute that is not there is found in a module that imports it by its full name."""
+    tree = copy_of_the_tree(tmp_path / "tree", links=True)
+    tables = tree / "reports" / "tables.py"
+    tables.write_text(
+        tables.read_text()
+        + "\n\ndef planted(summary: Summary) -> object:\n    return summary.no_such_attribute\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-m", "mypy", "fer_bench/reports/tables.py"],
+        cwd=tree,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert '"Summary" has no attribute "no_such_attribute"' in run.stdout

@@ -9,12 +9,12 @@ from __future__ import annotations
 from typing import Annotated
 
 import torch
-from fer_bench.baselines.common.heads import TaskHead, cross_entropy
-from fer_bench.baselines.common.networks import Decoder, EncoderConfig, mlp
 from pydantic import NonNegativeFloat, PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional
 
+from fer_bench.baselines.common.heads import TaskHead, cross_entropy
+from fer_bench.baselines.common.networks import Decoder, EncoderConfig, mlp
 from fer_bench.errors import MethodError
 from fer_bench.method import (
     Batch,

@@ -11,12 +11,12 @@ import math
 from typing import Annotated, Literal
 
 import torch
-from fer_bench.baselines.common.heads import TaskHead, known_affect
-from fer_bench.baselines.common.networks import Encoder, EncoderConfig, mlp
 from pydantic import NonNegativeFloat, PositiveInt
 from torch import Tensor
 from torch.nn import functional
 
+from fer_bench.baselines.common.heads import TaskHead, known_affect
+from fer_bench.baselines.common.networks import Encoder, EncoderConfig, mlp
 from fer_bench.method import (
     Batch,
     Claim,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import torch
-from fer_bench.baselines.common.affect import correlation_loss
 from torch import Tensor, nn
 from torch.nn import functional
 
+from fer_bench.baselines.common.affect import correlation_loss
 from fer_bench.method import Batch, Prediction, Task
 
 

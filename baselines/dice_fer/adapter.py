@@ -11,6 +11,10 @@ from functools import partial
 from typing import Annotated, Literal, NamedTuple
 
 import torch
+from pydantic import NonNegativeInt
+from torch import Tensor, nn
+from torch.nn import functional
+
 from fer_bench.baselines.common.bounds import (
     Bound,
     BoundName,
@@ -26,10 +30,6 @@ from fer_bench.baselines.common.networks import (
     as_positions,
     mlp,
 )
-from pydantic import NonNegativeInt
-from torch import Tensor, nn
-from torch.nn import functional
-
 from fer_bench.conformance import distance_correlation
 from fer_bench.errors import MethodError
 from fer_bench.method import (

@@ -10,6 +10,10 @@ from collections.abc import Callable
 from typing import Annotated, Literal
 
 import torch
+from pydantic import NonNegativeFloat
+from torch import Tensor, nn
+from torch.nn import functional
+
 from fer_bench.baselines.common.affect import correlation_loss
 from fer_bench.baselines.common.heads import TaskHead, cross_entropy, known_affect
 from fer_bench.baselines.common.networks import EncoderConfig
@@ -18,10 +22,6 @@ from fer_bench.baselines.eif.attributes import (
     AttributeConfig,
     ColumnEncoder,
 )
-from pydantic import NonNegativeFloat
-from torch import Tensor, nn
-from torch.nn import functional
-
 from fer_bench.errors import MethodError
 from fer_bench.method import (
     Batch,

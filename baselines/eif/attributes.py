@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from fer_bench.baselines.common.heads import cross_entropy
-from fer_bench.baselines.common.networks import Encoder
 from pydantic import BaseModel, ConfigDict, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
 from fer_bench.backbones import BackboneConfig
+from fer_bench.baselines.common.heads import cross_entropy
+from fer_bench.baselines.common.networks import Encoder
 from fer_bench.errors import MethodError, MissingExtraError, did_you_mean
 from fer_bench.method import Batch, Task
 

@@ -22,11 +22,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from fer_bench.baselines.eif.attributes import ClipEncoder, standardised
 from torch import Tensor
 from torch.nn import functional
 
 from fer_bench.backbones import load_weights
+from fer_bench.baselines.eif.attributes import ClipEncoder, standardised
 from fer_bench.data.synthetic import caption, generate
 from fer_bench.data.synthetic.factors import ATTRIBUTES
 from fer_bench.errors import DataError, MethodError, MissingExtraError

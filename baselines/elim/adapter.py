@@ -9,12 +9,12 @@ from __future__ import annotations
 from typing import Annotated
 
 import torch
-from fer_bench.baselines.common.heads import TaskHead, train_subjects
-from fer_bench.baselines.common.networks import Encoder, EncoderConfig
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional
 
+from fer_bench.baselines.common.heads import TaskHead, train_subjects
+from fer_bench.baselines.common.networks import Encoder, EncoderConfig
 from fer_bench.errors import MethodError
 from fer_bench.method import (
     Batch,

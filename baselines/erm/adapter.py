@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fer_bench.baselines.common.heads import TaskHead
-from fer_bench.baselines.common.networks import Encoder, EncoderConfig
 from torch import Tensor
 
+from fer_bench.baselines.common.heads import TaskHead
+from fer_bench.baselines.common.networks import Encoder, EncoderConfig
 from fer_bench.method import (
     Batch,
     Claim,

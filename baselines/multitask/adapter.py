@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fer_bench.baselines.common.heads import TaskHead, cross_entropy, train_subjects
-from fer_bench.baselines.common.networks import Encoder, EncoderConfig
 from torch import Tensor, nn
 
+from fer_bench.baselines.common.heads import TaskHead, cross_entropy, train_subjects
+from fer_bench.baselines.common.networks import Encoder, EncoderConfig
 from fer_bench.method import (
     Batch,
     Claim,

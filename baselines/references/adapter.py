@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import torch
-from fer_bench.baselines.common.heads import TaskHead
-from fer_bench.baselines.common.networks import Encoder, EncoderConfig
 from torch import Tensor, nn
 from torch.nn import functional
 
 from fer_bench.backbones import BackboneConfig
+from fer_bench.baselines.common.heads import TaskHead
+from fer_bench.baselines.common.networks import Encoder, EncoderConfig
 from fer_bench.errors import MethodError
 from fer_bench.method import (
     Batch,

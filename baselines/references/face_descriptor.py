@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from fer_bench.baselines.references.adapter import Frozen
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from fer_bench.baselines.references.adapter import Frozen
 from fer_bench.errors import MissingExtraError
 from fer_bench.method import Method, MethodInfo, Task
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 from typing import Annotated
 
 import torch
-from fer_bench.baselines.common.heads import TaskHead
-from fer_bench.baselines.common.networks import Encoder, EncoderConfig, mlp
 from pydantic import PositiveFloat
 from torch import Tensor, nn
 from torch.nn import functional
 
+from fer_bench.baselines.common.heads import TaskHead
+from fer_bench.baselines.common.networks import Encoder, EncoderConfig, mlp
 from fer_bench.errors import MethodError
 from fer_bench.method import (
     Batch,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -45,11 +45,14 @@ def _load_all(registry: Any) -> Iterator[tuple[str, Any, str]]:
             yield name, None, str(error)
 
 
+Listing = tuple[Sequence[str], Sequence[Sequence[str]]]
+
+
 def _yes(flag: bool) -> str:
     return "yes" if flag else "-"
 
 
-def _methods():
+def _methods() -> Listing:
     from fer_bench import registry
 
     rows = []
@@ -65,7 +68,7 @@ def _methods():
     return ("method", "role", "needs", "identity embedding", "source"), rows
 
 
-def _datasets():
+def _datasets() -> Listing:
     from fer_bench import registry
 
     rows = []
@@ -79,7 +82,7 @@ def _datasets():
     return ("data set", "subjects", "valence-arousal", "attributes", "terms"), rows
 
 
-def _metrics():
+def _metrics() -> Listing:
     from fer_bench import registry
 
     rows = []
@@ -92,7 +95,7 @@ def _metrics():
     return ("metric", "default", "needs", "what it is"), rows
 
 
-def _estimators():
+def _estimators() -> Listing:
     from fer_bench import registry
 
     rows = []

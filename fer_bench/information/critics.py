@@ -60,7 +60,7 @@ def log_sum_exp(values: Tensor) -> Tensor:
     >>> [round(value, 4) for value in log_sum_exp(torch.zeros(2, 8)).tolist()]
     [2.0794, 2.0794]
     """
-    return _LogSumExp.apply(values)  # type: ignore[no-any-return, no-untyped-call]
+    return _LogSumExp.apply(values)
 
 
 class TestScores(Protocol):

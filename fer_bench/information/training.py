@@ -147,7 +147,7 @@ def train(model: Model, folds: Sequence[Fold], budget: Budget) -> Fitted:
         x, y = batches.draw()
         loss = model.loss(parameters, x, y, state).sum()
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimiser.step()
         schedule.step()
         keep = min(budget.averaging, step / (step + 10))  # short at first: little to average yet

@@ -141,7 +141,7 @@ class Trainer:
     def _prepare_speed(self) -> None:
         """Channels-last weights and compiled backbones, where the run asks for them."""
         if self.training.channels_last:
-            self.method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self.method.to(memory_format=torch.channels_last)
         if not self.training.compile or isinstance(self.method, Oracle):
             return
         backbones = backbones_of(self.method)

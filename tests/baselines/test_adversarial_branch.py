@@ -6,13 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+
+import fer_bench
 from fer_bench.baselines.adversarial_branch.adapter import (
     AdversarialBranch,
     effective_rank,
     uniform_cross_entropy,
 )
-
-import fer_bench
 from fer_bench.conformance import (
     audit_claim,
     check_method,

@@ -6,10 +6,11 @@ import math
 
 import pytest
 import torch
-from fer_bench.baselines.common.bounds import Bound, class_aware_negatives, derangements
-from fer_bench.baselines.common.networks import Critic, SeparableCritic
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from fer_bench.baselines.common.bounds import Bound, class_aware_negatives, derangements
+from fer_bench.baselines.common.networks import Critic, SeparableCritic
 
 
 @settings(deadline=None, max_examples=60)

@@ -5,14 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+
+import fer_bench
 from fer_bench.baselines.caf.adapter import (
     CAF,
     adaptive_neighbours,
     channel_information,
     strong_and_weak,
 )
-
-import fer_bench
 from fer_bench.conformance import audit_claim, check_method, example_batch, example_task
 
 

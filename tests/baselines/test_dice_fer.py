@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from fer_bench.baselines.dice_fer.adapter import DiceFER
 
 from fer_bench import Recognizer
+from fer_bench.baselines.dice_fer.adapter import DiceFER
 from fer_bench.conformance import example_batch, example_task
 from fer_bench.errors import MethodError
 from fer_bench.metrics.disentanglement import label_entropy

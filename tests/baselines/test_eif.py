@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from fer_bench.baselines.common.affect import concordance
-from fer_bench.baselines.eif.adapter import EIF, cross_covariance, kl_to_normal
 from torch.distributions import Normal, kl_divergence
 
 import fer_bench
+from fer_bench.baselines.common.affect import concordance
+from fer_bench.baselines.eif.adapter import EIF, cross_covariance, kl_to_normal
 from fer_bench.conformance import audit_claim, check_method, example_batch, example_task
 from fer_bench.errors import MethodError
 

@@ -5,6 +5,8 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import nn
+
 from fer_bench.baselines.eif.attributes import (
     PAPER_LEVELS,
     AttributeConfig,
@@ -12,8 +14,6 @@ from fer_bench.baselines.eif.attributes import (
     ColumnEncoder,
     standardised,
 )
-from torch import nn
-
 from fer_bench.conformance import example_batch, example_task
 from fer_bench.data.augment import normalise
 from fer_bench.errors import MethodError, MissingExtraError

@@ -7,10 +7,10 @@ import torch
 
 pytest.importorskip("open_clip")
 
-from fer_bench.baselines.eif import tiny_clip
-from fer_bench.baselines.eif.attributes import AttributeConfig
 from safetensors import safe_open
 
+from fer_bench.baselines.eif import tiny_clip
+from fer_bench.baselines.eif.attributes import AttributeConfig
 from fer_bench.conformance import example_batch, example_task
 from fer_bench.data.synthetic import caption
 from fer_bench.data.synthetic.factors import ATTRIBUTES, sample_factors

@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from fer_bench.baselines.elim.adapter import ELIM, identity_shift, transport, unit_rms
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fer_bench
+from fer_bench.baselines.elim.adapter import ELIM, identity_shift, transport, unit_rms
 from fer_bench.conformance import audit_claim, check_method, example_batch, example_task
 from fer_bench.errors import MethodError
 

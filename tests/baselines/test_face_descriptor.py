@@ -6,9 +6,9 @@ from importlib import util
 import numpy as np
 import pytest
 import torch
+
 from fer_bench.baselines.references import face_descriptor
 from fer_bench.baselines.references.face_descriptor import CHIP, FaceDescriptor, chips
-
 from fer_bench.conformance import check_method, example_batch, example_task
 from fer_bench.data import load_dataset
 from fer_bench.data.augment import normalise

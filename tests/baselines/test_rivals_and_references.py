@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+
 from fer_bench.baselines.common.affect import concordance, pearson
 from fer_bench.baselines.common.heads import cross_entropy, inverse_frequency, train_subjects
 from fer_bench.baselines.erm.adapter import ERM
@@ -22,7 +23,6 @@ from fer_bench.baselines.references.adapter import (
     RandomEncoder,
 )
 from fer_bench.baselines.supcon.adapter import supervised_contrast
-
 from fer_bench.conformance import example_batch, example_task
 from fer_bench.errors import MethodError
 from fer_bench.method import infer

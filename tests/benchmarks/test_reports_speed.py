@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from fer_bench.reports.maps import project
 from fer_bench.reports.page import write_report
 from fer_bench.reports.summary import summarise
-
 from fer_bench.runs.store import RunStore
 
 

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+
 from fer_bench.reports.page import write_report
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]

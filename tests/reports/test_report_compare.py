@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+
 from fer_bench.reports.compare import compare_summaries
 from fer_bench.reports.page import write_report
 

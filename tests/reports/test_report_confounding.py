@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import fer_bench.reports.confounding as module
 import pytest
+
+import fer_bench
+import fer_bench.reports.confounding as module
 from fer_bench.reports.confounding import confounding, confounding_figure
 from fer_bench.reports.figures import write_figures
 from fer_bench.reports.page import write_report
 from fer_bench.reports.style import drawing
 from fer_bench.reports.summary import summarise
-
-import fer_bench
 from fer_bench.runs.store import RunStore
 
 

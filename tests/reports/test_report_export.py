@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
-from fer_bench.reports.export import write_exports
 from PIL import Image
 
+from fer_bench.reports.export import write_exports
 from fer_bench.runs.store import RunStore
 
 

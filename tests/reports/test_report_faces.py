@@ -7,8 +7,9 @@ import io
 
 import numpy as np
 import pytest
-from fer_bench.reports.faces import sprite_of
 from PIL import Image
+
+from fer_bench.reports.faces import sprite_of
 
 
 def sheet_of(sprite):

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+
 from fer_bench.reports import figures
 from fer_bench.reports.aggregate import Estimate, Ranking
 from fer_bench.reports.style import COLUMN_WIDTH, TEXT_WIDTH, colours, drawing
-
 from fer_bench.runs.store import RunStore
 
 

@@ -6,9 +6,9 @@ import shutil
 
 import numpy as np
 import pytest
+
 from fer_bench.reports import maps as maps_module
 from fer_bench.reports.maps import maps_of, project, trust_of
-
 from fer_bench.runs.store import RunStore
 
 

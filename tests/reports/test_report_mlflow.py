@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from fer_bench.reports.mlflow import log_to_mlflow
 
 from fer_bench.errors import MissingExtraError
+from fer_bench.reports.mlflow import log_to_mlflow
 from fer_bench.runs.store import RunStore
 
 

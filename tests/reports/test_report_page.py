@@ -12,10 +12,10 @@ from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
-from fer_bench.reports.columns import BY_KEY
-from fer_bench.reports.page import _cards, write_report
 
 from fer_bench.errors import FerBenchError
+from fer_bench.reports.columns import BY_KEY
+from fer_bench.reports.page import _cards, write_report
 from fer_bench.runs.store import RunStore
 
 VOID = {"meta", "link", "input", "br", "img", "hr", "col"}

@@ -7,11 +7,11 @@ import shutil
 
 import numpy as np
 import pytest
+
+from fer_bench.errors import RunError
 from fer_bench.reports.aggregate import combined_p
 from fer_bench.reports.columns import BY_KEY, MAIN, formatted
 from fer_bench.reports.summary import scores_frame, summarise
-
-from fer_bench.errors import RunError
 from fer_bench.runs.store import RunStore
 
 ACCURACY = "classification/test.accuracy"

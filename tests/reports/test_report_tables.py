@@ -10,6 +10,8 @@ import subprocess
 from dataclasses import replace
 
 import pytest
+
+from fer_bench.errors import FerBenchError, RunError
 from fer_bench.reports.summary import summarise
 from fer_bench.reports.tables import (
     LAYOUTS,
@@ -22,8 +24,6 @@ from fer_bench.reports.tables import (
     published_numbers,
     write_table,
 )
-
-from fer_bench.errors import FerBenchError, RunError
 from fer_bench.runs.store import RunStore
 
 PRESENT = [name for name in LAYOUTS if name != "ablation"]

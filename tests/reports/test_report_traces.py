@@ -1,10 +1,10 @@
 import numpy as np
 import pandas as pd
 import pytest
-from fer_bench.reports.style import drawing
-from fer_bench.reports.traces import longest_sequences, trace_figure
 
 from fer_bench.metrics.affect import ccc
+from fer_bench.reports.style import drawing
+from fer_bench.reports.traces import longest_sequences, trace_figure
 
 
 def films(**lengths):

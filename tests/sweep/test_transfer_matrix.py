@@ -4,12 +4,12 @@ import shutil
 
 import numpy as np
 import pytest
-from fer_bench.reports.transfer import transfer_figure, write_transfer_page
 from PIL import Image
 
 import fer_bench
 from fer_bench.data import load_dataset
 from fer_bench.errors import RunError
+from fer_bench.reports.transfer import transfer_figure, write_transfer_page
 from fer_bench.runs.store import RunStore
 from fer_bench.sweep.transfer import to_text, transfer_matrix
 from fer_bench.sweep.worker import load_method
