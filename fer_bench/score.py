@@ -1,11 +1,14 @@
-"""One measured number with everything that makes it honest."""
+"""One measured number with everything that makes it honest, and what a metric declares of it."""
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from fer_bench.cautions import Caution, as_cautions
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,13 +16,14 @@ class Score:
     """A measured value, its uncertainty, and what it would be without any effect.
 
     Attributes:
-        value: the estimate, in `unit`; NaN only together with a warning that says why.
+        value: the estimate, in `unit`; NaN only together with a caution that says why.
         low, high: bounds of the 95 % interval (bootstrap over subjects where there are any).
         null: the value under a permutation null (its mean), or None if none was run.
         p: one-sided permutation p-value against that null.
         n: number of samples the value was computed on (never those it was fitted on).
         unit: "nats", "bits", "fraction", "" for a bare number, ...
-        warnings: sentences a reader must see, such as "saturated at ln(batch)".
+        cautions: what a reader must know, such as `Caution("saturated", ceiling=3.47)`;
+            sentences are taken as uncoded ones.
         details: JSON-able extras: curves, matrices, estimator, null interval, calibration.
 
     >>> score = Score(0.82, 0.79, 0.85, n=400, unit="fraction")
@@ -34,8 +38,11 @@ class Score:
     p: float | None = None
     n: int = 0
     unit: str = ""
-    warnings: tuple[str, ...] = ()
+    cautions: tuple[Caution, ...] = ()
     details: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "cautions", as_cautions(self.cautions))
 
     def __str__(self) -> str:
         if self.low is None or self.high is None:
@@ -45,22 +52,80 @@ class Score:
     def __float__(self) -> float:
         return self.value
 
-    def with_warning(self, *warnings: str) -> Score:
-        """Return a copy that carries further warnings (each at most once)."""
-        new = tuple(w for w in warnings if w not in self.warnings)
-        return replace(self, warnings=self.warnings + new)
+    def with_caution(self, *cautions: Caution | str) -> Score:
+        """Return a copy that carries further cautions (each at most once)."""
+        return replace(self, cautions=as_cautions((*self.cautions, *cautions)))
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON types; NaN and infinities become None."""
-        return _finite(asdict(self))
+        fields = {name: getattr(self, name) for name in self.__slots__}
+        return _finite(fields | {"cautions": [c.to_json() for c in self.cautions]})
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Score:
         """Inverse of `to_json` (a missing value comes back as NaN)."""
         fields = dict(data)
         fields["value"] = math.nan if fields.get("value") is None else float(fields["value"])
-        fields["warnings"] = tuple(fields.get("warnings", ()))
+        said = fields.pop("warnings", ())  # the sentences of results before cautions had codes
+        fields["cautions"] = tuple(map(Caution.from_json, fields.get("cautions", said)))
         return cls(**fields)
+
+
+Direction = Literal["high", "low", ""]
+Style = Literal["percent", "ratio", "nats", "count"]
+_STYLES: dict[str, Style] = {"fraction": "percent", "nats": "nats", "count": "count"}
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreSpec:
+    """What one key of a metric is called, which way is better, and what it means.
+
+    Tables, page, LaTeX, exports and `fer-bench list metrics` iterate over these: a key is typed
+    once, where it is measured.
+
+    Attributes:
+        key: as the metric returns it, such as "test.accuracy"; `<...>` stands for any words, as
+            in "test.recall.<class>".
+        title: in the head of a table.
+        meaning: one sentence for a reader who has never seen it.
+        unit: of the value: "fraction", "nats", "count", or "" for a bare number.
+        better: which way is better; "" where neither is (a target of zero, or a fact).
+        range: what the value can be.
+        needs: what a run must have, beyond what the metric needs.
+        column: "main" stands in the short leaderboard, "more" in the full one, "" in neither.
+        order: of the columns; smaller is further left.
+        headline: what the best method is said to do best; "" keeps it out of the summary.
+        null: what the value without any effect is called beside the number; "" leaves it out.
+
+    >>> ScoreSpec("E.rank", "Rank of E", "Effective rank of E.", unit="").style
+    'ratio'
+    """
+
+    key: str
+    title: str
+    meaning: str
+    unit: str = "fraction"
+    better: Direction = ""
+    range: tuple[float, float] = (-math.inf, math.inf)
+    needs: frozenset[str] = frozenset()
+    column: Literal["main", "more", ""] = ""
+    order: int = 100
+    headline: str = ""
+    null: str = ""
+
+    @property
+    def style(self) -> Style:
+        """How the value is printed: fractions in percent, bare numbers with three digits."""
+        return _STYLES.get(self.unit, "ratio")
+
+    def matches(self, key: str) -> bool:
+        """Whether a key of the metric is this one.
+
+        >>> ScoreSpec("recall.<class>", "Recall", "Share found.").matches("recall.anger")
+        True
+        """
+        parts = [re.escape(part) for part in re.split(r"<[^>]*>", self.key)]
+        return re.fullmatch(".+".join(parts), key) is not None
 
 
 def _finite(value: Any) -> Any:

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from fer_bench import statistics
+from fer_bench.cautions import Caution, as_cautions
 
 # Scores of the rows a method was fitted on, beyond the accuracy: kept in the runs, not averaged.
 _UNSHOWN = r"(classification|affect)/train\.(?!accuracy|ccc\.mean)"
@@ -39,7 +40,7 @@ class Estimate:
         unit: of the score.
         how: what the interval rests on.
         values: one per run, in the order of seed and fold.
-        warnings: sentences said by any run.
+        cautions: of any run.
         p: of the runs' own tests, combined (`combined_p`), or None where there is none.
     """
 
@@ -53,7 +54,7 @@ class Estimate:
     unit: str
     how: str
     values: tuple[float, ...]
-    warnings: tuple[str, ...] = ()
+    cautions: tuple[Caution, ...] = ()
     p: float | None = None
 
 
@@ -117,7 +118,6 @@ def estimates(frame: pd.DataFrame) -> dict[str, dict[str, Estimate]]:
         if not known:
             continue
         nulls = [line.null for line in known if np.isfinite(line.null)]
-        said = [w for line in known if line.warnings for w in line.warnings.split("\n")]
         low, high = _within_range(known[0].unit, row.low, row.high, [line.value for line in known])
         out[label][key] = Estimate(
             mean=float(row.mean),
@@ -130,7 +130,7 @@ def estimates(frame: pd.DataFrame) -> dict[str, dict[str, Estimate]]:
             unit=str(known[0].unit),
             how=_RESTS_ON[row.interval].format(folds=row.folds, seeds=row.seeds),
             values=tuple(float(line.value) for line in known),
-            warnings=tuple(dict.fromkeys(said)),
+            cautions=as_cautions(c for line in known for c in line.cautions),
             p=combined_p([line.p for line in known]),
         )
     return dict(out)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fer_bench import statistics
-from fer_bench.reports.columns import BY_KEY, Column
+from fer_bench.reports.columns import Column, leaderboard_columns
 from fer_bench.reports.summary import Row, Summary
 
 
@@ -41,7 +41,7 @@ class Shift:
     @property
     def column(self) -> Column:
         """What the number is."""
-        return BY_KEY[self.key]
+        return leaderboard_columns()[self.key]
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def compare_summaries(before: Summary, after: Summary) -> Change:
     raw = [
         (old[label], new[label], column)
         for label in shared
-        for column in BY_KEY.values()
+        for column in leaderboard_columns().values()
         if column.key in old[label].scores and column.key in new[label].scores
     ]
     folds = len(after.folds)
@@ -135,7 +135,7 @@ def _judged(shift: Shift, p: float) -> Shift:
         return shift
     kind = "unclear"
     if p < 0.05:
-        better = BY_KEY[shift.key].better
+        better = leaderboard_columns()[shift.key].better
         up = shift.difference > 0
         kind = "other" if not better else "better" if up == (better == "high") else "worse"
     fields: dict[str, Any] = shift.__dict__ | {"p": p, "kind": kind}

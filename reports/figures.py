@@ -20,7 +20,7 @@ from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
 
 from fer_bench.reports.aggregate import Estimate
-from fer_bench.reports.columns import BY_KEY
+from fer_bench.reports.columns import leaderboard_columns
 from fer_bench.reports.confounding import confounding, confounding_figure
 from fer_bench.reports.maps import KINDS, TITLES, Maps, Which, maps_of
 from fer_bench.reports.style import (
@@ -90,7 +90,7 @@ def trade_off(summary: Summary, *, paper: bool = False) -> Figure | None:
     methods = [r.label for r in summary.of_role("method")]
     figure = Figure(figsize=(COLUMN_WIDTH, 2.6) if paper else (7.2, 4.4))
     axes = figure.add_subplot()
-    scale = {k: 100 if BY_KEY[k].style == "percent" else 1 for k in (use, leak)}
+    scale = {k: 100 if leaderboard_columns()[k].style == "percent" else 1 for k in (use, leak)}
     placed = []
     for row in rows:
         x, y = row.scores[leak], row.scores[use]
@@ -109,8 +109,8 @@ def trade_off(summary: Summary, *, paper: bool = False) -> Figure | None:
             alpha=1.0 if is_method else 0.75,
         )
         placed.append((point, row, colour))
-    axes.set_xlabel(f"{BY_KEY[leak].title}{_unit(leak)}: less is better")
-    axes.set_ylabel(f"{BY_KEY[use].title}{_unit(use)}: more is better")
+    axes.set_xlabel(f"{leaderboard_columns()[leak].title}{_unit(leak)}: less is better")
+    axes.set_ylabel(f"{leaderboard_columns()[use].title}{_unit(use)}: more is better")
     axes.margins(0.12)
     _frame(axes, summary, use, leak, scale, paper=paper)
     _name_points(axes, placed, paper=paper)
@@ -189,7 +189,7 @@ def _error(found: Any, scale: float) -> list[list[float]] | None:
 
 
 def _unit(key: str) -> str:
-    return {"percent": " (%)", "nats": " (nats)"}.get(BY_KEY[key].style, "")
+    return {"percent": " (%)", "nats": " (nats)"}.get(leaderboard_columns()[key].style, "")
 
 
 def rank_diagram(verdict: Verdict, *, paper: bool = False) -> Figure | None:

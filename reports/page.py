@@ -25,18 +25,19 @@ from numpy.typing import NDArray
 from fer_bench.errors import FerBenchError
 from fer_bench.reports import figures
 from fer_bench.reports.aggregate import Difference, Estimate
-from fer_bench.reports.columns import BY_KEY, MAIN, Column, Style, formatted
+from fer_bench.reports.columns import Column, formatted, leaderboard_columns, main_columns
 from fer_bench.reports.confounding import confounding, confounding_figure
 from fer_bench.reports.decoded import decoded
 from fer_bench.reports.explorer import bokeh_item, data_rows, explorer_data
 from fer_bench.reports.faces import Faces, Sprite, sprite_of
 from fer_bench.reports.maps import KINDS, TITLES, Maps, Which, maps_of
 from fer_bench.reports.style import drawing
-from fer_bench.reports.summary import Caution, Row, Summary, Verdict, family, summarise
+from fer_bench.reports.summary import Remark, Row, Summary, Verdict, summarise
 from fer_bench.reports.tables import published_numbers
 from fer_bench.reports.traces import trace_figure
 from fer_bench.runs.arrays import Part
 from fer_bench.runs.store import RunRecord, RunStore, atomic_path
+from fer_bench.score import Style
 
 RETRIEVED = 6
 CARDS = (
@@ -124,8 +125,8 @@ def _context(
     shown = _Shown(store, summary, maps=maps, max_points=max_points)
     thumbnails = store.thumbnails(card["fingerprint"]) if mode != "none" else None
     sprite = sprite_of(thumbnails, shown.rows(), mode=mode)
-    columns = [BY_KEY[key] for key in MAIN if key in summary.columns]
-    more = [BY_KEY[key] for key in summary.columns if key not in MAIN]
+    columns = [leaderboard_columns()[key] for key in main_columns() if key in summary.columns]
+    more = [leaderboard_columns()[key] for key in summary.columns if key not in main_columns()]
     scripts = _scripts(with_maps=bool(shown.maps))
     tied = confounding(store, [row.label for row in summary.rows])
     with drawing(paper=False):
@@ -376,9 +377,7 @@ class _Cells:
 
     def __init__(self, summary: Summary) -> None:
         self.summary = summary
-        self.caution_of: dict[str, int] = {}
-        for i, caution in enumerate(summary.cautions):
-            self.caution_of.setdefault(_folded(caution.family or caution.text), i)
+        self.remark_of = {remark.kind: i for i, remark in enumerate(summary.cautions)}
         self.range = {key: self._range(key) for key in summary.columns}
 
     def __call__(self, row: Row, column: Column) -> dict[str, Any]:
@@ -406,9 +405,9 @@ class _Cells:
             "glyph": self._glyph(found, column),
             "cautions": sorted(
                 {
-                    self.caution_of[_folded(family(w))]
-                    for w in found.warnings
-                    if _folded(family(w)) in self.caution_of
+                    self.remark_of[caution.kind]
+                    for caution in found.cautions
+                    if caution.kind in self.remark_of
                 }
             ),
         }
@@ -429,7 +428,7 @@ class _Cells:
         found = [row.scores[key] for row in self.summary.rows if key in row.scores]
         low = min(f.mean if f.low is None else f.low for f in found)
         high = max(f.mean if f.high is None else f.high for f in found)
-        if BY_KEY[key].style == "percent":
+        if leaderboard_columns()[key].style == "percent":
             low, high = (
                 max(low, min(0.0, min(f.mean for f in found))),
                 min(high, max(1.0, max(f.mean for f in found))),
@@ -452,17 +451,12 @@ class _Cells:
         return out
 
 
-def _folded(text: str) -> str:
-    """Cautions begin with a capital; the warnings of scores need not."""
-    return text[:1].lower() + text[1:]
-
-
 def _cards(summary: Summary) -> list[dict[str, Any]]:
     """Which method is best on what, and whether that is certain."""
     cards: list[dict[str, Any]] = []
     found = [v for v in summary.verdicts if v.headline]
     for verdict in sorted(found, key=lambda v: CARDS.index(v.key))[:4]:
-        column = BY_KEY[verdict.key]
+        column = leaderboard_columns()[verdict.key]
         pairs = [d.n_pairs for d in verdict.against.values()]
         cards.append(
             {
@@ -538,8 +532,8 @@ def _pairwise(summary: Summary) -> list[dict[str, Any]]:
     """Differences to the best method, column by column, with intervals."""
     out = []
     for verdict in summary.verdicts:
-        if verdict.key in MAIN and verdict.against:
-            column = BY_KEY[verdict.key]
+        if verdict.key in main_columns() and verdict.against:
+            column = leaderboard_columns()[verdict.key]
             lines = [
                 {
                     "label": label,
@@ -762,4 +756,4 @@ def to_json_text(value: Any) -> str:
     )
 
 
-__all__ = ["Caution", "RunRecord", "write_report"]
+__all__ = ["Remark", "RunRecord", "write_report"]

@@ -8,7 +8,6 @@ reader has to be warned of. It is saved beside the results as `summary.json`.
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -19,11 +18,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from fer_bench.cautions import Caution, merged
 from fer_bench.errors import RunError
 from fer_bench.metrics.classification import FITTED
 from fer_bench.metrics.leakage import normalised_leak
 from fer_bench.reports.aggregate import Difference, Estimate, Ranking, comparison, estimates
-from fer_bench.reports.columns import BY_KEY, COLUMNS, MAIN, Column, formatted
+from fer_bench.reports.columns import Column, formatted, leaderboard_columns
 from fer_bench.runs.store import RunRecord, RunStore, write_json
 from fer_bench.score import Score
 
@@ -33,8 +33,8 @@ NORMALISED_LEAK = "leakage/E.identity.normalised"
 
 
 @dataclass(frozen=True)
-class Caution:
-    """A sentence a reader must see.
+class Remark:
+    """A sentence a reader must see, for all cautions of one kind.
 
     Attributes:
         text: the sentence.
@@ -42,7 +42,7 @@ class Caution:
         rows: labels of the rows it concerns; empty means all of them.
         metrics: the metrics that said it, where a metric did.
         runs: in how many runs it was said.
-        family: the sentence without its numbers.
+        kind: of the cautions; see `Caution.kind`.
     """
 
     text: str
@@ -50,7 +50,7 @@ class Caution:
     rows: tuple[str, ...] = ()
     metrics: tuple[str, ...] = ()
     runs: int = 0
-    family: str = ""
+    kind: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ class Summary:
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
     verdicts: tuple[Verdict, ...]
-    cautions: tuple[Caution, ...]
+    cautions: tuple[Remark, ...]
     failures: tuple[Failure, ...]
     environment: dict[str, Any]
     experiment: dict[str, Any]
@@ -219,7 +219,9 @@ def summarise(store: RunStore) -> Summary:
     experiment = store.experiment()
     scores = estimates(frame) if len(frame) else {}
     rows = tuple(_row(label, grouped[label], scores.get(label, {})) for label in order)
-    columns = tuple(c.key for c in COLUMNS if any(c.key in row.scores for row in rows))
+    columns = tuple(
+        c.key for c in leaderboard_columns().values() if any(c.key in row.scores for row in rows)
+    )
     rows = _sorted(rows, columns)
     failures = tuple(_failures(store))
     first = records[0]
@@ -289,7 +291,7 @@ def scores_frame(records: Iterable[RunRecord]) -> pd.DataFrame:
     """All scores of all runs as one tidy table, one row a score.
 
     Columns: run, label, method, role, seed, fold, metric, key ("<metric>/<score>"), value, low,
-    high, null, p, n, unit, warnings (one a line). The normalised leak is added here: its
+    high, null, p, n, unit, cautions (a tuple of `Caution`). The normalised leak is added here: its
     ceiling is the best identity probe on the reference rows (pixels, face-recognition features,
     a frozen backbone) of the same fold, which a run cannot know by itself: of the same seed, or,
     where references were run with fewer seeds, the mean over those.
@@ -328,7 +330,7 @@ def scores_frame(records: Iterable[RunRecord]) -> pd.DataFrame:
                 leak = normalised_leak(score, ceiling, chance)
                 lines.append(_line(head, NORMALISED_LEAK, leak))
     columns = ["run", "label", "method", "role", "seed", "fold", "metric", "key", "value"]
-    columns += ["low", "high", "null", "p", "n", "unit", "warnings"]
+    columns += ["low", "high", "null", "p", "n", "unit", "cautions"]
     frame = pd.DataFrame(lines, columns=columns)
     numbers = ["value", "low", "high", "null", "p"]
     frame[numbers] = frame[numbers].astype(float)
@@ -347,7 +349,7 @@ def _line(head: Mapping[str, Any], key: str, score: Score) -> dict[str, Any]:
         "p": score.p,
         "n": score.n,
         "unit": score.unit,
-        "warnings": "\n".join(score.warnings),
+        "cautions": score.cautions,
     }
 
 
@@ -442,7 +444,7 @@ def _confusions(records: Sequence[RunRecord]) -> dict[str, list[list[int]]]:
 
 def _sorted(rows: tuple[Row, ...], columns: Sequence[str]) -> tuple[Row, ...]:
     """Methods first, best first in the leading column; then references; then oracles."""
-    lead = BY_KEY[columns[0]] if columns else None
+    lead = leaderboard_columns()[columns[0]] if columns else None
 
     def order(row: Row) -> tuple[int, float]:
         found = row.scores.get(lead.key) if lead else None
@@ -458,7 +460,7 @@ def _verdicts(
 ) -> Iterable[Verdict]:
     methods = [row for row in rows if row.role == "method"]
     for key in columns:
-        column = BY_KEY[key]
+        column = leaderboard_columns()[key]
         able = [row for row in methods if key in row.scores]
         if not able or not column.better:
             continue
@@ -485,39 +487,40 @@ def _cautions(
     frame: pd.DataFrame,
     failures: Sequence[Failure],
     superseded: Mapping[str, int],
-) -> list[Caution]:
+) -> list[Remark]:
     """Everything a reader must be told, gravest first; equal sentences are said once."""
-    out: list[Caution] = []
+    out: list[Remark] = []
     for kind, word in (("failed", "failed"), ("skipped", "could not be done")):
         labels = [f.label for f in failures if f.kind == kind]
         if labels:
             runs = "run" if len(labels) == 1 else "runs"
             text = f"{len(labels)} planned {runs} {word}: the rows below rest on the others."
             level = "error" if kind == "failed" else "warning"
-            out.append(Caution(text, level, _unique(labels), runs=len(labels)))
+            out.append(Remark(text, level, _unique(labels), runs=len(labels)))
     if superseded:
         text = (
             f"{sum(superseded.values())} older runs of the same row, seed and fold (other "
             "parameters or another version) are left out."
         )
-        out.append(Caution(text, "warning", tuple(superseded), runs=sum(superseded.values())))
+        out.append(Remark(text, "warning", tuple(superseded), runs=sum(superseded.values())))
     for row in rows:
         for metric, error in row.failed.items():
-            out.append(Caution(f"The metric {metric!r} failed: {error}", "error", (row.label,)))
-    said: dict[str, list[tuple[str, str, str]]] = defaultdict(list)
-    for line in frame[frame["warnings"] != ""].itertuples():
-        for text in str(line.warnings).split("\n"):
-            if text != FITTED:
-                said[family(text)].append((text, str(line.label), str(line.metric)))
+            out.append(Remark(f"The metric {metric!r} failed: {error}", "error", (row.label,)))
+    said: dict[tuple[str, ...], list[tuple[Caution, str, str]]] = defaultdict(list)
+    for line in frame.itertuples():
+        for caution in line.cautions:
+            if caution != FITTED:
+                said[caution.kind].append((caution, str(line.label), str(line.metric)))
     for record in records:
-        for text in record.environment.get("warnings", ()):
-            said[family(text)].append((text, record.spec.label, "training"))
-    for kin, places in said.items():
+        for caution in map(Caution.from_json, record.environment.get("warnings", ())):
+            said[caution.kind].append((caution, record.spec.label, "training"))
+    for same, places in said.items():
         labels = [label for _, label, _ in places]
         metrics = _unique(metric for _, _, metric in places)
-        words = merged([text for text, _, _ in places])
+        words = merged(caution for caution, _, _ in places)
         words = words[:1].upper() + words[1:]
-        out.append(Caution(words, "warning", _unique(labels), metrics, len(places), kin))
+        level = places[0][0].level
+        out.append(Remark(words, level, _unique(labels), metrics, len(places), same))
     pairs = Counter(row.label for row in rows if row.role == "method" for _ in row.runs)
     few = [label for label, n in pairs.items() if n < 6]
     if few:
@@ -525,11 +528,11 @@ def _cautions(
             "Fewer than 6 runs: no paired rank test can reach 5 % with so few pairs, whatever "
             "the numbers are."
         )
-        out.append(Caution(text, "note", _unique(few)))
+        out.append(Remark(text, "note", _unique(few)))
     claims = {row.label for row in rows if row.role == "method"}
     levels = ("error", "warning", "note")
 
-    def gravity(caution: Caution) -> tuple[int, bool, bool, int]:
+    def gravity(caution: Remark) -> tuple[int, bool, bool, int]:
         aside = bool(caution.rows) and not claims & set(caution.rows)
         minor = bool(caution.metrics) and not _HEADLINES & set(caution.metrics)
         return levels.index(caution.level), aside, minor, -caution.runs
@@ -538,37 +541,6 @@ def _cautions(
 
 
 _HEADLINES = {"training", "classification", "affect", "leakage", "mi", "mig"}
-_NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e[+-]?\d+)?")
-
-
-def family(text: str) -> str:
-    """What a warning says apart from its numbers: those of one family are said once.
-
-    >>> family("the interval rests on 3 subjects only")
-    'the interval rests on # subjects only'
-    """
-    return _NUMBER.sub("#", text)
-
-
-def merged(texts: Sequence[str]) -> str:
-    """One sentence for several of one family: a number that differs becomes a range.
-
-    Ranges of several numbers would tell nothing about any of them: then one sentence stands
-    for all.
-
-    >>> merged(["rank 1.2 < 2", "rank 1.6 < 2"])
-    'rank 1.2 to 1.6 < 2'
-    >>> merged(["0.1 too low: 0.4 [0.2, 0.5]", "0.2 too low: 0.9 [0.4, 1.5]"])
-    '0.1 too low: 0.4 [0.2, 0.5] (for example)'
-    """
-    columns = [list(column) for column in zip(*(_NUMBER.findall(t) for t in texts), strict=True)]
-    if sum(len(set(column)) > 1 for column in columns) > 2:
-        return f"{texts[0]} (for example)"
-    spans = iter(
-        min(c, key=float) if len(set(c)) == 1 else f"{min(c, key=float)} to {max(c, key=float)}"
-        for c in columns
-    )
-    return _NUMBER.sub(lambda match: next(spans), texts[0])
 
 
 def _unique(items: Iterable[str]) -> tuple[str, ...]:
@@ -625,4 +597,4 @@ def _plain(value: Any) -> Any:
     return value
 
 
-__all__ = ["MAIN", "Column", "Summary", "formatted", "scores_frame", "summarise"]
+__all__ = ["Column", "Summary", "formatted", "scores_frame", "summarise"]

@@ -15,11 +15,13 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
+from fer_bench.cautions import Caution, merged
 from fer_bench.errors import FerBenchError, RunError, did_you_mean
 from fer_bench.reports.aggregate import Estimate
-from fer_bench.reports.columns import BY_KEY, COLUMNS, MAIN, Column, Style
-from fer_bench.reports.summary import Row, Summary, family, merged, summarise
+from fer_bench.reports.columns import Column, leaderboard_columns, main_columns
+from fer_bench.reports.summary import Row, Summary, summarise
 from fer_bench.runs.store import RunStore
+from fer_bench.score import Direction, Style
 
 Format = Literal["latex", "markdown", "csv", "html"]
 ROLE_TITLES = {"method": "", "reference": "Reference rows", "oracle": "Oracles"}
@@ -289,9 +291,11 @@ RENDERERS: dict[str, Callable[[Table], str]] = {
 }
 
 
-def leaderboard_table(summary: Summary, *, keys: Sequence[str] = MAIN) -> Table:
+def leaderboard_table(summary: Summary, *, keys: Sequence[str] | None = None) -> Table:
     """All rows, the methods' best bold and second underlined, warned numbers footnoted."""
-    columns = [BY_KEY[key] for key in keys if key in summary.columns]
+    columns = [
+        leaderboard_columns()[key] for key in keys or main_columns() if key in summary.columns
+    ]
     return _comparison(
         summary,
         columns,
@@ -329,17 +333,17 @@ class _Notes:
     """Footnotes; warnings that differ in their numbers alone share one."""
 
     def __init__(self) -> None:
-        self._said: dict[str, list[str]] = {}
+        self._said: dict[tuple[str, ...], list[Caution]] = {}
 
     @property
     def texts(self) -> list[str]:
-        return [merged(texts) for texts in self._said.values()]
+        return [merged(cautions) for cautions in self._said.values()]
 
-    def of(self, warnings: Iterable[str]) -> tuple[int, ...]:
+    def of(self, cautions: Iterable[Caution]) -> tuple[int, ...]:
         out = []
-        for text in warnings:
-            self._said.setdefault(family(text), []).append(text)
-            out.append(list(self._said).index(family(text)))
+        for caution in cautions:
+            self._said.setdefault(caution.kind, []).append(caution)
+            out.append(list(self._said).index(caution.kind))
         return tuple(dict.fromkeys(out))
 
 
@@ -347,7 +351,7 @@ def _number(found: Estimate | None, style: Style, mark: str, notes: _Notes | Non
     if found is None:
         return Number(None, None, style)
     spread = found.spread if found.n_runs > 1 else None
-    said = notes.of(found.warnings) if notes is not None else ()
+    said = notes.of(found.cautions) if notes is not None else ()
     return Number(found.mean, spread, style, mark, said)
 
 
@@ -368,7 +372,7 @@ def _overall(summary: Summary, method: str | None) -> Table:
 
 
 def _full(summary: Summary, method: str | None) -> Table:
-    return leaderboard_table(summary, keys=[c.key for c in COLUMNS])
+    return leaderboard_table(summary, keys=list(leaderboard_columns()))
 
 
 def _per_class(summary: Summary, method: str | None) -> Table:
@@ -408,7 +412,7 @@ def _chosen(summary: Summary, label: str | None) -> Row:
     return summary.row(label)
 
 
-_AFFECT = {"rmse": "low", "sagr": "high", "pcc": "high", "ccc": "high"}
+_AFFECT: dict[str, Direction] = {"rmse": "low", "sagr": "high", "pcc": "high", "ccc": "high"}
 
 
 def _affect_columns() -> list[Column]:
@@ -416,9 +420,9 @@ def _affect_columns() -> list[Column]:
         Column(
             f"affect/test.{name}.{side}",
             f"{name.upper()} {side[0].upper()}",
-            better,  # type: ignore[arg-type]
-            "ratio",
             f"{name.upper()} of {side} over the whole test part.",
+            unit="",
+            better=better,
         )
         for name, better in _AFFECT.items()
         for side in ("valence", "arousal")
@@ -450,7 +454,7 @@ def _mig(summary: Summary, method: str | None) -> Table:
     if not any(k.startswith("mig/") for k in found):
         raise RunError("these results have no MIG: the layout 'mig' is empty.")
     titles = {"mig/shared": "I(E_M; E_N)", "mig/leaked": "I(E_M; I_M)"}
-    columns = [BY_KEY.get(k) or Column(k, titles[k], "", "nats", "") for k in found]
+    columns = [leaderboard_columns().get(k) or Column(k, titles[k], "", unit="nats") for k in found]
     table = _comparison(
         summary,
         columns,
@@ -479,8 +483,8 @@ def _mig(summary: Summary, method: str | None) -> Table:
 def _leakage(summary: Summary, method: str | None) -> Table:
     """What the strongest probes read from E and I: the 2 x 2 matrix and its scale."""
     columns = [
-        Column(f"leakage/{key}", title, better, style, "")  # type: ignore[arg-type]
-        for key, title, better, style in _LEAKAGE
+        Column(f"leakage/{key}", title, "", unit=unit, better=better)
+        for key, title, better, unit in _LEAKAGE
         if any(f"leakage/{key}" in row.scores for row in summary.rows)
     ]
     if not columns:
@@ -493,14 +497,14 @@ def _leakage(summary: Summary, method: str | None) -> Table:
     )
 
 
-_LEAKAGE = (
-    ("E.identity.strongest", "Identity from E", "low", "percent"),
-    ("E.identity.normalised", "of pixels", "low", "percent"),
-    ("E.identity.excess", "beyond label", "low", "percent"),
-    ("E.identity.auc", "AUC", "low", "ratio"),
-    ("I.identity.strongest", "Identity from I", "high", "percent"),
-    ("E.expression.strongest", "Expression from E", "high", "percent"),
-    ("I.expression.strongest", "Expression from I", "low", "percent"),
+_LEAKAGE: tuple[tuple[str, str, Direction, str], ...] = (
+    ("E.identity.strongest", "Identity from E", "low", "fraction"),
+    ("E.identity.normalised", "of pixels", "low", "fraction"),
+    ("E.identity.excess", "beyond label", "low", "fraction"),
+    ("E.identity.auc", "AUC", "low", ""),
+    ("I.identity.strongest", "Identity from I", "high", "fraction"),
+    ("E.expression.strongest", "Expression from E", "high", "fraction"),
+    ("I.expression.strongest", "Expression from I", "low", "fraction"),
 )
 
 
@@ -521,10 +525,10 @@ def _ablation(summary: Summary, method: str | None) -> Table:
         )
     settings = [_settings(row) for rows in chosen for row in rows]
     names = [n for n in dict.fromkeys(k for s in settings for k in s) if _differs(settings, n)]
-    keys = ("affect/test.ccc.valence", "affect/test.ccc.arousal", *MAIN)
+    keys = ("affect/test.ccc.valence", "affect/test.ccc.arousal", *main_columns())
     extra = {c.key: c for c in _affect_columns()}
     columns = [
-        extra.get(k) or BY_KEY[k]
+        extra.get(k) or leaderboard_columns()[k]
         for k in keys
         if any(k in r.scores for rows in chosen for r in rows)
     ]

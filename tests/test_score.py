@@ -12,13 +12,13 @@ maybe = st.none() | st.floats(-10, 10)
 
 @given(st.floats(-10, 10), maybe, maybe, st.integers(0, 10**6), st.lists(st.text(), max_size=3))
 def test_json_round_trip(value, low, null, n, warnings):
-    score = Score(value, low=low, null=null, n=n, unit="nats", warnings=tuple(warnings))
+    score = Score(value, low=low, null=null, n=n, unit="nats", cautions=tuple(warnings))
     again = Score.from_json(json.loads(json.dumps(score.to_json())))
     assert again == score
 
 
 def test_json_has_no_nan_and_no_arrays():
-    score = Score(math.nan, warnings=("none",), details={"curve": np.array([1.0, np.inf])})
+    score = Score(math.nan, cautions=("none",), details={"curve": np.array([1.0, np.inf])})
     plain = score.to_json()
     assert plain["value"] is None
     assert plain["details"] == {"curve": [1.0, None]}
@@ -26,5 +26,5 @@ def test_json_has_no_nan_and_no_arrays():
 
 
 def test_a_warning_is_carried_once():
-    score = Score(1.0).with_warning("saturated").with_warning("saturated", "collapsed")
-    assert score.warnings == ("saturated", "collapsed")
+    score = Score(1.0).with_caution("saturated").with_caution("saturated", "collapsed")
+    assert [str(c) for c in score.cautions] == ["saturated", "collapsed"]

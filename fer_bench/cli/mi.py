@@ -68,8 +68,8 @@ def estimate(
         typer.echo(f"null (permuted) {score.null:.3f}{p}")
     if "because" in score.details:
         typer.echo(f"because {score.details['because']}")
-    for warning in score.warnings:
-        typer.echo(f"warning: {_in_options(warning)}")
+    for warning in score.cautions:
+        typer.echo(f"warning: {_in_options(str(warning))}")
 
 
 def _in_options(text: str) -> str:

@@ -143,7 +143,7 @@ def run(settings: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 def _found(score: Score) -> dict[str, Any]:
     """What of a score is kept; a value that is no number is a failure."""
     if not np.isfinite(score.value):
-        return {"error": " ".join([f"the value is {score.value}", *score.warnings])}
+        return {"error": " ".join([f"the value is {score.value}", *map(str, score.cautions)])}
     ends = score.details.get("null_interval", (None, None))
     return {
         "value": float(score.value), "low": score.low, "high": score.high, "p": score.p,

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from scipy.stats import t as student_t
 
+from fer_bench.cautions import as_cautions
 from fer_bench.errors import DataError
 from fer_bench.information.estimator import (
     Estimate,
@@ -143,7 +144,7 @@ def _calibrated(sample: Sample, tool: Estimator, score: Score, tasks: int, seed:
     try:
         found = calibrate_value(sample, tool, score, tasks=tasks, seed=seed)
     except EstimatorError as error:
-        return score.with_warning(f"the interval is not calibrated: {error}")
+        return score.with_caution(f"the interval is not calibrated: {error}")
     score = replace(
         score,
         low=min(found.low, score.value),
@@ -151,7 +152,7 @@ def _calibrated(sample: Sample, tool: Estimator, score: Score, tasks: int, seed:
         details={**score.details, "calibration": found.to_json()},
     )
     if found.fault:
-        score = score.with_warning(f"on planted tasks like these data the estimator {found.fault}")
+        score = score.with_caution(f"on planted tasks like these data the estimator {found.fault}")
     return score
 
 
@@ -304,7 +305,7 @@ def score_estimate(
         p=p,
         n=len(estimate.index),
         unit="nats",
-        warnings=tuple(dict.fromkeys(warnings)),
+        cautions=as_cautions(warnings),
         details=details,
     )
 
@@ -324,7 +325,8 @@ def _null_interval(null: Sequence[float], n: int) -> list[float]:
 def _nothing(sample: Sample) -> Score:
     """The score of a side that never varies: no estimator need be asked."""
     return Score(
-        0.0, 0.0, 0.0, null=0.0, p=1.0, n=sample.n, unit="nats", warnings=sample.warnings,
+        0.0, 0.0, 0.0, null=0.0, p=1.0, n=sample.n, unit="nats",
+        cautions=as_cautions(sample.warnings),
         details={"estimator": "none: a side is constant"},
     )  # fmt: skip
 

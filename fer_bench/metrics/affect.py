@@ -18,7 +18,7 @@ from fer_bench.metrics.classification import FITTED, part_groups
 from fer_bench.metrics.common import Floats, ratio_scores, undefined
 from fer_bench.metrics.metric import metric
 from fer_bench.runs.arrays import RunArrays
-from fer_bench.score import Score
+from fer_bench.score import Score, ScoreSpec
 
 DIMENSIONS = ("valence", "arousal")
 ZERO_RULE = "sign(0) = 0: a target of exactly 0 agrees with a prediction of exactly 0 only"
@@ -173,7 +173,22 @@ def _per_dimension(
     }
 
 
-@metric("affect", needs={"valence_arousal"})
+SPECS = (
+    ScoreSpec(
+        "test.ccc.mean",
+        "CCC",
+        "Concordance of predicted and true valence and arousal, mean of both.",
+        unit="",
+        better="high",
+        range=(-1, 1),
+        column="main",
+        order=40,
+        headline="follows valence and arousal best",
+    ),
+)
+
+
+@metric("affect", needs={"valence_arousal"}, scores=SPECS)
 def affect(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
     """Valence and arousal on test, on train (marked as fitted), and on further test sets."""
     out: dict[str, Score] = {}
@@ -184,5 +199,5 @@ def affect(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
             part.valence_arousal, part.target, groups=part_groups(part), seed=seed
         )
         for key, score in scores.items():
-            out[f"{name}.{key}"] = score.with_warning(FITTED) if name == "train" else score
+            out[f"{name}.{key}"] = score.with_caution(FITTED) if name == "train" else score
     return out

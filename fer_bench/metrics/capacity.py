@@ -127,7 +127,7 @@ def _powers_below(d: int) -> list[int]:
 def _kept(prefix: str, scores: Mapping[str, Score], notes: tuple[str, ...]) -> dict[str, Score]:
     """The curve alone: the strongest attacker is the leakage metric's, over all its probes."""
     return {
-        f"{prefix}.{key}": score.with_warning(*notes)
+        f"{prefix}.{key}": score.with_caution(*notes)
         for key, score in scores.items()
         if key != "strongest"
     }

@@ -9,14 +9,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import log_softmax
 
+from fer_bench.cautions import Caution
 from fer_bench.errors import FerBenchError
 from fer_bench.metrics.common import Floats, ratio_scores, undefined
 from fer_bench.metrics.metric import metric
 from fer_bench.runs.arrays import Part, RunArrays
-from fer_bench.score import Score
+from fer_bench.score import Score, ScoreSpec
 
 BINS = 15  # of the calibration error (Guo et al. 2017)
-FITTED = "computed on the rows the method was fitted on"
+FITTED = Caution("fitted")
 
 
 def confusion_matrix(y: ArrayLike, predicted: ArrayLike, n_classes: int) -> NDArray[np.int64]:
@@ -173,7 +174,51 @@ def part_groups(part: Part) -> NDArray[np.int64] | None:
     return part.s if part.has_subjects else None
 
 
-@metric("classification", needs={"logits"})
+SPECS = (
+    ScoreSpec(
+        "test.accuracy",
+        "Accuracy",
+        "Share of test faces whose expression is named rightly, on people never seen in training.",
+        better="high",
+        range=(0, 1),
+        column="main",
+        order=10,
+        headline="names expressions most often right",
+        null="chance",
+    ),
+    ScoreSpec(
+        "test.balanced_accuracy",
+        "Balanced acc.",
+        "Mean recall over the classes, so that rare expressions count as much as common ones.",
+        better="high",
+        range=(0, 1),
+        column="more",
+        order=20,
+        null="chance",
+    ),
+    ScoreSpec(
+        "test.macro_f1",
+        "Macro F1",
+        "Mean F1 over the classes: rare expressions count as much as common ones.",
+        better="high",
+        range=(0, 1),
+        column="main",
+        order=30,
+        headline="is best where every expression counts alike",
+    ),
+    ScoreSpec(
+        "test.ece",
+        "ECE",
+        "Expected calibration error: how far stated confidence is from the share that is right.",
+        better="low",
+        range=(0, 1),
+        column="more",
+        order=100,
+    ),
+)
+
+
+@metric("classification", needs={"logits"}, scores=SPECS)
 def classification(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
     """Recognition on test, on train (marked as fitted), and on every further test set."""
     out: dict[str, Score] = {}
@@ -185,8 +230,8 @@ def classification(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
         )
         for key, score in scores.items():
             if name == "train" and score.unit != "images":
-                score = score.with_warning(FITTED)
+                score = score.with_caution(FITTED)
             elif not part.has_subjects and score.low is not None:
-                score = score.with_warning("no subject labels: the interval resamples images")
+                score = score.with_caution("no subject labels: the interval resamples images")
             out[f"{name}.{key}"] = score
     return out

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fer_bench.cautions import Caution, as_cautions
 from fer_bench.score import Score
 from fer_bench.statistics.bootstrap import bootstrap_draws, cluster_sums, interval
 
@@ -17,13 +18,13 @@ Floats = NDArray[np.float64]
 FEW_GROUPS = 5
 
 
-def undefined(reason: str, *, n: int = 0, unit: str = "") -> Score:
+def undefined(reason: Caution | str, *, n: int = 0, unit: str = "") -> Score:
     """A score that could not be measured, and why.
 
-    >>> undefined("one class only").warnings
-    ('one class only',)
+    >>> str(*undefined("one class only").cautions)
+    'one class only'
     """
-    return Score(float("nan"), n=n, unit=unit, warnings=(reason,))
+    return Score(float("nan"), n=n, unit=unit, cautions=as_cautions([reason]))
 
 
 def with_interval(score: Score, draws: ArrayLike, *, clusters: int, of: str = "subjects") -> Score:
@@ -33,7 +34,7 @@ def with_interval(score: Score, draws: ArrayLike, *, clusters: int, of: str = "s
         return score
     score = replace_bounds(score, low, high)
     if clusters < FEW_GROUPS:
-        score = score.with_warning(f"the interval rests on {clusters} {of} only")
+        score = score.with_caution(f"the interval rests on {clusters} {of} only")
     return score
 
 

@@ -344,7 +344,7 @@ def _probed(run: RunArrays, seed: int) -> Scores:
     elif overlap:
         warning = f"{len(overlap)} test people are among those the decoder was fitted on"
     if warning:
-        scores = {key: score.with_warning(warning) for key, score in scores.items()}
+        scores = {key: score.with_caution(warning) for key, score in scores.items()}
     return Scores(scores, arrays=_drawings(people, probes))
 
 
@@ -490,7 +490,7 @@ class _Probe:
         }
         return Score(
             score.value, score.low, score.high, null=0.0, n=score.n, unit="fraction",
-            warnings=score.warnings, details=details,
+            cautions=score.cautions, details=details,
         )  # fmt: skip
 
     def mixed(self, giver_of_e: Ints, giver_of_i: Ints) -> Floats:
@@ -566,7 +566,7 @@ def _share(right: ArrayLike, groups: Ints | None, *, null: float) -> Score:
     ).values()
     return Score(
         score.value, score.low, score.high, null=null, n=score.n, unit="fraction",
-        warnings=score.warnings,
+        cautions=score.cautions,
     )  # fmt: skip
 
 

@@ -25,7 +25,7 @@ from fer_bench.metrics.leakage import sequence_codes
 from fer_bench.metrics.metric import metric
 from fer_bench.metrics.probes import Ints
 from fer_bench.runs.arrays import Part, RunArrays
-from fer_bench.score import Score
+from fer_bench.score import Score, ScoreSpec
 
 MIN_ROWS = 30
 ROWS = 20_000  # rows an estimate rests on at most (a random subset, stated)
@@ -228,9 +228,9 @@ def modified_mig(
     if estimator == "infonce":
         shared, leaked = _check_ceiling(shared, options), _check_ceiling(leaked, options)
     note = _collapse_note(a)
-    shared, leaked = shared.with_warning(*note), leaked.with_warning(*note, *_collapse_note(c))
+    shared, leaked = shared.with_caution(*note), leaked.with_caution(*note, *_collapse_note(c))
 
-    warnings = tuple(dict.fromkeys((*shared.warnings, *leaked.warnings)))
+    cautions = (*shared.cautions, *leaked.cautions)
     details = {
         "estimator": shared.details.get("chosen", shared.details.get("estimator", estimator)),
         "dimension": width,
@@ -254,7 +254,7 @@ def modified_mig(
         null=null,
         n=shared.n,
         unit="nats",
-        warnings=warnings,
+        cautions=cautions,
         details=details,
     )
     # The bounded scale is steep near 0 and flat above: its interval follows the terms' own.
@@ -308,7 +308,7 @@ def _with_calibration(
     found = calibrate_value(sample, tool, score, tasks=tasks, bent=0, seed=seed)
     score = replace(score, details={**score.details, "calibration": found.to_json()})
     if found.fault:
-        score = score.with_warning(
+        score = score.with_caution(
             f"fails its calibration: on matched problems of known information the estimator "
             f"{found.fault}"
         )
@@ -322,9 +322,9 @@ def _calibrated(score: Score) -> bool:
 def _check_ceiling(score: Score, options: Mapping[str, Any]) -> Score:
     """Warn of InfoNCE near ln(batch): a Gaussian pair of 6.6 nats reads 4.4 at a batch of 128."""
     ceiling = float(np.log(options.get("batch", 256)))
-    if score.value < 0.9 * ceiling or any("saturated" in w for w in score.warnings):
+    if score.value < 0.9 * ceiling or any("saturated" in str(w) for w in score.cautions):
         return score
-    return score.with_warning(f"saturated at ln(batch) = {ceiling:.3f}: raise batch")
+    return score.with_caution(f"saturated at ln(batch) = {ceiling:.3f}: raise batch")
 
 
 def _matrix(x: ArrayLike) -> Floats:
@@ -453,12 +453,12 @@ def label_information(
     # An estimator may correct the entropy for its bias (k - 1) / 2n and end that much above the
     # plug-in value: no error. Beyond it is one.
     correction = (len(np.unique(labels[rows])) - 1) / (2 * len(rows))
-    kept = tuple(w for w in score.warnings if not w.startswith("above H("))
+    kept = tuple(w for w in score.cautions if not str(w).startswith("above H("))
     if score.value > entropy + correction + 1e-6:
         notes.append(f"above H(label) = {entropy:.3f}: impossible, the estimator errs")
     details = {**score.details, "entropy": entropy, "uncertainty": score.value / entropy}
-    score = replace(score, details=details, warnings=kept)
-    return score.with_warning(*notes, *_collapse_note(values[rows]))
+    score = replace(score, details=details, cautions=kept)
+    return score.with_caution(*notes, *_collapse_note(values[rows]))
 
 
 def conditional_information(
@@ -519,7 +519,7 @@ def _block_gap(own: Score, other: Score) -> Score:
     """U(own factor) - U(other factor), U = I / H: 1 for a pure block, -1 for the wrong one."""
     if not (np.isfinite(own.value) and np.isfinite(other.value)):
         reason = next(
-            (w for score in (own, other) for w in score.warnings), "a term is not defined"
+            (w for score in (own, other) for w in score.cautions), "a term is not defined"
         )
         return undefined(reason)
     h_own, h_other = own.details["entropy"], other.details["entropy"]
@@ -531,12 +531,41 @@ def _block_gap(own: Score, other: Score) -> Score:
         _finite(value + half),
         n=min(own.n, other.n),
         unit="fraction",
-        warnings=tuple(dict.fromkeys((*own.warnings, *other.warnings))),
+        cautions=(*own.cautions, *other.cautions),
         details={"own": own.value / h_own, "other": other.value / h_other},
     )
 
 
-@metric("mig", version=6, needs={"identity"})
+MIG_SPECS = (
+    ScoreSpec(
+        "mig",
+        "MIG",
+        "What E tells of another person with the same expression, less what it tells of the "
+        "same face's identity embedding, I(E_M; E_N) - I(E_M; I_M): below 0, more identity "
+        "than expression.",
+        unit="nats",
+        better="high",
+        column="main",
+        order=80,
+        headline="separates expression from identity most (MIG)",
+        null="null",
+    ),
+    ScoreSpec(
+        "normalised",
+        "MIG, normalised",
+        "The same gap with each term I on a bounded scale, 1 - exp(-2 I): from -1 (identity "
+        "only) to 1 (expression only), comparable across embedding sizes.",
+        unit="",
+        better="high",
+        range=(-1, 1),
+        column="main",
+        order=90,
+        null="null",
+    ),
+)
+
+
+@metric("mig", version=6, needs={"identity"}, scores=MIG_SPECS)
 def mig(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
     """Modified MIG of the test part: both terms, their difference, and the bounded form.
 
@@ -567,7 +596,7 @@ def _leaked_given_expression(part: Part, seed: int) -> Score:
         null=CONDITIONAL_NULL,
         seed=seed,
     )
-    return score.with_warning(*notes)
+    return score.with_caution(*notes)
 
 
 @metric("mig-estimators", version=2, needs={"identity"}, default=False)
@@ -622,8 +651,8 @@ def mig_of_part(
     shared = scores["shared"]
     if shared.value > bound:
         # The pair shares the expression alone, so M - Y - N is a Markov chain.
-        scores["shared"] = shared.with_warning(f"above H(Y) = {bound:.3f}: estimator error")
+        scores["shared"] = shared.with_caution(f"above H(Y) = {bound:.3f}: estimator error")
     scores["shared"] = replace(
         scores["shared"], details={**scores["shared"].details, "bound": bound}
     )
-    return {key: score.with_warning(*notes) for key, score in scores.items()}
+    return {key: score.with_caution(*notes) for key, score in scores.items()}

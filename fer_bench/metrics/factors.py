@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import log_softmax
 
+from fer_bench.cautions import as_cautions
 from fer_bench.errors import FerBenchError
 from fer_bench.metrics.common import standardise
 from fer_bench.metrics.metric import metric
@@ -765,7 +766,7 @@ def factors(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
         warnings.append(f"a random {MAX_ROWS} of the rows")
     if len(rows) < MIN_ROWS or not names:
         reason = f"{len(rows)} rows with all factors are too few ({MIN_ROWS} at least)"
-        return {"E.mig": Score(float("nan"), n=len(rows), warnings=(reason,))}
+        return {"E.mig": Score(float("nan"), n=len(rows), cautions=as_cautions([reason]))}
     table = table[rows][:, varies]
     bins = bins_for(len(rows))
     details: Mapping[str, Any] = {"bins": bins, "factors": names, "permutations": 20}
@@ -777,6 +778,6 @@ def factors(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
         values = factor_scores(x[rows], table, bins=bins, seed=seed)
         for key, value in values.items():
             out[f"{name}.{key}"] = Score(
-                value, n=len(rows), unit="fraction", warnings=tuple(warnings), details=details
+                value, n=len(rows), unit="fraction", cautions=as_cautions(warnings), details=details
             )
     return out

@@ -62,7 +62,7 @@ def group_scores(
             seed=seed,
         )["accuracy"]
         if n < SMALL:
-            score = score.with_warning(f"n = {n} < {SMALL}: shown, not compared")
+            score = score.with_caution(f"n = {n} < {SMALL}: shown, not compared")
         else:
             compared.append(index)
         out[name] = score

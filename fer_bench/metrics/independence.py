@@ -191,7 +191,7 @@ def dependence_score(
         },
     )
     if total < n:
-        score = score.with_warning(f"p-value from a random {total} of {n} rows")
+        score = score.with_caution(f"p-value from a random {total} of {n} rows")
     return score
 
 
@@ -264,4 +264,4 @@ def independence(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
         for name, kernel in NAMES.items():
             out[name + key] = dependence_score(e, i, kernel=kernel, given=given, seed=seed)
         out["xcov" + key] = cross_covariance_score(e, i, given=given, seed=seed)
-    return {key: score.with_warning(*notes) for key, score in out.items()}
+    return {key: score.with_caution(*notes) for key, score in out.items()}

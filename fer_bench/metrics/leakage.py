@@ -40,7 +40,7 @@ from fer_bench.metrics.verification import (
     verification_scores,
 )
 from fer_bench.runs.arrays import Part, RunArrays, codes
-from fer_bench.score import Score
+from fer_bench.score import Score, ScoreSpec
 from fer_bench.statistics.bootstrap import bootstrap_draws, cluster_sums
 from fer_bench.statistics.permutation import agreement_null, permutations
 
@@ -266,7 +266,44 @@ def _strongest_null(
 # --- the metric ---------------------------------------------------------------------------
 
 
-@metric("leakage")
+SPECS = (
+    ScoreSpec(
+        "E.identity.normalised",
+        "Identity leak",
+        "Share of the identity readable from the pixels or from face-recognition features, "
+        "whichever is more, that an attacker still reads from the expression embedding E: 0 % "
+        "is chance, 100 % as much as from those.",
+        better="low",
+        column="main",
+        order=50,
+        headline="leaks least identity through its expression embedding",
+    ),
+    ScoreSpec(
+        "E.identity.strongest",
+        "Identity from E",
+        "Accuracy of the strongest of several probes that name the person from the expression "
+        "embedding; printed beside what guessing gives.",
+        better="low",
+        range=(0, 1),
+        column="main",
+        order=60,
+        null="chance",
+    ),
+    ScoreSpec(
+        "E.identity.auc",
+        "Verification AUC",
+        "Same person or not, told from two expression embeddings of different expressions; .5 "
+        "is guessing.",
+        unit="",
+        better="low",
+        range=(0, 1),
+        column="more",
+        order=70,
+    ),
+)
+
+
+@metric("leakage", scores=SPECS)
 def leakage(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
     """The 2 x 2 matrix of one run, with probes, verification, retrieval and the label floor."""
     embeddings = {"E": run.test.expression}
@@ -382,7 +419,7 @@ def identity_scores(
     )["strongest"]
     out["E.identity.floor"] = floor
     out["E.identity.excess"] = _excess(attacks["E"], attacks[FLOOR], truth, details, seed)
-    out = {key: score.with_warning(*notes) for key, score in out.items()}
+    out = {key: score.with_caution(*notes) for key, score in out.items()}
 
     apart = part.y if unit == "expression" else sequence_codes(part)
     assert apart is not None
@@ -522,7 +559,7 @@ def expression_scores(run: RunArrays, names: list[str], *, seed: int = 0) -> dic
             seed=seed,
         )
         if notes:
-            scores = {key: score.with_warning(*notes) for key, score in scores.items()}
+            scores = {key: score.with_caution(*notes) for key, score in scores.items()}
         out |= {f"{name}.expression.{key}": score for key, score in scores.items()}
     return out
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from numpy.typing import NDArray
 
 from fer_bench import registry
+from fer_bench.errors import FerBenchError
 from fer_bench.runs.arrays import RunArrays
-from fer_bench.score import Score
+from fer_bench.score import Score, ScoreSpec
 
 Requirement = Literal[
     "logits",
@@ -46,12 +47,14 @@ class Metric(Protocol):
         version: raised whenever the values change, so that old scores are computed again.
         needs: what the run must have; it is skipped with that reason otherwise.
         default: whether it runs when an experiment names no metrics.
+        scores: what its keys mean, and which of them are columns of a leaderboard.
     """
 
     name: str
     version: int
     needs: frozenset[Requirement]
     default: bool
+    scores: Sequence[ScoreSpec]
 
     def __call__(self, run: RunArrays, *, seed: int = 0) -> Mapping[str, Score]:
         """Score one run: short key -> Score, such as {"E.identity.linear": ...}.
@@ -128,6 +131,22 @@ def load_metrics(names: Sequence[str] | None = None) -> dict[str, Metric]:
     return {name: metric for name, metric in found.items() if metric.default}
 
 
+def score_specs() -> dict[str, ScoreSpec]:
+    """What every registered metric declares, by "<metric>/<score key>".
+
+    A metric that cannot be imported declares nothing; `fer-bench list metrics` says why.
+    """
+    out = {}
+    for name in registry.metrics.names():
+        try:
+            declared = getattr(registry.metrics.get(name), "scores", ())
+        except FerBenchError:
+            continue
+        for spec in declared:
+            out[f"{name}/{spec.key}"] = replace(spec, key=f"{name}/{spec.key}")
+    return out
+
+
 def score_run(
     run: RunArrays, metrics: Mapping[str, Metric], *, seed: int = 0
 ) -> dict[str, Outcome]:
@@ -156,6 +175,7 @@ class FunctionMetric:
     version: int
     needs: frozenset[Requirement]
     default: bool
+    scores: tuple[ScoreSpec, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "__doc__", self.function.__doc__)
@@ -166,7 +186,12 @@ class FunctionMetric:
 
 
 def metric(
-    name: str, *, version: int = 1, needs: Iterable[Requirement] = (), default: bool = True
+    name: str,
+    *,
+    version: int = 1,
+    needs: Iterable[Requirement] = (),
+    default: bool = True,
+    scores: Iterable[ScoreSpec] = (),
 ) -> Callable[[Callable[..., Mapping[str, Score]]], FunctionMetric]:
     """Make a metric of a function `(run, *, seed) -> {key: Score}`.
 
@@ -178,6 +203,6 @@ def metric(
     """
 
     def wrap(function: Callable[..., Mapping[str, Score]]) -> FunctionMetric:
-        return FunctionMetric(function, name, version, frozenset(needs), default)
+        return FunctionMetric(function, name, version, frozenset(needs), default, tuple(scores))
 
     return wrap

@@ -210,7 +210,7 @@ def verification_scores(
         drawn = bootstrap_draws(hits, lambda t: t[:, 0] / t[:, 1], draws=draws, seed=seed)
         value = score(np.array([np.mean(g > threshold)]), drawn, rate)
         if len(m) * rate < 10:
-            value = value.with_warning(f"only {len(m)} impostor pairs for a FAR of {rate:g}")
+            value = value.with_caution(f"only {len(m)} impostor pairs for a FAR of {rate:g}")
         out[f"tar@{rate:g}"] = value
     return out
 
@@ -356,7 +356,7 @@ def retrieval_scores(
         )
         score = with_interval(score, drawn, clusters=len(sums))
         if len(known) > len(gallery) or len(known) > len(queries):
-            score = score.with_warning(
+            score = score.with_caution(
                 f"{len(queries)} random queries against {len(gallery)} of {len(known)} images"
             )
         out[key] = score

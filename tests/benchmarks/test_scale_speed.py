@@ -76,7 +76,7 @@ def measured(name):
     arrays = run()
     wall, cpu = time.monotonic(), time.process_time()
     outcome = score_run(arrays, load_metrics([name]))[name]
-    said = {w for score in outcome.scores.values() for w in score.warnings}
+    said = {w for score in outcome.scores.values() for w in score.cautions}
     return {
         "wall_s": round(time.monotonic() - wall, 1),
         "cpu_s": round(time.process_time() - cpu, 1),

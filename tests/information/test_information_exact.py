@@ -103,7 +103,7 @@ def test_conditional_information_of_normals_by_the_chain_rule():
     x, y = z[:, :1] + e, z[:, 1:] + 0.75 * e + np.sqrt(1 - 0.75**2) * rng.normal(size=(5000, 1))
     score = estimate_mi(x, y, z=z, estimator="gaussian")
     assert score.value == pytest.approx(0.413339, abs=0.03)
-    assert any("difference of two estimates" in w for w in score.warnings)
+    assert any("difference of two estimates" in str(w) for w in score.cautions)
 
 
 def test_conditioning_on_labels_averages_over_classes():
@@ -214,16 +214,19 @@ def test_a_t_copula_of_normal_rows_is_the_normal_one():
 def test_a_correlation_of_one_is_said_to_be_infinite():
     x = np.random.default_rng(0).normal(size=(300, 2))
     turned = x @ np.array([[0.6, -0.8], [0.8, 0.6]])
-    assert any("infinitely" in w for w in estimate_mi(x, turned, estimator="gaussian").warnings)
+    score = estimate_mi(x, turned, estimator="gaussian")
+    assert any("infinitely" in str(w) for w in score.cautions)
+        "infinitely" in str(w) for w in estimate_mi(x, turned, estimator="gaussian").cautions
+    )
     noisy = turned + 0.01 * np.random.default_rng(1).normal(size=(300, 2))
-    assert not estimate_mi(x, noisy, estimator="gaussian").warnings
+    assert not estimate_mi(x, noisy, estimator="gaussian").cautions
 
 
 def test_a_number_that_did_not_come_out_is_said():
     x, y = np.random.default_rng(0).normal(size=(2, 60, 40))
     score = estimate_mi(x, y, estimator="student", null=0)
     assert np.isnan(score.value)
-    assert any("no number" in w for w in score.warnings)
+    assert any("no number" in str(w) for w in score.cautions)
 
 
 def test_conditional_neighbours_heed_the_options_of_an_instance():
@@ -265,15 +268,15 @@ def test_constant_conditions_and_sides(estimator):
     y, same = x + noise, np.full(300, 0.5)
     given = estimate_mi(x, y, z=same, estimator=estimator, null=0)
     assert given.value == pytest.approx(estimate_mi(x, y, estimator=estimator, null=0).value)
-    assert any("z is constant" in w for w in given.warnings)
+    assert any("z is constant" in str(w) for w in given.cautions)
     assert estimate_mi(same, y, z=x[:, :1], estimator=estimator).value == 0
 
 
 def test_small_classes_of_a_condition_are_said():
     x, noise = np.random.default_rng(0).normal(size=(2, 600, 20))
     score = estimate_mi(x, x + noise, z=np.arange(600) % 24, estimator="ksg", null=0)
-    assert any("24 of 24 classes of z have fewer than 30 rows" in w for w in score.warnings)
-    assert any("in 40 dimensions" in w for w in score.warnings)
+    assert any("24 of 24 classes of z have fewer than 30 rows" in str(w) for w in score.cautions)
+    assert any("in 40 dimensions" in str(w) for w in score.cautions)
 
 
 def test_ross_without_variation_among_classes_of_two_reads_nothing():
@@ -281,7 +284,7 @@ def test_ross_without_variation_among_classes_of_two_reads_nothing():
     labels = np.where(np.arange(20) < 10, 0, np.arange(20))
     score = estimate_mi(x, labels, estimator="ross")
     assert score.value == 0
-    assert any("one member" in w for w in score.warnings)
+    assert any("one member" in str(w) for w in score.cautions)
 
 
 def test_a_condition_is_read_as_it_says():
@@ -385,13 +388,13 @@ def test_what_is_no_number_has_no_p_value():
     x, y = np.random.default_rng(0).normal(size=(2, 100, 1))
     none = estimate_mi(x, y, estimator=Numbers(*[np.nan] * 20), null=19)
     assert (none.p, none.null) == (None, None)
-    assert any("no number came out" in w for w in none.warnings)
+    assert any("no number came out" in str(w) for w in none.cautions)
     alone = estimate_mi(x, y, estimator=Numbers(0.5, *[np.nan] * 19), null=19)
     assert (alone.value, alone.p, alone.null) == (0.5, None, None)
-    assert any("19 of 19 permuted copies gave no number" in w for w in alone.warnings)
+    assert any("19 of 19 permuted copies gave no number" in str(w) for w in alone.cautions)
     score = estimate_mi(x, y, estimator=Numbers(0.5, *[np.nan] * 3), calibrated=3)
     assert score.value == 0.5
-    assert any("is not calibrated" in w for w in score.warnings)
+    assert any("is not calibrated" in str(w) for w in score.cautions)
 
 
 @pytest.mark.parametrize(

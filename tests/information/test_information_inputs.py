@@ -38,7 +38,7 @@ def test_rows_must_pair_up():
 def test_too_few_rows_raise_and_few_rows_warn():
     with pytest.raises(DataError, match="9 rows are too few"):
         mi(X[:9], Y[:9])
-    assert any("only 25 rows" in w for w in mi(X[:25], Y[:25]).warnings)
+    assert any("only 25 rows" in str(w) for w in mi(X[:25], Y[:25]).cautions)
 
 
 def test_three_dimensional_arrays_are_refused():
@@ -49,7 +49,7 @@ def test_three_dimensional_arrays_are_refused():
 def test_constant_columns_are_left_out_with_a_warning():
     wide = np.hstack([X, np.full((200, 2), 5.0)])
     score = mi(wide, Y)
-    assert any("2 constant columns" in w for w in score.warnings)
+    assert any("2 constant columns" in str(w) for w in score.cautions)
     assert score.value == pytest.approx(mi(X, Y).value, abs=1e-9)
 
 
@@ -57,13 +57,13 @@ def test_constant_columns_are_left_out_with_a_warning():
 def test_a_constant_side_reads_zero_and_says_so(estimator):
     score = estimate_mi(np.ones((50, 4)), Y[:50], estimator=estimator)
     assert score.value == 0.0
-    assert any("constant" in w for w in score.warnings)
+    assert any("constant" in str(w) for w in score.cautions)
 
 
 def test_one_class_reads_zero_and_says_so():
     score = estimate_mi(X, np.zeros(200, int), estimator="auto")
     assert score.value == 0.0
-    assert any("one class" in w for w in score.warnings)
+    assert any("one class" in str(w) for w in score.cautions)
 
 
 def test_missing_labels_are_an_error_not_a_class():
@@ -100,39 +100,39 @@ def test_what_is_no_array_of_numbers_is_named(side, why):
 
 def test_an_offset_that_ate_float32_digits_is_flagged():
     score = mi((X + 1e6).astype(np.float32), Y)
-    assert any("offset leaves float32" in w for w in score.warnings)
+    assert any("offset leaves float32" in str(w) for w in score.cautions)
 
 
 def test_float16_ties_are_flagged_for_one_column():
     x = (X[:, :1] * 1e-2).repeat(10, axis=0).astype(np.float16)
     score = mi(x, RNG.normal(size=(2000, 1)))
-    assert any("float16" in w or "distinct" in w for w in score.warnings)
+    assert any("float16" in w or "distinct" in str(w) for w in score.cautions)
 
 
 def test_more_dimensions_than_rows_warns_and_stays_finite():
     score = estimate_mi(RNG.normal(size=(60, 100)), RNG.normal(size=(60, 100)), estimator="copula")
     assert np.isfinite(score.value)
-    assert any("100 dimensions for 60 rows" in w for w in score.warnings)
+    assert any("100 dimensions for 60 rows" in str(w) for w in score.cautions)
 
 
 def test_labels_in_a_float_column_are_pointed_out():
     score = mi(X, RNG.integers(0, 3, 200).astype(float))
-    assert any("pass discrete_y=True" in w for w in score.warnings)
+    assert any("pass discrete_y=True" in str(w) for w in score.cautions)
 
 
 def test_measurements_in_an_integer_column_are_pointed_out():
     score = estimate_mi(RNG.integers(0, 10**6, 200), RNG.integers(0, 3, 200), estimator="plugin")
-    assert any("pass discrete_x=False" in w for w in score.warnings)
+    assert any("pass discrete_x=False" in str(w) for w in score.cautions)
 
 
 def test_copied_rows_are_pointed_out():
     score = estimate_mi(np.vstack([X, X]), np.vstack([Y, Y]), estimator="ksg", null=0)
-    assert any("50% of the rows are duplicates" in w for w in score.warnings)
+    assert any("50% of the rows are duplicates" in str(w) for w in score.cautions)
 
 
 def test_a_collapsed_embedding_is_pointed_out():
     flat = X[:, :1] @ np.ones((1, 8)) + 1e-4 * RNG.normal(size=(200, 8))
-    assert any("collapsed embedding" in w for w in mi(flat, Y).warnings)
+    assert any("collapsed embedding" in str(w) for w in mi(flat, Y).cautions)
 
 
 def test_tensors_lists_frames_and_strings_read_alike():
@@ -202,7 +202,7 @@ def test_a_class_may_be_called_none():
 def test_the_fewest_rows_give_a_number_and_a_warning(estimator, n):
     score = estimate_mi(X[:n], Y[:n], estimator=estimator, null=0)
     assert np.isfinite([score.value, score.low, score.high]).all()
-    assert any("hardly more than a guess" in w for w in score.warnings)
+    assert any("hardly more than a guess" in str(w) for w in score.cautions)
 
 
 def test_empty_sides_are_refused():
@@ -216,11 +216,11 @@ def test_extreme_units_do_not_change_the_value(scale):
 
 
 def test_a_side_against_itself_is_pointed_out():
-    assert any("infinitely much" in w for w in mi(X, X).warnings)
+    assert any("infinitely much" in str(w) for w in mi(X, X).cautions)
 
 
 def noted(word, x, y, **options):
-    return any(word in w for w in clean_pair(x, y, **options).warnings)
+    return any(word in str(w) for w in clean_pair(x, y, **options).cautions)
 
 
 @given(st.integers(0, 2**31), st.integers(2, 3), st.integers(2, 5))
@@ -237,7 +237,7 @@ def test_copies_that_read_as_information_come_with_the_note():
     x, labels = np.tile(rng.normal(size=400), 2), np.tile(rng.integers(0, 7, 400), 2)
     score = estimate_mi(x, labels, estimator="ross", null=0, calibrated=0)
     assert score.value > 0.1  # of nothing at all
-    assert any("50% of the rows are duplicates" in w for w in score.warnings)
+    assert any("50% of the rows are duplicates" in str(w) for w in score.cautions)
 
 
 @pytest.mark.parametrize("labels", [RNG.integers(0, 3, 2000), (np.arange(2000) % 200 > 90)])
@@ -271,8 +271,11 @@ def test_a_column_on_both_sides_is_named(seed, i, j, scale, offset):
 
 
 def test_a_linear_map_of_a_side_shares_infinitely_much():
-    assert any("infinitely much" in w for w in mi(X, 2 * X + 1).warnings)
-    assert any("column 0 of x and column 2 of y" in w for w in mi(X, X[:, ::-1] * 3 + 1).warnings)
+    assert any("infinitely much" in str(w) for w in mi(X, 2 * X + 1).cautions)
+    reversed_columns = mi(X, X[:, ::-1] * 3 + 1).cautions
+    assert any("column 0 of x and column 2 of y" in str(w) for w in reversed_columns)
+        "column 0 of x and column 2 of y" in str(w) for w in mi(X, X[:, ::-1] * 3 + 1).cautions
+    )
     assert noted("x and y are the same values up to sign", X[:, 0], -7 * X[:, 0] + 0.1)
 
 

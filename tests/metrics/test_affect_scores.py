@@ -80,7 +80,7 @@ def test_bounds(values):
 def test_constant_prediction_has_no_correlation(sample):
     scores = affect_scores(np.zeros((300, 2)), sample[1])
     assert np.isnan(scores["pcc.mean"].value)
-    assert scores["pcc.mean"].warnings
+    assert scores["pcc.mean"].cautions
     assert scores["ccc.mean"].value == 0
 
 
@@ -102,4 +102,4 @@ def test_bad_shapes_and_divergence(sample):
 def test_metric(planted):
     scores = affect(planted.run(subjects=6, train_subjects=6))
     assert scores["test.ccc.mean"].value > 0.8
-    assert "fitted" in scores["train.rmse.valence"].warnings[0]
+    assert "fitted" in str(scores["train.rmse.valence"].cautions[0])

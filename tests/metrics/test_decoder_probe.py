@@ -183,7 +183,7 @@ def test_noise_draws_nothing():
 def test_scores_are_on_test_faces_and_people(apart):
     assert {score.n for score in apart.values()} == {PEOPLE["test"] * IMAGES}
     assert all(score.low <= score.value <= score.high for score in apart.values())
-    assert all(score.null is not None and not score.warnings for score in apart.values())
+    assert all(score.null is not None and not score.cautions for score in apart.values())
 
 
 def test_the_decoder_never_looks_at_test_faces(apart):
@@ -210,14 +210,14 @@ def test_unknown_people_are_said():
     found = decoder(planted_run(subjects=False))
     assert "E.r2" in found
     assert not [key for key in found if "identity" in key]
-    assert all(any("subjects are unknown" in w for w in s.warnings) for s in found.values())
+    assert all(any("subjects are unknown" in str(w) for w in s.cautions) for s in found.values())
 
 
 def test_people_on_both_sides_are_said():
     run = planted_run()
     labels = run.test.labels.assign(subject=["train0"] * IMAGES * 5 + ["x"] * IMAGES * 5)
     mixed = replace(run, parts={**run.parts, "test": replace(run.test, labels=labels)})
-    warnings = decoder(mixed)["E.r2"].warnings
+    warnings = decoder(mixed)["E.r2"].cautions
     assert any("1 test people are among those the decoder was fitted on" in w for w in warnings)
 
 

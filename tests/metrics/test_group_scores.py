@@ -63,7 +63,7 @@ def test_small_groups_are_shown_not_compared():
     group = np.r_[np.zeros(20), np.ones(20), np.full(9, 2)].astype(int)
     scores = group_scores(correct, group, names=["a", "b", "few"])
     assert scores["few"].value == 0
-    assert "not compared" in scores["few"].warnings[-1]
+    assert "not compared" in str(scores["few"].cautions[-1])
     assert scores["gap"].value == 0
     assert np.isnan(group_scores(correct[:25], group[:25], names=["a", "b"])["gap"].value)
 

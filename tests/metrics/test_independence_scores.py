@@ -117,7 +117,7 @@ def test_subset_is_stated():
     rng = np.random.default_rng(0)
     score = dependence_score(*rng.normal(size=(2, 1500, 2)))
     assert score.n == 1500
-    assert any("random 600 of 1500" in w for w in score.warnings)
+    assert any("random 600 of 1500" in str(w) for w in score.cautions)
 
 
 def test_collapsed_and_bad_input():
@@ -143,4 +143,4 @@ def test_metric(planted):
 
 def test_small_parts(planted):
     scores = independence(planted.run(subjects=8, images=1, train_subjects=2))
-    assert all(np.isfinite(s.value) or s.warnings for s in scores.values())
+    assert all(np.isfinite(s.value) or s.cautions for s in scores.values())

@@ -131,7 +131,7 @@ def test_scores_are_json_and_repeatable(scored, run):
     for key, score in first.items():
         text = json.dumps(score.to_json())
         assert text == json.dumps(again[key].to_json())
-        assert np.isfinite(score.value) or score.warnings
+        assert np.isfinite(score.value) or score.cautions
 
 
 def test_top_six_lists(scored):
@@ -153,7 +153,7 @@ def test_small_parts_never_crash(planted, shape):
     scores = leakage(planted.run(train_subjects=4, **shape))
     assert {"E.identity.strongest", "I.identity.strongest"} <= set(scores)
     for score in scores.values():
-        assert np.isfinite(score.value) or score.warnings
+        assert np.isfinite(score.value) or score.cautions
 
 
 def test_without_identity_embedding_subjects_or_labels(planted, run):
@@ -165,7 +165,7 @@ def test_without_identity_embedding_subjects_or_labels(planted, run):
         k: planted.replaced(p, labels=p.labels.assign(subject=pd.NA)) for k, p in run.parts.items()
     }
     nobody = leakage(RunArrays(parts=parts, classes=run.classes))
-    assert "no subject labels" in nobody["E.identity.strongest"].warnings[0]
+    assert "no subject labels" in str(nobody["E.identity.strongest"].cautions[0])
     assert nobody["E.expression.linear"].value > 0.9
 
     parts = {
@@ -208,4 +208,4 @@ def test_large_parts_are_thinned_and_say_so(planted, run, monkeypatch):
     assert scores["E.expression.linear"].n == 100
     assert scores["E.expression.linear"].details["fitted"] == 100
     for key in ("E.expression.linear", "E.identity.linear"):
-        assert any("random 100 of" in w for w in scores[key].warnings)
+        assert any("random 100 of" in str(w) for w in scores[key].cautions)

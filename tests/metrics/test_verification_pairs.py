@@ -99,7 +99,7 @@ def test_perfect_identity_embedding(faces):
 def test_nothing_to_verify():
     scores = verification_scores(np.ones((4, 2)), [0, 1, 2, 3], [0, 1, 0, 1])
     assert np.isnan(scores["auc"].value)
-    assert scores["auc"].warnings
+    assert scores["auc"].cautions
 
 
 def test_equal_error_rate_of_straight_lines():
@@ -139,7 +139,7 @@ def test_subsets_are_stated(faces, monkeypatch):
     x, s, y = faces
     monkeypatch.setattr(module, "QUERIES", 50)
     score = retrieval_scores(x, s, groups=s, same_target_excluded=y)["map"]
-    assert any("50 random queries" in w for w in score.warnings)
+    assert any("50 random queries" in str(w) for w in score.cautions)
 
 
 def test_nearest_images_take_turns_over_expressions(faces):

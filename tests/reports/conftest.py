@@ -122,7 +122,7 @@ def pretended_outcomes(method: Simulated, rng: np.random.Generator) -> dict[str,
     gap = squash(method.skill) * 1.4 - squash(method.leak) * 0.8
     saturated = ("The estimate is within 5 % of ln(batch): saturated.",) if gap > 1 else ()
     mig = {
-        "mig": score(gap, 0.2, null=0.01, unit="nats", warnings=saturated),
+        "mig": score(gap, 0.2, null=0.01, unit="nats", cautions=saturated),
         "shared": score(squash(method.skill) * 1.4, 0.15, null=0.01, unit="nats"),
         "leaked": score(squash(method.leak) * 0.8, 0.15, null=0.0, unit="nats"),
         "normalised": score(gap / 1.95, 0.1, null=0.005),

@@ -14,7 +14,7 @@ from html.parser import HTMLParser
 import pytest
 
 from fer_bench.errors import FerBenchError
-from fer_bench.reports.columns import BY_KEY
+from fer_bench.reports.columns import leaderboard_columns
 from fer_bench.reports.page import _cards, write_report
 from fer_bench.runs.store import RunStore
 
@@ -139,7 +139,7 @@ def test_page_says_what_is_best_what_failed_and_what_is_uncertain(text, summary)
 def test_every_card_says_what_its_number_means(text, summary):
     cards = text[text.index('<div class="cards">') : text.index('id="board"')]
     for verdict in summary.verdicts[:1]:
-        assert html.escape(BY_KEY[verdict.key].meaning) in cards
+        assert html.escape(leaderboard_columns()[verdict.key].meaning) in cards
     assert cards.count('class="means"') == cards.count('class="card"') > 2
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from fer_bench.errors import RunError
 from fer_bench.reports.aggregate import combined_p
-from fer_bench.reports.columns import BY_KEY, MAIN, formatted
+from fer_bench.reports.columns import MAIN, formatted, leaderboard_columns
 from fer_bench.reports.summary import scores_frame, summarise
 from fer_bench.runs.store import RunStore
 
@@ -58,7 +58,7 @@ def test_verdicts_name_the_best_mean_and_never_an_oracle(summary):
             for row in summary.of_role("method")
             if verdict.key in row.scores
         }
-        pick = max if BY_KEY[verdict.key].better == "high" else min
+        pick = max if leaderboard_columns()[verdict.key].better == "high" else min
         assert verdict.best == pick(means, key=means.get)
         assert set(verdict.tied) <= set(means) - {verdict.best}
         assert set(verdict.against) == set(means) - {verdict.best}
@@ -144,16 +144,14 @@ def test_numbers_are_printed_alike_everywhere(value, style, text):
     assert formatted(value, style) == text
 
 
-def test_warnings_that_differ_in_numbers_are_said_once():
-    from fer_bench.reports.summary import family, merged
+def test_cautions_of_one_kind_are_one_remark():
+    from fer_bench.cautions import Caution, merged
 
-    several = ["0.1 low: 0.4 [0.2, 0.5]", "0.2 low: 0.9 [0.4, 1.5]"]
-    assert merged(several) == "0.1 low: 0.4 [0.2, 0.5] (for example)"
-
-    texts = ["rests on 3 subjects, variance 4.0e-04", "rests on 12 subjects, variance 2e-04"]
-    assert family(texts[0]) == family(texts[1])
-    assert merged(texts) == "rests on 3 to 12 subjects, variance 2e-04 to 4.0e-04"
-    assert merged(texts[:1]) == texts[0]
+    several = [Caution("few-clusters", clusters=n, of="subjects") for n in (3, 12, 3)]
+    assert len({caution.kind for caution in several}) == 1
+    assert several[0].kind != Caution("few-clusters", clusters=3, of="images").kind
+    assert merged(several) == "the interval rests on 3 to 12 subjects only"
+    assert merged(several[:1]) == str(several[0])
 
 
 def test_an_interval_stays_within_the_range_of_a_fraction():

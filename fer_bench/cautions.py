@@ -1,0 +1,186 @@
+"""Cautions: what a reader of a number must know, as a code with values.
+
+Whoever measures attaches `Caution("few-clusters", clusters=3, of="subjects")`; whoever renders
+asks for its text. Every sentence is worded once, in `WORDINGS`, and no code reads a sentence to
+learn what happened: it looks at `code` and `values`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from string import Formatter
+from typing import Any, Literal
+
+Level = Literal["error", "warning", "note"]
+Value = str | int | float | bool
+
+UNCODED = "uncoded"
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """How the cautions of one code are worded.
+
+    Attributes:
+        text: a format string over the values, such as "rank {rank:.1f} < 2".
+        level: "error" (a number is missing or void), "warning", or "note".
+    """
+
+    text: str
+    level: Level = "warning"
+
+
+class Caution:
+    """A code and its values; two cautions are equal when both are.
+
+    >>> caution = Caution("few-clusters", clusters=3, of="subjects")
+    >>> caution.code, dict(caution.values)
+    ('few-clusters', {'clusters': 3, 'of': 'subjects'})
+    >>> str(caution)
+    'the interval rests on 3 subjects only'
+    """
+
+    __slots__ = ("code", "values")
+    code: str
+    values: Mapping[str, Value]
+
+    def __init__(self, code: str, /, **values: Value) -> None:
+        object.__setattr__(self, "code", code)
+        object.__setattr__(self, "values", {k: _plain(v) for k, v in values.items()})
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError("a caution cannot be changed")
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Caution):
+            return NotImplemented
+        return (self.code, self.values) == (other.code, other.values)
+
+    def __hash__(self) -> int:
+        return hash((self.code, tuple(sorted(self.values.items()))))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _caution, (self.code, dict(self.values))
+
+    def __repr__(self) -> str:
+        values = "".join(f", {name}={value!r}" for name, value in self.values.items())
+        return f"Caution({self.code!r}{values})"
+
+    def __str__(self) -> str:
+        return worded(self.code, self.values)
+
+    @property
+    def level(self) -> Level:
+        """How grave it is."""
+        return WORDINGS[self.code].level if self.code in WORDINGS else "warning"
+
+    @property
+    def kind(self) -> tuple[str, ...]:
+        """The code with the values that are words: cautions of one kind are said once.
+
+        >>> Caution("few-clusters", clusters=3, of="subjects").kind
+        ('few-clusters', 'subjects')
+        """
+        return (self.code, *(v for _, v in sorted(self.values.items()) if isinstance(v, str)))
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        return {"code": self.code, "values": dict(self.values)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any] | str) -> Caution:
+        """Inverse of `to_json`; a sentence, as older results hold them, becomes uncoded."""
+        if isinstance(data, str):
+            return uncoded(data)
+        return _caution(data["code"], data["values"])
+
+
+def uncoded(text: str) -> Caution:
+    """A sentence without a code: of an older result, or of somebody else's metric.
+
+    >>> str(uncoded("read with care"))
+    'read with care'
+    """
+    return Caution(UNCODED, text=text)
+
+
+def as_cautions(items: Iterable[Caution | str]) -> tuple[Caution, ...]:
+    """Each of them once, in order; sentences become uncoded cautions."""
+    return tuple(dict.fromkeys(c if isinstance(c, Caution) else uncoded(c) for c in items))
+
+
+def has(cautions: Iterable[Caution], *codes: str) -> bool:
+    """Whether any of them has one of the codes."""
+    return any(caution.code in codes for caution in cautions)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The lowest and highest of several values; formats as "low to high"."""
+
+    low: Any
+    high: Any
+
+    def __format__(self, spec: str) -> str:
+        low, high = format(self.low, spec), format(self.high, spec)
+        return low if low == high else f"{low} to {high}"
+
+
+def merged(cautions: Iterable[Caution]) -> str:
+    """One sentence for several cautions of one kind: numbers that differ become ranges.
+
+    >>> merged([Caution("few-clusters", clusters=n, of="subjects") for n in (3, 4, 3)])
+    'the interval rests on 3 to 4 subjects only'
+    """
+    first, *others = list(cautions)
+    values: dict[str, Any] = {}
+    for name, value in first.values.items():
+        if isinstance(value, (str, bool)):
+            values[name] = value
+        else:
+            numbers: list[Any] = [value, *(c.values.get(name, value) for c in others)]
+            values[name] = Span(min(numbers), max(numbers))
+    return worded(first.code, values)
+
+
+def worded(code: str, values: Mapping[str, Any]) -> str:
+    """The sentence of a code with its values; a code without a wording shows its values."""
+    if code == UNCODED:
+        return str(values.get("text", ""))
+    if code not in WORDINGS:
+        return f"{code}: " + ", ".join(f"{k} = {v}" for k, v in values.items())
+    return Formatter().vformat(WORDINGS[code].text, (), values)
+
+
+def declare(code: str, text: str, level: Level = "warning") -> None:
+    """Word a code of your own; a package that brings a metric calls this on import.
+
+    >>> declare("example-dark", "{n} faces are darker than {limit:.0%}")
+    >>> str(Caution("example-dark", n=3, limit=0.1))
+    '3 faces are darker than 10%'
+    """
+    WORDINGS[code] = Wording(text, level)
+
+
+def _caution(code: str, values: Mapping[str, Value]) -> Caution:
+    return Caution(code, **values)
+
+
+def _plain(value: Any) -> Value:
+    return value.item() if hasattr(value, "item") else value
+
+
+WORDINGS: dict[str, Wording] = {
+    # Scores of any kind.
+    "few-clusters": Wording("the interval rests on {clusters} {of} only"),
+    "fitted": Wording("computed on the rows the method was fitted on", "note"),
+    # Data, folds and pairs.
+    # Training.
+    # Recognition and groups.
+    # Leakage, verification, probes.
+    # Mutual information.
+    # Factors and independence.
+    # Decoder.
+    # Summaries of a result folder.
+}
