@@ -39,8 +39,10 @@ def write_exports(root: str | Path, *, out: str | Path | None = None) -> list[Pa
     kept = {run for row in summary.rows for run in row.runs}
     records = [r for r in store.records() if r.folder.name in kept]
     scores = folder / "scores.parquet"
+    frame = scores_frame(records)
+    frame["cautions"] = ["\n".join(map(str, cautions)) for cautions in frame["cautions"]]
     with atomic_path(scores) as aside:
-        scores_frame(records).to_parquet(aside, index=False)
+        frame.to_parquet(aside, index=False)
     written = [scores]
     thumbnails = None
     if summary.data.get("publish_faces"):

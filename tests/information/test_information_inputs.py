@@ -106,7 +106,7 @@ def test_an_offset_that_ate_float32_digits_is_flagged():
 def test_float16_ties_are_flagged_for_one_column():
     x = (X[:, :1] * 1e-2).repeat(10, axis=0).astype(np.float16)
     score = mi(x, RNG.normal(size=(2000, 1)))
-    assert any("float16" in w or "distinct" in str(w) for w in score.cautions)
+    assert any("float16" in str(w) or "distinct" in str(w) for w in score.cautions)
 
 
 def test_more_dimensions_than_rows_warns_and_stays_finite():
@@ -220,7 +220,7 @@ def test_a_side_against_itself_is_pointed_out():
 
 
 def noted(word, x, y, **options):
-    return any(word in str(w) for w in clean_pair(x, y, **options).cautions)
+    return any(word in str(w) for w in clean_pair(x, y, **options).warnings)
 
 
 @given(st.integers(0, 2**31), st.integers(2, 3), st.integers(2, 5))
@@ -274,8 +274,6 @@ def test_a_linear_map_of_a_side_shares_infinitely_much():
     assert any("infinitely much" in str(w) for w in mi(X, 2 * X + 1).cautions)
     reversed_columns = mi(X, X[:, ::-1] * 3 + 1).cautions
     assert any("column 0 of x and column 2 of y" in str(w) for w in reversed_columns)
-        "column 0 of x and column 2 of y" in str(w) for w in mi(X, X[:, ::-1] * 3 + 1).cautions
-    )
     assert noted("x and y are the same values up to sign", X[:, 0], -7 * X[:, 0] + 0.1)
 
 

@@ -217,8 +217,8 @@ def test_people_on_both_sides_are_said():
     run = planted_run()
     labels = run.test.labels.assign(subject=["train0"] * IMAGES * 5 + ["x"] * IMAGES * 5)
     mixed = replace(run, parts={**run.parts, "test": replace(run.test, labels=labels)})
-    warnings = decoder(mixed)["E.r2"].cautions
-    assert any("1 test people are among those the decoder was fitted on" in w for w in warnings)
+    said = [str(caution) for caution in decoder(mixed)["E.r2"].cautions]
+    assert any("1 test people are among those the decoder was fitted on" in text for text in said)
 
 
 def test_without_small_faces_it_is_skipped_with_a_reason():
