@@ -6,7 +6,9 @@ import hashlib
 import inspect
 import json
 import os
+import re
 import shutil
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -26,16 +28,17 @@ from fer_bench.data.faces import (
     combine_hashes,
     hash_pixels,
     hash_table,
+    is_categorical,
     standard_table,
 )
-from fer_bench.data.labels import EXPRESSIONS
+from fer_bench.data.labels import EXPRESSIONS, part_of_split, plain
 from fer_bench.data.progress import progress_bar
 from fer_bench.data.reader import Listing, Reader, Reject, Renderer, keyword_options
 from fer_bench.errors import DataError, did_you_mean
 from fer_bench.registry import datasets
 
 Pixels = Callable[[int], NDArray[np.uint8] | bytes]
-FORMAT = "3"
+FORMAT = "4"
 """Part of every cache key; changes whenever decoding changes."""
 
 
@@ -212,7 +215,8 @@ def _listed(
     options: Mapping[str, Any],
 ) -> tuple[FaceData, str]:
     """Read the table, decode what is not decoded yet; the faces and the key of their pixels."""
-    found = checked_listing(reader.read(root, **options))
+    base = root if root.is_dir() else root.parent
+    found = checked_listing(_named_as_on_disk(reader.read(root, **options), base))
     info = found.info or reader.info
     if not set_aside:
         _raise_first(info.name, found.rejects)
@@ -221,7 +225,6 @@ def _listed(
             f"{info.name}: no usable image under {root}"
             + (f" ({len(found.rejects)} set aside)." if found.rejects else ": check the layout.")
         )
-    base = root if root.is_dir() else root.parent
 
     def make(folder: Path) -> None:
         _decode_all(
@@ -237,6 +240,8 @@ def _listed(
     table = found.table if len(kept) == len(found.table) else found.table.iloc[kept]
     rejects = [*found.rejects, *(Reject(*r) for r in about["rejects"])]
     notes = [*found.notes]
+    if (alike := _alike_names(table)) is not None:
+        notes.append(alike)
     if rejects:
         notes.append(f"{len(rejects)} images or rows were set aside")
     data = FaceData(
@@ -258,7 +263,7 @@ def _listed(
 
 def checked_listing(found: Listing) -> Listing:
     """Move rows whose standard columns cannot be right into the rejects."""
-    table = standard_table(found.table)
+    table = _plain_texts(standard_table(found.table))
     where = found.where or [str(p) for p in table["path"]]
     reasons: dict[int, str] = {}
 
@@ -272,6 +277,11 @@ def checked_listing(found: Listing) -> Listing:
         (labels.notna() & ~labels.isin(EXPRESSIONS)).to_numpy(),
         lambda r: f"unknown expression {labels[r]!r}: {did_you_mean(labels[r], EXPRESSIONS)}",
     )
+    for row, word in table["split"].dropna().items():
+        try:
+            table.at[row, "split"] = part_of_split(word)
+        except DataError as error:
+            reasons.setdefault(int(row), str(error))
     for column in ("valence", "arousal"):
         values = table[column]
         for row in np.flatnonzero(values.abs() > 1):
@@ -293,6 +303,46 @@ def checked_listing(found: Listing) -> Listing:
         boxes=None if found.boxes is None else found.boxes[good],
         pixels=None if found.pixels is None else _shifted(found.pixels, good),
         rejects=[*found.rejects, *bad],
+    )
+
+
+def _plain_texts(table: pd.DataFrame) -> pd.DataFrame:
+    """All text stripped and in NFC, an empty cell missing; paths stay as files are named."""
+    for name in table.columns.drop("path"):
+        column = table[name]
+        if not is_categorical(column) or pd.api.types.is_bool_dtype(column):
+            continue
+        words = {word: plain(word) for word in column.dropna().unique() if isinstance(word, str)}
+        changed = {word: text or None for word, text in words.items() if text != word or not text}
+        if changed:
+            table[name] = column.replace(changed)
+    return table
+
+
+def _named_as_on_disk(listing: Listing, base: Path) -> Listing:
+    """Paths that only spaces or the form of accents keep from their file lead to it."""
+    if listing.pixels is not None:
+        return listing
+    paths = listing.table["path"].astype(object).copy()
+    for row, path in paths.dropna().items():
+        if (path.isascii() and path == path.strip()) or (base / path).exists():
+            continue
+        forms = (path.strip(), plain(path), unicodedata.normalize("NFD", path).strip())
+        paths.at[row] = next((form for form in forms if (base / form).exists()), path)
+    return replace(listing, table=listing.table.assign(path=paths))
+
+
+def _alike_names(table: pd.DataFrame) -> str | None:
+    """A note where people differ in case or leading zeros only: p1 and P01 may be one person."""
+    kin: dict[str, list[str]] = {}
+    for name in sorted(table["subject"].dropna().astype(str).unique()):
+        kin.setdefault(re.sub(r"(?<!\d)0+(?=\d)", "", name.casefold()), []).append(name)
+    alike = [names for names in kin.values() if len(names) > 1]
+    if not alike:
+        return None
+    return (
+        f"{len(alike)} subjects are spelt in several ways ({', '.join(alike[0])}) and are taken "
+        "for different people: give each person one name"
     )
 
 

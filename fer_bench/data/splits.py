@@ -149,7 +149,8 @@ def make_folds(
         assign: "stratified" balances classes; "dealt" sorts subjects by name and deals them
             out like cards (the protocol of the CK+ and Oulu-CASIA papers).
         official: one fold, from the column `split`; validation is carved from train where the
-            set has no validation part beside a test part.
+            set has no validation part beside a test part. Faces without a word there are in no
+            part, and a warning says how many.
 
     Raises:
         DataError: fewer subjects than folds, or no official split.
@@ -165,14 +166,19 @@ def make_folds(
         raise DataError(f"validation is {validation}: give a share between 0 and 1.")
     groups, by_subject, warnings = _groups(data)
     strata = _strata(data)
+    rows = np.arange(len(data))
     kind: Literal["subject", "image"] = "subject" if by_subject else "image"
     if official:
         tests, fixed = _official(data, warnings), _official_validation(data)
+        rows = np.flatnonzero(data.table["split"].notna())
+        if len(rows) < len(data):
+            lost = len(data) - len(rows)
+            warnings.append(f"{lost} faces have no word in the official split and are left out")
     else:
         tests, fixed = _test_parts(data, groups, strata, n_folds, seed, assign, kind), None
     folds = []
     for number, test in enumerate(tests):
-        rest = np.setdiff1d(np.arange(len(data)), test)
+        rest = np.setdiff1d(rows, test)
         if fixed is not None:
             inner = fixed
         else:

@@ -1,5 +1,6 @@
 import os
 import threading
+import unicodedata
 
 import numpy as np
 import pandas as pd
@@ -339,6 +340,34 @@ def test_manifest_as_parquet_gives_the_same_faces(images):
     assert parquet.fingerprint == csv.fingerprint
     direct = load_dataset("manifest", images.root / "m.parquet", size=16)
     assert direct.fingerprint == csv.fingerprint
+
+
+def test_one_person_is_one_person_however_the_name_is_typed(images):
+    composed, combining = "Jos\u00e9", "Jose\u0301"
+    text = f"path,expression,subject\n0.png,happy, {composed}\n1.png,sad,{combining} \n"
+    assert manifest(images, text).subjects == (composed,)
+
+
+def test_names_alike_but_for_case_or_zeros_are_said(images):
+    faces = manifest(images, "path,expression,subject\n0.png,happy,p1\n1.png,sad,P01\n")
+    assert faces.subjects == ("P01", "p1")  # and "010" is not "100"
+    assert any("spelt in several ways (P01, p1)" in note for note in faces.info.notes)
+
+
+def test_a_path_leads_to_its_file_through_spaces_and_forms_of_accents(images):
+    name = unicodedata.normalize("NFD", "M\u00fcller.png")
+    (images.root / "0.png").rename(images.root / name)
+    wanted = unicodedata.normalize("NFC", name)
+    faces = manifest(images, f'path,expression\n{wanted},happy\n"1.png ",sad\n')
+    assert len(faces) == 2
+
+
+def test_words_of_a_split_are_read_by_one_table_and_others_refused_by_line(images):
+    text = "path,expression,split\n0.png,happy,{}\n1.png,sad, Training \n"
+    assert manifest(images, text.format("Held-Out")).table["split"].tolist() == ["test", "train"]
+    assert manifest(images, text.format(" ")).table["split"].isna().tolist() == [True, False]
+    with pytest.raises(DataError, match=r"line 2, 0\.png: unknown split 'extra': known: train,"):
+        manifest(images, text.format("extra"))
 
 
 def test_missing_labels_stay_missing(images):

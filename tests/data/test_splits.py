@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fer_bench.data import FaceData, FoldFile, make_folds
+from fer_bench.data.labels import PARTS_OF_A_SPLIT, part_of_split, plain
 from fer_bench.errors import DataError
 
 
@@ -170,3 +171,27 @@ def test_a_changed_fold_file_is_refused(tmp_path, small_faces):
     file.write_text("[]")
     with pytest.raises(DataError, match="is no fold file"):
         FoldFile.load(file)
+
+
+@pytest.mark.parametrize(
+    "word", ["Test", " test ", "TESTING", "holdout", "Held-Out", "PrivateTest"]
+)
+def test_words_of_a_split_are_one_table_for_all(word):
+    assert part_of_split(word) == "test"
+
+
+@given(st.text())
+def test_a_word_of_a_split_is_known_or_refused_with_the_list(word):
+    if plain(word).casefold() in PARTS_OF_A_SPLIT:
+        assert part_of_split(word) in {"train", "validation", "test"}
+    else:
+        with pytest.raises(DataError, match="held-out"):
+            part_of_split(word)
+
+
+def test_faces_without_a_word_are_in_no_part_and_said():
+    split = ["train"] * 20 + [None] * 10 + ["test"] * 10
+    folds = make_folds(faces(["anger", "fear"] * 20, split=split), official=True)
+    used = np.concatenate([folds[0].train, folds[0].validation, folds[0].test])
+    assert not set(used) & set(range(20, 30))
+    assert any("10 faces have no word in the official split" in w for w in folds.warnings)

@@ -24,7 +24,6 @@ CODES = {
     "5": "surprise",
     "6": "neutral",
 }
-USAGE = {"Training": "train", "PublicTest": "validation", "PrivateTest": "test"}
 VOTES = (
     "neutral",
     "happiness",
@@ -77,22 +76,19 @@ def _pixel_rows(files: list[tuple[Path, str | None]]) -> Listing:
         if split is not None and "Usage" not in table:
             table["split"] = split
         elif "Usage" in table:
-            table["split"] = table["Usage"].str.strip().map(USAGE)
+            table["split"] = table["Usage"]
         else:
             raise DataError(f"{file}: there is no column 'Usage'.")
         tables.append(table)
     table = pd.concat(tables, ignore_index=True)
     emotion = table["emotion"].str.strip() if "emotion" in table else pd.Series(index=table.index)
     bad = emotion.notna() & ~emotion.isin(list(CODES))
-    lost = table["split"].isna()
     rejects = [
         Reject(table["path"][i], table["where"][i], f"unknown code {emotion[i]!r}: known: 0 to 6")
-        if bad[i]
-        else Reject(table["path"][i], table["where"][i], "unknown Usage")
-        for i in np.flatnonzero(bad | lost)
+        for i in np.flatnonzero(bad)
     ]
-    good = table[~(bad | lost)].reset_index(drop=True)
-    labels = emotion[~(bad | lost)].reset_index(drop=True).map(CODES)
+    good = table[~bad].reset_index(drop=True)
+    labels = emotion[~bad].reset_index(drop=True).map(CODES)
     return Listing(
         pd.DataFrame({"path": good["path"], "expression": labels, "split": good["split"]}),
         where=good["where"].tolist(),
@@ -193,7 +189,7 @@ class FerPlus(Reader):
             {
                 "path": pixels["path"],
                 "expression": [VOTES[w] for w in winner],
-                "split": votes["Usage"].str.strip().map(USAGE),
+                "split": votes["Usage"],
                 **{f"vote_{name}": counts[:, i] / total for i, name in enumerate(VOTES[:8])},
             }
         )

@@ -8,22 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from fer_bench.data.faces import DataInfo
-from fer_bench.data.labels import canonical
+from fer_bench.data.labels import PARTS_OF_A_SPLIT, canonical, plain
 from fer_bench.data.reader import Listing, Reader, Reject, image_files, listing, relative
 from fer_bench.errors import DataError
-
-SPLITS = {
-    "train": "train",
-    "training": "train",
-    "train_set": "train",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "val_set": "validation",
-    "test": "test",
-    "testing": "test",
-    "test_set": "test",
-}
 
 
 class Folder(Reader):
@@ -63,7 +50,7 @@ class Folder(Reader):
         for file in image_files(root):
             path = relative(file, root)
             *parents, name = path.split("/")
-            split = SPLITS.get(parents[0].lower()) if parents else None
+            split = _split(parents[0]) if parents else None
             parents = parents[1:] if split else parents
             if not parents:
                 rejects.append(Reject(path, path, "is in no class folder"))
@@ -84,6 +71,11 @@ class Folder(Reader):
         if not rows and not rejects:
             raise DataError(f"{root} holds no image: 'folder' reads root/<expression>/image.")
         return listing(rows, rejects=rejects)
+
+
+def _split(folder: str) -> str | None:
+    """The part that a folder on top names, such as "Training" or "val_set"; None: a class."""
+    return PARTS_OF_A_SPLIT.get(plain(folder).casefold().removesuffix("_set"))
 
 
 def _expression(name: str, labels: Mapping[str, str] | None) -> str:

@@ -23,7 +23,6 @@ class HuggingFace(Reader):
         terms="The terms of the set itself.",
         protocol="the saved splits",
     )
-    splits = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
 
     def read(
         self,
@@ -70,7 +69,7 @@ class HuggingFace(Reader):
                         if w == word
                     ]
             table["expression"] = [known.get(w) if w is not None else None for w in words]
-            table["split"] = self.splits.get(name)
+            table["split"] = name
             for ours, theirs in (columns or {}).items():
                 table[ours] = part[theirs][:]
             table["keep"] = [w is None or w in known for w in words]

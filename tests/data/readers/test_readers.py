@@ -278,7 +278,7 @@ def test_fer2013_broken(trees):
     with_line(f"3,{trees.pixels().rsplit(' ', 1)[0]} x,Training")
     refuse(trees, "fer2013", "its pixels are no numbers", kept=9)
     with_line(f"3,{trees.pixels()},Trainig")
-    refuse(trees, "fer2013", "unknown Usage", kept=9)
+    refuse(trees, "fer2013", "unknown split", kept=9)
     file.write_text("\n".join(lines[1:]))
     with pytest.raises(DataError, match="no column 'pixels'"):
         trees.load("fer2013")
