@@ -118,7 +118,7 @@ class Mtcnn:
         found = [np.zeros((0, 9))]
         while side * scale >= self.CELL:
             size = (int(np.ceil(image.width * scale)), int(np.ceil(image.height * scale)))
-            pixels = _scaled(image.resize(size, Image.Resampling.BILINEAR))
+            pixels = _scaled(np.asarray(image.resize(size, Image.Resampling.BILINEAR)))
             shift, probability = self._run("pnet", pixels.swapaxes(0, 1)[None])
             x, y = np.nonzero(probability[0, :, :, 1] >= self.thresholds[0])
             corner = np.stack([x, y], axis=1) * self.STRIDE
@@ -126,10 +126,10 @@ class Mtcnn:
             boxes = np.hstack(
                 [(corner + 1) / scale, (corner + self.CELL) / scale, scores, shift[0, x, y]]
             )
-            found.append(boxes[suppress(boxes, 0.5)])
+            found.append(boxes)
             scale *= self.FACTOR
         boxes = np.concatenate(found)
-        boxes = boxes[suppress(boxes, 0.7)]
+        boxes = boxes[suppress(boxes, 0.5)]
         return _shifted(boxes[:, :5], boxes[:, 5:])
 
     def _refine(self, image: Image.Image, boxes: Array) -> Array:
@@ -140,7 +140,7 @@ class Mtcnn:
         boxes = np.hstack([boxes[:, :4], probability[:, 1:]])
         good = boxes[:, 4] > self.thresholds[1]
         boxes, shift = boxes[good], shift[good]
-        keep = suppress(boxes, 0.7)
+        keep = suppress(boxes, 0.5)
         return _shifted(boxes[keep], shift[keep])
 
     def _locate(self, image: Image.Image, boxes: Array) -> list[Face]:
@@ -205,21 +205,19 @@ def _net(name: str) -> Any:
     return onnxruntime.InferenceSession(str(weights), options, ["CPUExecutionProvider"])
 
 
-def _scaled(image: Image.Image) -> Array:
-    return (np.asarray(image, dtype=np.float32) - 127.5) / 128
+def _scaled(pixels: NDArray[np.uint8]) -> Array:
+    return (pixels.astype(np.float32) - 127.5) / 128
 
 
 def _crops(image: Image.Image, boxes: Array, side: int) -> Array:
     """[K, side, side, 3] transposed crops; what lies outside the image is black."""
     crops = [
-        _scaled(
-            image.crop(tuple(np.round(box[:4]).astype(int))).resize(
-                (side, side), Image.Resampling.BILINEAR
-            )
+        np.asarray(
+            image.crop(tuple(box)).resize((side, side), Image.Resampling.BILINEAR)
         ).swapaxes(0, 1)
-        for box in boxes
+        for box in np.round(boxes[:, :4]).astype(int).tolist()
     ]
-    return np.stack(crops)
+    return _scaled(np.stack(crops))
 
 
 def _shifted(boxes: Array, shift: Array) -> Array:
