@@ -140,6 +140,10 @@ def audit(
     typer.echo(repr(data))
     for line in found.problems or ["Nothing was found."]:
         typer.echo(f"- {line}")
+    if found.framing:
+        typer.echo("What the framing alone tells (AUC, 0.50 by chance):")
+        for line in auditing.framing_lines(found):
+            typer.echo(f"  {line}")
     typer.echo(f"{page}\nDecisions: {out / 'decisions.csv'}")
 
 

@@ -212,9 +212,9 @@ def _scaled(pixels: NDArray[np.uint8]) -> Array:
 def _crops(image: Image.Image, boxes: Array, side: int) -> Array:
     """[K, side, side, 3] transposed crops; what lies outside the image is black."""
     crops = [
-        np.asarray(
-            image.crop(tuple(box)).resize((side, side), Image.Resampling.BILINEAR)
-        ).swapaxes(0, 1)
+        np.asarray(image.crop(tuple(box)).resize((side, side), Image.Resampling.BILINEAR)).swapaxes(
+            0, 1
+        )
         for box in np.round(boxes[:, :4]).astype(int).tolist()
     ]
     return _scaled(np.stack(crops))
