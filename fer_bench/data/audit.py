@@ -54,7 +54,7 @@ GRAVE = tuple(KINDS)[:4]
 MIN_SKILL = 0.25  # of the way from chance to perfection, below which doubts about labels are noise
 MAX_TRAINING = 10_000
 PARTITIONS = 3
-DOUBT = 0.5
+DOUBT = 0.65
 MAX_SHOWN = 60
 
 
