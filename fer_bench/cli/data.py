@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,7 +16,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Name = Annotated[str, typer.Argument(help="A data set (see `fer-bench list datasets`).")]
+Name = Annotated[
+    str, typer.Argument(help="A data set (see `fer-bench list datasets`), or a folder of your own.")
+]
 Root = Annotated[
     Path | None, typer.Option("--root", help="Its folder; default: under $FER_BENCH_DATA.")
 ]
@@ -71,6 +74,12 @@ def prepare(
     min_sharpness: Annotated[
         float, typer.Option("--min-sharpness", help="Below this a face counts as blurred.")
     ] = 0.015,
+    crop: Annotated[
+        str, typer.Option("--crop", help="loose: with hair and forehead; tight: brows to chin.")
+    ] = "loose",
+    without_eyes: Annotated[
+        str, typer.Option("--without-eyes", help="No eyes: reject, or take the whole-image.")
+    ] = "reject",
     decisions: Annotated[
         Path | None, typer.Option("--decisions", help="Decisions of an audit, to be followed.")
     ] = None,
@@ -78,13 +87,18 @@ def prepare(
 ) -> None:
     """Find, align by the eyes, cut and check faces; goes on where it was stopped."""
     from fer_bench.data import prepare as preparing
+    from fer_bench.errors import DataError, did_you_mean
 
+    if crop not in preparing.CROPS:
+        raise DataError(f"--crop {crop!r}: {did_you_mean(crop, preparing.CROPS)}")
     settings = preparing.Settings(
         size=size,
         color=not gray,
         several=several,  # type: ignore[arg-type]
         min_eyes=min_eyes,
         min_sharpness=min_sharpness,
+        without_eyes=without_eyes,  # type: ignore[arg-type]
+        **preparing.CROPS[crop],
     )
     done = preparing.prepare(
         raw, out, reader=reader, options=_values(options), settings=settings, decisions=decisions
@@ -95,6 +109,14 @@ def prepare(
         typer.echo(f"  {count:6}  {reason}")
     if done.rejected:
         typer.echo(f"Reasons: {done.folder / 'rejects.csv'}")
+    if done.whole_images:
+        typer.echo(f"{done.whole_images} are whole images, in which no eyes were located "
+                   "(column 'alignment' of manifest.csv)")  # fmt: skip
+    if done.padded:
+        typer.echo(f"{done.padded} reach beyond their photograph and are padded with black "
+                   "(column 'padded' of preparation.csv)")  # fmt: skip
+    if done.kept:
+        typer.echo(f"Next: fer-bench data audit {shlex.quote(str(done.folder))}")
 
 
 @app.command()
@@ -118,6 +140,10 @@ def audit(
     typer.echo(repr(data))
     for line in found.problems or ["Nothing was found."]:
         typer.echo(f"- {line}")
+    if found.framing:
+        typer.echo("What the framing alone tells (AUC, 0.50 by chance):")
+        for line in auditing.framing_lines(found):
+            typer.echo(f"  {line}")
     typer.echo(f"{page}\nDecisions: {out / 'decisions.csv'}")
 
 
@@ -163,7 +189,12 @@ def capture(
 
 def _load(name: str, root: Path | None, size: int, options: list[str] | None) -> Any:
     from fer_bench.data import load_dataset
+    from fer_bench.data.reader import layout
+    from fer_bench.registry import datasets
 
+    folder = Path(name).expanduser()
+    if root is None and name not in datasets.names() and folder.exists():
+        name, root = layout(folder), folder
     return load_dataset(name, root, **{"size": size, **_values(options)})
 
 

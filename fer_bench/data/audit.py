@@ -29,6 +29,7 @@ from fer_bench.data.confound import dependence
 from fer_bench.data.decisions import DECISIONS
 from fer_bench.data.duplicates import blocks, exact_groups, grouped, near_pairs, shrunk
 from fer_bench.data.faces import FaceData
+from fer_bench.data.framing import framing, tells_class
 from fer_bench.data.pages import data_uri, render, write_page
 from fer_bench.data.prepare import measure
 from fer_bench.data.show import facts, picture
@@ -39,6 +40,7 @@ KINDS = {
     "duplicate across splits": "The same pixels on both sides of a split.",
     "near-duplicate across splits": "Almost the same picture on both sides of a split.",
     "duplicate with another label": "The same picture, labelled differently.",
+    "one photograph under two people": "The same picture, with different subjects.",
     "duplicate": "The same pixels within one part.",
     "near-duplicate": "Almost the same picture within one part.",
     "blank": "No contrast: there is nothing to see.",
@@ -48,9 +50,11 @@ KINDS = {
     "odd crop": "Unlike the other faces: another crop, pose or object.",
     "doubtful label": "Cross-validated predictions disagree with the label.",
 }
-GRAVE = tuple(KINDS)[:3]
+GRAVE = tuple(KINDS)[:4]
 MIN_SKILL = 0.25  # of the way from chance to perfection, below which doubts about labels are noise
 MAX_TRAINING = 10_000
+PARTITIONS = 3
+DOUBT = 0.65
 MAX_SHOWN = 60
 
 
@@ -78,11 +82,15 @@ class Suspect:
 
 @dataclass
 class Audit:
-    """Findings: sentences, counts, dependence, and suspects (most suspect first a kind)."""
+    """Findings: sentences, counts, dependence, framing, and suspects (most suspect first a kind).
+
+    `framing` says of each property of the framing how well it alone tells expression and person.
+    """
 
     problems: list[str] = field(default_factory=list)
     counts: dict[str, Any] = field(default_factory=dict)
     dependence: dict[str, dict[str, float]] = field(default_factory=dict)
+    framing: dict[str, dict[str, Any]] = field(default_factory=dict)
     suspects: list[Suspect] = field(default_factory=list)
     label_check: dict[str, float] = field(default_factory=dict)
 
@@ -107,6 +115,7 @@ def audit(data: FaceData, *, labels: bool = True, seed: int = 0) -> Audit:
         suspects, found.label_check = label_suspects(data, seed=seed)
         found.suspects += suspects if found.label_check.get("skill", 0) >= MIN_SKILL else []
     found.dependence = _dependences(data, seed=seed)
+    found.framing = framing(data, seed=seed)
     found.problems = _problems(data, found)
     order = list(KINDS)
     found.suspects.sort(key=lambda s: (order.index(s.kind), -s.strength))
@@ -147,21 +156,23 @@ def _duplicates(data: FaceData) -> list[Suspect]:
             if rows in seen:
                 continue
             seen.add(rows)
-            codes = set(data.expression[group].tolist()) - {-1}
+            labels = sorted({data.classes[c] for c in data.expression[group] if c >= 0})
+            people = sorted({data.subjects[c] for c in data.subject[group] if c >= 0})
+            kinds = []
             if len(set(split[group])) > 1:
-                kind = f"{name} across splits"
-            elif len(codes) > 1 and name == "duplicate":
-                kind = "duplicate with another label"
-            else:
-                kind = name
-            words = sorted({data.classes[c] for c in codes})
-            detail = f"{len(group)} copies" + (f", labelled {' and '.join(words)}" if words else "")
-            suspects.append(
-                Suspect(
-                    int(group[0]), data.keys[group[0]], kind, detail, len(group),
-                    tuple(int(r) for r in group[1:]),
-                )
-            )  # fmt: skip
+                kinds.append(f"{name} across splits")
+            if len(labels) > 1 and name == "duplicate":
+                kinds.append("duplicate with another label")
+            if len(people) > 1:
+                kinds.append("one photograph under two people")
+            detail = f"{len(group)} copies"
+            detail += f", labelled {' and '.join(labels)}" if labels else ""
+            detail += f", of {' and '.join(people)}" if len(people) > 1 else ""
+            first, *others = group.tolist()
+            suspects += [
+                Suspect(first, data.keys[first], kind, detail, len(group), tuple(others))
+                for kind in kinds or [name]
+            ]
     return suspects
 
 
@@ -220,51 +231,41 @@ def _distance_from_others(small: NDArray[np.float32]) -> NDArray[np.float64]:
 def label_suspects(data: FaceData, *, seed: int = 0) -> tuple[list[Suspect], dict[str, float]]:
     """Faces whose label is probably wrong, by confident learning (Northcutt et al., 2021).
 
-    A classifier on oriented gradients predicts every face from folds that know neither it nor
-    (where subjects are known) its subject. A label is suspect if the classifier gives it less
-    than a typical face of its class gets, and another class at least what a typical face of that
-    other class gets.
+    A classifier on oriented gradients and small pictures predicts every face from folds that know
+    neither it nor (where subjects are known) its subject; three partitions into folds are
+    averaged. A label is suspect if the classifier gives it less than `DOUBT` times what a typical
+    face of its class gets, and another class more. The strength of a suspect is the first
+    choice's probability less that of the label.
 
     Returns:
-        The suspects, and how well the classifier does: `balanced_accuracy`, `chance`, `skill`.
+        The suspects, and how well the classifier does: `accuracy`, `majority` (the share of the
+        largest class), `balanced_accuracy`, `chance` (of that), and `skill`: the accuracy's way
+        from `majority` to 1.
     """
     labelled = np.flatnonzero(data.expression >= 0)
     view = data.subset(labelled)
-    features = np.concatenate([oriented_gradients(view.gather(r)) for r in blocks(len(view))])
     y = view.expression
-    probability = np.full((len(view), len(view.classes)), np.nan)
+    features = np.concatenate([_label_features(view.gather(r)) for r in blocks(len(view))])
     try:
-        folds = make_folds(view, n_folds=5, seed=seed)
+        probability = _kept_out(view, features, seed)
     except DataError:  # fewer than five people
         blind = view.with_table(view.table.drop(columns="subject"))
         if len(blind) < 10:
             return [], {}
-        folds = make_folds(blind, n_folds=5, seed=seed)
-    rng = np.random.default_rng(seed)
-    for fold in folds.folds:
-        train = rng.permutation(np.union1d(fold.train, fold.validation))[:MAX_TRAINING]
-        size = min(100, len(train) // 3, features.shape[1])
-        model = make_pipeline(
-            StandardScaler(),
-            PCA(max(size, 1), whiten=True, random_state=0),
-            LogisticRegression(C=0.05, class_weight="balanced", max_iter=500),
-        )
-        model.fit(features[train], y[train])
-        probability[np.ix_(fold.test, model.classes_)] = model.predict_proba(features[fold.test])
-    probability = np.nan_to_num(probability)
+        probability = _kept_out(blind, features, seed)
     own = probability[np.arange(len(y)), y]
     typical = np.array(
         [own[y == c].mean() if (y == c).any() else np.inf for c in range(len(view.classes))]
     )
-    confident = np.where(probability >= typical, probability, -1.0)
-    best = confident.argmax(1)
-    wrong = (confident.max(1) > 0) & (best != y) & (own < typical[y])
-    accuracy = float(balanced_accuracy_score(y, probability.argmax(1)))
-    chance = 1 / len(np.unique(y))
+    best = probability.argmax(1)
+    wrong = (best != y) & (own < DOUBT * typical[y])
+    accuracy, majority = float((best == y).mean()), float(np.bincount(y).max() / len(y))
     check = {
-        "balanced_accuracy": accuracy,
-        "chance": chance,
-        "skill": (accuracy - chance) / (1 - chance),
+        "accuracy": accuracy,
+        "majority": majority,
+        "balanced_accuracy": float(balanced_accuracy_score(y, best)),
+        "chance": 1 / len(np.unique(y)),
+        "skill": (accuracy - majority) / (1 - majority) if majority < 1 else 0.0,
         "faces": len(y),
         "suspects": int(wrong.sum()),
     }
@@ -281,6 +282,34 @@ def label_suspects(data: FaceData, *, seed: int = 0) -> tuple[list[Suspect], dic
         for row in np.flatnonzero(wrong)
     ]
     return suspects, check
+
+
+def _kept_out(view: FaceData, features: NDArray[np.float32], seed: int) -> NDArray[np.float64]:
+    """[N, classes] probabilities of models that know neither a face nor its subject."""
+    total = np.zeros((len(view), len(view.classes)))
+    for partition in range(PARTITIONS):
+        rng = np.random.default_rng([seed, partition])
+        for fold in make_folds(view, n_folds=5, seed=seed + partition).folds:
+            train = rng.permutation(np.union1d(fold.train, fold.validation))[:MAX_TRAINING]
+            size = min(100, len(train) // 3, features.shape[1])
+            # Without weights for the classes: weights make rare classes likely everywhere, and
+            # right labels of common ones rank above wrong labels.
+            model = make_pipeline(
+                StandardScaler(),
+                PCA(max(size, 1), whiten=True, random_state=0),
+                LogisticRegression(C=0.05, max_iter=500),
+            )
+            model.fit(features[train], view.expression[train])
+            total[np.ix_(fold.test, model.classes_)] += model.predict_proba(features[fold.test])
+    return total / PARTITIONS
+
+
+def _label_features(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """[B, 768]: edge directions, and gray values of 16x16 pixels, normalised."""
+    small = shrunk(images, 16).reshape(len(images), -1)
+    small -= small.mean(axis=1, keepdims=True)
+    small /= np.maximum(small.std(axis=1, keepdims=True), 1)
+    return np.concatenate([oriented_gradients(images), small], axis=1)
 
 
 def oriented_gradients(images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -344,8 +373,8 @@ def _problems(data: FaceData, found: Audit) -> list[str]:
     check = found.label_check
     if check.get("skill", 1) < MIN_SKILL:
         lines.append(
-            "Labels could not be checked: the classifier's balanced accuracy is "
-            f"{check['balanced_accuracy']:.2f}, chance {check['chance']:.2f}."
+            f"Labels could not be checked: the classifier's accuracy is {check['accuracy']:.2f}, "
+            f"where the largest class alone gives {check['majority']:.2f}."
         )
     for name, values in found.dependence.items():
         excess = values["cramers_v"] - values["cramers_v_permuted"]
@@ -355,10 +384,29 @@ def _problems(data: FaceData, found: Audit) -> list[str]:
                 f"chance gives {values['cramers_v_permuted']:.2f}."
             )
     lines += [
+        f"The {name} alone tells {values['class']} from the other expressions: AUC "
+        f"{values['class_auc']:.2f}, where chance gives 0.50."
+        for name, values in found.framing.items()
+        if tells_class(values)
+    ]
+    lines += [
         f"{kinds[kind]:,} {kind}: {KINDS[kind]}"
         for kind in KINDS
         if kinds[kind] and kind not in GRAVE
     ]
+    return lines
+
+
+def framing_lines(found: Audit) -> list[str]:
+    """What each property of the framing tells, one line each."""
+    lines = []
+    for name, values in found.framing.items():
+        parts = []
+        if "class_auc" in values:
+            parts.append(f"{values['class']} {values['class_auc']:.2f}")
+        if "person_auc" in values:
+            parts.append(f"person {values['person_auc']:.2f}")
+        lines.append(f"{name}: {', '.join(parts)}")
     return lines
 
 
@@ -449,9 +497,20 @@ _BODY = """
 {% for name, v in found.dependence.items() %}<tr><td>{{ name }}</td>
 <td>{{ "%.3f"|format(v.cramers_v) }}</td><td>{{ "%.3f"|format(v.cramers_v_permuted) }}</td>
 <td>{{ "{:,}".format(v.faces) }}</td></tr>{% endfor %}</table></div>{% endif %}
+{% if found.framing %}<h2>What the framing tells</h2>
+<div class="scroll"><table><tr><th></th><th>expression told best</th><th>AUC</th>
+<th>same person, AUC</th><th>faces</th></tr>
+{% for name, v in found.framing.items() %}<tr><td>{{ name }}</td>
+<td>{{ v["class"] if "class" in v else "" }}</td>
+<td>{{ "%.2f"|format(v.class_auc) if "class_auc" in v else "" }}</td>
+<td>{{ "%.2f"|format(v.person_auc) if "person_auc" in v else "" }}</td>
+<td>{{ "{:,}".format(v.faces) }}</td></tr>{% endfor %}</table></div>
+<p class="soft">How well each property alone tells an expression from the others, and two pictures
+of one person from pictures of two; 0.50 by chance. What tells the person may be skin and hair as
+well as the place.</p>{% endif %}
 {% if found.label_check %}<p class="soft">Labels were checked by a classifier on oriented gradients
-with a cross-validated balanced accuracy of {{ "%.2f"|format(found.label_check.balanced_accuracy) }}
-(chance {{ "%.2f"|format(found.label_check.chance) }}): the nearer it is to chance, the less its
+with a cross-validated accuracy of {{ "%.2f"|format(found.label_check.accuracy) }} (the largest
+class alone: {{ "%.2f"|format(found.label_check.majority) }}): the nearer both are, the less its
 doubts mean.{% if found.label_check.skill < min_skill %} They are not shown here.{% endif %}</p>
 {% endif %}
 {% if sections %}

@@ -36,13 +36,18 @@ class Face(NamedTuple):
 
 
 class Detector(Protocol):
-    """Finds faces in an RGB image; the largest face comes first."""
+    """Finds the faces in an RGB image that are comparable in size; the largest comes first."""
 
     def __call__(self, image: Image.Image) -> list[Face]: ...
 
 
 class Mtcnn:
     """Multi-task cascaded convolutional networks (Zhang et al., 2016): three nets in a row.
+
+    Large faces are looked for first, which is fast; smaller ones only while a face of at least
+    `COMPARABLE` times the side of the largest could still be missing. An image without any face
+    is searched once more inside a border of its own edge pixels: the nets expect some room around
+    a face, which tight crops do not have.
 
     Args:
         min_face: side of the smallest face to look for, as a share of the image's shorter side.
@@ -51,6 +56,10 @@ class Mtcnn:
 
     MAX_SIDE = 640  # faces in larger images are found at this size; the eyes are scaled back
     CELL, STRIDE, FACTOR = 12, 2, 0.709
+    COARSE = (0.25,)  # smallest faces of the first searches, as shares of the shorter side
+    COMPARABLE = 0.6
+    SHIFTS = 0.05 * np.array([[-1, -1], [1, 1]])  # of the looks at a face, in sides of its box
+    BORDER = 0.3  # of the longer side
 
     def __init__(
         self, *, min_face: float = 0.1, thresholds: tuple[float, float, float] = (0.6, 0.7, 0.7)
@@ -66,10 +75,7 @@ class Mtcnn:
         if shrink < 1:
             size = (round(image.width * shrink), round(image.height * shrink))
             small = image.resize(size, Image.Resampling.BILINEAR, reducing_gap=3.0)
-        boxes = self._propose(small)
-        boxes = self._refine(small, boxes)
-        found = self._locate(small, boxes)
-        found.sort(key=lambda face: -face.box[2] * face.box[3])
+        found = self._search(small) or self._search_with_border(small)
         x, y = image.width / small.width, image.height / small.height
         return [
             Face(
@@ -80,17 +86,39 @@ class Mtcnn:
             for f in found
         ]
 
+    def _search(self, image: Image.Image) -> list[Face]:
+        """Faces of comparable size, the largest first."""
+        found: list[Face] = []
+        for smallest in (*(share for share in self.COARSE if share > self.min_face), self.min_face):
+            boxes = self._refine(image, self._propose(image, smallest))
+            found = sorted(self._locate(image, boxes), key=lambda f: -f.box[2] * f.box[3])
+            if found and self.COMPARABLE * max(found[0].box[2:]) >= smallest * min(image.size):
+                break
+        return [face._replace(eyes=self._settled(image, face)) for face in found]
+
+    def _search_with_border(self, image: Image.Image) -> list[Face]:
+        border = round(self.BORDER * max(image.size))
+        padded = np.pad(np.asarray(image), ((border, border), (border, border), (0, 0)), "edge")
+        return [
+            Face(
+                (face.box[0] - border, face.box[1] - border, *face.box[2:]),
+                face.eyes - border,
+                face.score,
+            )
+            for face in self._search(Image.fromarray(padded))
+        ]
+
     # Boxes are [K, 5]: left, top, right, bottom, score. The nets were trained on transposed
     # images, hence the swapped axes of everything that goes in.
 
-    def _propose(self, image: Image.Image) -> Array:
+    def _propose(self, image: Image.Image, smallest: float) -> Array:
         """Candidates from a sliding window over a pyramid of sizes."""
         side = min(image.size)
-        scale = self.CELL / max(self.CELL, self.min_face * side)
+        scale = self.CELL / max(self.CELL, smallest * side)
         found = [np.zeros((0, 9))]
         while side * scale >= self.CELL:
             size = (int(np.ceil(image.width * scale)), int(np.ceil(image.height * scale)))
-            pixels = _scaled(image.resize(size, Image.Resampling.BILINEAR))
+            pixels = _scaled(np.asarray(image.resize(size, Image.Resampling.BILINEAR)))
             shift, probability = self._run("pnet", pixels.swapaxes(0, 1)[None])
             x, y = np.nonzero(probability[0, :, :, 1] >= self.thresholds[0])
             corner = np.stack([x, y], axis=1) * self.STRIDE
@@ -98,10 +126,10 @@ class Mtcnn:
             boxes = np.hstack(
                 [(corner + 1) / scale, (corner + self.CELL) / scale, scores, shift[0, x, y]]
             )
-            found.append(boxes[suppress(boxes, 0.5)])
+            found.append(boxes)
             scale *= self.FACTOR
         boxes = np.concatenate(found)
-        boxes = boxes[suppress(boxes, 0.7)]
+        boxes = boxes[suppress(boxes, 0.5)]
         return _shifted(boxes[:, :5], boxes[:, 5:])
 
     def _refine(self, image: Image.Image, boxes: Array) -> Array:
@@ -112,7 +140,7 @@ class Mtcnn:
         boxes = np.hstack([boxes[:, :4], probability[:, 1:]])
         good = boxes[:, 4] > self.thresholds[1]
         boxes, shift = boxes[good], shift[good]
-        keep = suppress(boxes, 0.7)
+        keep = suppress(boxes, 0.5)
         return _shifted(boxes[keep], shift[keep])
 
     def _locate(self, image: Image.Image, boxes: Array) -> list[Face]:
@@ -130,36 +158,31 @@ class Mtcnn:
         return [
             Face(
                 (b[0], b[1], b[2] - b[0], b[3] - b[1]),
-                self._settled(image, b, e[np.argsort(e[:, 0])]),
+                e[np.argsort(e[:, 0])],
                 float(b[4]),
             )
             for b, e in zip(boxes[keep], eyes[keep], strict=True)
         ]
 
-    def _settled(self, image: Image.Image, box: Array, eyes: Array) -> Array:
-        """Eyes averaged over shifted, scaled and mirrored looks at one face.
+    def _settled(self, image: Image.Image, face: Face) -> Array:
+        """Eyes averaged over shifted and mirrored looks at one face.
 
         The last net sees 48 pixels only; single looks differ by a few per cent of the eye
         distance, their mean much less.
         """
-        centre, side = (box[:2] + box[2:4]) / 2, (box[2:4] - box[:2]).max()
-        looks = np.array(
-            [
-                [*(centre + side * np.array([dx, dy]) - side * s / 2), side * s]
-                for s in (0.8, 0.9)
-                for dx in (-0.05, 0.05)
-                for dy in (-0.05, 0.05)
-            ]
-        )
-        squares = np.hstack([looks[:, :2], looks[:, :2] + looks[:, 2:], looks[:, 2:]])
+        left, top, width, height = face.box
+        longer = max(width, height)
+        side = 0.85 * longer
+        centre = np.array([left + width / 2, top + height / 2])
+        corners = centre + self.SHIFTS * longer - side / 2
+        squares = np.hstack([corners, corners + side])
         crops = _crops(image, squares, 48)
         _, points, _ = self._run("onet", np.concatenate([crops, crops[:, ::-1]]))
         at = points.reshape(-1, 2, 5).swapaxes(1, 2)[:, :2]
         straight, mirrored = np.split(at, 2)
         mirrored = mirrored[:, ::-1] * [-1, 1] + [1, 0]
         at = np.concatenate([straight, mirrored])
-        corner, width = np.tile(looks[:, :2], (2, 1)), np.tile(looks[:, 2], 2)
-        return (corner[:, None] + at * width[:, None, None]).mean(axis=0)
+        return (np.tile(corners, (2, 1))[:, None] + at * side).mean(axis=0)
 
     def _run(self, name: str, pixels: Array) -> list[Array]:
         net = self._nets[name]
@@ -182,21 +205,19 @@ def _net(name: str) -> Any:
     return onnxruntime.InferenceSession(str(weights), options, ["CPUExecutionProvider"])
 
 
-def _scaled(image: Image.Image) -> Array:
-    return (np.asarray(image, dtype=np.float32) - 127.5) / 128
+def _scaled(pixels: NDArray[np.uint8]) -> Array:
+    return (pixels.astype(np.float32) - 127.5) / 128
 
 
 def _crops(image: Image.Image, boxes: Array, side: int) -> Array:
     """[K, side, side, 3] transposed crops; what lies outside the image is black."""
     crops = [
-        _scaled(
-            image.crop(tuple(np.round(box[:4]).astype(int))).resize(
-                (side, side), Image.Resampling.BILINEAR
-            )
-        ).swapaxes(0, 1)
-        for box in boxes
+        np.asarray(image.crop(tuple(box)).resize((side, side), Image.Resampling.BILINEAR)).swapaxes(
+            0, 1
+        )
+        for box in np.round(boxes[:, :4]).astype(int).tolist()
     ]
-    return np.stack(crops)
+    return _scaled(np.stack(crops))
 
 
 def _shifted(boxes: Array, shift: Array) -> Array:

@@ -34,6 +34,7 @@ class DataInfo:
             "generated" ones.
         expressions, valence_arousal, attributes: which labels the set carries.
         publish_faces: whether its faces may be shown in a report.
+        own: photographs of the user's own, under no publisher's terms.
         protocol: the standard split or protocol, in words.
         expected: published counts, such as {"images": 213, "subjects": 10}.
         notes: what came out while reading: images set aside, achieved dependence, ...
@@ -48,6 +49,7 @@ class DataInfo:
     valence_arousal: bool = False
     attributes: tuple[str, ...] = ()
     publish_faces: bool = False
+    own: bool = False
     protocol: str = ""
     expected: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()

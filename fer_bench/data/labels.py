@@ -103,6 +103,16 @@ def plain(text: str) -> str:
     return unicodedata.normalize("NFC", text).strip()
 
 
+def is_expression(name: str) -> bool:
+    """Whether a word is a canonical name or a synonym, whatever its case.
+
+    >>> is_expression("Happy"), is_expression("london")
+    (True, False)
+    """
+    word = name.strip().lower()
+    return word in EXPRESSIONS or word in SYNONYMS
+
+
 def in_canonical_order(names: Iterable[str]) -> tuple[str, ...]:
     """Those of the canonical names that occur, in canonical order.
 

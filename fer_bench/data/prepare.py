@@ -2,7 +2,7 @@
 
 The result is a folder with `images/`, a manifest (labels), `preparation.csv` (what was measured
 on each face), `rejects.csv` (what was left out, and why) and `info.json` (terms and source). The
-reader `manifest` opens it.
+readers `manifest` and `folder` open it, and so do `fer-bench data show OUT` and `data audit OUT`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
+from itertools import count
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 import numpy as np
@@ -23,20 +24,38 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fer_bench.data import decisions as decided
-from fer_bench.data.decode import inside, open_rgb
+from fer_bench.data.decode import inside, open_rgb, to_square
 from fer_bench.data.detect import Array, Detector, Face, Mtcnn
-from fer_bench.data.faces import COLUMNS
+from fer_bench.data.faces import COLUMNS, DataInfo
+from fer_bench.data.labels import is_expression
 from fer_bench.data.loading import checked_listing
 from fer_bench.data.progress import progress_bar
-from fer_bench.data.reader import Listing, Reader, image_files, listing, relative
+from fer_bench.data.reader import (
+    IMAGE_SUFFIXES,
+    Listing,
+    Reader,
+    image_files,
+    layout,
+    listing,
+    relative,
+)
 from fer_bench.errors import DataError
 from fer_bench.registry import datasets
 
 JOURNAL = ".prepare.jsonl"
+OWN = DataInfo("photographs", title="Photographs", terms="The terms of your own images.", own=True)
 PROVENANCE = (
-    "path", "source", "eye_left_x", "eye_left_y", "eye_right_x", "eye_right_y", "score",
-    "sharpness", "brightness", "contrast",
+    "path", "source", "alignment", "eye_left_x", "eye_left_y", "eye_right_x", "eye_right_y",
+    "score", "padded", "sharpness", "brightness", "contrast",
 )  # fmt: skip
+CROPS = {
+    "loose": {"eye_distance": 0.30, "eye_height": 0.40},
+    "tight": {"eye_distance": 0.42, "eye_height": 0.24},
+}
+"""Where the eyes go: with forehead and hair around the face, or from the brows to the chin."""
+FACE = {"side": 1.0, "brows": 0.4, "chin": 1.75}
+"""Extent of a face from the middle of the eyes, in distances between them."""
+MIN_PADDED = 0.005
 
 
 @dataclass(frozen=True)
@@ -52,10 +71,13 @@ class Settings:
         min_sharpness: smallest variance of the Laplacian, relative to that of the pixels.
         min_brightness, max_brightness: range of the mean gray level (0 to 255).
         min_contrast: smallest deviation of the gray levels.
-        max_outside: largest share of the result that lies outside the photograph.
+        max_outside: largest share of the face itself, from the brows to the chin, that lies
+            outside the photograph. What else is missing around it is padded with black.
         max_aspect: largest ratio of the sides of a photograph.
         several: "reject" photographs with a second face of comparable size, or take the
             "largest".
+        without_eyes: "reject" photographs without a face, or take the "whole-image", not
+            aligned; the manifest then has a column `alignment`.
     """
 
     size: int = 112
@@ -67,27 +89,42 @@ class Settings:
     min_brightness: float = 25.0
     max_brightness: float = 235.0
     min_contrast: float = 8.0
-    max_outside: float = 0.35
+    max_outside: float = 0.25
     max_aspect: float = 4.0
     several: Literal["reject", "largest"] = "reject"
+    without_eyes: Literal["reject", "whole-image"] = "reject"
 
     def __post_init__(self) -> None:
         if not 16 <= self.size <= 2048:
             raise DataError(f"size is {self.size}: give a number of pixels from 16 to 2048.")
         if self.several not in ("reject", "largest"):
             raise DataError(f"several is {self.several!r}: known: 'reject', 'largest'.")
+        if self.without_eyes not in ("reject", "whole-image"):
+            raise DataError(
+                f"without_eyes is {self.without_eyes!r}: known: 'reject', 'whole-image'."
+            )
         if not (0.05 < self.eye_distance < 0.9 and 0 < self.eye_height < 1):
             raise DataError("eye_distance and eye_height are shares of the side, such as .32, .4.")
 
 
 @dataclass
 class Prepared:
-    """What came out: the folder, and the numbers of faces kept, rejected and done before."""
+    """What came out.
+
+    Attributes:
+        folder: that was written.
+        kept, rejected, reused: numbers of faces; the reused ones were prepared by an earlier run.
+        whole_images: how many of those kept are whole images, in which no eyes were located.
+        padded: how many of those kept reach beyond their photograph and are padded with black.
+        reasons: of the rejected ones, with their numbers.
+    """
 
     folder: Path
     kept: int
     rejected: int
     reused: int
+    whole_images: int = 0
+    padded: int = 0
     reasons: dict[str, int] = field(default_factory=dict)
 
 
@@ -136,28 +173,31 @@ def prepare(
     detector = detector or Mtcnn()
     records: list[dict[str, Any]] = [{} for _ in range(len(found.table))]
     paths = found.table["path"].tolist()
-    reused = 0
-
-    def one(row: int) -> bool:
-        decision = chosen.get(paths[row])
-        stamp = _stamp(found, base, paths[row], decision.decision if decision else "")
-        old = journal.find(paths[row], stamp, out)
+    stamps = [_stamp(found, base, path, chosen.get(path)) for path in paths]
+    todo = []
+    for row, (path, stamp) in enumerate(zip(paths, stamps, strict=True)):
+        old = journal.find(path, stamp, out)
         if old is None:
-            record = _one(found, base, row, out, settings, detector, decision)
-            records[row] = journal.add(paths[row], stamp, record)
-            return False
-        records[row] = old
-        return True
+            todo.append(row)
+        else:
+            records[row] = old
+    targets = _targets(found.table, todo, chosen, taken={r["path"] for r in records if "path" in r})
+
+    def one(row: int) -> None:
+        decision = chosen.get(paths[row])
+        record = _one(found, base, row, out / targets[row], settings, detector, decision)
+        if "reason" not in record:
+            record["path"] = targets[row]
+        records[row] = journal.add(paths[row], stamps[row], record)
 
     with (
         journal,
         ThreadPoolExecutor(os.cpu_count() or 1) as pool,
-        progress_bar(f"preparing {name}", len(paths), progress) as advance,
+        progress_bar(f"preparing {name}", len(todo), progress) as advance,
     ):
-        for done_before in pool.map(one, range(len(paths))):
-            reused += done_before
+        for _ in pool.map(one, todo):
             advance(1)
-    return _write(out, name, found, records, chosen, settings, reused)
+    return _write(out, name, found, records, chosen, settings, len(paths) - len(todo))
 
 
 # ---------------------------------------------------------------------- what to read
@@ -168,10 +208,10 @@ def _list(raw: Path, reader: str, options: dict[str, Any]) -> tuple[str, Listing
         raise DataError(f"there is no {raw}.")
     if reader == "none":
         rows = [{"path": relative(file, raw)} for file in image_files(raw)]
-        found = listing(rows)
+        found = listing(rows, info=OWN)
     else:
         if reader == "auto":
-            reader = "manifest" if (raw / "manifest.csv").is_file() else "folder"
+            reader = layout(raw)
         source = datasets.get(reader)
         if not isinstance(source, Reader):
             raise DataError(f"{reader!r} makes its faces: there is nothing to prepare.")
@@ -180,10 +220,40 @@ def _list(raw: Path, reader: str, options: dict[str, Any]) -> tuple[str, Listing
     found = checked_listing(found)
     if not len(found.table):
         raise DataError(f"{raw} holds no image that {reader!r} can list.")
-    return (found.info.name if found.info else "photographs"), found
+    return (found.info.name if found.info else OWN.name), found
 
 
-def _stamp(found: Listing, base: Path, path: str, decision: str) -> str:
+def _targets(
+    table: pd.DataFrame, rows: list[int], chosen: Mapping[str, decided.Decision], taken: set[str]
+) -> dict[int, str]:
+    """Where each row is written: `images/<expression>/<what else its path says>.png`.
+
+    Class folders and a leading `images` of the source are not repeated. Names that would agree
+    (photographs of one name and several formats, or a file system that ignores case) are numbered.
+    """
+    taken = {target.casefold() for target in taken}
+    targets = {}
+    for row in rows:
+        source, expression = table["path"][row], table["expression"][row]
+        decision = chosen.get(source)
+        if decision is not None and decision.expression is not None:
+            expression = decision.expression
+        path = PurePosixPath(source)
+        parents = [part for part in path.parent.parts if not is_expression(part)]
+        if parents[:1] == ["images"]:
+            parents = parents[1:]
+        name = path.stem if path.suffix.lower() in IMAGE_SUFFIXES else path.name
+        label = expression if isinstance(expression, str) else "unlabelled"
+        stem = "/".join(["images", label, *parents, name])
+        names = (stem if i == 1 else f"{stem}-{i}" for i in count(1))
+        target = next(f"{n}.png" for n in names if f"{n}.png".casefold() not in taken)
+        taken.add(target.casefold())
+        targets[row] = target
+    return targets
+
+
+def _stamp(found: Listing, base: Path, path: str, chosen: decided.Decision | None) -> str:
+    decision = chosen.decision if chosen else ""
     if found.pixels is not None:
         return decision
     try:
@@ -200,12 +270,12 @@ def _one(
     found: Listing,
     base: Path,
     row: int,
-    out: Path,
+    target: Path,
     settings: Settings,
     detector: Detector,
     decision: decided.Decision | None,
 ) -> dict[str, Any]:
-    """Prepare one photograph: a record with the written path, or with a reason."""
+    """Prepare one photograph: a record of what was measured, or of the reason against it."""
     path = found.table["path"][row]
     if decision is not None and decision.decision == "drop":
         return {"reason": "dropped by decision"}
@@ -215,31 +285,39 @@ def _one(
         strict = decision is None or decision.decision != "keep"
         faces = detector(image)
         face = _chosen(faces, image, settings if strict else replace(settings, several="largest"))
-        cut, outside = align(image, face.eyes, settings)
+        if face is None:
+            cut = Image.fromarray(to_square(image, size=settings.size, fit="pad"))
+            padded = 1 - min(image.size) / max(image.size)
+        else:
+            cut, padded = align(image, face.eyes, settings)
         quality = measure(np.asarray(cut.convert("L")))
         if strict:
-            _check(image, face, quality, outside, settings)
+            _check(image, face, quality, settings)
     except DataError as error:
         return {"reason": str(error)}
-    expression = found.table["expression"][row]
-    if decision is not None and decision.expression is not None:
-        expression = decision.expression
-    target = f"images/{expression if isinstance(expression, str) else 'unlabelled'}/{path}.png"
-    file = out / target
-    file.parent.mkdir(parents=True, exist_ok=True)
-    aside = file.with_name(file.name + ".part")
-    (cut if settings.color else cut.convert("L")).save(aside, "PNG")
-    aside.replace(file)
-    eyes = [round(float(v), 2) for v in face.eyes.ravel()]
-    rounded = {key: round(value, 4) for key, value in quality.items()}
-    return {"path": target, "eyes": eyes, "score": round(face.score, 4), **rounded}
+    target.parent.mkdir(parents=True, exist_ok=True)
+    aside = target.with_name(target.name + ".part")
+    (cut if settings.color else cut.convert("L")).save(aside, "PNG", compress_level=1)
+    aside.replace(target)
+    return {
+        "alignment": "eyes" if face else "whole image",
+        "eyes": [round(float(v), 2) for v in face.eyes.ravel()] if face else [None] * 4,
+        "score": round(face.score, 4) if face else None,
+        "padded": round(padded, 4),
+        **{key: round(value, 4) for key, value in quality.items()},
+    }
 
 
-def _chosen(faces: list[Face], image: Image.Image, settings: Settings) -> Face:
-    """The face that is meant: the largest, unless another one is comparable."""
+def _chosen(faces: list[Face], image: Image.Image, settings: Settings) -> Face | None:
+    """The face that is meant: the largest, unless another one is comparable.
+
+    None stands for the whole image, where there is no face and the settings allow it.
+    """
     if max(image.size) > settings.max_aspect * min(image.size):
         raise DataError(f"is {image.width}x{image.height}: too long and narrow")
     if not faces:
+        if settings.without_eyes == "whole-image":
+            return None
         raise DataError("no face was found")
     area = [face.box[2] * face.box[3] for face in faces]
     rivals = sum(a > 0.4 * area[0] for a in area)
@@ -300,6 +378,23 @@ def alignment(eyes: Array, settings: Settings) -> NDArray[np.float64]:
     return np.column_stack([turn, (left + right) / 2 - turn @ middle])
 
 
+def outside_photograph(eyes: Array, size: tuple[int, int]) -> float:
+    """Share of a face, from the brows to the chin, that lies outside a photograph.
+
+    Args:
+        eyes: [2, 2] x and y of the eyes, left one first, in pixels of the photograph.
+        size: width and height of the photograph in pixels.
+    """
+    left, right = np.asarray(eyes, dtype=np.float64)
+    across = right - left
+    down = np.array([-across[1], across[0]])
+    x, y = np.meshgrid(
+        np.linspace(-FACE["side"], FACE["side"], 33), np.linspace(-FACE["brows"], FACE["chin"], 33)
+    )
+    at = (left + right) / 2 + x[..., None] * across + y[..., None] * down
+    return float(((at < 0) | (at > size)).any(axis=-1).mean())
+
+
 def measure(gray: NDArray[np.uint8]) -> dict[str, float]:
     """Sharpness, brightness and contrast of a gray face [H, W].
 
@@ -320,14 +415,16 @@ def measure(gray: NDArray[np.uint8]) -> dict[str, float]:
 
 
 def _check(
-    image: Image.Image, face: Face, quality: dict[str, float], outside: float, settings: Settings
+    image: Image.Image, face: Face | None, quality: dict[str, float], settings: Settings
 ) -> None:
     """Raise the first reason for which a face cannot be used."""
-    distance = float(np.linalg.norm(face.eyes[1] - face.eyes[0]))
-    if distance < settings.min_eyes:
-        raise DataError(f"the face is too small: {distance:.0f} pixels between the eyes")
-    if outside > settings.max_outside:
-        raise DataError(f"the face is cut off: {outside:.0%} of it lie outside the photograph")
+    if face is not None:
+        distance = float(np.linalg.norm(face.eyes[1] - face.eyes[0]))
+        if distance < settings.min_eyes:
+            raise DataError(f"the face is too small: {distance:.0f} pixels between the eyes")
+        outside = outside_photograph(face.eyes, image.size)
+        if outside > settings.max_outside:
+            raise DataError(f"the face is cut off: {outside:.0%} of it lie outside the photograph")
     if quality["brightness"] < settings.min_brightness:
         raise DataError(f"the face is too dark (mean {quality['brightness']:.0f} of 255)")
     if quality["brightness"] > settings.max_brightness:
@@ -406,7 +503,17 @@ def _write(
             table.loc[i, "expression"] = decision.expression
     measured = pd.DataFrame(
         [
-            [r["path"], s, *r["eyes"], r["score"], r["sharpness"], r["brightness"], r["contrast"]]
+            [
+                r["path"],
+                s,
+                r["alignment"],
+                *r["eyes"],
+                r["score"],
+                r["padded"],
+                r["sharpness"],
+                r["brightness"],
+                r["contrast"],
+            ]
             for r, s in zip((records[row] for row in good), table["source"], strict=True)
         ],
         columns=list(PROVENANCE),
@@ -415,6 +522,10 @@ def _write(
     drop = ["source", *(c for c in table if "eye" in str(c) and c not in COLUMNS)]
     labels = table.drop(columns=[c for c in drop if pd.api.types.is_numeric_dtype(table[c])
                                  or c == "source"])  # fmt: skip
+    whole_images = int((measured["alignment"] == "whole image").sum())
+    if whole_images:
+        labels["alignment"] = measured["alignment"]
+    padded = measured["padded"][measured["padded"] > MIN_PADDED]
     labels = labels[[c for c in labels if c == "path" or labels[c].notna().any()]]
     where = found.where or [""] * len(records)
     rejects = [
@@ -430,15 +541,28 @@ def _write(
     _csv(out / "rejects.csv", pd.DataFrame(rejects, columns=["path", "where", "reason"]))
     info = found.info.to_json() if found.info else {}
     info |= {"name": f"{name}-prepared", "expected": {}}
-    info["notes"] = [
-        *info.get("notes", []),
+    notes = [
         f"prepared: {len(good)} of {len(good) + len(rejects)} photographs, aligned by the eyes "
-        f"to {settings.size}x{settings.size}",
+        f"to {settings.size}x{settings.size}"
     ]
+    if whole_images:
+        notes.append(f"{whole_images} of them are whole images, in which no eyes were located")
+    if len(padded):
+        notes.append(
+            f"{len(padded)} of them reach beyond the photograph and are padded with black: "
+            f"{padded.median():.0%} of the picture at the median, {padded.max():.0%} at most"
+        )
+    info["notes"] = [*info.get("notes", []), *notes]
     _text(out / "info.json", json.dumps(info, indent=1))
     kinds = pd.Series([_kind(reason) for _, _, reason in rejects], dtype="str").value_counts()
     return Prepared(
-        out, len(good), len(rejects), reused, {str(k): int(v) for k, v in kinds.items()}
+        out,
+        kept=len(good),
+        rejected=len(rejects),
+        reused=reused,
+        whole_images=whole_images,
+        padded=len(padded),
+        reasons={str(k): int(v) for k, v in kinds.items()},
     )
 
 

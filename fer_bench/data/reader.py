@@ -171,6 +171,11 @@ def choose_frames(frames: Sequence[Path], protocol: str) -> list[tuple[Path, boo
     return chosen
 
 
+def layout(folder: Path) -> str:
+    """The reader for a folder of one's own: `manifest` where it has a manifest, else `folder`."""
+    return "manifest" if folder.is_file() or (folder / "manifest.csv").is_file() else "folder"
+
+
 def image_files(folder: Path) -> list[Path]:
     """All image files below a folder, sorted, dot-files left out."""
     found = (p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)

@@ -183,6 +183,8 @@ def facts(data: FaceData) -> tuple[str, ...]:
         f"Terms: {data.info.terms}" if data.info.terms else "",
         f"Source: {data.info.citation}" if data.info.citation else "",
     ]
-    if not data.info.publish_faces:
+    if data.info.own:
+        lines.append("Before you publish this page, make sure that the people it shows agree.")
+    elif not data.info.publish_faces:
         lines.append("Do not publish this page: the terms of the set do not allow it to be shown.")
     return tuple(line for line in (*lines, *data.info.notes) if line)

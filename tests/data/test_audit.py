@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from sklearn.metrics import roc_auc_score
 
 from fer_bench.data import FaceData, load_dataset, make_folds
 from fer_bench.data.audit import KINDS, audit, label_suspects, oriented_gradients, save
@@ -169,7 +170,37 @@ def test_planted_wrong_labels_are_found(london):
     assert check["balanced_accuracy"] > 0.75
     assert len(hits) >= 6
     assert len(suspects) <= 25
+    strength = np.full(len(london), -1.0)
+    strength[[s.row for s in suspects]] = [s.strength for s in suspects]
+    planted = np.isin(np.arange(len(london)), wrong)
+    assert roc_auc_score(planted, strength) > 0.75
     assert all(s.suggestion == london.table["expression"][s.row] for s in hits)
+
+
+@pytest.mark.parametrize("change", [np.copy, jpeg], ids=["exact", "near"])
+def test_one_photograph_under_two_people_is_called_so(london, change):
+    data = extended(
+        london, [change(london.gather([5])[0])],
+        path=["copy.png"], subject=["somebody else"], expression=[london.table["expression"][5]],
+    )  # fmt: skip
+    found = audit(data, labels=False)
+    (suspect,) = (s for s in found.suspects if data.keys.index("copy.png") in s.others)
+    assert suspect.kind == "one photograph under two people"
+    assert "somebody else" in suspect.detail
+    assert any("under two people" in line for line in found.problems)
+
+
+def test_rare_classes_do_not_make_right_labels_doubtful(small_faces):
+    """With one class of many faces and some of few, planted labels stay above the right ones."""
+    common = small_faces.classes[0]
+    rng = np.random.default_rng(0)
+    rows = np.flatnonzero((small_faces.expression == 0) | (rng.random(len(small_faces)) < 0.3))
+    data = small_faces.subset(rows)
+    wrong = rng.permutation(np.flatnonzero(data.table["expression"] == common))[:3]
+    table = data.table.copy()
+    table.loc[wrong, "expression"] = small_faces.classes[1]
+    suspects, _ = label_suspects(data.with_table(table))
+    assert len(suspects) < len(data) / 2
 
 
 def test_labels_nobody_can_read_are_not_doubted(small_faces):

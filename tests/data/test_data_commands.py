@@ -86,3 +86,19 @@ def test_capture_asks_for_the_name_and_for_consent(run, tmp_path, monkeypatch):
     assert "1  neutral" in out
     assert "1 pictures stored" in out
     assert (tmp_path / "a/consent.jsonl").read_text().count("anna") >= 1
+
+
+def test_a_prepared_folder_is_shown_by_its_name(run, tmp_path, monkeypatch, pictures):
+    for name in ("happy/a.png", "sad/b.png"):
+        pictures.save(name, size=(100, 100))
+    face = detect.Face((20, 20, 60, 60), np.array([[35.0, 40], [65, 40]]), 1.0)
+    monkeypatch.setattr("fer_bench.data.prepare.Mtcnn", lambda: lambda image: [face])
+    out = tmp_path / "my faces"
+    said = run("prepare", pictures.root, out, "--min-sharpness", "0", "--crop", "tight")
+    assert f"Next: fer-bench data audit '{out}'" in said
+    assert "2 faces" in run("show", out, "--size", "32", "--out", tmp_path / "x.html")
+    page = (tmp_path / "x.html").read_text()
+    assert "terms of the set do not allow" not in page
+    assert "make sure that the people it shows agree" in page
+    with pytest.raises(DataError, match="did you mean 'tight'"):
+        run("prepare", pictures.root, out, "--crop", "tigt")

@@ -8,7 +8,14 @@ from sklearn.metrics import roc_auc_score
 
 from fer_bench.data import load_dataset
 from fer_bench.data.detect import Face, suppress
-from fer_bench.data.prepare import Settings, align, alignment, measure, prepare
+from fer_bench.data.prepare import (
+    Settings,
+    align,
+    alignment,
+    measure,
+    outside_photograph,
+    prepare,
+)
 from fer_bench.errors import DataError
 
 EYES = ["left_eye_x", "left_eye_y", "right_eye_x", "right_eye_y"]
@@ -219,7 +226,7 @@ def test_a_second_run_does_only_what_is_new(raw, tmp_path):
     first, out = FixedDetector(ONE), tmp_path / "out"
     assert run(raw, out, detector=first).reused == 0
     noise(raw, "sad/9.png")
-    (out / "images/happiness/happy/0.png.png").unlink()
+    (out / "images/happiness/0.png").unlink()
     second = FixedDetector(ONE)
     done = run(raw, out, detector=second)
     assert (first.calls, second.calls, done.kept, done.reused) == (3, 2, 4, 2)
@@ -291,3 +298,79 @@ def test_nothing_to_prepare_is_a_clear_error(tmp_path):
         prepare(tmp_path / "empty", tmp_path / "out", reader="generated")
     with pytest.raises(DataError, match="size is 4"):
         Settings(size=4)
+
+
+def test_names_are_neither_doubled_nor_shared(pictures, tmp_path):
+    sources = ["happy/0.png", "happy/0.jpg", "happy/images/0.png", "images/happiness/p1/7.png",
+               "sad/A.png", "sad/a.png"]  # fmt: skip
+    rows = "".join(f"{s},{s.split('/')[0].replace('images', 'happy')}\n" for s in sources)
+    for name in sources:
+        noise(pictures, name)
+    pictures.text("manifest.csv", "path,expression\n" + rows)
+    done = run(pictures, tmp_path / "out")
+    table = pd.read_csv(tmp_path / "out/manifest.csv")
+    assert done.kept == len(sources)
+    assert table["path"].str.casefold().is_unique
+    assert table["path"].tolist()[:2] == ["images/happiness/0.png", "images/happiness/0-2.png"]
+    assert "images/happiness/p1/7.png" in set(table["path"])
+    assert not table["path"].str.contains("happiness.*happ|[.]png[.]png|images.*images/p1").any()
+
+
+def test_a_name_that_comes_later_replaces_no_file(pictures, tmp_path):
+    noise(pictures, "happy/b.png")
+    run(pictures, tmp_path / "out")
+    before = (tmp_path / "out/images/happiness/b.png").read_bytes()
+    noise(pictures, "happy/b.bmp")
+    assert run(pictures, tmp_path / "out").kept == 2
+    assert (tmp_path / "out/images/happiness/b.png").read_bytes() == before
+    faces = load_dataset("manifest", tmp_path / "out", size=112)
+    assert not np.array_equal(*faces.images)
+
+
+def test_the_folder_reader_opens_a_prepared_folder(raw, tmp_path):
+    run(raw, tmp_path / "out")
+    faces = load_dataset("folder", tmp_path / "out", size=16)
+    assert faces.table.equals(load_dataset("manifest", tmp_path / "out", size=16).table)
+    assert faces.info.own
+    assert not faces.info.publish_faces
+    with pytest.raises(DataError, match="leave out subject and labels"):
+        load_dataset("folder", tmp_path / "out", size=16, subject="x")
+
+
+def test_the_face_counts_and_not_its_margin(raw, tmp_path):
+    tight = FixedDetector(((10, 0, 80, 100), [[31, 28], [69, 28]]))
+    done = run(raw, tmp_path / "tight", detector=tight)
+    assert (done.kept, done.padded) == (3, 3)
+    padded = pd.read_csv(tmp_path / "tight/preparation.csv")["padded"]
+    assert (padded > 0.2).all()
+    assert any("padded with black" in note for note in
+               load_dataset("manifest", tmp_path / "tight", size=16).info.notes)  # fmt: skip
+    chinless = FixedDetector(((10, 40, 80, 60), [[31, 78], [69, 78]]))
+    done = run(raw, tmp_path / "cut", detector=chinless)
+    assert done.reasons == {"the face is cut off": 3}
+
+
+@pytest.mark.parametrize("angle", [0, 90, 180])
+def test_what_is_missing_of_a_face_does_not_depend_on_its_angle(angle):
+    turn = np.deg2rad(angle)
+    turned = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    eyes = np.array([[-20.0, 0], [20, 0]]) @ turned.T
+    assert outside_photograph(eyes + 200, (400, 400)) == 0
+    at_the_edge = eyes + np.array([200, 0] if angle == 90 else [0, 200])
+    assert outside_photograph(at_the_edge, (400, 400)) == pytest.approx(0.5, abs=0.05)
+
+
+def test_photographs_without_eyes_are_marked(raw, tmp_path):
+    class Blind(FixedDetector):
+        def __call__(self, image):
+            super().__call__(image)
+            return list(self.faces) if self.calls > 1 else []
+
+    settings = Settings(without_eyes="whole-image")
+    done = run(raw, tmp_path / "out", detector=Blind(ONE), settings=settings)
+    assert (done.kept, done.whole_images) == (3, 1)
+    faces = load_dataset("manifest", tmp_path / "out", size=16)
+    assert sorted(faces.table["alignment"]) == ["eyes", "eyes", "whole image"]
+    measured = pd.read_csv(tmp_path / "out/preparation.csv")
+    assert measured["eye_left_x"].isna().sum() == 1
+    assert run(raw, tmp_path / "b", detector=FixedDetector()).reasons == {"no face was found": 3}

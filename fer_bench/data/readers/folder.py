@@ -10,6 +10,7 @@ from typing import Any
 from fer_bench.data.faces import DataInfo
 from fer_bench.data.labels import PARTS_OF_A_SPLIT, canonical, plain
 from fer_bench.data.reader import Listing, Reader, Reject, image_files, listing, relative
+from fer_bench.data.readers.manifest import reader as prepared
 from fer_bench.errors import DataError
 
 
@@ -20,6 +21,7 @@ class Folder(Reader):
         name="folder",
         title="Class folders",
         terms="The terms of your own images.",
+        own=True,
         protocol="the split folders, where there are any",
     )
 
@@ -42,6 +44,13 @@ class Folder(Reader):
         Raises:
             DataError: the root is no folder, or holds no image.
         """
+        if (root / "preparation.csv").is_file():
+            if subject is not None or labels is not None:
+                raise DataError(
+                    f"{root} was written by 'fer-bench data prepare', and its manifest.csv names "
+                    "labels and subjects: leave out subject and labels, or give them to prepare."
+                )
+            return prepared.read(root)
         pattern = _pattern(subject)
         if not root.is_dir():
             raise DataError(f"{root} is no folder: 'folder' reads root/<expression>/image.")

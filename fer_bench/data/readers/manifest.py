@@ -30,6 +30,7 @@ class Manifest(Reader):
         name="manifest",
         title="Manifest",
         terms="The terms of your own images.",
+        own=True,
         protocol="the column split, where there is one",
     )
 
@@ -181,7 +182,9 @@ def _info_beside(source: Path, info: DataInfo) -> DataInfo | None:
     if not file.is_file():
         return None
     try:
-        return DataInfo.from_json({**info.to_json(), **json.loads(file.read_text("utf-8"))})
+        return DataInfo.from_json(
+            {**info.to_json(), "own": False, **json.loads(file.read_text("utf-8"))}
+        )
     except (ValueError, TypeError) as error:
         raise DataError(f"{file} does not describe a data set: {error}.") from error
 
