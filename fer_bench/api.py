@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_bench import registry
+from fer_bench.arrays import Part, RunArrays
 from fer_bench.data.faces import FaceData
 from fer_bench.data.splits import make_folds
 from fer_bench.errors import FerBenchError, MethodError
@@ -22,7 +23,6 @@ from fer_bench.experiment import (
 )
 from fer_bench.method import Method
 from fer_bench.metrics.metric import load_metrics, missing, score_run
-from fer_bench.runs.arrays import Part, RunArrays
 from fer_bench.score import Score
 from fer_bench.sweep.sweep import Sweep, run_experiment
 from fer_bench.training.extract import extract

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from numpy.typing import NDArray
+
 from fer_bench.cautions import Caution, as_cautions
 
 
@@ -69,6 +71,35 @@ class Score:
         said = fields.pop("warnings", ())  # the sentences of results before cautions had codes
         fields["cautions"] = tuple(map(Caution.from_json, fields.get("cautions", said)))
         return cls(**fields)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of one metric on one run: scores, a reason it was skipped, or a failure.
+
+    `arrays` are what a metric draws; they are kept in a file of their own.
+    """
+
+    version: int
+    scores: Mapping[str, Score] = field(default_factory=dict)
+    skipped: str | None = None
+    failed: str | None = None
+    arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict, compare=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON types; without the arrays."""
+        return {
+            "version": self.version,
+            "scores": {key: score.to_json() for key, score in self.scores.items()},
+            "skipped": self.skipped,
+            "failed": self.failed,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Outcome:
+        """Inverse of `to_json`."""
+        scores = {key: Score.from_json(value) for key, value in data["scores"].items()}
+        return cls(data["version"], scores, data.get("skipped"), data.get("failed"))
 
 
 Direction = Literal["high", "low", ""]

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_bench.arrays import Part
 from fer_bench.reports.faces import Sprite
 from fer_bench.reports.figures import shortened
 from fer_bench.reports.maps import TITLES, Maps
 from fer_bench.reports.style import MARKERS, colour_of
 from fer_bench.reports.summary import Summary
-from fer_bench.runs.arrays import Part
 
 
 def data_rows(part: Part) -> NDArray[np.int64]:

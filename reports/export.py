@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from fer_bench.arrays import Part
 from fer_bench.errors import FerBenchError
 from fer_bench.reports.figures import _file_names
 from fer_bench.reports.summary import scores_frame, summarise
 from fer_bench.reports.tables import _plain
-from fer_bench.runs.arrays import Part
 from fer_bench.runs.store import RunStore, atomic_path
 
 _SPRITE_SIDE = 8192  # the projector's limit for a sprite sheet

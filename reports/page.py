@@ -22,6 +22,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from numpy.typing import NDArray
 
+from fer_bench.arrays import Part
 from fer_bench.errors import FerBenchError
 from fer_bench.reports import figures
 from fer_bench.reports.aggregate import Difference, Estimate
@@ -35,7 +36,6 @@ from fer_bench.reports.style import drawing
 from fer_bench.reports.summary import Remark, Row, Summary, Verdict, summarise
 from fer_bench.reports.tables import published_numbers
 from fer_bench.reports.traces import trace_figure
-from fer_bench.runs.arrays import Part
 from fer_bench.runs.store import RunRecord, RunStore, atomic_path
 from fer_bench.score import Style
 

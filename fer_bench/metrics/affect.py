@@ -13,11 +13,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fer_bench.arrays import RunArrays
 from fer_bench.errors import FerBenchError
-from fer_bench.metrics.classification import FITTED, part_groups
+from fer_bench.metrics.classification import FITTED
 from fer_bench.metrics.common import Floats, ratio_scores, undefined
 from fer_bench.metrics.metric import metric
-from fer_bench.runs.arrays import RunArrays
 from fer_bench.score import Score, ScoreSpec
 
 DIMENSIONS = ("valence", "arousal")
@@ -195,9 +195,7 @@ def affect(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
     for name, part in run.parts.items():
         if part.valence_arousal is None or name == "validation":
             continue
-        scores = affect_scores(
-            part.valence_arousal, part.target, groups=part_groups(part), seed=seed
-        )
+        scores = affect_scores(part.valence_arousal, part.target, groups=part.groups, seed=seed)
         for key, score in scores.items():
             out[f"{name}.{key}"] = score.with_caution(FITTED) if name == "train" else score
     return out

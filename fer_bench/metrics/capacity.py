@@ -14,6 +14,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fer_bench.arrays import RunArrays
 from fer_bench.metrics.common import Floats, standardise
 from fer_bench.metrics.leakage import (
     Attack,
@@ -26,7 +27,6 @@ from fer_bench.metrics.leakage import (
 )
 from fer_bench.metrics.metric import metric
 from fer_bench.metrics.probes import Ints, Split, linear_probe, mlp_probes
-from fer_bench.runs.arrays import RunArrays
 from fer_bench.score import Score
 
 WIDTHS = (4, 16, 64, 256)  # units of each of the two hidden layers

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import log_softmax
 
+from fer_bench.arrays import RunArrays
 from fer_bench.cautions import Caution
 from fer_bench.errors import FerBenchError
 from fer_bench.metrics.common import Floats, ratio_scores, undefined
 from fer_bench.metrics.metric import metric
-from fer_bench.runs.arrays import Part, RunArrays
 from fer_bench.score import Score, ScoreSpec
 
 BINS = 15  # of the calibration error (Guo et al. 2017)
@@ -169,11 +169,6 @@ def _ece(totals: Floats) -> Floats:
     return np.abs(table[:, 2] - table[:, 1]).sum(axis=1)
 
 
-def part_groups(part: Part) -> NDArray[np.int64] | None:
-    """Subject codes for intervals, or None where the part has no subjects."""
-    return part.s if part.has_subjects else None
-
-
 SPECS = (
     ScoreSpec(
         "test.accuracy",
@@ -226,7 +221,7 @@ def classification(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
         if part.logits is None or name == "validation":
             continue
         scores = classification_scores(
-            part.logits, part.y, classes=run.classes, groups=part_groups(part), seed=seed
+            part.logits, part.y, classes=run.classes, groups=part.groups, seed=seed
         )
         for key, score in scores.items():
             if name == "train" and score.unit != "images":

@@ -25,9 +25,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from threadpoolctl import threadpool_limits
 
+from fer_bench.arrays import Part, RunArrays
 from fer_bench.metrics.common import Floats, ratio_scores, standardise, undefined
 from fer_bench.metrics.metric import Scores, metric
-from fer_bench.runs.arrays import Part, RunArrays
 from fer_bench.score import Score
 
 Ints = NDArray[np.int64]

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fer_bench.arrays import Part, RunArrays
 from fer_bench.information import estimate_mi
 from fer_bench.information.auto import Auto
 from fer_bench.information.calibration import calibrate_value
@@ -21,10 +22,8 @@ from fer_bench.information.inputs import clean_pair
 from fer_bench.information.mutual import make
 from fer_bench.metrics.common import Floats, effective_rank, standardise, undefined
 from fer_bench.metrics.factors import mutual_information
-from fer_bench.metrics.leakage import sequence_codes
 from fer_bench.metrics.metric import metric
 from fer_bench.metrics.probes import Ints
-from fer_bench.runs.arrays import Part, RunArrays
 from fer_bench.score import Score, ScoreSpec
 
 MIN_ROWS = 30
@@ -363,11 +362,9 @@ def mi(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
     they were (a subject that was never seen cannot be named); sequences stay together.
     """
     part = run.test
-    embeddings = {"E": part.expression}
-    if part.identity is not None:
-        embeddings["I"] = part.identity
+    embeddings = part.embeddings
     out: dict[str, Score] = {}
-    sequences = sequence_codes(part)
+    sequences = part.sequences
     people = part.s if part.has_subjects else None
     for name, x in embeddings.items():
         for label, codes in (("expression", part.y), ("identity", part.s)):
@@ -621,7 +618,7 @@ def mig_of_part(
     """
     assert part.identity is not None
     subject = part.s if part.has_subjects else None
-    m, n, block = expression_pairs(part.y, subject, sequence=sequence_codes(part), seed=seed)
+    m, n, block = expression_pairs(part.y, subject, sequence=part.sequences, seed=seed)
     keys = ("shared", "leaked", "mig", "normalised")
     notes = []
     if subject is None:

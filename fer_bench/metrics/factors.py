@@ -18,12 +18,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import log_softmax
 
+from fer_bench.arrays import RunArrays
 from fer_bench.cautions import as_cautions
 from fer_bench.errors import FerBenchError
 from fer_bench.metrics.common import standardise
 from fer_bench.metrics.metric import metric
 from fer_bench.metrics.probes import Discriminant
-from fer_bench.runs.arrays import RunArrays
 from fer_bench.score import Score
 
 Floats = NDArray[np.float64]
@@ -770,9 +770,7 @@ def factors(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
     table = table[rows][:, varies]
     bins = bins_for(len(rows))
     details: Mapping[str, Any] = {"bins": bins, "factors": names, "permutations": 20}
-    embeddings = {"E": part.expression}
-    if part.identity is not None:
-        embeddings["I"] = part.identity
+    embeddings = part.embeddings
     out = {}
     for name, x in embeddings.items():
         values = factor_scores(x[rows], table, bins=bins, seed=seed)

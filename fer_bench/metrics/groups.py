@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import log_softmax
 
-from fer_bench.metrics.classification import classification_scores, part_groups
+from fer_bench.arrays import Part, RunArrays
+from fer_bench.metrics.classification import classification_scores
 from fer_bench.metrics.common import Floats, ratio_scores, undefined, with_interval
 from fer_bench.metrics.metric import metric
-from fer_bench.runs.arrays import Part, RunArrays
 from fer_bench.score import Score
 from fer_bench.statistics.bootstrap import bootstrap_draws, cluster_sums
 from fer_bench.statistics.permutation import null_of
@@ -211,7 +211,7 @@ def groups(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
             continue
         place = {value: code for code, value in enumerate(found)}
         codes = np.array([-1 if v is None or v != v else place[str(v)] for v in text])
-        scores = group_scores(correct, codes, names=found, subjects=part_groups(part), seed=seed)
+        scores = group_scores(correct, codes, names=found, subjects=part.groups, seed=seed)
         out |= {f"{name}.{key}": score for key, score in scores.items()}
         out[f"{name}.worst_cell"] = worst_cell_score(
             correct,
@@ -219,7 +219,7 @@ def groups(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
             part.y,
             names=found,
             classes=run.classes,
-            subjects=part_groups(part),
+            subjects=part.groups,
             seed=seed,
         )
     if not out:
@@ -262,7 +262,7 @@ def _transfer_scores(
         assert p.logits is not None
         y = np.where(np.isin(p.y, shared), np.searchsorted(shared, p.y), -1)
         logits = log_softmax(np.asarray(p.logits, dtype=np.float64)[:, shared], axis=1)
-        return classification_scores(logits, y, classes=names, groups=part_groups(p), seed=seed)
+        return classification_scores(logits, y, classes=names, groups=p.groups, seed=seed)
 
     away = scores(part)
     keys = ("accuracy", "balanced_accuracy", "macro_f1", "ece", "nll", "confusion")

@@ -17,11 +17,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fer_bench.arrays import RunArrays
 from fer_bench.errors import FerBenchError
 from fer_bench.metrics.common import Floats, standardise, undefined
 from fer_bench.metrics.leakage import centred
 from fer_bench.metrics.metric import metric
-from fer_bench.runs.arrays import RunArrays
 from fer_bench.score import Score
 from fer_bench.statistics.permutation import null_of, permutations
 

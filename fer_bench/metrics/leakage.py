@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fer_bench.metrics.classification import part_groups
+from fer_bench.arrays import Part, RunArrays
 from fer_bench.metrics.common import Floats, undefined, with_interval
 from fer_bench.metrics.metric import metric
 from fer_bench.metrics.probes import (
@@ -39,7 +39,6 @@ from fer_bench.metrics.verification import (
     verification_pairs,
     verification_scores,
 )
-from fer_bench.runs.arrays import Part, RunArrays, codes
 from fer_bench.score import Score, ScoreSpec
 from fer_bench.statistics.bootstrap import bootstrap_draws, cluster_sums
 from fer_bench.statistics.permutation import agreement_null, permutations
@@ -306,24 +305,11 @@ SPECS = (
 @metric("leakage", scores=SPECS)
 def leakage(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
     """The 2 x 2 matrix of one run, with probes, verification, retrieval and the label floor."""
-    embeddings = {"E": run.test.expression}
-    if run.test.identity is not None:
-        embeddings["I"] = run.test.identity
+    embeddings = run.test.embeddings
     out = identity_scores(run.test, embeddings, seed=seed)
     out |= expression_scores(run, list(embeddings), seed=seed)
     out |= _retrieval(run.test, embeddings, seed=seed)
     return out
-
-
-def sequence_codes(part: Part) -> Ints | None:
-    """Codes of (subject, sequence), -1 where unknown; None where no row has a sequence."""
-    if "sequence" not in part.labels or part.labels["sequence"].isna().all():
-        return None
-    values = part.labels["sequence"]
-    names = part.labels["subject"].astype("object").where(part.labels["subject"].notna(), "")
-    joined = names.astype(str) + "\x1f" + values.astype(str)
-    joined = joined.where(values.notna(), None)
-    return codes(joined, tuple(sorted(joined.dropna().unique())))
 
 
 @dataclass(frozen=True)
@@ -370,7 +356,7 @@ def identity_problem(part: Part, *, seed: int = 0) -> IdentityProblem | str:
         part = _thinned(part, seed)
     if not part.has_subjects:
         return "no subject labels in the test part"
-    split, unit = within_subject_split(part.s, part.y, sequence=sequence_codes(part), seed=seed)
+    split, unit = within_subject_split(part.s, part.y, sequence=part.sequences, seed=seed)
     people = np.unique(part.s[split.test])
     if len(people) < 2 or not len(split.train):
         return "fewer than two subjects have images of two expressions (or sequences)"
@@ -397,7 +383,7 @@ def identity_scores(
             for key in ("linear", "knn", "mlp", "strongest", "auc", "eer")
         }
     if problem.part is not part:
-        embeddings = {name: _embedding(problem.part, name) for name in embeddings}
+        embeddings = {name: problem.part.embeddings[name] for name in embeddings}
     part, split, unit = problem.part, problem.split, problem.unit
     s, truth, people = problem.subject, problem.truth, problem.people
     details, notes = problem.details, problem.notes
@@ -421,7 +407,7 @@ def identity_scores(
     out["E.identity.excess"] = _excess(attacks["E"], attacks[FLOOR], truth, details, seed)
     out = {key: score.with_caution(*notes) for key, score in out.items()}
 
-    apart = part.y if unit == "expression" else sequence_codes(part)
+    apart = part.y if unit == "expression" else part.sequences
     assert apart is not None
     pairs = verification_pairs(part.s, apart, seed=seed)
     for name, x in embeddings.items():
@@ -478,7 +464,7 @@ class ExpressionProblem:
 
     def stacked(self, name: str) -> NDArray[np.float32]:
         """[n, d] embedding "E" or "I" of the stacked pools."""
-        return np.concatenate([_embedding(part, name) for part in self.pools])
+        return np.concatenate([part.embeddings[name] for part in self.pools])
 
     @property
     def truth(self) -> Ints:
@@ -489,7 +475,7 @@ class ExpressionProblem:
     def group(self) -> Ints | None:
         """Subjects of the tested rows, for intervals."""
         test = self.pools[-1]
-        groups = part_groups(test)
+        groups = test.groups
         return None if groups is None else groups[test.y >= 0]
 
     @property
@@ -548,7 +534,7 @@ def expression_scores(run: RunArrays, names: list[str], *, seed: int = 0) -> dic
                 named_setting(linear_probe(centred(x, s), y, split), "subject-centred")
             )
         if halves and all(len(half.train) >= 2 for half in halves):
-            attacks["heldout"] = Attack(_cross_fitted(_embedding(test, name), test.y, halves))
+            attacks["heldout"] = Attack(_cross_fitted(test.embeddings[name], test.y, halves))
         scores = attack_scores(
             attacks,
             truth,
@@ -579,12 +565,6 @@ def _thinned(part: Part, seed: int) -> Part:
         labels=part.labels.iloc[rows].reset_index(drop=True),
         classes=part.classes,
     )
-
-
-def _embedding(part: Part, name: str) -> NDArray[np.float32]:
-    x = part.expression if name == "E" else part.identity
-    assert x is not None
-    return x
 
 
 def _expression_split(pools: Sequence[Part], seed: int) -> Split:
@@ -625,7 +605,7 @@ def label_strata(group: NDArray[np.int64] | None, truth: Ints) -> NDArray[np.int
 def _retrieval(part: Part, embeddings: Mapping[str, ArrayLike], *, seed: int) -> dict[str, Score]:
     """Cosine retrieval of persons in other expressions and of expressions on other persons."""
     out: dict[str, Score] = {}
-    groups = part_groups(part)
+    groups = part.groups
     nobody = np.full(len(part), -1, dtype=np.int64)
     lists = {
         name: nearest_images(x, part.y, queries=2 * len(part.classes), seed=seed)

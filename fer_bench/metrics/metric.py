@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from numpy.typing import NDArray
 
 from fer_bench import registry
+from fer_bench.arrays import RunArrays
 from fer_bench.errors import FerBenchError
-from fer_bench.runs.arrays import RunArrays
-from fer_bench.score import Score, ScoreSpec
+from fer_bench.score import Outcome, Score, ScoreSpec
 
 Requirement = Literal[
     "logits",
@@ -62,35 +62,6 @@ class Metric(Protocol):
         A metric that has arrays to keep with the run (pictures) returns `Scores`.
         """
         ...
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What came of one metric on one run: scores, a reason it was skipped, or a failure.
-
-    `arrays` are what a metric draws; they are kept in a file of their own.
-    """
-
-    version: int
-    scores: Mapping[str, Score] = field(default_factory=dict)
-    skipped: str | None = None
-    failed: str | None = None
-    arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict, compare=False)
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON types; without the arrays."""
-        return {
-            "version": self.version,
-            "scores": {key: score.to_json() for key, score in self.scores.items()},
-            "skipped": self.skipped,
-            "failed": self.failed,
-        }
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Outcome:
-        """Inverse of `to_json`."""
-        scores = {key: Score.from_json(value) for key, value in data["scores"].items()}
-        return cls(data["version"], scores, data.get("skipped"), data.get("failed"))
 
 
 _REASONS: dict[str, str] = {

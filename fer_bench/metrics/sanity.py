@@ -15,9 +15,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from fer_bench.arrays import Part, RunArrays
 from fer_bench.metrics.disentanglement import mi, modified_mig
 from fer_bench.metrics.leakage import leakage
-from fer_bench.runs.arrays import Part, RunArrays
 from fer_bench.score import Score
 
 CLASSES = ("neutral", "happiness", "sadness", "surprise", "fear", "disgust", "anger")

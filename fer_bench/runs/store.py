@@ -42,10 +42,10 @@ from filelock import FileLock, Timeout
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
+from fer_bench.arrays import Part, RunArrays
 from fer_bench.errors import RunError
 from fer_bench.experiment import Experiment, RunSpec
-from fer_bench.metrics.metric import Outcome
-from fer_bench.runs.arrays import Part, RunArrays
+from fer_bench.score import Outcome
 
 _ARRAYS = ("expression", "identity", "logits", "valence_arousal")
 

@@ -22,8 +22,9 @@ from fer_bench.data.faces import FaceData
 from fer_bench.errors import FerBenchError, RunError
 from fer_bench.experiment import RunSpec
 from fer_bench.method import Method, MethodInfo
-from fer_bench.metrics.metric import Metric, Outcome, load_metrics, score_run
+from fer_bench.metrics.metric import Metric, load_metrics, score_run
 from fer_bench.runs.store import RunRecord, RunStore, write_json, write_part
+from fer_bench.score import Outcome
 from fer_bench.sweep.plan import RunRows, explain, folds_of, load_faces, rows_of
 from fer_bench.training.checkpoint import Position, copy_state, load_weights
 from fer_bench.training.extract import extract

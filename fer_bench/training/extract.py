@@ -7,9 +7,9 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from fer_bench.arrays import Part
 from fer_bench.errors import MethodError
 from fer_bench.method import Method, infer
-from fer_bench.runs.arrays import Part
 from fer_bench.training.feed import Feed, Rows
 
 _LABELS = ("expression", "subject", "valence", "arousal", "sequence", "path")

@@ -14,6 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import mutual_info_score, roc_auc_score
 from sklearn.svm import LinearSVC
 
+from fer_bench.arrays import Part, RunArrays
 from fer_bench.metrics import (
     beta_vae_score,
     dci_importance,
@@ -29,7 +30,6 @@ from fer_bench.metrics import (
     within_subject_split,
 )
 from fer_bench.metrics.metric import load_metrics, score_run
-from fer_bench.runs.arrays import Part, RunArrays
 
 
 @pytest.fixture(scope="module")

@@ -18,9 +18,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fer_bench.arrays import Part, RunArrays
 from fer_bench.metrics.metric import load_metrics, score_run
 from fer_bench.registry import metrics
-from fer_bench.runs.arrays import Part, RunArrays
 
 TEST, TRAIN, VALIDATION, DIMS = 290_000, 60_000, 10_000, 512
 CLASSES = ("neutral", "happiness", "sadness", "surprise", "fear", "disgust", "anger", "contempt")

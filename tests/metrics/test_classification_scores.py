@@ -7,10 +7,10 @@ from scipy.special import log_softmax
 from sklearn import metrics as sk
 from torchmetrics.functional.classification import multiclass_calibration_error
 
+from fer_bench.arrays import RunArrays
 from fer_bench.errors import FerBenchError
 from fer_bench.metrics import classification_scores, confusion_matrix
 from fer_bench.metrics.classification import FITTED, classification
-from fer_bench.runs.arrays import RunArrays
 
 NAMES = ["a", "b", "c", "d"]
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fer_bench.arrays import Part, RunArrays
 from fer_bench.metrics.decoder import (
     Basis,
     Drawings,
@@ -17,7 +18,6 @@ from fer_bench.metrics.decoder import (
     fit_decoder,
 )
 from fer_bench.metrics.metric import load_metrics, score_run
-from fer_bench.runs.arrays import Part, RunArrays
 
 SIDE, CLASSES = 16, ("neutral", "happiness", "sadness", "anger")
 PEOPLE = {"train": 40, "validation": 8, "test": 10}

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fer_bench.arrays import RunArrays
 from fer_bench.metrics import (
     expression_pairs,
     label_entropy,
@@ -19,7 +20,6 @@ from fer_bench.metrics.disentanglement import (
     mig_estimators,
     mig_of_part,
 )
-from fer_bench.runs.arrays import RunArrays
 
 
 @settings(max_examples=100, deadline=None)

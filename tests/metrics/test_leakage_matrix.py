@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fer_bench.arrays import RunArrays
 from fer_bench.metrics import normalised_leak
-from fer_bench.metrics.leakage import centred, identity_scores, leakage, sequence_codes
-from fer_bench.runs.arrays import RunArrays
+from fer_bench.metrics.leakage import centred, identity_scores, leakage
 from fer_bench.score import Score
 
 
@@ -180,7 +180,7 @@ def test_sequences_serve_where_expressions_are_unknown(planted):
     part = planted.part(subjects=6, images=24)
     sequence = [f"c{k % 24 // 4}" for k in range(len(part))]
     part = planted.replaced(part, labels=part.labels.assign(expression=pd.NA, sequence=sequence))
-    assert len(np.unique(sequence_codes(part))) == 36
+    assert len(np.unique(part.sequences)) == 36
     score = identity_scores(part, {"E": part.expression, "I": part.identity})
     assert score["I.identity.strongest"].details["unit"] == "sequence"
     assert score["I.identity.strongest"].value > 0.95

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from fer_bench.arrays import RunArrays
 from fer_bench.metrics.capacity import WIDTHS, capacity
-from fer_bench.runs.arrays import RunArrays
 
 
 def with_expression_embedding(planted, run, make):

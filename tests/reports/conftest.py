@@ -11,16 +11,16 @@ import pandas as pd
 import pytest
 from safetensors.numpy import save_file
 
+from fer_bench.arrays import Part
 from fer_bench.experiment import DataSpec, Experiment, RunSpec, SplitSpec, TrainingSpec
 from fer_bench.metrics.affect import affect as affect_metric
 from fer_bench.metrics.classification import classification
 from fer_bench.metrics.groups import groups as groups_metric
-from fer_bench.metrics.metric import Outcome, score_run
+from fer_bench.metrics.metric import score_run
 from fer_bench.reports.page import write_report
 from fer_bench.reports.summary import Summary, summarise
-from fer_bench.runs.arrays import Part
 from fer_bench.runs.store import RunStore, write_json, write_part
-from fer_bench.score import Score
+from fer_bench.score import Outcome, Score
 
 CLASSES = ("neutral", "happiness", "sadness", "surprise", "fear", "disgust", "anger")
 

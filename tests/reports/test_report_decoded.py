@@ -12,13 +12,12 @@ import pytest
 from PIL import Image
 
 from fer_bench.metrics.decoder import Drawings
-from fer_bench.metrics.metric import Outcome
 from fer_bench.reports.aggregate import Estimate
 from fer_bench.reports.decoded import GAP, TILE, decoded, strip
 from fer_bench.reports.page import write_report
 from fer_bench.reports.summary import summarise
 from fer_bench.runs.store import RunStore
-from fer_bench.score import Score
+from fer_bench.score import Outcome, Score
 
 CLASSES = ("neutral", "happiness", "fear")
 RNG = np.random.default_rng(0)

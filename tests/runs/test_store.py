@@ -4,12 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fer_bench.arrays import Part
 from fer_bench.errors import RunError
 from fer_bench.experiment import DataSpec, RunSpec, SplitSpec, TrainingSpec
-from fer_bench.metrics.metric import Outcome
-from fer_bench.runs.arrays import Part
 from fer_bench.runs.store import RunStore, atomic_path, write_json, write_part
-from fer_bench.score import Score
+from fer_bench.score import Outcome, Score
 
 
 @pytest.fixture

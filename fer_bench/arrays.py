@@ -11,6 +11,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from fer_bench.labels import label_codes
+
 
 @dataclass(frozen=True)
 class Part:
@@ -42,7 +44,7 @@ class Part:
     @cached_property
     def y(self) -> NDArray[np.int64]:
         """[n] expression codes into `classes`, -1 where missing."""
-        return codes(self.labels["expression"], self.classes)
+        return label_codes(self.labels["expression"], self.classes)
 
     @cached_property
     def subjects(self) -> tuple[str, ...]:
@@ -52,12 +54,35 @@ class Part:
     @cached_property
     def s(self) -> NDArray[np.int64]:
         """[n] subject codes into `subjects`, -1 where missing."""
-        return codes(self.labels["subject"], self.subjects)
+        return label_codes(self.labels["subject"], self.subjects)
 
     @cached_property
     def has_subjects(self) -> bool:
         """Whether every row has a subject and there are at least two."""
         return len(self.subjects) >= 2 and bool((self.s >= 0).all())
+
+    @cached_property
+    def groups(self) -> NDArray[np.int64] | None:
+        """[n] subject codes that intervals count, or None where the part has no subjects."""
+        return self.s if self.has_subjects else None
+
+    @cached_property
+    def sequences(self) -> NDArray[np.int64] | None:
+        """[n] codes of (subject, sequence), -1 where unknown; None where no row has one."""
+        if "sequence" not in self.labels or self.labels["sequence"].isna().all():
+            return None
+        sequence = self.labels["sequence"]
+        subject = self.labels["subject"].astype("object")
+        names = subject.where(subject.notna(), "").astype(str) + "\x1f" + sequence.astype(str)
+        names = names.where(sequence.notna(), None)
+        return label_codes(names, tuple(sorted(names.dropna().unique())))
+
+    @property
+    def embeddings(self) -> dict[str, NDArray[np.float32]]:
+        """The embeddings that metrics compare: "E", and "I" where the method has one."""
+        if self.identity is None:
+            return {"E": self.expression}
+        return {"E": self.expression, "I": self.identity}
 
     @cached_property
     def target(self) -> NDArray[np.float32]:
@@ -110,9 +135,3 @@ class RunArrays:
     def test(self) -> Part:
         """The part that is read once."""
         return self.parts["test"]
-
-
-def codes(values: pd.Series, names: tuple[str, ...]) -> NDArray[np.int64]:
-    """Positions of `values` in `names`; -1 for a missing value or an unknown name."""
-    index = pd.Index(list(names), dtype="object")
-    return index.get_indexer(pd.Index(values.astype("object"))).astype(np.int64)
