@@ -21,6 +21,7 @@ from fer_bench.baselines.common.bounds import (
     class_aware_negatives,
     derangements,
 )
+from fer_bench.baselines.common.dependence import distance_correlation
 from fer_bench.baselines.common.heads import TaskHead
 from fer_bench.baselines.common.networks import (
     Critic,
@@ -30,7 +31,6 @@ from fer_bench.baselines.common.networks import (
     as_positions,
     mlp,
 )
-from fer_bench.conformance import distance_correlation
 from fer_bench.errors import MethodError
 from fer_bench.method import (
     Batch,

@@ -174,7 +174,7 @@ class Trainer:
         epochs: Sequence[int],
         resumed: Resume | None,
     ) -> None:
-        check_stage(stage)
+        validate_stage(stage)
         plan = EpochPlan(
             self.data,
             self.parts.train,
@@ -441,7 +441,7 @@ def make_optimizer(player: Player, lr: float, *, fused: bool = True) -> torch.op
     return optimizer
 
 
-def check_stage(stage: Stage) -> None:
+def validate_stage(stage: Stage) -> None:
     """Refuse a stage in which two players share a parameter, or a frozen one is owned."""
     owner: dict[int, str] = {}
     for player in stage.players:

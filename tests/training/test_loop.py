@@ -150,10 +150,10 @@ def test_contract_breaches_are_named(make_trainer, two_players):
     method, _ = make_trainer(two_players)
     twice = Stage("x", players=[Player(n, [method.head], method.loss) for n in "ab"])
     with pytest.raises(MethodError, match="players 'a' and 'b' own the same"):
-        loop.check_stage(twice)
+        loop.validate_stage(twice)
     frozen = Stage("x", players=[Player("a", [method.head], method.loss)], frozen=[method])
     with pytest.raises(MethodError, match="owns a parameter of a frozen module"):
-        loop.check_stage(frozen)
+        loop.validate_stage(frozen)
     with pytest.raises(MethodError, match="'idle' owns no parameters"):
         loop.make_optimizer(Player("idle", [nn.ReLU()], method.loss), 1e-3)
 
