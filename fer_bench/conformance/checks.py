@@ -23,6 +23,7 @@ from fer_bench.conformance.signs import audit_claims
 from fer_bench.errors import FerBenchError
 from fer_bench.method import Batch, Embeddings, Method, Oracle, Prediction, Stage, Task, infer
 from fer_bench.registry import methods
+from fer_bench.training.session import build_method, materialise
 
 
 def check_method(name: str, **parameters: Any) -> list[Finding]:
@@ -77,14 +78,10 @@ class _Check:
 
     def new(self) -> Method:
         """A fresh instance, the same every time."""
-        torch.manual_seed(0)
-        method = self.adapter(self.task, self._config())
-        batch = example_batch(self.task)
-        method.eval()
-        with torch.no_grad():
-            if not isinstance(method, Oracle):
-                method.embed(batch.images)  # gives lazy modules their shapes
-                method.predict(batch.images)
+        method = build_method(self.adapter, self._config(), self.task, seed=0)
+        materialise(method, example_batch(self.task))
+        if not isinstance(method, Oracle):
+            with torch.no_grad():
                 method.fit_arrays(batch_of(self.task, np.arange(FACES)).images)
         return method
 
