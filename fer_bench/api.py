@@ -25,9 +25,7 @@ from fer_bench.method import Method
 from fer_bench.metrics.metric import load_metrics, missing, score_run
 from fer_bench.score import Score
 from fer_bench.sweep.sweep import Sweep, run_experiment
-from fer_bench.training.extract import extract
-from fer_bench.training.feed import Feed, make_task
-from fer_bench.training.loop import Parts, Trainer, make_fabric, seed_everything
+from fer_bench.training.session import Session
 
 
 def run(
@@ -107,7 +105,7 @@ class Recognizer:
             raise FerBenchError("a recognizer has no test part: selection 'oracle' needs `run`.")
         self.seed = seed
         self.validation = validation
-        self.method: Method | None = None
+        self._session: Session | None = None
         self.warnings: tuple[str, ...] = ()
         self._fitted: dict[str, Part] = {}
 
@@ -118,35 +116,27 @@ class Recognizer:
             FerBenchError: the data lack what the method needs, or training failed.
         """
         train, validation = self._split(data)
-        fabric = make_fabric(self.training)
-        task = make_task(data, train, target=self.training.target)
-        feed = Feed(data, task, self.training, fabric.device)
-        seed_everything(self.seed)
-        method = self.adapter(task, self.config)
-        trainer = Trainer(
-            method,
-            data=data,
-            feed=feed,
-            parts=Parts(train, validation),
-            training=self.training,
-            seed=self.seed,
-            fabric=fabric,
+        session = Session.build(
+            self.adapter, self.config, data, train, training=self.training, seed=self.seed
         )
-        self.warnings = tuple(trainer.run().warnings)
-        self.method = method
+        self.warnings = tuple(session.train(train, validation).warnings)
+        self._session = session
         rows = {"train": train, "validation": validation}
         self._fitted = {
-            name: extract(method, feed, part, name=name) for name, part in rows.items() if len(part)
+            name: session.extract(part, name=name) for name, part in rows.items() if len(part)
         }
         return self
 
+    @property
+    def method(self) -> Method | None:
+        """The trained method; None before `fit`."""
+        return self._session.method if self._session is not None else None
+
     def arrays(self, data: FaceData, *, name: str = "test") -> Part:
         """Embeddings, predictions and labels of faces, as metrics take them."""
-        if self.method is None:
+        if self._session is None:
             raise MethodError("this recognizer is not trained yet: call fit(data) first.")
-        fabric = make_fabric(self.training)
-        feed = Feed(data, self.method.task, self.training, fabric.device)
-        return extract(self.method, feed, np.arange(len(data)), name=name)
+        return self._session.extract(np.arange(len(data)), name=name, data=data)
 
     def predict(self, data: FaceData) -> NDArray[np.str_]:
         """Expression names [N].

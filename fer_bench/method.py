@@ -46,17 +46,27 @@ import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
+Unit = Literal["percent", "fraction", "nats", ""]
 Need = Literal["pairs", "subjects", "attributes", "valence_arousal"]
 Role = Literal["method", "reference", "oracle"]
 
 
 @dataclass(frozen=True)
 class Published:
-    """One published number: always shown as such, never mixed with measured ones."""
+    """One published number: always shown as such, never mixed with measured ones.
+
+    Attributes:
+        dataset: the data set, as the source calls it.
+        metric: "accuracy", "mig", "ccc.valence", "ccc.arousal", ...
+        value: as printed.
+        unit: of the printed value; "" for a number without one, such as a CCC.
+        source, note: where it is printed, and under which conditions.
+    """
 
     dataset: str
     metric: str
     value: float
+    unit: Unit
     source: str
     note: str = ""
 

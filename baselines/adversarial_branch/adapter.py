@@ -54,7 +54,9 @@ class AdversarialBranch(Method):
         "Expression Representations from Facial Images, arXiv 2008.07001, 2020",
         year=2020,
         produces_identity=True,
-        published=(Published("AffectNet", "accuracy", 0.6053, "arXiv 2008.07001", "beta1 = 0"),),
+        published=(
+            Published("AffectNet", "accuracy", 60.53, "percent", "arXiv 2008.07001", "beta1 = 0"),
+        ),
         deviations=(
             "only a summary of the paper was at hand: the losses and their routing are those of "
             "D2AE (Liu et al., CVPR 2018) with the expression in the place of the identity",

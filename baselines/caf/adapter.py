@@ -61,7 +61,7 @@ class CAF(Method):
         year=2021,
         needs=frozenset({"valence_arousal"}),
         published=tuple(
-            Published(data, f"ccc.{name}", value, _SOURCE, note)
+            Published(data, f"ccc.{name}", value, "", _SOURCE, note)
             for data, valence, arousal, note in _PUBLISHED
             for name, value in (("valence", valence), ("arousal", arousal))
         ),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -129,28 +128,6 @@ class SeparableCritic(nn.Module):
 def as_positions(maps: Tensor) -> Tensor:
     """Feature map [B, M, h, w] -> [B, h * w, M]."""
     return maps.flatten(2).transpose(1, 2)
-
-
-class _Reverse(torch.autograd.Function):
-    @staticmethod
-    def forward(context: Any, values: Tensor, strength: float) -> Tensor:
-        context.strength = strength
-        return values.view_as(values)
-
-    @staticmethod
-    def backward(context: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        return -context.strength * gradients[0], None
-
-
-def reverse_gradient(values: Tensor, strength: float = 1.0) -> Tensor:
-    """Identity whose gradient is multiplied by -strength (Ganin et al., JMLR 2016).
-
-    >>> x = torch.ones(1, requires_grad=True)
-    >>> reverse_gradient(3 * x, 0.5).sum().backward()
-    >>> x.grad
-    tensor([-1.5000])
-    """
-    return _Reverse.apply(values, strength)
 
 
 class Decoder(nn.Module):

@@ -40,11 +40,11 @@ from fer_bench.space import Between
 Variant = Literal["literal", "cooperative", "adversarial"]
 
 _SOURCE = "Kim, Kim, Song 2024"
-_PUBLISHED_CLASSES = (
-    ("AffectNet-7", 0.6437, "ResNet-18"),
-    ("AffectNet-7", 0.6485, "ResNet-50"),
-    ("RAF-DB", 0.8893, "ResNet-18"),
-    ("RAF-DB", 0.8944, "ResNet-50"),
+_PUBLISHED_CLASSES = (  # accuracy in percent
+    ("AffectNet-7", 64.37, "ResNet-18"),
+    ("AffectNet-7", 64.85, "ResNet-50"),
+    ("RAF-DB", 88.93, "ResNet-18"),
+    ("RAF-DB", 89.44, "ResNet-50"),
 )
 _PUBLISHED_AFFECT = (  # CCC of valence and arousal
     ("Aff-Wild2", 0.504, 0.500, "AlexNet-tuned"),
@@ -95,9 +95,12 @@ class EIF(Method):
         year=2024,
         produces_identity=True,
         published=(
-            *(Published(d, "accuracy", v, _SOURCE, note) for d, v, note in _PUBLISHED_CLASSES),
             *(
-                Published(data, f"ccc.{name}", value, _SOURCE, note)
+                Published(d, "accuracy", v, "percent", _SOURCE, note)
+                for d, v, note in _PUBLISHED_CLASSES
+            ),
+            *(
+                Published(data, f"ccc.{name}", value, "", _SOURCE, note)
                 for data, valence, arousal, note in _PUBLISHED_AFFECT
                 for name, value in (("valence", valence), ("arousal", arousal))
             ),

@@ -60,7 +60,7 @@ class ELIM(Method):
         year=2022,
         needs=frozenset({"subjects"}),
         published=tuple(
-            Published(data, f"ccc.{name}", value, _SOURCE, note)
+            Published(data, f"ccc.{name}", value, "", _SOURCE, note)
             for data, valence, arousal, note in _PUBLISHED
             for name, value in (("valence", valence), ("arousal", arousal))
         ),

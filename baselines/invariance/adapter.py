@@ -14,10 +14,10 @@ from pydantic import NonNegativeInt
 from torch import Tensor, nn
 from torch.nn import functional
 
+from fer_bench.baselines.common.dependence import distance_correlation
 from fer_bench.baselines.common.heads import TaskHead, cross_entropy, train_subjects
 from fer_bench.baselines.common.networks import Encoder, EncoderConfig, mlp
 from fer_bench.baselines.references.adapter import one_hot
-from fer_bench.conformance import distance_correlation
 from fer_bench.errors import MethodError
 from fer_bench.method import (
     Batch,

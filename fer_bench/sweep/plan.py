@@ -18,7 +18,7 @@ from fer_bench.data.confound import confounded_fold
 from fer_bench.data.duplicates import crossing_folds, crossing_test
 from fer_bench.data.faces import FaceData
 from fer_bench.data.splits import Fold, FoldFile, Rows, make_folds
-from fer_bench.errors import DataError, ExperimentError, FerBenchError
+from fer_bench.errors import DataError, ExperimentError, FerBenchError, RunError
 from fer_bench.experiment import (
     DataSpec,
     Experiment,
@@ -195,13 +195,28 @@ class RunRows:
     notes: tuple[str, ...] = ()
 
 
-def rows_of(data: FaceData, spec: RunSpec) -> RunRows:
+def published_folds(path: Path, spec: RunSpec, data: FaceData) -> FoldFile:
+    """The folds of a run, read from the file that its result folder publishes.
+
+    Raises:
+        RunError: the file holds other folds than those the run was planned with.
+        DataError: there is no such file, it is damaged, or it names faces the data lack.
+    """
+    folds = FoldFile.load(path)
+    if folds.hash != spec.fold_hash:
+        raise RunError(
+            f"{path} holds other folds (hash {folds.hash}) than the run {spec.id!r} was planned "
+            f"with ({spec.fold_hash}): start the experiment again in a new folder."
+        )
+    return folds.match(data)
+
+
+def rows_of(data: FaceData, spec: RunSpec, folds: FoldFile) -> RunRows:
     """The faces of a run: its fold, confounded if the run asks for it.
 
     Raises:
-        DataError: the folds are not clean, or the tie cannot be had on these faces.
+        DataError: the tie cannot be had on these faces.
     """
-    folds = folds_of(data, spec.split)
     fold = folds[spec.fold]
     if spec.tie is None:
         return RunRows(fold, {}, folds.warnings)

@@ -39,7 +39,7 @@ from fer_bench.experiment import (
 from fer_bench.runs.store import atomic_path
 from fer_bench.space import Among, Between, Range, declared
 from fer_bench.sweep.executors import Pool, start_worker
-from fer_bench.sweep.plan import explain, load_faces, plan, rows_of
+from fer_bench.sweep.plan import explain, folds_of, load_faces, plan, rows_of
 from fer_bench.sweep.progress import Progress
 from fer_bench.sweep.worker import train
 from fer_bench.training.loop import prediction_scores
@@ -190,7 +190,9 @@ def studies_of(experiment: Experiment) -> list[Study]:
             "its entry does not state."
         )
     for study in studies:
-        if not len(rows_of(load_faces(study.spec.data), study.spec).fold.validation):
+        data = load_faces(study.spec.data)
+        rows = rows_of(data, study.spec, folds_of(data, study.spec.split))
+        if not len(rows.fold.validation):
             raise ExperimentError(
                 f"fold {study.spec.fold} has no validation people to judge settings on: raise "
                 "split.validation."
@@ -222,9 +224,12 @@ def try_out(spec: RunSpec, resume: Path) -> tuple[float | None, str]:
     The file `resume` keeps the state while it trains.
     """
     try:
-        trained = train(spec, resume=resume)
+        trained = train(spec, folds_of(load_faces(spec.data), spec.split), resume=resume)
         scores = prediction_scores(
-            trained.method, trained.feed, trained.rows.fold.validation, spec.training.batch_size
+            trained.session.method,
+            trained.session.batcher,
+            trained.rows.fold.validation,
+            spec.training.batch_size,
         )
         name = "ccc" if spec.training.target == "valence_arousal" else "balanced_accuracy"
     except Exception as error:  # a setting that cannot be trained costs its own trial only

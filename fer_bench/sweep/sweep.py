@@ -14,7 +14,7 @@ from fer_bench.runs.store import RunRecord, RunStore
 from fer_bench.sweep.executors import Pool, make_executor, start_worker
 from fer_bench.sweep.plan import Plan, data_card, plan
 from fer_bench.sweep.progress import Progress
-from fer_bench.sweep.worker import metrics_to_do, score_record, thumbnails
+from fer_bench.sweep.worker import folds_path, metrics_to_do, score_record, thumbnails
 from fer_bench.training.scalars import require as require_tensorboard
 
 
@@ -69,7 +69,7 @@ def run_experiment(
             in `Sweep.failed` and in the report.
     """
     store = RunStore(out)
-    _refuse_foreign(store)
+    _refuse_other_folders(store)
     if experiment.report.tensorboard:
         require_tensorboard()
     planned = plan(experiment)
@@ -106,10 +106,9 @@ def prepare(store: RunStore, experiment: Experiment, planned: Plan) -> None:
     """Write what belongs to the sweep as a whole: experiment, folds, data cards, skips."""
     store.root.mkdir(parents=True, exist_ok=True)
     store.save_experiment(experiment)
-    folds = store.root / "folds" / f"{planned.folds.hash[:16]}.json"
-    if not folds.exists():
-        folds.parent.mkdir(exist_ok=True)
-        planned.folds.save(folds)
+    path = folds_path(store, planned.folds.hash)
+    path.parent.mkdir(exist_ok=True)
+    planned.folds.save(path)  # the same rows with today's cautions: tests may have been added
     for fingerprint, data in planned.data.items():
         if not (store.root / "data" / f"{fingerprint[:16]}.json").exists():
             store.save_data_card(fingerprint, data_card(data), thumbnails(data))
@@ -170,7 +169,7 @@ def score_store(
     return records
 
 
-def _refuse_foreign(store: RunStore) -> None:
+def _refuse_other_folders(store: RunStore) -> None:
     """Do not scatter results over a folder that holds something else."""
     root = store.root
     if root.is_file():

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 
 from fer_bench import statistics
 from fer_bench.data.duplicates import copies_between
@@ -22,9 +21,7 @@ from fer_bench.experiment import DataSpec
 from fer_bench.runs.store import RunRecord, RunStore, faces_of_part, write_part
 from fer_bench.sweep.plan import load_faces
 from fer_bench.sweep.progress import Progress
-from fer_bench.sweep.worker import load_method, score_record
-from fer_bench.training.extract import extract
-from fer_bench.training.feed import Feed
+from fer_bench.sweep.worker import load_session, score_record
 
 MEASURES = ("accuracy", "balanced_accuracy", "macro_f1")
 
@@ -129,10 +126,9 @@ def _embed_others(record: RunRecord, others: dict[str, RunStore]) -> dict[str, i
         if faces_of_part(parts, f"test:{name}") != data.fingerprint
     }
     if todo:
-        method, _, _ = load_method(record)
+        session = load_session(record)
         for name, data in todo.items():
-            feed = Feed(data, method.task, record.spec.training, torch.device("cpu"))
-            part = extract(method, feed, np.arange(len(data)), name=f"test:{name}")
+            part = session.extract(np.arange(len(data)), name=f"test:{name}", data=data)
             write_part(parts, part, faces=data.fingerprint)
     scored = record.outcomes().get("transfer")
     known = {key.partition(".")[0] for key in scored.scores} if scored else set()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -18,18 +18,19 @@ from safetensors.torch import save_file
 
 import fer_bench
 from fer_bench import registry
+from fer_bench.arrays import Part
 from fer_bench.data.faces import FaceData
+from fer_bench.data.splits import FoldFile
 from fer_bench.errors import FerBenchError, RunError
 from fer_bench.experiment import RunSpec
 from fer_bench.method import Method, MethodInfo
 from fer_bench.metrics.metric import Metric, load_metrics, score_run
 from fer_bench.runs.store import RunRecord, RunStore, write_json, write_part
 from fer_bench.score import Outcome
-from fer_bench.sweep.plan import RunRows, explain, folds_of, load_faces, rows_of
-from fer_bench.training.checkpoint import Position, copy_state, load_weights
-from fer_bench.training.extract import extract
-from fer_bench.training.feed import Feed, make_task
-from fer_bench.training.loop import OnEpoch, OnHistory, Parts, Trainer, make_fabric, seed_everything
+from fer_bench.sweep.plan import RunRows, explain, load_faces, published_folds, rows_of
+from fer_bench.training.checkpoint import Position, copy_state
+from fer_bench.training.loop import OnEpoch, OnHistory
+from fer_bench.training.session import Session
 
 State = Literal["done", "kept", "failed", "busy"]
 
@@ -62,7 +63,7 @@ def execute(
                     return "busy", "another process is working on it"
                 if not store.is_done(spec.id):
                     with _scalars(store, spec) as on_history:
-                        train_into(spec, working, on_epoch=on_epoch, on_history=on_history)
+                        _train_into(spec, store, working, on_epoch, on_history)
                     store.publish(spec, working)
                     state = "done"
         record = store.record(spec.id)
@@ -81,8 +82,7 @@ def execute(
 class Trained:
     """A method trained for one spec, with what it was trained on."""
 
-    method: Method
-    feed: Feed
+    session: Session
     rows: RunRows
     position: Position
 
@@ -97,8 +97,24 @@ def _scalars(store: RunStore, spec: RunSpec) -> AbstractContextManager[OnHistory
     return Scalars(store.root / "tensorboard" / spec.id)
 
 
+def _train_into(
+    spec: RunSpec,
+    store: RunStore,
+    working: Path,
+    on_epoch: OnEpoch | None,
+    on_history: OnHistory | None,
+) -> None:
+    started = time.monotonic()
+    resume = working / "resume.safetensors"
+    folds = published_folds(folds_path(store, spec.fold_hash), spec, data_of(spec))
+    trained = train(spec, folds, resume=resume, on_epoch=on_epoch, on_history=on_history)
+    write_run(spec, trained, working, started=started)
+    resume.unlink(missing_ok=True)
+
+
 def train(
     spec: RunSpec,
+    folds: FoldFile,
     *,
     resume: Path | None = None,
     on_epoch: OnEpoch | None = None,
@@ -107,10 +123,32 @@ def train(
     """Train the method of a spec; the test part is not read.
 
     Args:
+        spec: the run.
+        folds: of its data set.
         resume: file to keep the state in while training goes on, and to go on from.
+        on_epoch, on_history: see `fer_bench.training.loop.Trainer`.
 
     Raises:
         RunError: the data are not those the run was planned for.
+    """
+    data = data_of(spec)
+    rows = rows_of(data, spec, folds)
+    validation = rows.fold.validation
+    if spec.training.selection == "oracle":
+        rows = replace(rows, warnings=(*rows.warnings, ORACLE))
+        validation = rows.fold.test
+    session = new_session(spec, data, rows)
+    position = session.train(
+        rows.fold.train, validation, resume=resume, on_epoch=on_epoch, on_history=on_history
+    )
+    return Trained(session, rows, position)
+
+
+def data_of(spec: RunSpec) -> FaceData:
+    """The data set of a run.
+
+    Raises:
+        RunError: it has changed since the run was planned.
     """
     data = load_faces(spec.data)
     if data.fingerprint != spec.fingerprint:
@@ -118,97 +156,81 @@ def train(
             f"the data set {spec.data.name!r} has changed since this run was planned: "
             "start the experiment again."
         )
-    rows = rows_of(data, spec)
-    fold = rows.fold
-    oracle = spec.training.selection == "oracle"
-    if oracle:
-        rows = replace(rows, warnings=(*rows.warnings, ORACLE))
-    fabric = make_fabric(spec.training)
-    task = make_task(data, fold.train, target=spec.training.target)
-    feed = Feed(data, task, spec.training, fabric.device)
-    method = build_method(spec, task)
-    position = Trainer(
-        method,
-        data=data,
-        feed=feed,
-        parts=Parts(fold.train, fold.test if oracle else fold.validation),
+    return data
+
+
+def new_session(
+    spec: RunSpec, data: FaceData, rows: RunRows, device: torch.device | None = None
+) -> Session:
+    """The untrained method of a run, with its faces."""
+    adapter = registry.methods.get(spec.method)
+    config = adapter.Config.model_validate(spec.parameters)
+    return Session.build(
+        adapter,
+        config,
+        data,
+        rows.fold.train,
         training=spec.training,
         seed=spec.seed,
-        fabric=fabric,
-        resume=resume,
-        on_epoch=on_epoch,
-        on_history=on_history,
-    ).run()
-    return Trained(method, feed, rows, position)
+        device=device,
+    )
 
 
-def train_into(
-    spec: RunSpec,
-    working: Path,
-    *,
-    on_epoch: OnEpoch | None = None,
-    on_history: OnHistory | None = None,
-) -> None:
-    """Train one run and write all its files into `working`."""
-    started = time.monotonic()
-    resume = working / "resume.safetensors"
-    trained = train(spec, resume=resume, on_epoch=on_epoch, on_history=on_history)
-    method, feed, position = trained.method, trained.feed, trained.position
-    fold = trained.rows.fold
-    parts = {"train": fold.train, "validation": fold.validation, "test": fold.test}
-    parts |= {f"test:{name}": rows for name, rows in trained.rows.tests.items()}
-    for name, rows in parts.items():
-        if len(rows):
-            write_part(working / "parts", extract(method, feed, rows, name=name))
-    tests = {name: load_faces(test) for name, test in spec.tests.items()}
-    copies = folds_of(feed.data, spec.split, tests).warnings
-    for name, faces in tests.items():
-        other = Feed(faces, method.task, spec.training, feed.device)
-        rows = np.arange(len(faces))
-        write_part(working / "parts", extract(method, other, rows, name=f"test:{name}"))
+def folds_path(store: RunStore, fold_hash: str) -> Path:
+    """Where a result folder keeps the folds of this hash."""
+    return store.root / "folds" / f"{fold_hash[:16]}.json"
+
+
+def parts_of(spec: RunSpec, trained: Trained) -> Iterator[Part]:
+    """The evaluated parts of a trained run: of its fold, then of the further test sets."""
+    session, fold = trained.session, trained.rows.fold
+    rows = {"train": fold.train, "validation": fold.validation, "test": fold.test}
+    rows |= {f"test:{name}": against for name, against in trained.rows.tests.items()}
+    for name, chosen in rows.items():
+        if len(chosen):
+            yield session.extract(chosen, name=name)
+    for name, test in spec.tests.items():
+        data = load_faces(test)
+        yield session.extract(np.arange(len(data)), name=f"test:{name}", data=data)
+
+
+def write_run(spec: RunSpec, trained: Trained, working: Path, *, started: float) -> None:
+    """Write all files of a trained run into `working`; `started` is when work on it began."""
+    method, position = trained.session.method, trained.position
+    for part in parts_of(spec, trained):
+        write_part(working / "parts", part)
     save_file(
         {k: v.contiguous() for k, v in copy_state(method).items()}, working / "model.safetensors"
     )
-    warnings = [*trained.rows.warnings, *copies, *position.warnings]
     write_json(working / "spec.json", spec.model_dump(mode="json"))
     write_json(
         working / "environment.json",
-        environment(method, position, warnings, str(feed.device), time.monotonic() - started)
+        environment(
+            method,
+            position,
+            [*trained.rows.warnings, *position.warnings],
+            str(trained.session.batcher.device),
+            time.monotonic() - started,
+        )
         | {"tie": list(trained.rows.notes)},
     )
     pd.DataFrame(position.history, columns=HISTORY).to_csv(working / "history.csv", index=False)
-    resume.unlink(missing_ok=True)
 
 
-def build_method(spec: RunSpec, task: Any) -> Method:
-    """A freshly initialised method; its weights depend on the seed alone."""
-    adapter = registry.methods.get(spec.method)
-    seed_everything(spec.seed)
-    return adapter(task, adapter.Config.model_validate(spec.parameters))
-
-
-def load_method(record: RunRecord) -> tuple[Method, FaceData, Feed]:
-    """The trained method of a finished run, with its data and feed, ready to embed.
+def load_session(record: RunRecord) -> Session:
+    """The trained method of a finished run with its faces, ready to embed on the CPU.
 
     Raises:
-        RunError: the data are not those the run was trained on.
+        RunError: the data or the folds are not those the run was trained on.
     """
     spec = record.spec
-    data = load_faces(spec.data)
-    if data.fingerprint != spec.fingerprint:
-        raise RunError(f"the data set {spec.data.name!r} is not the one this run was trained on.")
-    fold = rows_of(data, spec).fold
-    task = make_task(data, fold.train, target=spec.training.target)
-    method = build_method(spec, task)
-    feed = Feed(data, task, spec.training, torch.device("cpu"))
-    with torch.no_grad():
-        method.eval()
-        first = feed.batch(fold.train[:2])
-        if method.info.role != "oracle":
-            method.embed(first.images)
-            method.predict(first.images)
-    load_weights(record.folder / "model.safetensors", method)
-    return method, data, feed
+    data = data_of(spec)
+    store = RunStore(record.folder.parent.parent)
+    folds = published_folds(folds_path(store, spec.fold_hash), spec, data)
+    rows = rows_of(data, spec, folds)
+    session = new_session(spec, data, rows, torch.device("cpu"))
+    session.load(record.folder / "model.safetensors", rows.fold.train)
+    return session
 
 
 def score_record(
@@ -311,6 +333,3 @@ def _keep_traceback(store: RunStore, spec: RunSpec, error: BaseException) -> Non
 
     path = store.root / "failures" / f"{spec.id}.traceback.txt"
     path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
-
-
-OnEpochFactory = Callable[[RunSpec], OnEpoch]

@@ -10,12 +10,14 @@ from torch import Tensor
 from fer_bench.arrays import Part
 from fer_bench.errors import MethodError
 from fer_bench.method import Method, infer
-from fer_bench.training.feed import Feed, Rows
+from fer_bench.training.batches import Batcher, Rows
 
 _LABELS = ("expression", "subject", "valence", "arousal", "sequence", "path")
 
 
-def extract(method: Method, feed: Feed, rows: Rows, *, name: str, batch_size: int = 256) -> Part:
+def extract(
+    method: Method, batcher: Batcher, rows: Rows, *, name: str, batch_size: int = 256
+) -> Part:
     """Embed and predict `rows`, in order, in eval mode.
 
     Raises:
@@ -23,7 +25,7 @@ def extract(method: Method, feed: Feed, rows: Rows, *, name: str, batch_size: in
     """
     method.eval()
     columns: dict[str, list[Tensor]] = {}
-    for batch in feed.ordered(rows, batch_size):
+    for batch in batcher.ordered(rows, batch_size):
         embeddings, prediction = infer(method, batch)
         found = {
             "expression": embeddings.expression,
@@ -48,17 +50,17 @@ def extract(method: Method, feed: Feed, rows: Rows, *, name: str, batch_size: in
         identity=arrays.get("identity"),
         logits=arrays.get("logits"),
         valence_arousal=arrays.get("valence_arousal"),
-        labels=_labels(feed, rows),
+        labels=_labels(batcher, rows),
         classes=method.task.classes,
     )
 
 
-def _labels(feed: Feed, rows: Rows) -> pd.DataFrame:
-    table = feed.data.table
+def _labels(batcher: Batcher, rows: Rows) -> pd.DataFrame:
+    table = batcher.data.table
     factors = [c for c in table if str(c).startswith("factor_")]
-    wanted = [c for c in (*_LABELS, *feed.data.attributes, *factors) if c in table]
+    wanted = [c for c in (*_LABELS, *batcher.data.attributes, *factors) if c in table]
     labels = table.iloc[rows][wanted].reset_index(drop=True)
-    for column in ("expression", "subject", "sequence", "path", *feed.data.attributes):
+    for column in ("expression", "subject", "sequence", "path", *batcher.data.attributes):
         if column in labels:
             labels[column] = labels[column].astype("string")
     return labels.assign(row=np.asarray(rows, dtype=np.int64))

@@ -7,7 +7,6 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +16,10 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from fer_bench.backbones import Backbone
-from fer_bench.data.faces import FaceData
 from fer_bench.errors import MethodError
 from fer_bench.experiment import TrainingSpec
 from fer_bench.method import Batch, Method, Oracle, Player, Stage, infer
+from fer_bench.training.batches import Batcher, EpochPlan, Rows
 from fer_bench.training.checkpoint import (
     Position,
     Resume,
@@ -29,7 +28,6 @@ from fer_bench.training.checkpoint import (
     restore_optimizer,
     save_resume,
 )
-from fer_bench.training.feed import EpochPlan, Feed, Rows
 
 OnEpoch = Callable[[int, int, str], None]
 OnHistory = Callable[[Sequence[Sequence[Any]]], None]
@@ -37,14 +35,6 @@ OnHistory = Callable[[Sequence[Sequence[Any]]], None]
 _VALIDATION_SEED = 7_919  # pairs and shuffles of a validation pass are the same in every epoch
 _SAVE_EVERY_S = 20.0
 _ARRAY_ROWS = 2_000
-
-
-@dataclass(frozen=True)
-class Parts:
-    """Rows of the data set by their use; `validation` may be empty."""
-
-    train: Rows
-    validation: Rows
 
 
 class _Game(nn.Module):
@@ -62,9 +52,9 @@ class Trainer:
     """Trains one method on one fold.
 
     Args:
-        method: built for the feed's task.
-        data, feed, parts: the faces, their batches, and who trains and validates.
-        training: budget and loop settings.
+        method: built for the task of the batches.
+        batcher: batches of the faces, with the budget and the settings of the loop.
+        train, validation: rows that are trained on and that select; the latter may be empty.
         seed: of the run; every epoch draws from (seed, stage, epoch) alone.
         resume: file to keep the state in while training goes on; None keeps none.
         on_epoch: called with (epochs done, epochs in all, text).
@@ -75,23 +65,21 @@ class Trainer:
         self,
         method: Method,
         *,
-        data: FaceData,
-        feed: Feed,
-        parts: Parts,
-        training: TrainingSpec,
+        batcher: Batcher,
+        train: Rows,
+        validation: Rows,
         seed: int,
-        fabric: Fabric | None = None,
         resume: Path | None = None,
         on_epoch: OnEpoch | None = None,
         on_history: OnHistory | None = None,
     ) -> None:
         self.method = method
-        self.data = data
-        self.feed = feed
-        self.parts = parts
-        self.training = training
+        self.batcher = batcher
+        self.train_rows = train
+        self.validation_rows = validation
+        self.training = batcher.training
         self.seed = seed
-        self.fabric = fabric or make_fabric(training)
+        self.fabric = make_fabric(self.training)
         self.resume = resume
         self.on_epoch = on_epoch or (lambda done, total, text: None)
         self.on_history = on_history or (lambda rows: None)
@@ -128,13 +116,13 @@ class Trainer:
 
     def _materialise(self) -> None:
         """One forward pass, so that lazy modules have their shapes before optimisers exist."""
-        rows = self.parts.train[: min(4, len(self.parts.train))]
+        rows = self.train_rows[: min(4, len(self.train_rows))]
         if isinstance(self.method, Oracle):
             return
         seed_everything(self.seed)
         self.method.eval()
         with torch.no_grad():
-            batch = self.feed.batch(rows)
+            batch = self.batcher.batch(rows)
             self.method.embed(batch.images)
             self.method.predict(batch.images)
 
@@ -152,7 +140,7 @@ class Trainer:
             backbone.body.compile()
         try:
             with torch.no_grad():
-                backbones[0].features(self.feed.batch(self.parts.train[:2]).images)
+                backbones[0].features(self.batcher.batch(self.train_rows[:2]).images)
         except Exception as error:
             raise MethodError(
                 f"torch cannot compile the backbone here ({type(error).__name__}; on a CPU it "
@@ -161,10 +149,10 @@ class Trainer:
 
     def _show_arrays(self) -> None:
         rng = np.random.default_rng([self.seed, _VALIDATION_SEED])
-        size = min(_ARRAY_ROWS, len(self.parts.train))
-        rows = np.sort(rng.choice(self.parts.train, size=size, replace=False))
+        size = min(_ARRAY_ROWS, len(self.train_rows))
+        rows = np.sort(rng.choice(self.train_rows, size=size, replace=False))
         with torch.no_grad():
-            self.method.fit_arrays(self.feed.batch(rows).images)
+            self.method.fit_arrays(self.batcher.batch(rows).images)
 
     def _run_stage(
         self,
@@ -174,10 +162,10 @@ class Trainer:
         epochs: Sequence[int],
         resumed: Resume | None,
     ) -> None:
-        check_stage(stage)
+        validate_stage(stage)
         plan = EpochPlan(
-            self.data,
-            self.parts.train,
+            self.batcher.data,
+            self.train_rows,
             batch_size=stage.batch_size or self.training.batch_size,
             pairs=stage.batch == "pairs",
             balanced=self.training.balanced,
@@ -256,16 +244,16 @@ class Trainer:
         epoch: int,
         epochs: int,
     ) -> None:
-        generator = seed_everything(self.seed, index, epoch, device=self.feed.device)
+        generator = seed_everything(self.seed, index, epoch, device=self.batcher.device)
         set_modes(self.method, stage)
         totals = _Means()
-        watch = _FiniteWatch(every=1 if self.feed.device.type == "cpu" else 50)
+        watch = _FiniteWatch(every=1 if self.batcher.device.type == "cpu" else 50)
         steps = epochs * len(plan)
         for number, (rows, partners) in enumerate(plan.epoch(epoch)):
             done = epoch * len(plan) + number
             if stage.on_step is not None:
                 stage.on_step(done / steps)
-            batch = self.feed.batch(
+            batch = self.batcher.batch(
                 rows, generator=generator if stage.augment else None, partners=partners
             )
             factor = lr_factor(self.training.schedule, done, steps)
@@ -301,7 +289,7 @@ class Trainer:
         return losses
 
     def _rule(self, stage: Stage) -> str:
-        if self.training.selection == "last" or len(self.parts.validation) == 0:
+        if self.training.selection == "last" or len(self.validation_rows) == 0:
             return "last"
         return stage.select
 
@@ -310,7 +298,7 @@ class Trainer:
         self, game: nn.Module, stage: Stage, rule: str, index: int, epoch: int
     ) -> tuple[float | None, str]:
         """Measure the validation part; returns the value of the rule (higher is better)."""
-        if len(self.parts.validation) == 0:
+        if len(self.validation_rows) == 0:
             return None, "no validation part"
         self.method.eval()
         if stage.select == "prediction":
@@ -320,8 +308,8 @@ class Trainer:
         return (None if rule == "last" else value), text
 
     def _validate_prediction(self, stage: Stage, epoch: int) -> tuple[float | None, str]:
-        rows = self.parts.validation
-        scores = prediction_scores(self.method, self.feed, rows, self.training.batch_size)
+        rows = self.validation_rows
+        scores = prediction_scores(self.method, self.batcher, rows, self.training.batch_size)
         for name, value in scores.items():
             self.position.history.append(
                 [stage.name, epoch + 1, "validation", "prediction", name, value]
@@ -338,8 +326,8 @@ class Trainer:
         self, game: nn.Module, stage: Stage, index: int, epoch: int
     ) -> tuple[float | None, str]:
         plan = EpochPlan(
-            self.data,
-            self.parts.validation,
+            self.batcher.data,
+            self.validation_rows,
             batch_size=stage.batch_size or self.training.batch_size,
             pairs=stage.batch == "pairs",
             seed=(self.seed, index, _VALIDATION_SEED),
@@ -347,7 +335,7 @@ class Trainer:
         seed_everything(self.seed, index, _VALIDATION_SEED)
         totals = _Means()
         for rows, partners in plan.epoch(0):
-            batch = self.feed.batch(rows, partners=partners)
+            batch = self.batcher.batch(rows, partners=partners)
             for player in stage.players:
                 totals.add(player.name, game(lambda p=player, b=batch: p.loss(b)))
         self._record(stage, epoch, "validation", totals)
@@ -441,7 +429,7 @@ def make_optimizer(player: Player, lr: float, *, fused: bool = True) -> torch.op
     return optimizer
 
 
-def check_stage(stage: Stage) -> None:
+def validate_stage(stage: Stage) -> None:
     """Refuse a stage in which two players share a parameter, or a frozen one is owned."""
     owner: dict[int, str] = {}
     for player in stage.players:
@@ -483,10 +471,12 @@ def set_modes(method: Method, stage: Stage) -> None:
 
 
 @torch.no_grad()
-def prediction_scores(method: Method, feed: Feed, rows: Rows, batch_size: int) -> dict[str, float]:
+def prediction_scores(
+    method: Method, batcher: Batcher, rows: Rows, batch_size: int
+) -> dict[str, float]:
     """Validation scores of the predictions: balanced accuracy and cross-entropy, or mean CCC."""
     logits, truth, affect, target = [], [], [], []
-    for batch in feed.ordered(rows, batch_size):
+    for batch in batcher.ordered(rows, batch_size):
         _, prediction = infer(method, batch)
         if prediction.logits is not None:
             logits.append(prediction.logits.float())

@@ -119,3 +119,52 @@ def test_the_concatenating_critic_is_two_layers_on_the_concatenation():
     hidden = torch.relu(torch.cat([features[:, 0], code], 1) @ weight.T + critic.of_features.bias)
     joint, _ = critic(features, code, derangements(4, 1))
     assert torch.allclose(joint[:, 0], critic.out(hidden)[:, 0], atol=1e-5)
+
+
+# What every bound must do, and bounds that public re-implementations get wrong ----------------
+
+
+def faults(bound):
+    """What is wrong with a bound on joint scores [B, P] and marginal scores [K, B, P]."""
+    torch.manual_seed(0)
+    joint = 1 + 0.3 * torch.randn(64, 1)
+    marginal = -1 + 0.3 * torch.randn(8, 64, 1)
+    value = float(bound(joint, marginal))
+    repeated = float(bound(joint.expand(-1, 16), marginal.expand(-1, -1, 16)))
+    far = (8 * joint).requires_grad_()
+    sharper = bound(far, 8 * marginal)
+    gradient = torch.autograd.grad(sharper, far)[0]
+    checks = {
+        "not 0 for scores that carry no information": abs(
+            float(bound(torch.zeros(64, 1), torch.zeros(8, 64, 1)))
+        )
+        < 1e-5,
+        "joint and marginal swapped": value > 0 > float(bound(marginal[0], joint[None])),
+        "positions summed": abs(repeated - value) < 1e-4,
+        "scores clamped": bool(gradient.any()) and float(sharper) > value,
+    }
+    return {fault for fault, passed in checks.items() if not passed}
+
+
+@pytest.mark.parametrize("name", ["dv", "jsd"])
+def test_our_bounds_have_no_fault(name):
+    assert not faults(Bound(name).eval())
+
+
+def dv(joint, marginal):
+    marginal = marginal.flatten(0, 1)
+    return (joint.mean(0) - torch.logsumexp(marginal, 0) + math.log(len(marginal))).mean()
+
+
+@pytest.mark.parametrize(
+    ("bound", "fault"),
+    [
+        (lambda j, m: dv(j.clamp(-1, 1), m.clamp(-1, 1)), "scores clamped"),
+        (lambda j, m: dv(j.sum(1, keepdim=True), m.sum(2, keepdim=True)), "positions summed"),
+        (lambda j, m: dv(m[0], j[None]), "joint and marginal swapped"),
+        (lambda j, m: dv(j, m) + 1, "not 0 for scores that carry no information"),
+    ],
+)
+def test_a_broken_bound_is_named(bound, fault):
+    assert not faults(dv)
+    assert fault in faults(bound)

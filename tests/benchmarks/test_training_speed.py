@@ -18,8 +18,8 @@ from fer_bench import registry
 from fer_bench.data import FaceData
 from fer_bench.data.augment import normalise
 from fer_bench.experiment import TrainingSpec
-from fer_bench.training.feed import Feed, make_task
-from fer_bench.training.loop import Parts, Trainer
+from fer_bench.training.batches import Batcher, make_task
+from fer_bench.training.loop import Trainer
 
 N, SIZE, BATCH, EPOCHS, ROUNDS = 1024, 64, 64, 3, 31
 
@@ -37,14 +37,13 @@ def faces():
 
 def harness(faces, task, training):
     erm = registry.methods.get("erm")
-    feed = Feed(faces, task, training, torch.device("cpu"))
+    batcher = Batcher(faces, task, training, torch.device("cpu"))
     rows = np.arange(N)
     trainer = Trainer(
         erm(task, erm.Config()),
-        data=faces,
-        feed=feed,
-        parts=Parts(rows, rows[:0]),
-        training=training,
+        batcher=batcher,
+        train=rows,
+        validation=rows[:0],
         seed=0,
     )
     trainer.run()

@@ -8,7 +8,7 @@ from PIL import Image
 import fer_bench
 from fer_bench.errors import DataError, ExperimentError, FerBenchError
 from fer_bench.sweep.plan import plan
-from fer_bench.sweep.worker import load_method
+from fer_bench.sweep.worker import load_session
 
 DATA = {"name": "generated", "subjects": 18, "images_per_subject": 28, "size": 16, "seed": 3}
 
@@ -63,10 +63,10 @@ def test_a_stronger_tie_is_added_to_the_same_folder(swept):
 
 def test_a_confounded_run_can_be_loaded(swept):
     record = next(r for r in swept.records() if r.spec.method == "erm")
-    method, _, feed = load_method(record)
+    session = load_session(record)
     part = record.arrays.test
     rows = part.labels["row"].to_numpy()[:8]
-    embedded = method.embed(feed.batch(rows).images).expression.detach().numpy()
+    embedded = session.method.embed(session.batcher.batch(rows).images).expression.detach().numpy()
     np.testing.assert_allclose(embedded, part.expression[:8], rtol=1e-3, atol=1e-4)
 
 

@@ -232,10 +232,10 @@ def test_another_experiment_in_the_same_folder_is_another_search(pretend, tmp_pa
 
 
 def test_a_setting_that_fails_costs_its_own_trial_only(monkeypatch, tmp_path):
-    def train(spec, *, resume):
+    def train(spec, folds, *, resume):
         if spec.training.lr != 0.001:
             raise MethodError("the loss is nan")
-        return honest(spec, resume=resume)
+        return honest(spec, folds, resume=resume)
 
     honest = module.train
     monkeypatch.setattr(module, "train", train)
@@ -298,8 +298,8 @@ def test_without_optuna_one_sentence_says_what_to_install(monkeypatch, tmp_path)
 def test_without_validation_people_nothing_is_judged(monkeypatch):
     honest = module.rows_of
 
-    def without(data, spec):
-        rows = honest(data, spec)
+    def without(data, spec, folds):
+        rows = honest(data, spec, folds)
         return module.replace(rows, fold=module.replace(rows.fold, validation=np.array([], int)))
 
     monkeypatch.setattr(module, "rows_of", without)

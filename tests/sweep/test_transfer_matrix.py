@@ -12,7 +12,7 @@ from fer_bench.errors import RunError
 from fer_bench.reports.transfer import transfer_figure, write_transfer_page
 from fer_bench.runs.store import RunStore
 from fer_bench.sweep.transfer import to_text, transfer_matrix
-from fer_bench.sweep.worker import load_method
+from fer_bench.sweep.worker import load_session
 
 BASE = {
     "split": {"folds": 3, "use": [0, 1], "validation": 0.4},
@@ -67,7 +67,7 @@ def test_a_cell_is_what_the_checkpoint_says(folders, matrix):
         known = [record.arrays.classes.index(c) for c in ("happiness", "anger")]
         guess = np.asarray(known)[part.logits[:, known].argmax(axis=1)]
         shared.append(np.mean(guess == part.y))
-        method, _, _ = load_method(record)
+        method = load_session(record).method
         assert method.task.shape == (3, 24, 24)
         assert record.verify() == []
     cells = matrix.set_index(["train", "test"])

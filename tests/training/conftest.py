@@ -1,3 +1,5 @@
+from typing import NamedTuple
+
 import numpy as np
 import pytest
 import torch
@@ -6,8 +8,8 @@ from torch.nn import functional
 
 from fer_bench.experiment import TrainingSpec
 from fer_bench.method import Embeddings, Method, MethodInfo, Player, Prediction, Stage
-from fer_bench.training.feed import Feed, make_task
-from fer_bench.training.loop import Parts, Trainer
+from fer_bench.training.batches import Batcher, make_task
+from fer_bench.training.loop import Trainer
 
 
 class TwoPlayers(Method):
@@ -67,10 +69,15 @@ def two_players():
     return TwoPlayers
 
 
+class Rows(NamedTuple):
+    train: np.ndarray
+    validation: np.ndarray
+
+
 @pytest.fixture
 def parts(small_faces):
     held_out = np.isin(small_faces.subject, [0, 1, 2])
-    return Parts(np.flatnonzero(~held_out), np.flatnonzero(held_out))
+    return Rows(np.flatnonzero(~held_out), np.flatnonzero(held_out))
 
 
 @pytest.fixture
@@ -83,13 +90,12 @@ def make_trainer(small_faces, parts):
         task = make_task(faces, parts.train, target=spec.target)
         torch.manual_seed(seed)
         method = adapter(task, adapter.Config())
-        feed = Feed(faces, task, spec, torch.device("cpu"))
+        batcher = Batcher(faces, task, spec, torch.device("cpu"))
         trainer = Trainer(
             method,
-            data=faces,
-            feed=feed,
-            parts=parts,
-            training=spec,
+            batcher=batcher,
+            train=parts.train,
+            validation=parts.validation,
             seed=seed,
             resume=resume,
             on_epoch=on_epoch,

@@ -25,7 +25,7 @@ def same(a, b):
 def test_it_learns_and_records_a_history(make_trainer, two_players, parts, small_faces):
     method, trainer = make_trainer(two_players, epochs=6)
     position = trainer.run()
-    part = extract(method, trainer.feed, parts.validation, name="validation")
+    part = extract(method, trainer.batcher, parts.validation, name="validation")
     assert (part.logits.argmax(1) == part.y).mean() > 0.8
     rows = {(stage, split, player) for stage, _, split, player, _, _ in position.history}
     assert ("game", "train", "rival") in rows
@@ -41,7 +41,7 @@ def test_the_same_seed_gives_the_same_bytes(make_trainer, two_players, parts):
     for seed in (0, 0, 1):
         method, trainer = make_trainer(two_players, seed=seed, augment="affine")
         trainer.run()
-        embeddings.append(extract(method, trainer.feed, parts.validation, name="v").expression)
+        embeddings.append(extract(method, trainer.batcher, parts.validation, name="v").expression)
     assert embeddings[0].tobytes() == embeddings[1].tobytes()
     assert embeddings[0].tobytes() != embeddings[2].tobytes()
 
@@ -150,10 +150,10 @@ def test_contract_breaches_are_named(make_trainer, two_players):
     method, _ = make_trainer(two_players)
     twice = Stage("x", players=[Player(n, [method.head], method.loss) for n in "ab"])
     with pytest.raises(MethodError, match="players 'a' and 'b' own the same"):
-        loop.check_stage(twice)
+        loop.validate_stage(twice)
     frozen = Stage("x", players=[Player("a", [method.head], method.loss)], frozen=[method])
     with pytest.raises(MethodError, match="owns a parameter of a frozen module"):
-        loop.check_stage(frozen)
+        loop.validate_stage(frozen)
     with pytest.raises(MethodError, match="'idle' owns no parameters"):
         loop.make_optimizer(Player("idle", [nn.ReLU()], method.loss), 1e-3)
 
@@ -227,7 +227,7 @@ def test_a_compiled_backbone_trains_the_same(make_trainer, parts, monkeypatch):
         method, trainer = make_trainer(erm(), epochs=2, compile=switch, augment="none")
         trainer.run()
         assert (method.encoder.backbone.body._compiled_call_impl is not None) == switch
-        found.append(extract(method, trainer.feed, parts.validation, name="v").expression)
+        found.append(extract(method, trainer.batcher, parts.validation, name="v").expression)
     np.testing.assert_allclose(*found, atol=0.02)
 
 

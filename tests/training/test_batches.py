@@ -3,7 +3,7 @@ import pandas as pd
 import torch
 
 from fer_bench.experiment import TrainingSpec
-from fer_bench.training.feed import EpochPlan, Feed, make_task
+from fer_bench.training.batches import Batcher, EpochPlan, make_task
 
 
 def test_training_subjects_come_first(small_faces):
@@ -19,8 +19,8 @@ def test_training_subjects_come_first(small_faces):
 def test_batches_carry_the_labels_of_their_rows(small_faces):
     rows = np.array([200, 3, 77])
     task = make_task(small_faces, np.arange(120))
-    feed = Feed(small_faces, task, TrainingSpec(), torch.device("cpu"))
-    batch = feed.batch(rows)
+    batcher = Batcher(small_faces, task, TrainingSpec(), torch.device("cpu"))
+    batch = batcher.batch(rows)
     table = small_faces.table.iloc[rows]
     assert [task.classes[i] for i in batch.expression] == table["expression"].tolist()
     assert [task.subjects[i] for i in batch.subject] == table["subject"].tolist()
@@ -39,7 +39,7 @@ def test_labels_of_another_set_that_the_task_does_not_know_are_missing(small_fac
     task = make_task(small_faces, np.arange(len(small_faces)))
     table = pd.DataFrame({"expression": ["fear", "anger"], "subject": ["x", "s01"]})
     other = FaceData(np.zeros((2, 32, 32, 3), np.uint8), table)
-    batch = Feed(other, task, TrainingSpec(), torch.device("cpu")).batch(np.arange(2))
+    batch = Batcher(other, task, TrainingSpec(), torch.device("cpu")).batch(np.arange(2))
     assert batch.expression.tolist() == [-1, task.classes.index("anger")]
     assert batch.subject.tolist() == [-1, task.subjects.index("s01")]
     assert batch.attributes["glasses"].tolist() == [-1, -1]

@@ -46,7 +46,7 @@ def make_task(data: FaceData, train: Rows, *, target: str = "expression") -> Tas
     )
 
 
-class Feed:
+class Batcher:
     """Gathers, augments and normalises batches of one data set for one task.
 
     Args:

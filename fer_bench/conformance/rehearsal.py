@@ -1,0 +1,54 @@
+"""Playing a stage on one batch, without the harness."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import replace
+
+import torch
+
+from fer_bench.method import Batch, Method, Player, Stage
+from fer_bench.training.loop import frozen, set_modes
+
+
+def copied(method: Method, stage: Stage) -> tuple[Method, Stage]:
+    """A copy of the method, and the same stage of that copy."""
+    copy = deepcopy(method)
+    return copy, next(s for s in copy.stages() if s.name == stage.name)
+
+
+def play(
+    method: Method,
+    stage: Stage,
+    batch: Batch,
+    *,
+    steps: int,
+    players: Sequence[Player] | None = None,
+) -> None:
+    """A few rounds of a stage on one batch, each player on its own parameters."""
+    players = stage.players if players is None else players
+    batch = batch if stage.batch == "pairs" else replace(batch, partner=None)
+    optimizers = [torch.optim.Adam(p.parameters(), lr=1e-3) for p in players]
+    if stage.on_start is not None:
+        stage.on_start(steps)
+    with training_mode(method, stage):
+        for step in range(steps):
+            if stage.on_step is not None:
+                stage.on_step(step / steps)
+            for player, optimizer in zip(players, optimizers, strict=True):
+                player.loss(batch)["total"].backward(inputs=player.parameters())
+                optimizer.step()
+                optimizer.zero_grad(set_to_none=True)
+
+
+@contextmanager
+def training_mode(method: Method, stage: Stage) -> Iterator[None]:
+    """Training mode with the stage's modules frozen, as the harness does it."""
+    with frozen(method, stage):
+        set_modes(method, stage)
+        try:
+            yield
+        finally:
+            method.eval()

@@ -1,0 +1,129 @@
+"""The sign audit: does a loss term move its measure the way it claims?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from fer_bench.conformance.finding import Finding
+from fer_bench.conformance.rehearsal import copied, play, training_mode
+from fer_bench.method import Batch, Claim, Method, Stage
+
+_WARM_STEPS = 120  # a discriminator must know its part before its opponent is judged
+_CLAIM_STEPS = 10  # then the measure is looked at; where its draws still hide the change, again
+_MOST_CLAIM_STEPS = 160
+_DRAWS = 8  # of what is random in a measure
+_CLAIM_LR = 1e-3
+
+
+def audit_claims(method: Method, stage: Stage, batch: Batch) -> Iterator[Finding]:
+    for player in dict.fromkeys(claim.player for claim in stage.claims):
+        ready, same = _rehearsed(method, stage, player, batch)
+        for old, new in zip(stage.claims, same.claims, strict=True):
+            if old.player == player:
+                yield audit_claim(ready, same, new, batch, rehearse=False)
+
+
+def _rehearsed(method: Method, stage: Stage, player: str, batch: Batch) -> tuple[Method, Stage]:
+    """A copy in which everybody but `player` knows their part."""
+    copy, same = copied(method, stage)
+    others = [p for p in same.players if p.name != player]
+    play(copy, same, batch, steps=_WARM_STEPS if others else 0, players=others)
+    return copy, same
+
+
+def audit_claim(
+    method: Method, stage: Stage, claim: Claim, batch: Batch, *, rehearse: bool = True
+) -> Finding:
+    """Does the term move its measure the way it claims? Works on a copy of the method.
+
+    Args:
+        method, stage, claim, batch: what is audited, and on which faces.
+        rehearse: train the other players first.
+
+    The weight of a term in the total is read off the total itself, as its derivative with
+    respect to the term: a term that enters with the wrong sign, or not at all, is found even
+    when it looks right in the history.
+    """
+    where = f"stage {stage.name!r}: {claim.term!r} of {claim.player!r}"
+    what = claim.what or "its measure"
+    try:
+        position = list(stage.claims).index(claim)
+    except ValueError:
+        return Finding("sign", False, f"{where}: the claim belongs to another stage")
+    # The audit trains; on a copy, so that one claim does not see the steps of another.
+    if rehearse:
+        method, stage = _rehearsed(method, stage, claim.player, batch)
+    else:
+        method, stage = copied(method, stage)
+    claim = stage.claims[position]
+    player = next((p for p in stage.players if p.name == claim.player), None)
+    if player is None:
+        return Finding("sign", False, f"{where}: there is no such player in this stage")
+    with training_mode(method, stage):
+        losses = player.loss(batch)
+        if claim.term not in losses:
+            return Finding("sign", False, f"{where}: its loss has only {sorted(losses)}")
+        weight = _weight(losses, claim.term)
+        if weight is None:
+            text = f"{where} does not enter the total: nothing follows from it"
+            return Finding("sign", False, text)
+        if weight == 0:
+            return Finding("sign", True, f"{where} has weight 0: nothing to audit")
+        before = _measure(claim, batch)
+        owned = player.parameters()
+        optimizer = torch.optim.Adam(owned, lr=_CLAIM_LR)
+        for step in range(1, _MOST_CLAIM_STEPS + 1):
+            term = math.copysign(1.0, weight) * player.loss(batch)[claim.term]
+            gradients = torch.autograd.grad(term, owned, allow_unused=True)
+            for parameter, gradient in zip(owned, gradients, strict=True):
+                parameter.grad = gradient
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            # A player that starts from nothing moves less at first than the draws of its measure.
+            if step % _CLAIM_STEPS == 0 and _is_clear((after := _measure(claim, batch)) - before):
+                break
+    change = float((after - before).mean())
+    passed = change > 0 if claim.effect == "raises" else change < 0
+    moved = f"{before.mean():.4g} -> {after.mean():.4g}"
+    if passed:
+        return Finding("sign", True, f"{where} {claim.effect} {what} ({moved})")
+    return Finding(
+        "sign",
+        False,
+        f"{where} claims that it {claim.effect} {what}, but a step on it moves that {moved}: "
+        "its sign is wrong, or it acts on the wrong parameters",
+    )
+
+
+def _weight(losses: dict[str, Tensor], term: str) -> float | None:
+    """d total / d term; None where the total was not computed from it."""
+    value, total = losses[term], losses["total"]
+    if term == "total":
+        return 1.0
+    if not value.requires_grad:
+        return None
+    gradient = torch.autograd.grad(total, value, allow_unused=True, retain_graph=True)[0]
+    return None if gradient is None else float(gradient)
+
+
+def _measure(claim: Claim, batch: Batch) -> Tensor:
+    """The claim's measure, once for each of a few random draws; the same before and after."""
+    state = torch.get_rng_state()
+    found = []
+    try:
+        with torch.no_grad():
+            for draw in range(_DRAWS):
+                torch.manual_seed(draw)
+                found.append(float(claim.measure(batch)))
+    finally:
+        torch.set_rng_state(state)
+    return torch.tensor(found, dtype=torch.float64)
+
+
+def _is_clear(change: Tensor) -> bool:
+    """Is the mean change beyond three standard errors? Without random draws any change is."""
+    return bool(change.mean().abs() > 3 * change.std() / math.sqrt(len(change)))

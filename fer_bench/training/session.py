@@ -1,0 +1,111 @@
+"""One method with its faces: built, trained, loaded and embedded in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from fer_bench.arrays import Part
+from fer_bench.data.faces import FaceData
+from fer_bench.experiment import TrainingSpec
+from fer_bench.method import Batch, Method, Oracle, Task
+from fer_bench.training.batches import Batcher, Rows, make_task
+from fer_bench.training.checkpoint import Position, load_weights
+from fer_bench.training.extract import extract
+from fer_bench.training.loop import OnEpoch, OnHistory, Trainer, make_fabric, seed_everything
+
+
+@dataclass(frozen=True)
+class Session:
+    """A method and the batches it sees.
+
+    Attributes:
+        method: built for the task of the training faces.
+        batcher: batches of the data set.
+        seed: of the run.
+    """
+
+    method: Method
+    batcher: Batcher
+    seed: int = 0
+
+    @classmethod
+    def build(
+        cls,
+        adapter: type[Method],
+        config: Any,
+        data: FaceData,
+        train: Rows,
+        *,
+        training: TrainingSpec,
+        seed: int = 0,
+        device: torch.device | None = None,
+    ) -> Session:
+        """A freshly initialised method on these faces.
+
+        Args:
+            adapter, config: the method and its parameters.
+            data: the faces.
+            train: rows that are trained on: they decide which subjects a head can know.
+            training: budget, augmentation, device.
+            seed: the initial weights depend on it alone.
+            device: of the batches; by default the one that `training` asks for.
+        """
+        task = make_task(data, train, target=training.target)
+        batcher = Batcher(data, task, training, device or make_fabric(training).device)
+        return cls(build_method(adapter, config, task, seed=seed), batcher, seed)
+
+    def train(
+        self,
+        train: Rows,
+        validation: Rows,
+        *,
+        resume: Path | None = None,
+        on_epoch: OnEpoch | None = None,
+        on_history: OnHistory | None = None,
+    ) -> Position:
+        """Train all stages of the method; see `Trainer`."""
+        return Trainer(
+            self.method,
+            batcher=self.batcher,
+            train=train,
+            validation=validation,
+            seed=self.seed,
+            resume=resume,
+            on_epoch=on_epoch,
+            on_history=on_history,
+        ).run()
+
+    def load(self, path: Path, rows: Rows) -> None:
+        """Load published weights; `rows` are faces that give lazy modules their shapes.
+
+        Raises:
+            RunError: the weights do not fit the method.
+        """
+        materialise(self.method, self.batcher.batch(rows[:2]))
+        load_weights(path, self.method)
+
+    def extract(self, rows: Rows, *, name: str, data: FaceData | None = None) -> Part:
+        """The saved arrays of some faces, of this data set or of another one."""
+        batcher = self.batcher
+        if data is not None:
+            batcher = Batcher(data, self.method.task, batcher.training, batcher.device)
+        return extract(self.method, batcher, rows, name=name)
+
+
+def build_method(adapter: type[Method], config: Any, task: Task, *, seed: int) -> Method:
+    """A freshly initialised method; its weights depend on the seed alone."""
+    seed_everything(seed)
+    return adapter(task, config)
+
+
+@torch.no_grad()
+def materialise(method: Method, batch: Batch) -> None:
+    """One forward pass in eval mode, so that lazy modules have their shapes."""
+    method.eval()
+    if not isinstance(method, Oracle):
+        method.embed(batch.images)
+        method.predict(batch.images)

@@ -1,0 +1,176 @@
+"""The check finds what public re-implementations get wrong, each by name."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from fer_bench.baselines.erm.adapter import ERM
+from fer_bench.conformance import (
+    check_adapter,
+    check_method,
+)
+from fer_bench.errors import UnknownNameError
+from fer_bench.method import Embeddings, Player, Prediction, Stage
+
+
+def failed(findings):
+    return {finding.check for finding in findings if not finding.passed}
+
+
+# The good ones ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["erm", "dann", "random-encoder", "oracle-label"])
+def test_our_methods_pass(name):
+    findings = check_method(name)
+    assert not failed(findings), [str(f) for f in findings if not f.passed]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name",
+    ["dice-fer", "supcon", "cdann", "coral", "irm", "group-dro", "multitask", "pixels"],
+)
+def test_the_other_methods_pass(name):
+    findings = check_method(name)
+    assert not failed(findings), [str(f) for f in findings if not f.passed]
+
+
+def test_an_unknown_name_says_so():
+    with pytest.raises(UnknownNameError, match="dice-fer"):
+        check_method("dise-fer")
+
+
+def test_needed_parameters_are_a_finding_not_a_crash():
+    findings = check_method("frozen-backbone")
+    assert failed(findings) == {"build"}
+    assert "weights" in findings[0].message
+
+
+def test_the_check_leaves_random_numbers_alone():
+    torch.manual_seed(3)
+    expected = torch.rand(3)
+    torch.manual_seed(3)
+    check_method("oracle-label")
+    assert torch.equal(torch.rand(3), expected)
+
+
+# Broken contracts ---------------------------------------------------------------------------
+
+
+class WrongShape(ERM):
+    def embed(self, images):
+        return Embeddings(self.encoder(images)[:, :, None])
+
+
+class WrongType(ERM):
+    def embed(self, images):
+        return Embeddings(self.encoder(images).long())
+
+
+class NotFinite(ERM):
+    def embed(self, images):
+        return Embeddings(self.encoder(images) / 0)
+
+
+class TooFewClasses(ERM):
+    def predict(self, images):
+        return Prediction(logits=self.head(self.encoder(images))[:, :3])
+
+
+class UsesTheBatch(ERM):
+    def embed(self, images):
+        code = self.encoder(images)
+        return Embeddings(code - code.mean(0))
+
+
+class ReRanksByTheBatch(ERM):
+    """Moves class scores towards the classes' mean codes in the batch, as a re-ranking does."""
+
+    def predict(self, images):
+        code = self.encoder(images)
+        scores = self.head(code)
+        means = scores.softmax(0).T @ code
+        return Prediction(logits=scores - torch.cdist(code, means))
+
+
+class OwnGenerator(ERM):
+    generator = np.random.default_rng()
+
+    def loss(self, batch):
+        total = super().loss(batch)["total"]
+        return {"total": total * float(self.generator.uniform(0.5, 1.5))}
+
+
+class TwoOwners(ERM):
+    def stages(self):
+        players = [
+            Player("a", [self.encoder, self.head], self.loss),
+            Player("b", [self.head], self.loss),
+        ]
+        return [Stage("train", players=players)]
+
+
+class FrozenAndOwned(ERM):
+    def stages(self):
+        player = Player("a", [self.encoder, self.head], self.loss)
+        return [Stage("train", players=[player], frozen=[self.encoder.backbone])]
+
+
+class ThawsStatistics(ERM):
+    """Forgets that batch normalisation moves in training mode."""
+
+    def stages(self):
+        player = Player("head", [self.head], self.loss)
+        return [Stage("train", players=[player], frozen=[self.encoder])]
+
+    def loss(self, batch):
+        self.encoder.train()
+        return super().loss(batch)
+
+
+class Detached(ERM):
+    def loss(self, batch):
+        code = self.encoder(batch.images).detach()
+        return {"total": self.head.loss(self.head(code), batch)}
+
+
+class NoTotal(ERM):
+    def loss(self, batch):
+        return {"loss": super().loss(batch)["total"]}
+
+
+class NanLoss(ERM):
+    def loss(self, batch):
+        return {"total": super().loss(batch)["total"] * float("nan")}
+
+
+class Crashes(ERM):
+    def embed(self, images):
+        raise ZeroDivisionError("oh")
+
+
+@pytest.mark.parametrize(
+    ("adapter", "check"),
+    [
+        (WrongShape, "shape"),
+        (WrongType, "shape"),
+        (NotFinite, "shape"),
+        (TooFewClasses, "shape"),
+        (UsesTheBatch, "companions"),
+        (ReRanksByTheBatch, "companions"),
+        (OwnGenerator, "determinism"),
+        (TwoOwners, "shared-parameter"),
+        (FrozenAndOwned, "frozen"),
+        (ThawsStatistics, "frozen"),
+        (Detached, "gradient"),
+        (NoTotal, "loss"),
+        (NanLoss, "loss"),
+        (Crashes, "build"),
+    ],
+    ids=lambda value: getattr(value, "__name__", value),
+)
+def test_a_broken_contract_is_named(adapter, check):
+    assert check in failed(check_adapter(adapter))
