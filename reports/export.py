@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from PIL import Image
 
 from fer_bench.errors import FerBenchError
@@ -14,7 +16,7 @@ from fer_bench.reports.figures import _file_names
 from fer_bench.reports.summary import scores_frame, summarise
 from fer_bench.reports.tables import _plain
 from fer_bench.runs.arrays import Part
-from fer_bench.runs.store import RunStore, atomic_path
+from fer_bench.runs.store import RunRecord, RunStore, atomic_path
 
 _SPRITE_SIDE = 8192  # the projector's limit for a sprite sheet
 
@@ -22,9 +24,10 @@ _SPRITE_SIDE = 8192  # the projector's limit for a sprite sheet
 def write_exports(root: str | Path, *, out: str | Path | None = None) -> list[Path]:
     """Write `scores.parquet` and, for one run of each row, projector files.
 
-    The Parquet file is the tidy table of `fer_bench.reports.summary.scores_frame`: read it with
-    `pandas.read_parquet`. The projector folder is for `tensorboard --logdir <out>/projector`;
-    faces are in it only where the terms of the data allow publication.
+    The Parquet file is the tidy table of `fer_bench.reports.summary.scores_frame`, a caution as
+    its code and its text: read it with `pandas.read_parquet`. The projector folder is for
+    `tensorboard --logdir <out>/projector`; faces are in it only where the terms of the data
+    allow publication.
 
     Args:
         root: result folder.
@@ -40,7 +43,7 @@ def write_exports(root: str | Path, *, out: str | Path | None = None) -> list[Pa
     records = [r for r in store.records() if r.folder.name in kept]
     scores = folder / "scores.parquet"
     with atomic_path(scores) as aside:
-        scores_frame(records).to_parquet(aside, index=False)
+        flat_frame(records).to_parquet(aside, index=False)
     written = [scores]
     thumbnails = None
     if summary.data.get("publish_faces"):
@@ -74,6 +77,13 @@ def write_exports(root: str | Path, *, out: str | Path | None = None) -> list[Pa
     index = projector / "projector_config.pbtxt"
     _write(index, "\n".join(config) + "\n")
     return [*written, index]
+
+
+def flat_frame(records: Iterable[RunRecord]) -> pd.DataFrame:
+    """All scores of all runs, with cautions as codes and texts that any file format can hold."""
+    frame = scores_frame(records)
+    flat = [[{"code": c.code, "text": str(c)} for c in cautions] for cautions in frame["cautions"]]
+    return frame.assign(cautions=flat)
 
 
 def _entry(

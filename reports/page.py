@@ -31,9 +31,9 @@ from fer_bench.reports.decoded import decoded
 from fer_bench.reports.explorer import bokeh_item, data_rows, explorer_data
 from fer_bench.reports.faces import Faces, Sprite, sprite_of
 from fer_bench.reports.maps import KINDS, TITLES, Maps, Which, maps_of
+from fer_bench.reports.published import published_rows
 from fer_bench.reports.style import drawing
 from fer_bench.reports.summary import Remark, Row, Summary, Verdict, summarise
-from fer_bench.reports.tables import published_numbers
 from fer_bench.reports.traces import trace_figure
 from fer_bench.runs.arrays import Part
 from fer_bench.runs.store import RunRecord, RunStore, atomic_path
@@ -193,7 +193,7 @@ def _context(
         "scripts": scripts,
         "policy": _policy(scripts.values()),
         "style": Markup(_template("style.css")),
-        "published": published_numbers(summary),
+        "published": published_rows(summary),
         "slug": _slugs(summary),
         "heat": _heat,
         "leak_matrix": _leak_matrix,

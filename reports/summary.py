@@ -584,6 +584,8 @@ def _command(experiment: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, Caution):
+        return value.to_json()
     if isinstance(value, Mapping):
         return {str(k): _plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
