@@ -6,6 +6,7 @@ import io
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -117,8 +118,8 @@ def _metadata(part: Part) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _field(value: object) -> str:
-    return "" if value is None or value != value else _plain(str(value))
+def _field(value: Any) -> str:
+    return "" if pd.isna(value) else _plain(str(value))
 
 
 def _sprite(part: Part, thumbnails: np.ndarray | None) -> tuple[Image.Image, int] | None:

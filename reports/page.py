@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from numpy.typing import NDArray
@@ -283,7 +284,7 @@ def _face(part: Part, at: int, query: int | None = None) -> dict[str, Any]:
 
 
 def _known(value: Any) -> str:
-    return "unknown" if value is None or value != value else str(value)
+    return "unknown" if pd.isna(value) else str(value)
 
 
 def _retrieve(part: Part, *, with_identity: bool) -> dict[str, list[tuple[int, list[int]]]]:
