@@ -56,19 +56,21 @@ class Published:
     """One published number: always shown as such, never mixed with measured ones.
 
     Attributes:
-        dataset: the data set, as the source calls it.
-        metric: "accuracy", "mig", "ccc.valence", "ccc.arousal", ...
-        value: as printed.
-        unit: of the printed value; "" for a number without one, such as a CCC.
-        source, note: where it is printed, and under which conditions.
+        dataset, metric: such as "RAF-DB" and "accuracy" or "ccc.valence".
+        value: in `unit`, as the source prints it.
+        unit: "percent", "fraction", "nats", or "" for a bare number.
+        source: where it is printed.
+        note: a remark about this number alone.
+        setting: the backbone, or what else tells two numbers of one source apart.
     """
 
     dataset: str
     metric: str
     value: float
-    unit: Unit
     source: str
     note: str = ""
+    unit: Unit = field(kw_only=True)
+    setting: str = field(default="", kw_only=True)
 
 
 @dataclass(frozen=True)

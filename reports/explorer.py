@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from fer_bench.arrays import Part
@@ -77,7 +78,7 @@ def _point_labels(part: Part, labels: Any, maps: Maps, sprite: Sprite) -> dict[s
     for name, values in columns.items():
         levels = sorted({str(v) for v in values.dropna()})
         lookup = {level: i for i, level in enumerate(levels)}
-        codes = [lookup[str(v)] if v == v and v is not None else -1 for v in values]
+        codes = [-1 if pd.isna(v) else lookup[str(v)] for v in values]
         if len(levels) > 0:
             coded[shortened(name, 60)] = {
                 "levels": [shortened(v, 60) for v in levels],

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from PIL import Image
 
 from fer_bench.arrays import Part
@@ -14,7 +17,7 @@ from fer_bench.errors import FerBenchError
 from fer_bench.reports.figures import _file_names
 from fer_bench.reports.summary import scores_frame, summarise
 from fer_bench.reports.tables import _plain
-from fer_bench.runs.store import RunStore, atomic_path
+from fer_bench.runs.store import RunRecord, RunStore, atomic_path
 
 _SPRITE_SIDE = 8192  # the projector's limit for a sprite sheet
 
@@ -22,9 +25,10 @@ _SPRITE_SIDE = 8192  # the projector's limit for a sprite sheet
 def write_exports(root: str | Path, *, out: str | Path | None = None) -> list[Path]:
     """Write `scores.parquet` and, for one run of each row, projector files.
 
-    The Parquet file is the tidy table of `fer_bench.reports.summary.scores_frame`: read it with
-    `pandas.read_parquet`. The projector folder is for `tensorboard --logdir <out>/projector`;
-    faces are in it only where the terms of the data allow publication.
+    The Parquet file is the tidy table of `fer_bench.reports.summary.scores_frame`, a caution as
+    its code and its text: read it with `pandas.read_parquet`. The projector folder is for
+    `tensorboard --logdir <out>/projector`; faces are in it only where the terms of the data
+    allow publication.
 
     Args:
         root: result folder.
@@ -39,10 +43,8 @@ def write_exports(root: str | Path, *, out: str | Path | None = None) -> list[Pa
     kept = {run for row in summary.rows for run in row.runs}
     records = [r for r in store.records() if r.folder.name in kept]
     scores = folder / "scores.parquet"
-    frame = scores_frame(records)
-    frame["cautions"] = ["\n".join(map(str, cautions)) for cautions in frame["cautions"]]
     with atomic_path(scores) as aside:
-        frame.to_parquet(aside, index=False)
+        flat_frame(records).to_parquet(aside, index=False)
     written = [scores]
     thumbnails = None
     if summary.data.get("publish_faces"):
@@ -78,6 +80,13 @@ def write_exports(root: str | Path, *, out: str | Path | None = None) -> list[Pa
     return [*written, index]
 
 
+def flat_frame(records: Iterable[RunRecord]) -> pd.DataFrame:
+    """All scores of all runs, with cautions as codes and texts that any file format can hold."""
+    frame = scores_frame(records)
+    flat = [[{"code": c.code, "text": str(c)} for c in cautions] for cautions in frame["cautions"]]
+    return frame.assign(cautions=flat)
+
+
 def _entry(
     name: str, path: Path, metadata: Path, sheet: tuple[Image.Image, int] | None, row: str
 ) -> list[str]:
@@ -109,8 +118,8 @@ def _metadata(part: Part) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _field(value: object) -> str:
-    return "" if value is None or value != value else _plain(str(value))
+def _field(value: Any) -> str:
+    return "" if pd.isna(value) else _plain(str(value))
 
 
 def _sprite(part: Part, thumbnails: np.ndarray | None) -> tuple[Image.Image, int] | None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from numpy.typing import NDArray
@@ -32,9 +33,9 @@ from fer_bench.reports.decoded import decoded
 from fer_bench.reports.explorer import bokeh_item, data_rows, explorer_data
 from fer_bench.reports.faces import Faces, Sprite, sprite_of
 from fer_bench.reports.maps import KINDS, TITLES, Maps, Which, maps_of
+from fer_bench.reports.published import published_rows
 from fer_bench.reports.style import drawing
 from fer_bench.reports.summary import Remark, Row, Summary, Verdict, summarise
-from fer_bench.reports.tables import published_numbers
 from fer_bench.reports.traces import trace_figure
 from fer_bench.runs.store import RunRecord, RunStore, atomic_path
 from fer_bench.score import Style
@@ -193,7 +194,7 @@ def _context(
         "scripts": scripts,
         "policy": _policy(scripts.values()),
         "style": Markup(_template("style.css")),
-        "published": published_numbers(summary),
+        "published": published_rows(summary),
         "slug": _slugs(summary),
         "heat": _heat,
         "leak_matrix": _leak_matrix,
@@ -283,7 +284,7 @@ def _face(part: Part, at: int, query: int | None = None) -> dict[str, Any]:
 
 
 def _known(value: Any) -> str:
-    return "unknown" if value is None or value != value else str(value)
+    return "unknown" if pd.isna(value) else str(value)
 
 
 def _retrieve(part: Part, *, with_identity: bool) -> dict[str, list[tuple[int, list[int]]]]:

@@ -8,10 +8,9 @@ import json
 import math
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from html import escape
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +18,7 @@ from fer_bench.cautions import Caution, merged
 from fer_bench.errors import FerBenchError, RunError, did_you_mean
 from fer_bench.reports.aggregate import Estimate
 from fer_bench.reports.columns import Column, leaderboard_columns, main_columns
+from fer_bench.reports.published import published_rows
 from fer_bench.reports.summary import Row, Summary, summarise
 from fer_bench.runs.store import RunStore
 from fer_bench.score import Direction, Style
@@ -433,12 +433,14 @@ def _valence_arousal(summary: Summary, method: str | None) -> Table:
     columns = _affect_columns()
     if not any(c.key in row.scores for row in summary.rows for c in columns):
         raise RunError("these results have no valence-arousal scores: the layout 'va' is empty.")
-    return _comparison(
+    table = _comparison(
         summary,
         columns,
         caption=f"{summary.title}: valence (V) and arousal (A), mean ± standard deviation "
         f"over {_runs(summary)}.",
     )
+    measures = {c.key.removeprefix("affect/test."): c.key for c in columns}
+    return _with_published(table, summary, columns, measures)
 
 
 def _mig(summary: Summary, method: str | None) -> Table:
@@ -461,23 +463,42 @@ def _mig(summary: Summary, method: str | None) -> Table:
         caption=f"{summary.title}: accuracy and modified mutual information gap on held-out "
         f"pairs, mean ± standard deviation over {_runs(summary)}.",
     )
-    published: dict[tuple[str, str], dict[str, float]] = {}
-    for row in summary.rows:
-        for p in row.published:
-            if p["metric"] in ("accuracy", "mig"):
-                published.setdefault((row.title, p["dataset"]), {})[p["metric"]] = p["value"]
+    measures = {"accuracy": "classification/test.accuracy", "mig": "mig/mig"}
+    return _with_published(table, summary, columns, measures)
+
+
+def _with_published(
+    table: Table, summary: Summary, columns: Sequence[Column], measures: Mapping[str, str]
+) -> Table:
+    """The table with what papers print of these methods, in a group of its own.
+
+    Args:
+        table: the measured rows, a column for the method first.
+        summary: of the result folder.
+        columns: of the table, after the first.
+        measures: published measure -> key of the column that shows it.
+    """
+    place = {key: measure for measure, key in measures.items()}
+    notes = list(table.notes)
     rows: list[list[Cell]] = []
-    for (title, dataset), values in published.items():
-        cells: list[Cell] = [f"{title}, {dataset}"]
-        for c in columns:
-            value = {
-                "classification/test.accuracy": values.get("accuracy", math.nan) / 100,
-                "mig/mig": values.get("mig"),
-            }.get(c.key)
-            cells.append(Number(value, None, c.style))
+    for published in published_rows(summary):
+        if not published.here or not measures.keys() & published.numbers.keys():
+            continue
+        cells: list[Cell] = [f"{published.name}, {published.dataset}"]
+        for column in columns:
+            number = published.numbers.get(place.get(column.key, ""))
+            if number is None:
+                cells.append(Number(None, None, column.style))
+                continue
+            if number.note and number.note not in notes:
+                notes.append(number.note)
+            marks = (notes.index(number.note),) if number.note else ()
+            cells.append(Number(number.value, None, number.style, notes=marks))
         rows.append(cells)
-    groups = [*table.groups, ("Published, not measured here", rows)] if rows else table.groups
-    return Table(table.caption, table.heads, groups, table.notes, table.remarks)
+    if not rows:
+        return table
+    groups = [*table.groups, ("Published, not measured here", rows)]
+    return replace(table, groups=groups, notes=notes)
 
 
 def _leakage(summary: Summary, method: str | None) -> Table:
@@ -582,44 +603,13 @@ def _setting(value: Any) -> str:
 
 
 def _published(summary: Summary, method: str | None) -> Table:
+    """What papers print, of the methods compared here first: a row a method, setting and data."""
     rows = [
-        [p["method"], p["dataset"], p["metric"], f"{p['value']:g}", p["source"], p["note"]]
-        for p in published_numbers(summary)
+        [row.name, row.dataset, row.text, row.source, row.note] for row in published_rows(summary)
     ]
-    heads = ["Method", "Data", "Metric", "Value", "Source", "Remark"]
+    heads = ["Method", "Data", "Published", "Source", "Remark"]
     caption = "Published numbers: printed in the sources, not measured here."
     return Table(caption, [Head(h) for h in heads], [("", rows)])
-
-
-def published_numbers(summary: Summary) -> list[dict[str, Any]]:
-    """What papers print: of the methods compared here first, then of rival systems."""
-    ours = [
-        {
-            "method": row.title,
-            "dataset": p["dataset"],
-            "metric": p["metric"],
-            "value": float(p["value"]),
-            "source": p.get("source", ""),
-            "note": p.get("note", ""),
-            "here": True,
-        }
-        for row in {r.method: r for r in summary.rows}.values()
-        for p in row.published
-    ]
-    text = files("fer_bench.reports").joinpath("published.json").read_text(encoding="utf-8")
-    rivals = [
-        {
-            "method": f"{p['method']} ({p['backbone']})" if p["backbone"] else p["method"],
-            "dataset": p["dataset"],
-            "metric": p["metric"],
-            "value": float(p["value"]),
-            "source": p["source"],
-            "note": p["note"],
-            "here": False,
-        }
-        for p in json.loads(text)
-    ]
-    return ours + rivals
 
 
 LAYOUTS: dict[str, Callable[[Summary, str | None], Table]] = {

@@ -55,7 +55,9 @@ class AdversarialBranch(Method):
         year=2020,
         produces_identity=True,
         published=(
-            Published("AffectNet", "accuracy", 60.53, "percent", "arXiv 2008.07001", "beta1 = 0"),
+            Published(
+                "AffectNet", "accuracy", 60.53, "arXiv 2008.07001", "beta1 = 0", unit="percent"
+            ),
         ),
         deviations=(
             "only a summary of the paper was at hand: the losses and their routing are those of "

@@ -61,8 +61,8 @@ class CAF(Method):
         year=2021,
         needs=frozenset({"valence_arousal"}),
         published=tuple(
-            Published(data, f"ccc.{name}", value, "", _SOURCE, note)
-            for data, valence, arousal, note in _PUBLISHED
+            Published(data, f"ccc.{name}", value, _SOURCE, setting=setting, unit="")
+            for data, valence, arousal, setting in _PUBLISHED
             for name, value in (("valence", valence), ("arousal", arousal))
         ),
         deviations=(

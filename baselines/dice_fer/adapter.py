@@ -164,11 +164,16 @@ class DiceFER(Method):
         needs=frozenset({"pairs"}),
         produces_identity=True,
         published=(
-            *(Published(d, "accuracy", v, "percent", _README, n) for d, v, _, n in _PUBLISHED),
-            *(Published(d, "mig", v, "", _README, n) for d, _, v, n in _PUBLISHED),
-            Published("RAF-DB", "accuracy", 82.5, "percent", "course report", "test split"),
+            *(Published(d, "accuracy", v, _README, n, unit="percent") for d, v, _, n in _PUBLISHED),
+            *(Published(d, "mig", v, _README, unit="nats") for d, _, v, _ in _PUBLISHED),
+            Published("RAF-DB", "accuracy", 82.5, "course report", "test split", unit="percent"),
             Published(
-                "own webcam set", "accuracy", 97.0, "percent", "course report", "random frame split"
+                "own webcam set",
+                "accuracy",
+                97.0,
+                "course report",
+                "random frame split",
+                unit="percent",
             ),
         ),
         deviations=(

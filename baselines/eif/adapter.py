@@ -96,12 +96,12 @@ class EIF(Method):
         produces_identity=True,
         published=(
             *(
-                Published(d, "accuracy", v, "percent", _SOURCE, note)
-                for d, v, note in _PUBLISHED_CLASSES
+                Published(d, "accuracy", v, _SOURCE, setting=setting, unit="percent")
+                for d, v, setting in _PUBLISHED_CLASSES
             ),
             *(
-                Published(data, f"ccc.{name}", value, "", _SOURCE, note)
-                for data, valence, arousal, note in _PUBLISHED_AFFECT
+                Published(data, f"ccc.{name}", value, _SOURCE, setting=setting, unit="")
+                for data, valence, arousal, setting in _PUBLISHED_AFFECT
                 for name, value in (("valence", valence), ("arousal", arousal))
             ),
         ),

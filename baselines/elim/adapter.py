@@ -60,8 +60,8 @@ class ELIM(Method):
         year=2022,
         needs=frozenset({"subjects"}),
         published=tuple(
-            Published(data, f"ccc.{name}", value, "", _SOURCE, note)
-            for data, valence, arousal, note in _PUBLISHED
+            Published(data, f"ccc.{name}", value, _SOURCE, setting=setting, unit="")
+            for data, valence, arousal, setting in _PUBLISHED
             for name, value in (("valence", valence), ("arousal", arousal))
         ),
         deviations=(

@@ -6,11 +6,13 @@ import json
 import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from fer_bench.errors import RunError
 from fer_bench.reports.aggregate import combined_p
 from fer_bench.reports.columns import formatted, leaderboard_columns, main_columns
+from fer_bench.reports.export import flat_frame
 from fer_bench.reports.summary import scores_frame, summarise
 from fer_bench.runs.store import RunStore
 
@@ -106,11 +108,12 @@ def test_markdown_says_who_is_best_and_warns(summary):
 
 
 def test_frame_is_tidy_and_survives_parquet(results, tmp_path):
-    frame = scores_frame(RunStore(results).records())
+    frame = flat_frame(RunStore(results).records())
     assert not frame.duplicated(["run", "key"]).any()
     assert set(main_columns()) <= set(frame["key"])
-    frame["cautions"] = frame["cautions"].map(lambda said: [str(c) for c in said])
     frame.to_parquet(tmp_path / "scores.parquet")
+    read = pd.read_parquet(tmp_path / "scores.parquet")
+    assert {c["code"] for cautions in read["cautions"] for c in cautions} >= {"fitted"}
 
 
 def test_older_runs_of_the_same_place_are_left_out_and_said(results, tmp_path):

@@ -21,7 +21,6 @@ from fer_bench.reports.tables import (
     Table,
     _latex,
     leaderboard_table,
-    published_numbers,
     write_table,
 )
 from fer_bench.runs.store import RunStore
@@ -95,16 +94,6 @@ def test_per_class_table_is_that_of_the_report(summary):
     text = render(summary, "per-class", "markdown", "ERM")
     assert text.splitlines()[0].startswith("| Expression | Accuracy | Precision | Recall | F1 | Su")
     assert sum(line.startswith("| ") for line in text.splitlines()) == 2 + 7
-
-
-def test_published_rows_are_marked_and_rivals_sourced(summary):
-    text = render(summary, "mig", "markdown")
-    assert "Published, not measured here" in text
-    assert "0.45" in text.split("Published")[1]
-    numbers = published_numbers(summary)
-    assert all(p["source"] for p in numbers)
-    dmue = [p["value"] for p in numbers if p["method"] == "DMUE (ResNet-50)"]
-    assert dmue == [63.11, 89.42]
 
 
 def test_ablation_shows_what_differs(summary):

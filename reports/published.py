@@ -1,0 +1,162 @@
+"""Numbers printed in papers: one row a method, setting and data set, each number with its unit."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from fer_bench.reports.columns import formatted
+from fer_bench.reports.summary import Summary
+from fer_bench.score import Style
+
+_STYLES: dict[str, Style] = {"fraction": "percent", "nats": "nats", "": "ratio"}
+_UNITS = {"percent": " %", "nats": " nats"}
+_WORDS = {"accuracy": "accuracy", "mig": "MIG"}
+
+
+@dataclass(frozen=True)
+class PublishedNumber:
+    """One number of a source.
+
+    Attributes:
+        value: in `unit`.
+        unit: "fraction", "nats" or "" for a bare number; what a source prints in percent is
+            kept as a fraction, like measured scores.
+        note: a remark of ours about this number.
+    """
+
+    value: float
+    unit: str
+    note: str = ""
+
+    @property
+    def style(self) -> Style:
+        """How it is printed: fractions in percent."""
+        return _STYLES[self.unit]
+
+    def __str__(self) -> str:
+        return formatted(self.value, self.style) + _UNITS.get(self.style, "")
+
+
+@dataclass(frozen=True)
+class PublishedRow:
+    """What sources print about one method in one setting on one data set.
+
+    Attributes:
+        method, setting, dataset: the setting is a backbone, or what else tells rows apart.
+        here: whether the method is one of those compared.
+        numbers: measure, such as "accuracy" or "ccc.valence" -> number.
+        sources: where they are printed.
+    """
+
+    method: str
+    setting: str
+    dataset: str
+    here: bool
+    numbers: dict[str, PublishedNumber] = field(default_factory=dict)
+    sources: list[str] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """The method with its setting."""
+        return f"{self.method} ({self.setting})" if self.setting else self.method
+
+    @property
+    def text(self) -> str:
+        """All numbers in words."""
+        return ", ".join(f"{measure_title(m)} {number}" for m, number in self.numbers.items())
+
+    @property
+    def source(self) -> str:
+        """The sources in words."""
+        return "; ".join(self.sources)
+
+    @property
+    def note(self) -> str:
+        """Remarks, each with the measure it is about."""
+        notes = {m: n.note for m, n in self.numbers.items() if n.note}
+        return "; ".join(f"{measure_title(m)}: {note}" for m, note in notes.items())
+
+
+def measure_title(measure: str) -> str:
+    """A measure as a table names it.
+
+    >>> measure_title("ccc.valence"), measure_title("mig")
+    ('CCC of valence', 'MIG')
+    """
+    name, _, side = measure.partition(".")
+    title = _WORDS.get(name, name.upper())
+    return f"{title} of {side}" if side else title
+
+
+def published_rows(summary: Summary) -> list[PublishedRow]:
+    """What papers print: of the methods compared here first, then of other systems."""
+    ours = [
+        {**number, "method": row.title}
+        for row in {row.method: row for row in summary.rows}.values()
+        for number in row.published
+    ]
+    titles = {row.title for row in summary.rows}
+    rows: dict[tuple[str, str, str, int], PublishedRow] = {}
+    for entry in [*_with_settings(ours), *_others()]:
+        _add(rows, entry, here=entry["method"] in titles)
+    return sorted(rows.values(), key=lambda row: not row.here)
+
+
+@cache
+def _others() -> Sequence[Mapping[str, Any]]:
+    text = files("fer_bench.reports").joinpath("published.json").read_text(encoding="utf-8")
+    return tuple(json.loads(text))
+
+
+def _with_settings(entries: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Entries with a setting: a source that prints one measure twice tells them apart by notes."""
+    known = [dict(entry) for entry in entries]
+    times = Counter((e["method"], e["source"], e["dataset"], e["metric"]) for e in known)
+    several = {key[:2] for key, n in times.items() if n > 1}
+    for entry in known:
+        if not entry.get("setting") and (entry["method"], entry["source"]) in several:
+            entry["setting"], entry["note"] = entry.get("note", ""), ""
+    return known
+
+
+def _add(
+    rows: dict[tuple[str, str, str, int], PublishedRow], entry: Mapping[str, Any], *, here: bool
+) -> None:
+    """Put a number into the row of its method, setting and data set.
+
+    A second source that prints the same number adds nothing; another number starts a row.
+    """
+    method, setting, dataset = entry["method"], entry.get("setting", ""), entry["dataset"]
+    number, measure = _number(entry), entry["metric"]
+    for copy in range(len(rows) + 1):
+        row = rows.setdefault(
+            (method, setting, dataset, copy), PublishedRow(method, setting, dataset, here)
+        )
+        known = row.numbers.get(measure)
+        if known is not None and known.value != number.value:
+            continue
+        if known is None:
+            row.numbers[measure] = number
+            if entry["source"] not in row.sources:
+                row.sources.append(entry["source"])
+        return
+
+
+def _number(entry: Mapping[str, Any]) -> PublishedNumber:
+    value, unit = float(entry["value"]), entry.get("unit") or _unit_before_units(entry)
+    if unit == "percent":
+        value, unit = round(value / 100, 10), "fraction"
+    return PublishedNumber(value, unit, entry.get("note", ""))
+
+
+def _unit_before_units(entry: Mapping[str, Any]) -> str:
+    """The unit of a number in a result folder that was written before numbers had one."""
+    if entry["metric"] == "accuracy":
+        return "fraction" if entry["value"] <= 1 else "percent"
+    return "nats" if entry["metric"] == "mig" else ""
