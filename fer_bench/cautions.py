@@ -174,13 +174,60 @@ def _plain(value: Any) -> Value:
 WORDINGS: dict[str, Wording] = {
     # Scores of any kind.
     "few-clusters": Wording("the interval rests on {clusters} {of} only"),
+    "random-rows": Wording("a random {kept} of {total} {of}", "note"),
+    "few-rows": Wording("{n} {of} are too few ({least} at least)", "error"),
+    "no-labels": Wording("no {of} labels in {where}", "error"),
+    "one-label": Wording("all rows have one label", "error"),
+    "undefined": Wording("not defined on these rows (no such class, or no spread)", "error"),
     "fitted": Wording("computed on the rows the method was fitted on", "note"),
     # Data, folds and pairs.
     # Training.
     # Recognition and groups.
+    "images-resampled": Wording("no subject labels: the interval resamples images"),
+    "no-images": Wording("no image of this {of}", "error"),
+    "small-group": Wording("n = {n} < {least}: shown, not compared"),
+    "few-groups": Wording("fewer than two {of} of {least} images", "error"),
+    "no-attribute": Wording("no attribute has 2 to 12 values", "error"),
+    "few-shared-classes": Wording("fewer than two shared classes", "error"),
     # Leakage, verification, probes.
+    "subjects-on-one-side": Wording(
+        "fewer than two subjects have images of two expressions (or sequences)", "error"
+    ),
+    "subjects-left-out": Wording("{kept} of {total} subjects have images on both sides of the cut"),
+    "no-validation": Wording(
+        "too few images for a validation set: probes at their default setting"
+    ),
+    "ceiling-at-chance": Wording("the ceiling is not above chance", "error"),
+    "no-pairs": Wording(
+        "no subject has images of two expressions, or there is one subject only", "error"
+    ),
+    "few-impostors": Wording("only {pairs} impostor pairs for a FAR of {rate:g}"),
+    "no-candidates": Wording("no query has a candidate to find", "error"),
+    "queries-subset": Wording(
+        "{queries} random queries against {gallery} of {total} images", "note"
+    ),
     # Mutual information.
+    "above-entropy": Wording("above H({of}) = {entropy:.3f} nats: impossible, the estimator errs"),
+    "collapsed": Wording("collapsed embedding: effective rank {rank:.2f} < 2"),
+    "failed-calibration": Wording(
+        "fails its calibration: on matched problems of known information the estimator {fault}"
+    ),
+    "near-ceiling": Wording("saturated at ln(batch) = {ceiling:.3f}: raise batch"),
+    "one-person-twice": Wording("no subject labels: a pair may show one person twice"),
+    "pairs-share-images": Wording(
+        "few images: fitted and valued pairs share images, the value is too high"
+    ),
+    "few-per-expression": Wording("no expression has {least} rows", "error"),
+    "undefined-term": Wording("a term is not defined", "error"),
     # Factors and independence.
+    "few-per-label": Wording("fewer than eight rows (of every label)", "error"),
+    "p-from-random-rows": Wording("p-value from a random {kept} of {total} rows", "note"),
     # Decoder.
+    "unknown-people": Wording(
+        "subjects are unknown: people drawn here may be among those it was fitted on"
+    ),
+    "people-overlap": Wording("{n} test people are among those the decoder was fitted on"),
+    "no-faces": Wording("no test face has what this needs", "error"),
+    "no-swaps": Wording("no two test faces differ in person and expression", "error"),
     # Summaries of a result folder.
 }

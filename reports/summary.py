@@ -20,8 +20,8 @@ import pandas as pd
 
 from fer_bench.cautions import Caution, merged
 from fer_bench.errors import RunError
+from fer_bench.metrics.attacks import normalised_leak
 from fer_bench.metrics.classification import FITTED
-from fer_bench.metrics.leakage import normalised_leak
 from fer_bench.reports.aggregate import Difference, Estimate, Ranking, comparison, estimates
 from fer_bench.reports.columns import Column, formatted, leaderboard_columns
 from fer_bench.runs.store import RunRecord, RunStore, write_json

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from scipy.stats import t as student_t
 
-from fer_bench.cautions import as_cautions
+from fer_bench.cautions import Caution, as_cautions
 from fer_bench.errors import DataError
 from fer_bench.information.estimator import (
     Estimate,
@@ -274,7 +274,7 @@ def score_estimate(
     certain = value + half
     half = max(half, -value)  # a value below 0 is an error of at least that size
     p = estimate.p
-    warnings = [*sample.warnings, *estimate.warnings]
+    warnings: list[Caution | str] = [*sample.warnings, *estimate.warnings]
     if not math.isfinite(value):
         warnings.append("no number came out: give more rows, or reduce the sides first")
         p, null = None, []
@@ -285,9 +285,7 @@ def score_estimate(
         p = (1 + sum(v >= value for v in null)) / (1 + len(null))
     for side_name, side in (("x", sample.x), ("y", sample.y)):
         if is_discrete(side) and value > entropy(side):
-            warnings.append(
-                f"above H({side_name}) = {entropy(side):.3f} nats: impossible, the estimator errs"
-            )
+            warnings.append(Caution("above-entropy", of=side_name, entropy=entropy(side)))
     if certain < 0:
         warnings.append("below 0: nothing the critic learnt holds on kept-out rows")
     details: dict[str, Any] = {"estimator": name, **estimate.details}

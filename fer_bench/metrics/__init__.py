@@ -9,43 +9,34 @@ They are imported when first asked for, so that the package itself is light.
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 _HOMES = {
+    "attacks": ("identity_attacks", "normalised_leak"),
     "affect": ("affect_scores", "ccc", "pcc", "rmse", "sagr"),
     "classification": ("classification_scores", "confusion_matrix"),
     "common": ("effective_rank",),
     "decoder": ("fit_decoder",),
-    "disentanglement": (
-        "conditional_information",
-        "expression_pairs",
-        "label_entropy",
-        "label_information",
-        "modified_mig",
-        "normalised_mig",
-    ),
-    "factors": (
-        "beta_vae_score",
-        "dci_importance",
-        "dci_scores",
-        "discretise",
-        "explicitness",
-        "factor_scores",
-        "factor_vae_score",
-        "infoe_score",
-        "infomec_scores",
-        "information",
-        "irs_score",
-        "mig_score",
-        "modularity_score",
-        "mutual_information",
-        "sap_score",
-    ),
+    "disentanglement.beta_vae": ("beta_vae_score",),
+    "disentanglement.dci": ("dci_importance", "dci_scores"),
+    "disentanglement.discrete": ("discretise", "information", "mutual_information"),
+    "disentanglement.explicitness": ("explicitness",),
+    "disentanglement.factor_vae": ("factor_vae_score",),
+    "disentanglement.infomec": ("infoe_score", "infomec_scores"),
+    "disentanglement.irs": ("irs_score",),
+    "disentanglement.mig": ("mig_score",),
+    "disentanglement.modularity": ("modularity_score",),
+    "disentanglement.sap": ("sap_score",),
+    "factors": ("factor_scores",),
     "groups": ("group_scores", "worst_cell_score"),
     "independence": ("cross_covariance", "dependence", "dependence_score"),
-    "leakage": ("identity_attacks", "normalised_leak"),
     "metric": ("Metric", "Outcome", "load_metrics", "score_run"),
+    "mi": ("conditional_information", "label_entropy", "label_information"),
+    "modified_mig": ("modified_mig", "normalised_mig"),
+    "pairing": ("expression_pairs",),
     "probes": (
         "Split",
         "knn_probe",
@@ -54,7 +45,8 @@ _HOMES = {
         "subject_halves",
         "within_subject_split",
     ),
-    "verification": ("nearest_images", "retrieval_scores", "roc_auc", "verification_scores"),
+    "retrieval": ("nearest_images", "retrieval_scores"),
+    "verification": ("roc_auc", "verification_scores"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = sorted(_HOME)
@@ -68,3 +60,14 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+class _Package(ModuleType):
+    """Keeps a public function from being hidden by the module of its name, once that is loaded."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in _HOME and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fer_bench.arrays import RunArrays
+from fer_bench.cautions import Caution
 from fer_bench.errors import FerBenchError
 from fer_bench.metrics.classification import FITTED
 from fer_bench.metrics.common import Floats, ratio_scores, undefined
@@ -150,7 +151,9 @@ def affect_scores(
     group = None if groups is None else np.asarray(groups)[known]
     a, b = a[known], b[known]
     if not len(a):
-        return {"ccc.mean": undefined("no valence-arousal labels in this part")}
+        return {
+            "ccc.mean": undefined(Caution("no-labels", of="valence-arousal", where="this part"))
+        }
     rows = np.concatenate([_rows(a[:, 0], b[:, 0]), _rows(a[:, 1], b[:, 1])], axis=1)
     functions: dict[str, Callable[[Floats], Floats]] = {}
     for key, function in _FUNCTIONS.items():

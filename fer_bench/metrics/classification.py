@@ -91,7 +91,7 @@ def classification_scores(
     group = None if groups is None else np.asarray(groups)[known]
     n = len(truth)
     if n == 0:
-        return {"accuracy": undefined("no expression labels in this part")}
+        return {"accuracy": undefined(Caution("no-labels", of="expression", where="this part"))}
 
     log_p = log_softmax(z, axis=1)
     predicted = z.argmax(axis=1)
@@ -149,7 +149,9 @@ def classification_scores(
         scores[f"support.{name}"] = Score(float(support[column]), n=n, unit="images")
         if not support[column]:
             for key in ("precision", "recall", "f1"):
-                scores[f"{key}.{name}"] = undefined("no image of this class", unit="fraction")
+                scores[f"{key}.{name}"] = undefined(
+                    Caution("no-images", of="class"), unit="fraction"
+                )
     return scores
 
 
@@ -227,6 +229,6 @@ def classification(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
             if name == "train" and score.unit != "images":
                 score = score.with_caution(FITTED)
             elif not part.has_subjects and score.low is not None:
-                score = score.with_caution("no subject labels: the interval resamples images")
+                score = score.with_caution(Caution("images-resampled"))
             out[f"{name}.{key}"] = score
     return out

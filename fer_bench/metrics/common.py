@@ -9,22 +9,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fer_bench.cautions import Caution, as_cautions
+from fer_bench.cautions import Caution
 from fer_bench.score import Score
 from fer_bench.statistics.bootstrap import bootstrap_draws, cluster_sums, interval
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 FEW_GROUPS = 5
 
 
-def undefined(reason: Caution | str, *, n: int = 0, unit: str = "") -> Score:
+def undefined(reason: Caution, *, n: int = 0, unit: str = "") -> Score:
     """A score that could not be measured, and why.
 
-    >>> str(*undefined("one class only").cautions)
-    'one class only'
+    >>> str(*undefined(Caution("one-label")).cautions)
+    'all rows have one label'
     """
-    return Score(float("nan"), n=n, unit=unit, cautions=as_cautions([reason]))
+    return Score(float("nan"), n=n, unit=unit, cautions=(reason,))
 
 
 def with_interval(score: Score, draws: ArrayLike, *, clusters: int, of: str = "subjects") -> Score:
@@ -34,7 +35,7 @@ def with_interval(score: Score, draws: ArrayLike, *, clusters: int, of: str = "s
         return score
     score = replace_bounds(score, low, high)
     if clusters < FEW_GROUPS:
-        score = score.with_caution(f"the interval rests on {clusters} {of} only")
+        score = score.with_caution(Caution("few-clusters", clusters=clusters, of=of))
     return score
 
 
@@ -78,7 +79,7 @@ def ratio_scores(
     for column, name in enumerate(names):
         unit = (units or {}).get(name, "fraction")
         if not np.isfinite(values[column]):
-            out[name] = undefined("not defined on these rows (no such class, or no spread)", n=n)
+            out[name] = undefined(Caution("undefined"), n=n)
             continue
         score = Score(float(values[column]), n=n, unit=unit)
         out[name] = with_interval(
@@ -88,6 +89,62 @@ def ratio_scores(
             of="images" if groups is None else "subjects",
         )
     return out
+
+
+def mean_scores(
+    columns: Mapping[str, ArrayLike], groups: ArrayLike | None, *, draws: int = 1000, seed: int = 0
+) -> dict[str, Score]:
+    """Means of columns [n] of fractions, with intervals over the groups (`ratio_scores`).
+
+    >>> mean_scores({"share": [0.0, 1.0]}, None)["share"].value
+    0.5
+    """
+    names = list(columns)
+    n = len(np.asarray(columns[names[0]]))
+    rows = np.stack([*(np.asarray(columns[name]) for name in names), np.ones(n)], axis=1)
+
+    def mean(column: int) -> Callable[[Floats], Floats]:
+        return lambda totals: totals[:, column] / totals[:, -1]
+
+    means = {name: mean(column) for column, name in enumerate(names)}
+    return ratio_scores(rows, groups, means, n=n, draws=draws, seed=seed)
+
+
+def random_rows(
+    rows: Ints, limit: int, *, seed: int, of: str = "rows"
+) -> tuple[Ints, list[Caution]]:
+    """At most `limit` of the rows at random, in order, and what a reader must know of it.
+
+    >>> kept, cautions = random_rows(np.arange(9), 3, seed=0)
+    >>> len(kept), str(*cautions)
+    (3, 'a random 3 of 9 rows')
+    """
+    if len(rows) <= limit:
+        return rows, []
+    kept = np.sort(np.random.default_rng(seed).choice(rows, size=limit, replace=False))
+    return kept, [Caution("random-rows", kept=limit, total=len(rows), of=of)]
+
+
+def half_width(score: Score) -> float:
+    """Half the width of a score's interval; NaN without one.
+
+    >>> half_width(Score(0.5, 0.25, 0.75))
+    0.25
+    """
+    if score.low is None or score.high is None:
+        return float("nan")
+    return (score.high - score.low) / 2
+
+
+def bounds(value: float, half: float) -> tuple[float | None, float | None]:
+    """The interval of half a width about a value; none where that is not known.
+
+    >>> bounds(1.0, 0.5), bounds(1.0, float("nan"))
+    ((0.5, 1.5), (None, None))
+    """
+    if not np.isfinite(half):
+        return None, None
+    return float(value - half), float(value + half)
 
 
 def standardise(x: ArrayLike, like: ArrayLike | None = None) -> Floats:

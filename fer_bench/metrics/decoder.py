@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -26,11 +26,10 @@ from numpy.typing import ArrayLike, NDArray
 from threadpoolctl import threadpool_limits
 
 from fer_bench.arrays import Part, RunArrays
-from fer_bench.metrics.common import Floats, ratio_scores, standardise, undefined
+from fer_bench.cautions import Caution
+from fer_bench.metrics.common import Floats, Ints, mean_scores, ratio_scores, standardise, undefined
 from fer_bench.metrics.metric import Scores, metric
 from fer_bench.score import Score
-
-Ints = NDArray[np.int64]
 
 COMPONENTS = 256
 HIDDEN = 512
@@ -338,13 +337,11 @@ def _probed(run: RunArrays, seed: int) -> Scores:
     if "EI" in probes:
         scores |= _swap_scores(people, probes["EI"], seed=seed)
     overlap = set(run.parts["train"].subjects) & set(run.test.subjects)
-    warning = None
     if not run.test.has_subjects:
-        warning = "subjects are unknown: people drawn here may be among those it was fitted on"
-    elif overlap:
-        warning = f"{len(overlap)} test people are among those the decoder was fitted on"
-    if warning:
-        scores = {key: score.with_caution(warning) for key, score in scores.items()}
+        cautions = [Caution("unknown-people")]
+    else:
+        cautions = [Caution("people-overlap", n=len(overlap))] if overlap else []
+    scores = {key: score.with_caution(*cautions) for key, score in scores.items()}
     return Scores(scores, arrays=_drawings(people, probes))
 
 
@@ -488,10 +485,7 @@ class _Probe:
             "components_alone": best,
             "validation": self.decoder.validation,
         }
-        return Score(
-            score.value, score.low, score.high, null=0.0, n=score.n, unit="fraction",
-            cautions=score.cautions, details=details,
-        )  # fmt: skip
+        return replace(score, null=0.0, details=details)
 
     def mixed(self, giver_of_e: Ints, giver_of_i: Ints) -> Floats:
         """Drawings from the E of some test rows and the I of others."""
@@ -557,17 +551,8 @@ def _share(right: ArrayLike, groups: Ints | None, *, null: float) -> Score:
     """Mean of values in [0, 1], with its interval over people."""
     values = np.asarray(right, dtype=np.float64)
     if not len(values):
-        return undefined("no test face has what this needs", unit="fraction")
-    [score] = ratio_scores(
-        np.stack([values, np.ones(len(values))], axis=1),
-        groups,
-        {"share": lambda total: total[:, 0] / total[:, 1]},
-        n=len(values),
-    ).values()
-    return Score(
-        score.value, score.low, score.high, null=null, n=score.n, unit="fraction",
-        cautions=score.cautions,
-    )  # fmt: skip
+        return undefined(Caution("no-faces"), unit="fraction")
+    return replace(mean_scores({"share": values}, groups)["share"], null=null)
 
 
 def _agreement(read: Ints, wanted: Ints, groups: Ints | None, n_classes: int) -> Score:
@@ -589,7 +574,7 @@ def _swap_scores(people: _People, probe: _Probe, *, seed: int) -> dict[str, Scor
         if len(others):
             pairs.append((e, rng.choice(others)))
     if not pairs:
-        return {"swap.expression": undefined("no two test faces differ in person and expression")}
+        return {"swap.expression": undefined(Caution("no-swaps"), unit="fraction")}
     e, i = np.array(pairs).T
     drawn = probe.mixed(e, i)
     out = {}

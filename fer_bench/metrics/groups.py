@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import log_softmax
 
-from fer_bench.arrays import Part, RunArrays
-from fer_bench.metrics.classification import classification_scores
-from fer_bench.metrics.common import Floats, ratio_scores, undefined, with_interval
+from fer_bench.arrays import RunArrays
+from fer_bench.cautions import Caution
+from fer_bench.labels import label_codes
+from fer_bench.metrics.common import Floats, Ints, mean_scores, undefined, with_interval
 from fer_bench.metrics.metric import metric
 from fer_bench.score import Score
 from fer_bench.statistics.bootstrap import bootstrap_draws, cluster_sums
@@ -46,71 +46,74 @@ def group_scores(
     known = code >= 0
     right, code = right[known], code[known]
     who = np.arange(len(code)) if subjects is None else np.asarray(subjects)[known]
-    out: dict[str, Score] = {}
-    compared = []
-    for index, name in enumerate(names):
-        rows = code == index
-        n = int(rows.sum())
-        if not n:
-            out[name] = undefined("no image of this group", unit="fraction")
-            continue
-        score = ratio_scores(
-            np.c_[right[rows], np.ones(n)],
-            who[rows],
-            {"accuracy": lambda t: t[:, 0] / t[:, 1]},
-            n=n,
-            seed=seed,
-        )["accuracy"]
-        if n < SMALL:
-            score = score.with_caution(f"n = {n} < {SMALL}: shown, not compared")
-        else:
-            compared.append(index)
-        out[name] = score
+    out = {
+        name: _accuracy(right[code == index], who[code == index], seed=seed)
+        for index, name in enumerate(names)
+    }
+    compared = [index for index, name in enumerate(names) if out[name].n >= SMALL]
     if len(compared) < 2:
-        reason = f"fewer than two groups of {SMALL} images"
-        return {
-            **out,
-            "worst": undefined(reason, unit="fraction"),
-            "gap": undefined(reason, unit="fraction"),
-        }
-
+        reason = Caution("few-groups", of="groups", least=SMALL)
+        return out | {key: undefined(reason, unit="fraction") for key in ("worst", "gap")}
     kept = np.isin(code, compared)
-    right, code, who = right[kept], np.searchsorted(compared, code[kept]), who[kept]
-    k = len(compared)
-    table = np.zeros((len(code), 2 * k))
-    table[np.arange(len(code)), code] = right
-    table[np.arange(len(code)), k + code] = 1
-    sums = cluster_sums(table, who)
+    return out | _compared(
+        right[kept],
+        np.searchsorted(compared, code[kept]),
+        who[kept],
+        names=[names[index] for index in compared],
+        seed=seed,
+    )
+
+
+def _accuracy(right: Floats, who: Ints, *, seed: int) -> Score:
+    """Accuracy of one group, with what is to be said where it is small."""
+    n = len(right)
+    if not n:
+        return undefined(Caution("no-images", of="group"), unit="fraction")
+    score = mean_scores({"accuracy": right}, who, seed=seed)["accuracy"]
+    return score.with_caution(Caution("small-group", n=n, least=SMALL)) if n < SMALL else score
+
+
+def _compared(
+    right: Floats, code: Ints, who: Ints, *, names: Sequence[str], seed: int
+) -> dict[str, Score]:
+    """The worst of several groups, and the gap between the best and the worst."""
+    k, n = len(names), len(code)
+    sums = cluster_sums(_hits_and_sizes(right, code, k), who)
 
     def rates(totals: Floats) -> Floats:
         with np.errstate(invalid="ignore", divide="ignore"):
             return totals[:, :k] / totals[:, k:]
 
-    def gap(totals: Floats) -> Floats:
+    def worst_and_gap(totals: Floats) -> Floats:
         r = rates(totals)
-        return r.max(axis=1) - r.min(axis=1)
+        return np.c_[r.min(axis=1), r.max(axis=1) - r.min(axis=1)]
 
     total = sums.sum(axis=0, keepdims=True)
     accuracy = rates(total)[0]
-    observed = float(gap(total)[0])
-    null = null_of(observed, _permuted_gaps(right, code, who, k, seed))
-    n = len(code)
+    worst, gap = map(float, worst_and_gap(total)[0])
+    null = null_of(gap, _permuted_gaps(right, code, who, k, seed))
     details = {
-        "groups": {names[c]: float(a) for c, a in zip(compared, accuracy, strict=True)},
+        "groups": dict(zip(names, map(float, accuracy), strict=True)),
         "null_interval": [null.low, null.high],
     }
-    worst = Score(
-        float(accuracy.min()),
-        n=n,
-        unit="fraction",
-        details={**details, "group": names[compared[int(accuracy.argmin())]]},
-    )
-    difference = Score(observed, null=null.mean, p=null.p, n=n, unit="fraction", details=details)
-    clusters = len(sums)
-    draws = bootstrap_draws(sums, lambda t: np.c_[rates(t).min(axis=1), gap(t)], seed=seed)
-    out["worst"] = with_interval(worst, draws[:, 0], clusters=clusters)
-    out["gap"] = with_interval(difference, draws[:, 1], clusters=clusters)
-    return out
+    lowest = names[int(accuracy.argmin())]
+    scores = {
+        "worst": Score(worst, n=n, unit="fraction", details={**details, "group": lowest}),
+        "gap": Score(gap, null=null.mean, p=null.p, n=n, unit="fraction", details=details),
+    }
+    draws = bootstrap_draws(sums, worst_and_gap, seed=seed)
+    return {
+        key: with_interval(score, drawn, clusters=len(sums))
+        for (key, score), drawn in zip(scores.items(), draws.T, strict=True)
+    }
+
+
+def _hits_and_sizes(right: Floats, code: Ints, k: int) -> Floats:
+    """Per row: a hit and a count in the columns of its cell, [n, 2 k]."""
+    table = np.zeros((len(code), 2 * k))
+    rows = np.arange(len(code))
+    table[rows, code], table[rows, k + code] = right, 1
+    return table
 
 
 def worst_cell_score(
@@ -146,12 +149,10 @@ def worst_cell_score(
     count = np.bincount(cell, minlength=len(names) * len(classes))
     kept = np.flatnonzero(count >= SMALL)
     if len(kept) < 2:
-        return undefined(f"fewer than two cells of {SMALL} images", unit="fraction")
+        return undefined(Caution("few-groups", of="cells", least=SMALL), unit="fraction")
     rows = np.isin(cell, kept)
     at, k = np.searchsorted(kept, cell[rows]), len(kept)
-    table = np.zeros((len(at), 2 * k))
-    table[np.arange(len(at)), at] = right[known][rows]
-    table[np.arange(len(at)), k + at] = 1
+    table = _hits_and_sizes(right[known][rows], at, k)
     sums = cluster_sums(table, None if subjects is None else np.asarray(subjects)[known][rows])
 
     def worst(totals: Floats) -> Floats:
@@ -206,84 +207,21 @@ def groups(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
         if values.dtype.kind == "f" and values.nunique() > 12:
             continue  # a measurement, not a group
         text = values.astype("object").where(values.notna() & known, None)
-        found = sorted({str(v) for v in text.dropna()})
-        if not 2 <= len(found) <= 12:
+        levels = sorted({str(v) for v in text.dropna()})
+        if not 2 <= len(levels) <= 12:
             continue
-        place = {value: code for code, value in enumerate(found)}
-        codes = np.array([-1 if v is None or v != v else place[str(v)] for v in text])
-        scores = group_scores(correct, codes, names=found, subjects=part.groups, seed=seed)
+        codes = label_codes(text, levels)
+        scores = group_scores(correct, codes, names=levels, subjects=part.groups, seed=seed)
         out |= {f"{name}.{key}": score for key, score in scores.items()}
         out[f"{name}.worst_cell"] = worst_cell_score(
             correct,
             codes,
             part.y,
-            names=found,
+            names=levels,
             classes=run.classes,
             subjects=part.groups,
             seed=seed,
         )
     if not out:
-        return {"gap": undefined("no attribute has 2 to 12 values", unit="fraction")}
+        return {"gap": undefined(Caution("no-attribute"), unit="fraction")}
     return out
-
-
-# --- transfer -----------------------------------------------------------------------------
-
-
-@metric("transfer", needs={"logits", "extra_tests"})
-def transfer(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
-    """Recognition on further test sets without adaptation, on the classes both sides have.
-
-    Keys "<set>.accuracy", ".balanced_accuracy", ".macro_f1", ".ece", ".nll", and ".drop", the
-    accuracy on the run's own test part over the same classes less that on the set. The method
-    chooses among the shared classes only: a set that has no contempt cannot be blamed on it.
-    """
-    out: dict[str, Score] = {}
-    for name, part in run.parts.items():
-        if not name.startswith("test:") or part.logits is None:
-            continue
-        out |= {
-            f"{name.removeprefix('test:')}.{key}": score
-            for key, score in _transfer_scores(run.test, part, run.classes, seed).items()
-        }
-    return out
-
-
-def _transfer_scores(
-    home: Part, part: Part, classes: tuple[str, ...], seed: int
-) -> Mapping[str, Score]:
-    # The classes a data set has are known before any image of it is looked at.
-    shared = np.intersect1d(np.unique(part.y[part.y >= 0]), np.unique(home.y[home.y >= 0]))
-    names = [classes[k] for k in shared]
-    if len(shared) < 2:
-        return {"accuracy": undefined("fewer than two shared classes", unit="fraction")}
-
-    def scores(p: Part) -> dict[str, Score]:
-        assert p.logits is not None
-        y = np.where(np.isin(p.y, shared), np.searchsorted(shared, p.y), -1)
-        logits = log_softmax(np.asarray(p.logits, dtype=np.float64)[:, shared], axis=1)
-        return classification_scores(logits, y, classes=names, groups=p.groups, seed=seed)
-
-    away = scores(part)
-    keys = ("accuracy", "balanced_accuracy", "macro_f1", "ece", "nll", "confusion")
-    out = {key: away[key] for key in keys}
-    if home.logits is not None:
-        own, there = scores(home)["accuracy"], away["accuracy"]
-        value = own.value - there.value
-        half = np.hypot(_half(own), _half(there))  # different people: independent errors
-        out["drop"] = Score(
-            value,
-            value - half if np.isfinite(half) else None,
-            value + half if np.isfinite(half) else None,
-            null=0.0,
-            n=there.n,
-            unit="fraction",
-            details={"classes": names, "home": own.value},
-        )
-    return out
-
-
-def _half(score: Score) -> float:
-    if score.low is None or score.high is None:
-        return float("nan")
-    return (score.high - score.low) / 2

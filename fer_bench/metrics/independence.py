@@ -18,9 +18,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fer_bench.arrays import RunArrays
+from fer_bench.cautions import Caution
 from fer_bench.errors import FerBenchError
-from fer_bench.metrics.common import Floats, standardise, undefined
-from fer_bench.metrics.leakage import centred
+from fer_bench.metrics.attacks import centred
+from fer_bench.metrics.common import Floats, random_rows, standardise, undefined
 from fer_bench.metrics.metric import metric
 from fer_bench.score import Score
 from fer_bench.statistics.permutation import null_of, permutations
@@ -155,7 +156,7 @@ def dependence_score(
     big = np.flatnonzero(np.bincount(labels) >= 8)
     keep = np.isin(labels, big)
     if not keep.any():
-        return undefined("fewer than eight rows (of every label)", n=len(a))
+        return undefined(Caution("few-per-label"), n=len(a))
     a, b, labels = a[keep], b[keep], np.searchsorted(big, labels[keep])
     n = len(a)
     groups = [np.flatnonzero(labels == k) for k in range(len(big))]
@@ -191,7 +192,7 @@ def dependence_score(
         },
     )
     if total < n:
-        score = score.with_caution(f"p-value from a random {total} of {n} rows")
+        score = score.with_caution(Caution("p-from-random-rows", kept=total, total=n))
     return score
 
 
@@ -226,7 +227,7 @@ def cross_covariance_score(
     a, b = standardise(a), standardise(b)
     n = len(a)
     if n < 8:
-        return undefined("fewer than eight rows", n=n)
+        return undefined(Caution("few-rows", n=n, of="rows", least=8), n=n)
 
     def mean_square(order: NDArray[np.int64]) -> float:
         return float(np.mean((a[order].T @ b / n) ** 2))
@@ -246,12 +247,7 @@ def independence(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
     """
     part = run.test
     assert part.identity is not None
-    rng = np.random.default_rng(seed)
-    rows = np.arange(len(part))
-    notes = []
-    if len(rows) > MAX_ROWS:
-        rows = np.sort(rng.choice(rows, size=MAX_ROWS, replace=False))
-        notes.append(f"a random {MAX_ROWS} of {len(part)} rows")
+    rows, cautions = random_rows(np.arange(len(part)), MAX_ROWS, seed=seed)
     known = rows[part.y[rows] >= 0]
     out: dict[str, Score] = {}
     for key, at, given in (
@@ -264,4 +260,4 @@ def independence(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
         for name, kernel in NAMES.items():
             out[name + key] = dependence_score(e, i, kernel=kernel, given=given, seed=seed)
         out["xcov" + key] = cross_covariance_score(e, i, given=given, seed=seed)
-    return {key: score.with_caution(*notes) for key, score in out.items()}
+    return {key: score.with_caution(*cautions) for key, score in out.items()}

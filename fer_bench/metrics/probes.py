@@ -15,9 +15,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fer_bench.metrics.common import Floats, standardise
-
-Ints = NDArray[np.int64]
+from fer_bench.metrics.common import Floats, Ints, standardise
 
 SHRINKAGES = (0.001, 0.01, 0.05, 0.2, 0.5, 0.9)
 NEIGHBOURS = (1, 3, 5, 9, 15)

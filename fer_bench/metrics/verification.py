@@ -1,4 +1,4 @@
-"""Open-set verification and retrieval by cosine: can a person be found again, in another mood?"""
+"""Open-set verification by cosine: the same person or not, across expressions?"""
 
 from __future__ import annotations
 
@@ -8,16 +8,15 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fer_bench.metrics.common import Floats, replace_bounds, undefined, with_interval
-from fer_bench.metrics.probes import Ints, unit_rows
+from fer_bench.cautions import Caution
+from fer_bench.metrics.common import Floats, Ints, replace_bounds, undefined, with_interval
+from fer_bench.metrics.probes import unit_rows
 from fer_bench.score import Score
 from fer_bench.statistics.bootstrap import bootstrap_draws, cluster_sums, jackknife_interval
 
 GENUINE_PAIRS = 200_000  # at most, drawn at random beyond
 IMPOSTOR_PAIRS = 500_000
 FALSE_ACCEPT_RATES = (0.1, 0.01)
-QUERIES = 1_000
-GALLERY = 20_000
 ROUND = 6  # decimals of a cosine that count; below is rounding, and ties must stay ties
 
 
@@ -163,7 +162,7 @@ def verification_scores(
     s = np.asarray(subject, dtype=np.int64)
     genuine, impostor = pairs or verification_pairs(s, expression, seed=seed)
     if not len(genuine) or not len(impostor):
-        reason = "no subject has images of two expressions, or there is one subject only"
+        reason = Caution("no-pairs")
         keys = ("auc", "eer", *(f"tar@{rate:g}" for rate in FALSE_ACCEPT_RATES))
         return {key: undefined(reason, unit="fraction") for key in keys}
     g, m = pair_cosines(x, genuine), pair_cosines(x, impostor)
@@ -210,7 +209,7 @@ def verification_scores(
         drawn = bootstrap_draws(hits, lambda t: t[:, 0] / t[:, 1], draws=draws, seed=seed)
         value = score(np.array([np.mean(g > threshold)]), drawn, rate)
         if len(m) * rate < 10:
-            value = value.with_caution(f"only {len(m)} impostor pairs for a FAR of {rate:g}")
+            value = value.with_caution(Caution("few-impostors", pairs=len(m), rate=rate))
         out[f"tar@{rate:g}"] = value
     return out
 
@@ -254,145 +253,4 @@ def _leave_one_subject_out(
         cross = _below(g[mine], np.sort(m[theirs])).sum() if len(mine) and len(theirs) else 0.0
         kept = total - wins[mine].sum() - beaten[theirs].sum() + cross
         out[k] = kept / left_g / left_m
-    return out
-
-
-# --- retrieval ---------------------------------------------------------------------------
-
-
-def expected_average_precision(relevant: ArrayLike, gallery: ArrayLike) -> Floats:
-    """Mean average precision of a random ranking of R relevant among N images.
-
-    `(H_N + (R - 1)(N - H_N) / (N - 1)) / N`, H_N the harmonic number.
-
-    >>> float(expected_average_precision(1, 2))
-    0.75
-    """
-    r, n = np.asarray(relevant, dtype=np.float64), np.asarray(gallery, dtype=np.float64)
-    from scipy.special import digamma
-
-    harmonic = digamma(n + 1) + np.euler_gamma
-    return (harmonic + (r - 1) * (n - harmonic) / np.maximum(n - 1, 1)) / n
-
-
-def retrieval_scores(
-    x: ArrayLike,
-    target: ArrayLike,
-    *,
-    groups: ArrayLike | None,
-    same_target_excluded: ArrayLike,
-    draws: int = 1000,
-    seed: int = 0,
-) -> dict[str, Score]:
-    """Mean average precision and precision in the first six of cosine retrieval.
-
-    Args:
-        x: [n, d] embeddings.
-        target: [n] codes that make a hit (subject or expression); rows with -1 are left out.
-        groups: [n] subject codes, for intervals over the queries' subjects.
-        same_target_excluded: [n] codes; gallery images with the query's code are not
-            candidates (identity: images of the query's own expression; expression: images of
-            the query's own subject), so that no near-duplicate counts as a find.
-        draws: bootstrap resamples.
-        seed: of the subset of queries (at most 1,000) and gallery (at most 20,000).
-
-    Returns:
-        "map" and "precision@6"; null = a random ranking.
-    """
-    t = np.asarray(target, dtype=np.int64)
-    kept_out = np.asarray(same_target_excluded, dtype=np.int64)
-    rng = np.random.default_rng(seed)
-    known = np.flatnonzero(t >= 0)
-    # A random order of the gallery makes ties random, where file order would favour subjects.
-    gallery = rng.permutation(known)[:GALLERY]
-    queries = np.sort(rng.permutation(known)[:QUERIES])
-    undefined_scores = {
-        key: undefined("no query has a candidate to find", unit="fraction")
-        for key in ("map", "precision@6")
-    }
-    if len(known) < 2:
-        return undefined_scores
-    rows = unit_rows(x)
-    precision = np.full(len(queries), np.nan)
-    first_six = np.full(len(queries), np.nan)
-    chance = np.full((len(queries), 2), np.nan)
-    step = max(1, 8_000_000 // len(gallery))
-    for start in range(0, len(queries), step):
-        q = queries[start : start + step]
-        cosine = np.round(rows[q] @ rows[gallery].T, ROUND)
-        candidate = kept_out[q][:, None] != kept_out[gallery][None, :]
-        candidate |= (kept_out[q] < 0)[:, None]
-        candidate &= q[:, None] != gallery[None, :]
-        cosine[~candidate] = -np.inf
-        order = np.argsort(-cosine, axis=1, kind="stable")
-        hit = (t[q][:, None] == t[gallery][None, :]) & candidate
-        ranked = np.take_along_axis(hit, order, axis=1)
-        found = ranked.cumsum(axis=1)
-        rank = np.arange(1, len(gallery) + 1)
-        relevant, size = found[:, -1], candidate.sum(axis=1)
-        ok = relevant > 0
-        block = slice(start, start + len(q))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            precision[block] = np.where(ok, (found / rank * ranked).sum(axis=1) / relevant, np.nan)
-            first_six[block] = np.where(ok, ranked[:, :6].sum(axis=1) / np.minimum(6, size), np.nan)
-            chance[block, 0] = np.where(ok, expected_average_precision(relevant, size), np.nan)
-            chance[block, 1] = np.where(ok, relevant / size, np.nan)
-    usable = np.isfinite(precision)
-    if not usable.any():
-        return undefined_scores
-    group = None if groups is None else np.asarray(groups)[queries][usable]
-    out = {}
-    for key, values, column in (("map", precision, 0), ("precision@6", first_six, 1)):
-        sums = cluster_sums(np.c_[values[usable], np.ones(int(usable.sum()))], group)
-        score = Score(
-            float(values[usable].mean()),
-            null=float(chance[usable, column].mean()),
-            n=int(usable.sum()),
-            unit="fraction",
-            details={"queries": int(usable.sum()), "gallery": len(gallery)},
-        )
-        drawn = bootstrap_draws(
-            sums, lambda total: total[:, 0] / total[:, 1], draws=draws, seed=seed
-        )
-        score = with_interval(score, drawn, clusters=len(sums))
-        if len(known) > len(gallery) or len(known) > len(queries):
-            score = score.with_caution(
-                f"{len(queries)} random queries against {len(gallery)} of {len(known)} images"
-            )
-        out[key] = score
-    return out
-
-
-def nearest_images(
-    x: ArrayLike, expression: ArrayLike, *, queries: int = 7, hits: int = 6, seed: int = 0
-) -> list[dict[str, object]]:
-    """Top lists by cosine for a few queries, one expression after the other.
-
-    Returns:
-        For each query {"query": row, "hits": [rows], "cosine": [values]}, nearest first; rows
-        are positions in x.
-
-    >>> nearest_images([[1, 0], [1, 0.1], [0, 1]], [0, 0, 1], queries=1, hits=2)[0]["hits"]
-    [1, 2]
-    """
-    rows, y = unit_rows(x), np.asarray(expression, dtype=np.int64)
-    order = np.random.default_rng(seed).permutation(len(y))
-    # The k-th image of every expression before the (k + 1)-th of any.
-    turn = np.empty(len(y), dtype=np.int64)
-    for code in np.unique(y):
-        mine = order[y[order] == code]
-        turn[mine] = np.arange(len(mine))
-    chosen = np.lexsort((y, turn))[:queries]
-    out: list[dict[str, object]] = []
-    for query in chosen:
-        cosine = np.round(rows @ rows[query], ROUND)
-        cosine[query] = -np.inf
-        near = order[np.argsort(-cosine[order], kind="stable")][: min(hits, len(y) - 1)]
-        out.append(
-            {
-                "query": int(query),
-                "hits": [int(k) for k in near],
-                "cosine": [float(cosine[k]) for k in near],
-            }
-        )
     return out

@@ -12,7 +12,7 @@ from fer_bench import Recognizer
 from fer_bench.baselines.dice_fer.adapter import DiceFER
 from fer_bench.conformance import example_batch, example_task
 from fer_bench.errors import MethodError
-from fer_bench.metrics.disentanglement import label_entropy
+from fer_bench.labels import label_entropy
 
 SMALL = {"backbone": {"width": 8}, "dim": 8, "critic_hidden": 32, "discriminator_hidden": 32}
 BUDGET = {"epochs": 6, "batch_size": 16, "lr": 0.003}

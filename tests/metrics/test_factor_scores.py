@@ -24,7 +24,8 @@ from fer_bench.metrics import (
     mutual_information,
     sap_score,
 )
-from fer_bench.metrics.factors import entropy, factors
+from fer_bench.metrics.disentanglement.discrete import entropy
+from fer_bench.metrics.factors import factors
 
 EYE = np.eye(5)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fer_bench.arrays import RunArrays
-from fer_bench.metrics.capacity import WIDTHS, capacity
+from fer_bench.metrics.probe_curves import WIDTHS, probe_curves
 
 
 def with_expression_embedding(planted, run, make):
@@ -22,7 +22,7 @@ def run(planted):
 
 @pytest.fixture(scope="module")
 def curves(run):
-    return capacity(run, seed=1)
+    return probe_curves(run, seed=1)
 
 
 def test_every_cell_has_both_curves(curves):
@@ -62,7 +62,7 @@ def test_identity_in_faint_directions_needs_many_of_them(planted, run):
         shared = rng.normal(size=(len(part), 1)) * np.ones((1, 10))  # ... one is no news, ...
         return np.c_[loud + rng.normal(size=loud.shape), 3 * shared + names]  # ... ten the person
 
-    scores = capacity(with_expression_embedding(planted, run, faint), seed=0)
+    scores = probe_curves(with_expression_embedding(planted, run, faint), seed=0)
     assert scores["E.identity.dims1"].value < 0.4
     assert scores["E.identity.linear"].value > 0.95
 
@@ -72,13 +72,13 @@ def test_cells_without_a_problem_are_left_out(planted, run):
     for name, part in run.parts.items():
         labels = part.labels.assign(subject=None)
         parts[name] = planted.replaced(part, labels=labels, identity=None)
-    scores = capacity(RunArrays(parts=parts, classes=run.classes))
+    scores = probe_curves(RunArrays(parts=parts, classes=run.classes))
     assert {key.split(".")[1] for key in scores} == {"expression"}
     assert {key.split(".")[0] for key in scores} == {"E"}
 
 
 def test_a_constant_embedding_tells_nothing(planted, run):
-    scores = capacity(with_expression_embedding(planted, run, lambda p: np.ones((len(p), 4))))
+    scores = probe_curves(with_expression_embedding(planted, run, lambda p: np.ones((len(p), 4))))
     for key, score in scores.items():
         if key.startswith("E"):
             assert score.value <= 0.3

@@ -15,25 +15,25 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fer_bench.arrays import RunArrays
-from fer_bench.metrics.common import Floats, standardise
-from fer_bench.metrics.leakage import (
+from fer_bench.cautions import Caution
+from fer_bench.metrics.attacks import (
     Attack,
     attack_scores,
     attacker_views,
-    expression_problem,
-    identity_problem,
     label_strata,
     named_setting,
 )
+from fer_bench.metrics.common import Floats, Ints, standardise
 from fer_bench.metrics.metric import metric
-from fer_bench.metrics.probes import Ints, Split, linear_probe, mlp_probes
+from fer_bench.metrics.probe_problems import expression_problem, identity_problem
+from fer_bench.metrics.probes import Split, linear_probe, mlp_probes
 from fer_bench.score import Score
 
 WIDTHS = (4, 16, 64, 256)  # units of each of the two hidden layers
 
 
 @metric("capacity")
-def capacity(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
+def probe_curves(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
     """Accuracy of probes of rising capacity for {E, I} x {identity, expression}.
 
     On the rows of the leakage metric (identity within the test subjects, expression on other
@@ -45,20 +45,18 @@ def capacity(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
         "E.identity.linear", "E.identity.mlp4", "E.identity.dims4" ... as fractions with
         intervals over subjects; cells without a problem (no subjects, no labels) are left out.
     """
-    names = ["E"] if run.test.identity is None else ["E", "I"]
+    names = list(run.test.embeddings)
     out: dict[str, Score] = {}
     who = identity_problem(run.test, seed=seed)
-    if not isinstance(who, str):
-        test = who.part
-        codes = {"E": test.expression, "I": test.identity}
+    if not isinstance(who, Caution):
         curves = _curves(
-            {k: attacker_views(codes[k], test.y, who.split) for k in names},  # type: ignore[arg-type]
+            {k: attacker_views(x, who.part.y, who.split) for k, x in who.part.embeddings.items()},
             who.subject,
             who.split,
             seed=seed,
         )
         for name, attacks in curves.items():
-            found = attack_scores(
+            scores = attack_scores(
                 attacks,
                 who.truth,
                 groups=who.truth,
@@ -66,15 +64,15 @@ def capacity(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
                 details=who.details,
                 seed=seed,
             )
-            out |= _kept(f"{name}.identity", found, who.notes)
+            out |= _kept(f"{name}.identity", scores, who.cautions)
     what = expression_problem(run, seed=seed)
-    if not isinstance(what, str):
+    if not isinstance(what, Caution):
         group, truth = what.group, what.truth
         curves = _curves(
             {k: {"": what.stacked(k)} for k in names}, what.expression, what.split, seed=seed
         )
         for name, attacks in curves.items():
-            found = attack_scores(
+            scores = attack_scores(
                 attacks,
                 truth,
                 groups=group,
@@ -83,7 +81,7 @@ def capacity(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
                 details=what.details,
                 seed=seed,
             )
-            out |= _kept(f"{name}.expression", found, what.notes)
+            out |= _kept(f"{name}.expression", scores, what.cautions)
     return out
 
 
@@ -124,10 +122,12 @@ def _powers_below(d: int) -> list[int]:
     return [2**i for i in range(20) if 2**i < d]
 
 
-def _kept(prefix: str, scores: Mapping[str, Score], notes: tuple[str, ...]) -> dict[str, Score]:
+def _kept(
+    prefix: str, scores: Mapping[str, Score], cautions: tuple[Caution, ...]
+) -> dict[str, Score]:
     """The curve alone: the strongest attacker is the leakage metric's, over all its probes."""
     return {
-        f"{prefix}.{key}": score.with_caution(*notes)
+        f"{prefix}.{key}": score.with_caution(*cautions)
         for key, score in scores.items()
         if key != "strongest"
     }

@@ -1,0 +1,280 @@
+"""Attackers: probes that name the person or the expression, their controls and scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fer_bench.cautions import Caution
+from fer_bench.metrics.common import (
+    Floats,
+    Ints,
+    undefined,
+    with_interval,
+)
+from fer_bench.metrics.probes import (
+    Probed,
+    Split,
+    knn_probe,
+    linear_probe,
+    mlp_probes,
+)
+from fer_bench.score import Score
+from fer_bench.statistics.bootstrap import bootstrap_draws, cluster_sums
+from fer_bench.statistics.permutation import agreement_null, permutations
+
+CONTROLS = 5  # control tasks (permuted labels) a closed-form probe is fitted on
+PERMUTATIONS = 499
+FLOOR = "floor"  # the one-hot expression label in the place of an embedding
+
+
+def normalised_leak(score: Score, ceiling: Score | float, chance: float) -> Score:
+    """Leak on the scale from chance (0) to a ceiling (1): (probe - chance) / (ceiling - chance).
+
+    Args:
+        score: of the probe.
+        ceiling: of the same probe on face-recognition features, else on pixels.
+        chance: what guessing gives.
+
+    Returns:
+        The scaled score and interval; NaN where the ceiling is not above chance.
+
+    >>> normalised_leak(Score(0.5, 0.4, 0.6), 0.9, 0.1).value
+    0.5
+    """
+    top = float(ceiling)
+    if not top > chance:
+        return undefined(Caution("ceiling-at-chance"), n=score.n)
+
+    def scale(value: float | None) -> float | None:
+        return None if value is None else (value - chance) / (top - chance)
+
+    return replace(
+        score,
+        value=(score.value - chance) / (top - chance),
+        low=scale(score.low),
+        high=scale(score.high),
+        null=scale(score.null),
+        unit="fraction of the ceiling",
+        details={**score.details, "ceiling": top, "chance": chance},
+    )
+
+
+def centred(x: ArrayLike, groups: ArrayLike) -> Floats:
+    """Rows less the mean of their group [n]; rows with group -1 lose the overall mean.
+
+    >>> centred([[1.0], [3.0], [5.0]], [0, 0, 1]).tolist()
+    [[-1.0], [1.0], [0.0]]
+    """
+    values, group = np.asarray(x, dtype=np.float64), np.asarray(groups, dtype=np.int64)
+    code = np.where(group < 0, group.max(initial=-1) + 1, group)
+    count = np.bincount(code)
+    order = np.argsort(code, kind="stable")
+    present = np.flatnonzero(count)
+    starts = np.searchsorted(code[order], present)
+    mean = np.zeros((len(count), values.shape[1]))
+    mean[present] = np.add.reduceat(values[order], starts, axis=0) / count[present, None]
+    return values - mean[code]
+
+
+@dataclass(frozen=True)
+class Attack:
+    """One fitted attacker: predictions of the tested rows, and of its control tasks."""
+
+    probed: Probed
+    control: float = float("nan")
+
+
+def identity_attacks(
+    embeddings: Mapping[str, ArrayLike],
+    subject: ArrayLike,
+    expression: ArrayLike,
+    split: Split,
+    *,
+    seed: int = 0,
+) -> dict[str, dict[str, Attack]]:
+    """Attack several embeddings of the same images: name -> probe -> Attack.
+
+    The control task (Hewitt and Liang, EMNLP 2019) is the same probe, fitted on permuted
+    subject labels: what it still scores is memory and prior, not leakage.
+    """
+    s, y = np.asarray(subject, dtype=np.int64), np.asarray(expression, dtype=np.int64)
+    truth = s[split.test]
+    shuffled = [_permuted(s, split.fit, seed + k) for k in range(CONTROLS)]
+    out: dict[str, dict[str, Attack]] = {}
+    views: dict[str, Floats] = {}
+    settings: dict[str, str] = {}
+    for name, x in embeddings.items():
+        candidates = attacker_views(x, y, split)
+        out[name] = {}
+        for probe, fit in (("linear", linear_probe), ("knn", knn_probe)):
+            tried = {view: fit(values, s, split) for view, values in candidates.items()}
+            view = max(tried, key=lambda v: np.nan_to_num(tried[v].validation))
+            control = np.mean(
+                [np.mean(fit(candidates[view], c, split).predicted == truth) for c in shuffled]
+            )
+            out[name][probe] = Attack(named_setting(tried[view], view), float(control))
+            if probe == "linear":
+                # The network gets the view that served the linear probe.
+                views[name], settings[name] = candidates[view], view
+    names = list(views)
+    controls = [name for name in names if name != FLOOR]
+    fitted = mlp_probes(
+        [views[name] for name in names + controls],
+        [s] * len(names) + [shuffled[0]] * len(controls),
+        split,
+        seed=seed,
+    )
+    for k, name in enumerate(names):
+        control = float("nan")
+        if name in controls:
+            other = fitted[len(names) + controls.index(name)]
+            control = float(np.mean(other.predicted == truth))
+        out[name]["mlp"] = Attack(named_setting(fitted[k], settings[name]), control)
+    return out
+
+
+def attacker_views(x: ArrayLike, expression: Ints, split: Split) -> dict[str, Floats]:
+    """An embedding as it is, and less the mean of each expression where that is known."""
+    views = {"": np.asarray(x, dtype=np.float64)}
+    if (expression[split.test] >= 0).any():
+        views["expression-centred"] = centred(x, expression)
+    return views
+
+
+def named_setting(probed: Probed, view: str) -> Probed:
+    return replace(probed, setting=f"{probed.setting}, {view}" if view else probed.setting)
+
+
+def _permuted(labels: Ints, rows: Ints, seed: int) -> Ints:
+    out = labels.copy()
+    out[rows] = np.random.default_rng(seed).permutation(labels[rows])
+    return out
+
+
+def attack_scores(
+    attacks: Mapping[str, Attack],
+    truth: Ints,
+    *,
+    groups: NDArray[np.int64] | None,
+    strata: NDArray[np.int64] | None = None,
+    chance: float,
+    details: Mapping[str, object],
+    seed: int = 0,
+) -> dict[str, Score]:
+    """Accuracy of each attacker, and of the strongest one.
+
+    The strongest is the maximum over attackers of the accuracy on the tested rows, and so is
+    every bootstrap draw and the permutation null of it: the maximum of several guesses is
+    above chance by itself, and the null shows by how much.
+
+    Args:
+        attacks: by probe.
+        truth: [m] labels of the tested rows.
+        groups: [m] subjects, for the intervals.
+        strata: [m] within which labels are permuted for the null.
+        chance: 1 / number of classes.
+        details: to carry along.
+        seed: of bootstrap and permutations.
+    """
+    names = list(attacks)
+    right = np.stack([attacks[k].probed.predicted == truth for k in names], axis=1)
+    n = len(truth)
+    sums = cluster_sums(np.c_[right, np.ones(n)], groups)
+    drawn = bootstrap_draws(sums, lambda t: t[:, :-1] / t[:, -1:], draws=1000, seed=seed)
+    _, counts = np.unique(truth, return_counts=True)
+    shared = {**details, "chance": chance, "majority": float(counts.max() / n)}
+
+    def finish(score: Score, values: Floats) -> Score:
+        return with_interval(score, values, clusters=len(sums))
+
+    out = {}
+    accuracy = right.mean(axis=0)
+    for column, name in enumerate(names):
+        attack = attacks[name]
+        null = agreement_null(
+            attack.probed.predicted, truth, draws=PERMUTATIONS, seed=seed, within=strata
+        )
+        extra = {
+            "setting": attack.probed.setting,
+            "validation": attack.probed.validation,
+            "null_interval": [null.low, null.high],
+        }
+        if np.isfinite(attack.control):
+            extra["control"] = attack.control
+            extra["selectivity"] = float(accuracy[column]) - attack.control
+        score = Score(
+            float(accuracy[column]),
+            null=null.mean,
+            p=null.p,
+            n=n,
+            unit="fraction",
+            details={**shared, **extra},
+        )
+        out[name] = finish(score, drawn[:, column])
+    best = names[int(accuracy.argmax())]
+    nulls = _strongest_null([attacks[k].probed.predicted for k in names], truth, strata, seed)
+    validation = {k: attacks[k].probed.validation for k in names}
+    preferred = max(names, key=lambda k: np.nan_to_num(validation[k], nan=-1.0))
+    strongest = Score(
+        float(accuracy.max()),
+        null=float(nulls.mean()),
+        p=float((1 + np.sum(nulls >= accuracy.max() - 1e-12)) / (1 + len(nulls))),
+        n=n,
+        unit="fraction",
+        details={
+            **shared,
+            "attacker": best,
+            "attackers": {k: float(a) for k, a in zip(names, accuracy, strict=True)},
+            "chosen_by_validation": preferred,
+        },
+    )
+    out["strongest"] = finish(strongest, drawn.max(axis=1))
+    return out
+
+
+def _strongest_null(
+    predicted: list[Ints], truth: Ints, strata: NDArray[np.int64] | None, seed: int
+) -> Floats:
+    orders = permutations(len(truth), draws=PERMUTATIONS, seed=seed, within=strata)
+    labels = truth[orders]
+    return np.max([(labels == guess).mean(axis=1) for guess in predicted], axis=0)
+
+
+def label_strata(group: NDArray[np.int64] | None, truth: Ints) -> NDArray[np.int64] | None:
+    """Permute labels within subjects, where subjects have more than one label."""
+    if group is None:
+        return None
+    pairs = np.unique(np.stack([group, truth]), axis=1).shape[1]
+    return group if pairs > len(np.unique(group)) else None
+
+
+def excess_score(
+    attacks: Mapping[str, Attack],
+    floor: Mapping[str, Attack],
+    truth: Ints,
+    *,
+    details: Mapping[str, object],
+    seed: int = 0,
+) -> Score:
+    """Strongest attacker less the label floor, on the same rows and resamples."""
+    both = [
+        np.stack([a.probed.predicted == truth for a in side.values()], axis=1)
+        for side in (attacks, floor)
+    ]
+    cut = both[0].shape[1]
+    rows = np.concatenate([*both, np.ones((len(truth), 1))], axis=1)
+    sums = cluster_sums(rows, truth)
+
+    def gap(t: Floats) -> Floats:
+        share = t[:, :-1] / t[:, -1:]
+        return share[:, :cut].max(axis=1) - share[:, cut:].max(axis=1)
+
+    value = float(gap(sums.sum(axis=0, keepdims=True))[0])
+    score = Score(value, null=0.0, n=len(truth), unit="fraction", details=details)
+    return with_interval(
+        score, bootstrap_draws(sums, gap, draws=1000, seed=seed), clusters=len(sums)
+    )

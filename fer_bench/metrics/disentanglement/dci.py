@@ -1,0 +1,119 @@
+"""Disentanglement, completeness, informativeness (Eastwood and Williams, ICLR 2018)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fer_bench.metrics.disentanglement.discrete import (
+    BINS,
+    Floats,
+    Ints,
+    check_rows,
+    halves,
+    is_continuous,
+)
+
+
+def dci_scores(importance: ArrayLike) -> tuple[float, float]:
+    """Disentanglement and completeness of an importance matrix [d, k] (Eastwood, ICLR 2018).
+
+    One minus the entropy (base k, or d) of each code's (factor's) shares, weighted by how much
+    each matters. A matrix of zeros gives (0, 0).
+
+    >>> [round(value, 6) for value in dci_scores([[1, 0], [0, 1], [0, 0]])]
+    [1.0, 1.0]
+    """
+    r = np.asarray(importance, dtype=np.float64)
+    if r.sum() <= 0:
+        return 0.0, 0.0
+    return _concentration(r), _concentration(r.T)
+
+
+def _concentration(rows: Floats) -> float:
+    """Importance-weighted mean over rows of 1 - normalised entropy."""
+    weight = rows.sum(axis=1)
+    share = rows / np.where(weight > 0, weight, 1.0)[:, None]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        h = -np.where(share > 0, share * np.log(share), 0.0).sum(axis=1)
+    base = np.log(rows.shape[1]) if rows.shape[1] > 1 else 1.0
+    return float(np.sum((1 - h / base) * weight) / weight.sum())
+
+
+def dci_importance(
+    codes: ArrayLike, factors: ArrayLike, *, bins: int = BINS, trees: int = 20, seed: int = 0
+) -> tuple[Floats, Floats]:
+    """Permutation importance of codes for factors on held-out rows, and informativeness.
+
+    A random forest is fitted to each factor on half of the rows (regression where the factor is
+    continuous). The importance of a code is the held-out score lost when its column is
+    permuted; impurity importances would be read off the fitted rows and favour codes with many
+    values.
+
+    Returns:
+        Importance [d, k], at least 0; and the held-out score [k] on a scale where 0 is the
+        majority class (the mean) and 1 is perfect.
+    """
+    from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
+
+    x, f = np.asarray(codes, dtype=np.float64), np.asarray(factors)
+    check_rows(x, f)
+    fit, held = halves(len(x), seed)
+    fit, held = fit[:5_000], held[:2_000]  # more rows do not move the shares
+    rng = np.random.default_rng(seed)
+    options = {"n_estimators": trees, "min_samples_leaf": 3, "random_state": seed}
+    d, k = x.shape[1], f.shape[1]
+    shuffled = [rng.permutation(len(held)) for _ in range(d)]
+    models: dict[int, Any] = {}
+    target = np.empty((len(x), k))
+    base = np.zeros(k)  # of a guess without codes: squared error, or share of hits
+    for j in range(k):
+        if is_continuous(f[:, j], bins):
+            target[:, j] = f[:, j]
+            base[j] = np.mean((target[held, j] - target[fit, j].mean()) ** 2)
+            model = ExtraTreesRegressor(max_features=None, **options)
+        else:
+            y = np.unique(f[:, j], return_inverse=True)[1]
+            target[:, j] = y
+            base[j] = np.mean(y[held] == np.bincount(y[fit]).argmax())
+            model = ExtraTreesClassifier(max_features=None, **options)
+        if len(np.unique(target[fit, j])) > 1:
+            models[j] = model.fit(x[fit], target[fit, j])
+    scores = np.zeros((d + 1, k))  # first of the codes as they are, then with one shuffled
+    for copies, rows in _shuffled_copies(x[held], shuffled):
+        for j, model in models.items():
+            guess, truth = model.predict(rows).reshape(len(copies), -1), target[held, j]
+            if isinstance(model, ExtraTreesRegressor):
+                error = ((guess - truth) ** 2).mean(axis=1)
+                scores[copies, j] = 1 - error / base[j] if base[j] > 0 else 0.0
+            else:
+                right = (guess == truth).mean(axis=1)
+                scores[copies, j] = (right - base[j]) / (1 - base[j]) if base[j] < 1 else 0.0
+    quality = np.maximum(scores[0], 0.0)
+    # A factor that is not predicted at all has no importances, only noise.
+    known = quality > 2 / np.sqrt(len(held))
+    return np.where(known, np.maximum(scores[0] - scores[1:], 0.0), 0.0), quality
+
+
+def _shuffled_copies(
+    x: Floats, shuffled: Sequence[Ints], *, numbers: int = 20_000_000
+) -> Iterator[tuple[Ints, NDArray[np.float32]]]:
+    """Copies of x [n, d] in blocks: copy 0 as it is, copy i + 1 with column i shuffled.
+
+    Yields:
+        Which copies [b], and their rows [b n, d], of at most `numbers` values: a forest is
+        asked once a block, and wide codes do not fill the memory.
+    """
+    n, d = x.shape
+    values = x.astype(np.float32)
+    size = max(1, numbers // max(1, n * d))
+    for start in range(0, d + 1, size):
+        copies = np.arange(start, min(d + 1, start + size))
+        block = np.repeat(values[None], len(copies), axis=0)
+        for place, i in enumerate(copies - 1):
+            if i >= 0:
+                block[place, :, i] = values[shuffled[i], i]
+        yield copies, block.reshape(-1, d)

@@ -1,0 +1,61 @@
+"""Explicitness (Ridgeway and Mozer, NeurIPS 2018), by the capacity of what reads."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import log_softmax
+
+from fer_bench.metrics.disentanglement.dci import dci_importance
+from fer_bench.metrics.disentanglement.discrete import (
+    BINS,
+    check_rows,
+    factor_labels,
+    halves,
+)
+from fer_bench.metrics.probes import Discriminant
+
+
+def explicitness(
+    codes: ArrayLike, factors: ArrayLike, *, bins: int = BINS, seed: int = 0
+) -> dict[str, float]:
+    """How easily factors are read from all codes together, by capacity, on held-out rows.
+
+    Returns:
+        "auc": explicitness of Ridgeway and Mozer (NeurIPS 2018): 2 (AUC - 1/2), one against the
+            rest, of a linear classifier, mean over classes and factors;
+        "linear", "forest": score between majority (0) and perfect (1) of a linear
+            discriminant and of a forest: what the second adds is there, but not linearly.
+            InfoE is the same question in nats: `infoe_score`.
+    """
+    x, f = np.asarray(codes, dtype=np.float64), np.asarray(factors)
+    check_rows(x, f)
+    labels = factor_labels(f, bins=bins)
+    fit, held = halves(len(x), seed)
+    areas, linear = [], []
+    for j in range(labels.shape[1]):
+        y = labels[:, j]
+        classes = int(y.max()) + 1
+        if classes < 2:
+            continue
+        model = Discriminant(x[fit], y[fit], classes)
+        z = log_softmax(model.decision(x[held], 0.05), axis=1)
+        ranks = np.argsort(np.argsort(z, axis=0), axis=0) + 1.0
+        member = np.eye(classes)[y[held]]
+        inside = member.sum(axis=0)
+        outside = len(held) - inside
+        ok = (inside > 0) & (outside > 0) & (model.counts > 0)
+        total = (ranks * member).sum(axis=0) - inside * (inside + 1) / 2
+        area = float(np.mean(2 * (total[ok] / inside[ok] / outside[ok] - 0.5)))
+        areas.append(max(area, 0.0))
+        base = float(np.mean(y[held] == np.bincount(y[fit]).argmax()))
+        right = float(np.mean(z.argmax(axis=1) == y[held]))
+        linear.append(max(right - base, 0.0) / (1 - base) if base < 1 else 0.0)
+    if not areas:
+        return {"auc": 0.0, "linear": 0.0, "forest": 0.0}
+    _, quality = dci_importance(x, labels, bins=bins, seed=seed)
+    return {
+        "auc": float(np.mean(areas)),
+        "linear": float(np.mean(linear)),
+        "forest": float(np.mean(quality)),
+    }

@@ -1,0 +1,23 @@
+"""Mutual information gap (Chen et al., NeurIPS 2018)."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+
+def mig_score(mi: ArrayLike, entropies: ArrayLike) -> float:
+    """Mutual information gap (Chen et al., NeurIPS 2018).
+
+    Mean over factors of (largest - second largest information of a code) / H(factor). With a
+    single code the second is 0. Factors without entropy are left out.
+
+    >>> mig_score([[1.0, 0.0], [0.0, 1.0]], [1.0, 1.0])
+    1.0
+    """
+    m, h = np.asarray(mi, dtype=np.float64), np.asarray(entropies, dtype=np.float64)
+    ordered = np.sort(np.vstack([m, np.zeros((1, m.shape[1]))]), axis=0)[::-1]
+    keep = h > 0
+    if not keep.any():
+        return 0.0
+    return float(np.mean((ordered[0] - ordered[1])[keep] / h[keep]))

@@ -1,0 +1,250 @@
+"""What embeddings tell of labels, in nats: networks fitted on some rows and valued on others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fer_bench.arrays import RunArrays
+from fer_bench.cautions import Caution
+from fer_bench.information import Estimator, estimate_mi
+from fer_bench.information.calibration import calibrate_value
+from fer_bench.information.inputs import clean_pair
+from fer_bench.information.mutual import make
+from fer_bench.labels import label_entropy
+from fer_bench.metrics.common import (
+    Floats,
+    bounds,
+    effective_rank,
+    half_width,
+    random_rows,
+    standardise,
+    undefined,
+)
+from fer_bench.metrics.disentanglement.discrete import mutual_information
+from fer_bench.metrics.metric import metric
+from fer_bench.score import Score
+from fer_bench.statistics.bootstrap import group_codes
+
+MIN_ROWS = 30
+ROWS = 20_000  # rows an estimate rests on at most (a random subset, stated)
+# What "auto" takes for labels against an embedding: H(Y) less held-out cross-entropy. Named here
+# for embeddings of one to three dimensions as well, because it cannot exceed H(Y).
+LABEL_ESTIMATOR = "classifier"
+LABEL_OPTIONS: Mapping[str, Any] = {"steps": 400, "null": 2}
+CALIBRATION_TASKS = 6  # planted problems of known MI per term
+
+
+@metric("mi", version=3)
+def mi(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
+    """I(E; Y), I(E; S), I(I; Y), I(I; S), I(E; S | Y) on the test part, and the block gaps.
+
+    All under one protocol: networks are valued on images they were not fitted on, of people
+    they were (a subject that was never seen cannot be named); sequences stay together.
+    """
+    part = run.test
+    embeddings = part.embeddings
+    out: dict[str, Score] = {}
+    sequences = part.sequences
+    people = part.s if part.has_subjects else None
+    for name, x in embeddings.items():
+        for label, codes in (("expression", part.y), ("identity", part.s)):
+            if label == "identity" and people is None:
+                score = undefined(
+                    Caution("no-labels", of="subject", where="the test part"), unit="nats"
+                )
+            else:
+                score = label_information(
+                    x,
+                    codes,
+                    groups=sequences,
+                    clusters=people,
+                    calibration=CALIBRATION_TASKS,
+                    seed=seed,
+                )
+            out[f"{name}.{label}"] = score
+    if people is not None:
+        out["E.identity.given_expression"] = conditional_information(
+            part.expression, people, part.y, groups=sequences, clusters=people, seed=seed
+        )
+    for name, own, other in (("E", "expression", "identity"), ("I", "identity", "expression")):
+        if name in embeddings:
+            out[f"{name}.gap"] = _block_gap(out[f"{name}.{own}"], out[f"{name}.{other}"])
+    return out
+
+
+def label_information(
+    x: ArrayLike,
+    codes: ArrayLike,
+    *,
+    groups: ArrayLike | None = None,
+    clusters: ArrayLike | None = None,
+    estimator: str = LABEL_ESTIMATOR,
+    calibration: int = 0,
+    seed: int = 0,
+    **options: Any,
+) -> Score:
+    """I(X; label) in nats, with the bounds 0 <= I <= H(label) checked.
+
+    Args:
+        x: [n, d] embeddings.
+        codes: [n] labels; rows with -1 are left out.
+        groups: [n] rows of a group stay on one side of a fit (-1: a group of its own).
+        clusters: [n] subjects, which the interval counts.
+        estimator: of `fer_bench.information`.
+        calibration: number of planted problems of known MI the estimator is tried on, as in
+            `modified_mig`.
+        seed: of splits, networks and permutations.
+        options: of the estimator; shorter training than its default where none are given.
+
+    Returns:
+        Score whose details hold "entropy" H(label) and "uncertainty" I / H.
+    """
+    values, labels = as_rows(x), np.asarray(codes, dtype=np.int64)
+    rows, cautions = random_rows(np.flatnonzero(labels >= 0), ROWS, seed=seed)
+    entropy = label_entropy(labels[rows])
+    if len(rows) < MIN_ROWS:
+        few = Caution("few-rows", n=len(rows), of="rows", least=MIN_ROWS)
+        return undefined(few, n=len(rows), unit="nats")
+    if entropy == 0.0:
+        return undefined(Caution("one-label"), n=len(rows), unit="nats")
+    group = None if groups is None else group_codes(np.asarray(groups)[rows], len(rows))[0]
+    options = options or (dict(LABEL_OPTIONS) if estimator == LABEL_ESTIMATOR else {})
+    call, options = split_options(options)
+    tool = make(estimator, seed=seed, **options)
+    score = estimate_mi(
+        values[rows],
+        labels[rows],
+        estimator=tool,
+        groups=group,
+        clusters=None if clusters is None else np.asarray(clusters)[rows],
+        seed=seed,
+        discrete_y=True,
+        calibrated=0,
+        **call,
+    )
+    if calibration:
+        score = with_calibration(
+            score, values[rows], labels[rows], tool, calibration, seed, labels=True
+        )
+    # An estimator may correct the entropy for its bias (k - 1) / 2n and end that much above the
+    # plug-in value: no error. Beyond it is one.
+    correction = (len(np.unique(labels[rows])) - 1) / (2 * len(rows))
+    kept = tuple(c for c in score.cautions if c.code != "above-entropy")
+    if score.value > entropy + correction + 1e-6:
+        cautions.append(Caution("above-entropy", of="label", entropy=entropy))
+    details = {**score.details, "entropy": entropy, "uncertainty": score.value / entropy}
+    score = replace(score, details=details, cautions=kept)
+    return score.with_caution(*cautions, *collapse_cautions(values[rows]))
+
+
+def conditional_information(
+    x: ArrayLike,
+    codes: ArrayLike,
+    given: ArrayLike,
+    *,
+    groups: ArrayLike | None = None,
+    clusters: ArrayLike | None = None,
+    seed: int = 0,
+) -> Score:
+    """I(X; label | given) in nats, by the chain rule I(X, given; label) - I(given; label).
+
+    Where people and expressions are tied in the data, an embedding that holds nothing but the
+    expression still tells of the person; given the expression it tells nothing more. The second
+    term is that of the table of counts, which is exact for these rows and rather too large for
+    the population.
+
+    Args:
+        x: [n, d] embeddings.
+        codes, given: [n] labels; rows where either is -1 are left out.
+        groups, clusters, seed: as in `label_information`.
+    """
+    label, condition = (np.asarray(c, dtype=np.int64) for c in (codes, given))
+    label = np.where(condition >= 0, label, -1)
+    one_hot = np.eye(int(condition.max(initial=0)) + 1)[np.maximum(condition, 0)]
+    both = np.concatenate([standardise(x), one_hot], axis=1)
+    score = label_information(both, label, groups=groups, clusters=clusters, seed=seed)
+    if not np.isfinite(score.value):
+        return score
+    rows = label >= 0
+    known = float(mutual_information(label[rows], condition[rows]))
+
+    def less(value: float | None) -> float | None:
+        return None if value is None else value - known
+
+    entropy = score.details["entropy"] - known
+    value = score.value - known
+    details = {
+        **score.details,
+        "entropy": entropy,
+        "uncertainty": value / entropy if entropy > 0 else 0.0,
+        "with_condition": score.value,
+        "condition_alone": known,
+    }
+    return replace(score, value=value, low=less(score.low), high=less(score.high), details=details)
+
+
+def _block_gap(own: Score, other: Score) -> Score:
+    """U(own factor) - U(other factor), U = I / H: 1 for a pure block, -1 for the wrong one."""
+    if not (np.isfinite(own.value) and np.isfinite(other.value)):
+        reason = next(iter((*own.cautions, *other.cautions)), Caution("undefined-term"))
+        return undefined(reason, unit="fraction")
+    h_own, h_other = own.details["entropy"], other.details["entropy"]
+    value = own.value / h_own - other.value / h_other
+    half = float(np.hypot(half_width(own) / h_own, half_width(other) / h_other))
+    return Score(
+        value,
+        *bounds(value, half),
+        n=min(own.n, other.n),
+        unit="fraction",
+        cautions=(*own.cautions, *other.cautions),
+        details={"own": own.value / h_own, "other": other.value / h_other},
+    )
+
+
+def as_rows(x: ArrayLike) -> Floats:
+    """Embeddings [n, d]; a vector [n] as one column."""
+    values = np.asarray(x, dtype=np.float64)
+    return values[:, None] if values.ndim == 1 else values
+
+
+def split_options(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Options of the call of `estimate_mi`, and those of the estimator."""
+    call = {key: options[key] for key in ("null", "interval") if key in options}
+    return call, {key: value for key, value in options.items() if key not in call}
+
+
+def collapse_cautions(x: ArrayLike) -> list[Caution]:
+    """A caution where an embedding has collapsed to (nearly) one direction."""
+    rank = effective_rank(x)
+    return [Caution("collapsed", rank=rank)] if rank < 2 else []
+
+
+def with_calibration(
+    score: Score,
+    x: ArrayLike,
+    y: ArrayLike,
+    tool: Estimator,
+    tasks: int,
+    seed: int,
+    *,
+    labels: bool = False,
+) -> Score:
+    """What the estimator gets wrong on matched problems, beside the number (`calibrate_value`).
+
+    The interval stays that of sampling. Planted dependence lies along one direction, spread over
+    the rows: where the data fall into clusters it is harder than they are, so that a pass means
+    more than a failure.
+    """
+    if "standard_error" not in score.details:  # a side is constant: nothing was estimated
+        return score
+    sample = clean_pair(x, y, discrete_y=labels or None)
+    result = calibrate_value(sample, tool, score, tasks=tasks, bent=0, seed=seed)
+    score = replace(score, details={**score.details, "calibration": result.to_json()})
+    if result.fault:
+        score = score.with_caution(Caution("failed-calibration", fault=result.fault))
+    return score

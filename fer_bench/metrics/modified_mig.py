@@ -1,0 +1,346 @@
+"""The modified MIG: what E shares with another person's E, less what it shares with I.
+
+All values are in nats. Critics are fresh, never those that trained the encoder; they are fitted
+on some rows of the test part, stopped on others and valued on yet others (`estimate_mi`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fer_bench.arrays import Part, RunArrays
+from fer_bench.cautions import Caution, has
+from fer_bench.information import Estimator, estimate_mi
+from fer_bench.information.auto import Auto
+from fer_bench.information.mutual import make
+from fer_bench.labels import label_entropy
+from fer_bench.metrics.common import Floats, bounds, half_width, random_rows, undefined
+from fer_bench.metrics.metric import metric
+from fer_bench.metrics.mi import (
+    CALIBRATION_TASKS,
+    MIN_ROWS,
+    ROWS,
+    as_rows,
+    collapse_cautions,
+    split_options,
+    with_calibration,
+)
+from fer_bench.metrics.pairing import expression_pairs
+from fer_bench.score import Score, ScoreSpec
+
+# The default, by its values on kept-out rows, which the bound H(Y) holds for.
+PAIR_ESTIMATOR = "auto"
+PAIR_OPTIONS: Mapping[str, Any] = {"kept_out": True}
+PAPER_ESTIMATOR = "mine"
+FURTHER_ESTIMATORS = ("infonce", "copula")  # another critic, and a closed form
+CONDITIONAL_NULL = 3  # permuted copies for I(E; I | Y)
+FEWEST_BLOCKS = 10  # with fewer, fitted and valued pairs share images
+
+
+def _nonnegative(score: Score) -> Score:
+    def floor(bound: float | None) -> float | None:
+        return None if bound is None else max(bound, 0.0)
+
+    return replace(score, value=max(score.value, 0.0), low=floor(score.low), high=floor(score.high))
+
+
+def normalised_mig(shared: float, leaked: float) -> float:
+    """The two terms on a bounded scale: (1 - exp(-2 a)) - (1 - exp(-2 b)), in [-1, 1].
+
+    `1 - exp(-2 I)` is Linfoot's informational coefficient of correlation, squared (Information
+    and Control, 1957): the explained share of variance a Gaussian pair of that MI would have.
+    Unlike a - b it is comparable across dimensions, unlike (a - b) / (a + b) it is steady where
+    both terms are near 0. Terms below 0 count as 0.
+
+    >>> normalised_mig(0.0, 0.0), round(normalised_mig(1.9, 0.0), 3)
+    (0.0, 0.978)
+    """
+    a, b = max(shared, 0.0), max(leaked, 0.0)
+    return float(np.exp(-2 * b) - np.exp(-2 * a))
+
+
+def modified_mig(
+    e_m: ArrayLike,
+    e_n: ArrayLike,
+    i_m: ArrayLike,
+    *,
+    groups: ArrayLike | None = None,
+    clusters: ArrayLike | None = None,
+    estimator: str = PAIR_ESTIMATOR,
+    calibration: int = 0,
+    seed: int = 0,
+    **options: Any,
+) -> dict[str, Score]:
+    """Modified MIG = I(E_M; E_N) - I(E_M; I_M), with everything it rests on.
+
+    M and N are two images of one expression and different subjects. Both terms come from the
+    same rows with the same estimator, dimension, whitening and budget: where E and I differ in
+    dimension, the larger is reduced to its first principal components.
+
+    Args:
+        e_m: [n, d_e] expression embeddings of the images M.
+        e_n: [n, d_e] those of their partners N.
+        i_m: [n, d_i] identity embeddings of M.
+        groups: [n] blocks of pairs that share images (`expression_pairs`): a block is fitted
+            on or valued, as a whole.
+        clusters: [n] subjects of M, which the interval counts.
+        estimator: name of an estimator of `fer_bench.information`. "auto" may choose a closed
+            form where it holds for both terms; else one critic serves both. Give it `kept_out`
+            where a bound such as H(Y) must hold.
+        calibration: number of planted problems of known MI, on the same rows, that the
+            estimator is tried on (`fer_bench.information.calibrate`); what it found stands in
+            `details["calibration"]` of both terms.
+        seed: of splits, critics and permutations.
+        options: of the estimator.
+
+    Returns:
+        "shared" = I(E_M; E_N), "leaked" = I(E_M; I_M), "mig" (their difference) in nats and
+        "normalised" (`normalised_mig`). The interval of a difference adds the squared half
+        widths of both terms, which is conservative, as the terms share their rows.
+
+    Source: DICE-FER (Aquib, Verma, Akhtar, CVPR Workshops 2025) for the difference.
+    """
+    pairs = _same_width(*(as_rows(x) for x in (e_m, e_n, i_m)))
+    shared, leaked, tool = _both_terms(pairs, groups, clusters, estimator, seed, options)
+    e, *others = pairs
+    if calibration:
+        shared, leaked = (
+            with_calibration(term, e, other, tool, calibration, seed)
+            for term, other in zip((shared, leaked), others, strict=True)
+        )
+    if estimator == "infonce":
+        shared, leaked = _check_ceiling(shared, options), _check_ceiling(leaked, options)
+    shared = shared.with_caution(*collapse_cautions(e))
+    leaked = leaked.with_caution(*collapse_cautions(e), *collapse_cautions(others[1]))
+
+    gap = _difference(shared, leaked, estimator=estimator, dimension=e.shape[1])
+    bounded = _bounded(gap, shared, leaked)
+    return {"shared": shared, "leaked": leaked, "mig": gap, "normalised": bounded}
+
+
+def _same_width(a: Floats, b: Floats, c: Floats) -> tuple[Floats, Floats, Floats]:
+    """E of both images and I, the wider embedding on its leading principal components."""
+    width = min(a.shape[1], c.shape[1])
+    if a.shape[1] > width:
+        axes = _principal_axes(np.concatenate([a, b]), width)
+        a, b = a @ axes, b @ axes
+    if c.shape[1] > width:
+        c = c @ _principal_axes(c, width)
+    return a, b, c
+
+
+def _both_terms(
+    pairs: tuple[Floats, Floats, Floats],
+    groups: ArrayLike | None,
+    clusters: ArrayLike | None,
+    estimator: str,
+    seed: int,
+    options: dict[str, Any],
+) -> tuple[Score, Score, Estimator]:
+    """I(E_M; E_N) and I(E_M; I_M) by one estimator, on the same splits of the same rows."""
+    call, options = split_options(options)
+    given: dict[str, Any] = {"groups": groups, "clusters": clusters, "calibrated": 0, **call}
+    e, *others = pairs
+
+    def terms(tool: Estimator) -> tuple[Score, Score, Estimator]:
+        shared, leaked = (
+            estimate_mi(e, other, estimator=tool, seed=seed, **given) for other in others
+        )
+        return shared, leaked, tool
+
+    tool = make(estimator, seed=seed, **options)
+    shared, leaked, tool = terms(tool)
+    if isinstance(tool, Auto) and shared.details.get("chosen") != leaked.details.get("chosen"):
+        # The closed form that "auto" chose for one term does not hold for the other.
+        return terms(tool.critic(len(e)))
+    return shared, leaked, tool
+
+
+def _difference(shared: Score, leaked: Score, *, estimator: str, dimension: int) -> Score:
+    """shared - leaked in nats, each at least 0, with what it rests on."""
+    details = {
+        "estimator": shared.details.get("chosen", shared.details.get("estimator", estimator)),
+        "dimension": dimension,
+        "shared": shared.value,
+        "leaked": leaked.value,
+        "shared_null": shared.null,
+        "leaked_null": leaked.null,
+    }
+    calibrations = [term.details.get("calibration", {}) for term in (shared, leaked)]
+    if all(calibrations):
+        details["corrected"] = calibrations[0]["corrected"] - calibrations[1]["corrected"]
+    # Information is not negative: a term below 0 is a critic that failed, and counts as none.
+    first, second = _nonnegative(shared), _nonnegative(leaked)
+    value = first.value - second.value
+    return Score(
+        value,
+        *bounds(value, float(np.hypot(half_width(first), half_width(second)))),
+        null=None if shared.null is None or leaked.null is None else shared.null - leaked.null,
+        n=shared.n,
+        unit="nats",
+        cautions=(*shared.cautions, *leaked.cautions),
+        details=details,
+    )
+
+
+def _bounded(gap: Score, shared: Score, leaked: Score) -> Score:
+    """The gap on the bounded scale.
+
+    That scale is steep near 0 and flat above, so its interval follows those of the terms.
+    """
+    value = normalised_mig(shared.value, leaked.value)
+    low = high = None
+    if None not in (shared.low, shared.high, leaked.low, leaked.high):
+        down = np.hypot(
+            value - normalised_mig(_known(shared.low), leaked.value),
+            value - normalised_mig(shared.value, _known(leaked.high)),
+        )
+        up = np.hypot(
+            normalised_mig(_known(shared.high), leaked.value) - value,
+            normalised_mig(shared.value, _known(leaked.low)) - value,
+        )
+        low, high = max(value - down, -1.0), min(value + up, 1.0)
+    return replace(
+        gap,
+        value=value,
+        low=None if low is None else float(low),
+        high=None if high is None else float(high),
+        null=None if gap.null is None else normalised_mig(shared.null or 0.0, leaked.null or 0.0),
+        unit="",
+    )
+
+
+def _known(bound: float | None) -> float:
+    assert bound is not None
+    return bound
+
+
+def _check_ceiling(score: Score, options: Mapping[str, Any]) -> Score:
+    """Warn of InfoNCE near ln(batch): a Gaussian pair of 6.6 nats reads 4.4 at a batch of 128."""
+    ceiling = float(np.log(options.get("batch", 256)))
+    if score.value < 0.9 * ceiling or has(score.cautions, "saturated"):
+        return score
+    return score.with_caution(Caution("near-ceiling", ceiling=ceiling))
+
+
+def _principal_axes(x: Floats, count: int) -> Floats:
+    values, axes = np.linalg.eigh(np.cov(x, rowvar=False))
+    return axes[:, np.argsort(values)[::-1][:count]]
+
+
+MIG_SPECS = (
+    ScoreSpec(
+        "mig",
+        "MIG",
+        "What E tells of another person with the same expression, less what it tells of the "
+        "same face's identity embedding, I(E_M; E_N) - I(E_M; I_M): below 0, more identity "
+        "than expression.",
+        unit="nats",
+        better="high",
+        column="main",
+        order=80,
+        headline="separates expression from identity most (MIG)",
+        null="null",
+    ),
+    ScoreSpec(
+        "normalised",
+        "MIG, normalised",
+        "The same gap with each term I on a bounded scale, 1 - exp(-2 I): from -1 (identity "
+        "only) to 1 (expression only), comparable across embedding sizes.",
+        unit="",
+        better="high",
+        range=(-1, 1),
+        column="main",
+        order=90,
+        null="null",
+    ),
+)
+
+
+@metric("mig", version=6, needs={"identity"}, scores=MIG_SPECS)
+def mig(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
+    """Modified MIG of the test part: both terms, their and the bounded form.
+
+    By "auto" on kept-out rows, and by MINE, as in the papers ("mine.<key>"); both calibrated.
+    """
+    own, second = (
+        mig_of_part(run.test, estimator=name, calibration=CALIBRATION_TASKS, seed=seed)
+        for name in (PAIR_ESTIMATOR, PAPER_ESTIMATOR)
+    )
+    return own | {f"{PAPER_ESTIMATOR}.{key}": score for key, score in second.items()}
+
+
+def _leaked_given_expression(part: Part, seed: int) -> Score:
+    """I(E; I | Y): what both embeddings share beyond the expression."""
+    assert part.identity is not None
+    rows, cautions = random_rows(np.flatnonzero(part.y >= 0), ROWS, seed=seed)
+    if not len(rows) or np.bincount(part.y[rows]).max() < MIN_ROWS:
+        return undefined(Caution("few-per-expression", least=MIN_ROWS), n=len(rows), unit="nats")
+    score = estimate_mi(
+        part.expression[rows],
+        part.identity[rows],
+        z=part.y[rows],
+        estimator=PAPER_ESTIMATOR,
+        null=CONDITIONAL_NULL,
+        seed=seed,
+    )
+    return score.with_caution(*cautions)
+
+
+@metric("mig-estimators", version=2, needs={"identity"}, default=False)
+def mig_estimators(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
+    """MIG by two further estimators (InfoNCE, Gaussian copula), calibrated; and I(E; I | Y)."""
+    out = {
+        f"{estimator}.{key}": score
+        for estimator in FURTHER_ESTIMATORS
+        for key, score in mig_of_part(
+            run.test, estimator=estimator, calibration=CALIBRATION_TASKS, seed=seed
+        ).items()
+    }
+    return out | {"leaked.given_expression": _leaked_given_expression(run.test, seed)}
+
+
+def mig_of_part(
+    part: Part, *, estimator: str = PAIR_ESTIMATOR, seed: int = 0, **options: Any
+) -> dict[str, Score]:
+    """Modified MIG of one part (`modified_mig`), pairs drawn by `expression_pairs`.
+
+    "auto" is kept to kept-out rows, unless `kept_out=False` is given.
+    """
+    assert part.identity is not None
+    m, n, block = expression_pairs(part.y, part.groups, sequence=part.sequences, seed=seed)
+    if len(m) < MIN_ROWS:
+        of = "pairs of one expression and two subjects"
+        reason = Caution("few-rows", n=len(m), of=of, least=MIN_ROWS)
+        units = {"shared": "nats", "leaked": "nats", "mig": "nats", "normalised": ""}
+        return {key: undefined(reason, n=len(m), unit=unit) for key, unit in units.items()}
+    kept, cautions = random_rows(np.arange(len(m)), ROWS, seed=seed, of="pairs")
+    if part.groups is None:
+        cautions.append(Caution("one-person-twice"))
+    if len(np.unique(block)) < FEWEST_BLOCKS:
+        cautions.append(Caution("pairs-share-images"))
+    m, n, block = m[kept], n[kept], block[kept]
+    if estimator == PAIR_ESTIMATOR:
+        options = {**PAIR_OPTIONS, **options}
+    scores = modified_mig(
+        part.expression[m],
+        part.expression[n],
+        part.identity[m],
+        groups=block,
+        clusters=None if part.groups is None else part.groups[m],
+        estimator=estimator,
+        seed=seed,
+        **options,
+    )
+    # The pair shares the expression alone: M - Y - N is a Markov chain, so that H(Y) is a bound.
+    bound, shared = label_entropy(part.y[m]), scores["shared"]
+    scores["shared"] = replace(shared, details={**shared.details, "bound": bound})
+    if shared.value > bound:
+        above = Caution("above-entropy", of="Y", entropy=bound)
+        scores["shared"] = scores["shared"].with_caution(above)
+    return {key: score.with_caution(*cautions) for key, score in scores.items()}
