@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fer_bench import registry
 from fer_bench.arrays import Part, RunArrays
+from fer_bench.cautions import Caution
 from fer_bench.data.faces import FaceData
 from fer_bench.data.splits import make_folds
 from fer_bench.errors import FerBenchError, MethodError
@@ -106,7 +107,7 @@ class Recognizer:
         self.seed = seed
         self.validation = validation
         self._session: Session | None = None
-        self.warnings: tuple[str, ...] = ()
+        self.cautions: tuple[Caution, ...] = ()
         self._fitted: dict[str, Part] = {}
 
     def fit(self, data: FaceData) -> Recognizer:
@@ -119,7 +120,7 @@ class Recognizer:
         session = Session.build(
             self.adapter, self.config, data, train, training=self.training, seed=self.seed
         )
-        self.warnings = tuple(session.train(train, validation).warnings)
+        self.cautions = tuple(session.train(train, validation).cautions)
         self._session = session
         rows = {"train": train, "validation": validation}
         self._fitted = {

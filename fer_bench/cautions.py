@@ -181,7 +181,56 @@ WORDINGS: dict[str, Wording] = {
     "undefined": Wording("not defined on these rows (no such class, or no spread)", "error"),
     "fitted": Wording("computed on the rows the method was fitted on", "note"),
     # Data, folds and pairs.
+    "no-official-part": Wording("{n} faces have no word in the official split and are left out"),
+    "pairs-unlabelled": Wording("{faces} faces have no expression and are paired with themselves"),
+    "pairs-unknown-subject": Wording(
+        "{faces} faces have no subject: their partners have the same expression and may be "
+        "the same person"
+    ),
+    "pairs-same-person": Wording(
+        "{faces} faces have no other person of the same expression: their partners may show "
+        "the same person"
+    ),
+    "pairs-alone": Wording(
+        "{faces} faces are alone in their expression and paired with themselves"
+    ),
+    "folds-by-image": Wording(
+        "subjects are unknown: folds are drawn by image, and the same person may be on both sides"
+    ),
+    "folds-partly-by-image": Wording("{faces} faces have no subject and are drawn by image"),
+    "folds-validation-is-test": Wording(
+        "the official validation part is the test part: there is no other"
+    ),
+    "fold-lacks-class": Wording("fold {fold}: no face of {classes} in the {part} part"),
+    "fold-tests-known-subjects": Wording(
+        "fold {fold}: {subjects} subjects are both trained on and tested"
+    ),
+    "fold-validates-known-subjects": Wording(
+        "fold {fold}: train and validation share {subjects} subjects"
+    ),
     # Training.
+    "epochs-chosen-on-test": Wording(
+        "epochs were chosen on the test part (training.selection = 'oracle'): these numbers "
+        "flatter the method and compare with no others"
+    ),
+    "compile-without-backbone": Wording(
+        "training.compile changes nothing: this method has no backbone to compile"
+    ),
+    "backbone-weights": Wording("backbone weights: {report}", "note"),
+    "branch-collapsed": Wording(
+        "the non-expression branch has collapsed: effective rank {rank:.1f}, variance "
+        "{share:.1e} of the expression branch's."
+    ),
+    "branch-collapsed-without-decoder": Wording(
+        "the non-expression branch has collapsed: effective rank {rank:.1f}, variance "
+        "{share:.1e} of the expression branch's; with beta1 = 0 a constant satisfies its losses."
+    ),
+    "attributes-not-demographic": Wording(
+        "EIF's attributes are {names}: none of them is demographic."
+    ),
+    "identity-untrained": Wording(
+        "without L_cov and L_ii no loss reaches z_id: it is as initialised."
+    ),
     # Recognition and groups.
     "images-resampled": Wording("no subject labels: the interval resamples images"),
     "no-images": Wording("no image of this {of}", "error"),

@@ -46,6 +46,8 @@ import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
+from fer_bench.cautions import Caution
+
 Unit = Literal["percent", "fraction", "nats", ""]
 Need = Literal["pairs", "subjects", "attributes", "valence_arousal"]
 Role = Literal["method", "reference", "oracle"]
@@ -280,7 +282,7 @@ class Method(nn.Module):
         For reference rows that are not trained by gradient descent (a PCA of pixels, say).
         """
 
-    def warnings(self) -> Sequence[str]:
+    def cautions(self) -> Sequence[Caution | str]:
         """Called once after training: what a reader of the numbers must know."""
         return ()
 

@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from fer_bench.baselines.common.heads import TaskHead, cross_entropy
 from fer_bench.baselines.common.networks import Decoder, EncoderConfig, mlp
+from fer_bench.cautions import Caution
 from fer_bench.errors import MethodError
 from fer_bench.method import (
     Batch,
@@ -170,18 +171,13 @@ class AdversarialBranch(Method):
             self.non_share.copy_(share)
         return {"non_rank": rank, "non_variance": variance}
 
-    def warnings(self) -> list[str]:
+    def cautions(self) -> list[Caution]:
         """Says so where f_non has collapsed."""
         rank, share = float(self.non_rank), float(self.non_share)
         if not (rank < _COLLAPSED_RANK or share < _COLLAPSED_SHARE):
             return []
-        text = (
-            f"the non-expression branch has collapsed: effective rank {rank:.1f}, variance "
-            f"{share:.1e} of the expression branch's"
-        )
-        if self.decoder is None:
-            text += "; with beta1 = 0 a constant satisfies its losses"
-        return [f"{text}."]
+        without = "-without-decoder" if self.decoder is None else ""
+        return [Caution(f"branch-collapsed{without}", rank=rank, share=share)]
 
     def embed(self, images: Tensor) -> Embeddings:
         """f_exp and f_non."""

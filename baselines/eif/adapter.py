@@ -22,6 +22,7 @@ from fer_bench.baselines.eif.attributes import (
     AttributeConfig,
     ColumnEncoder,
 )
+from fer_bench.cautions import Caution
 from fer_bench.errors import MethodError
 from fer_bench.method import (
     Batch,
@@ -283,15 +284,15 @@ class EIF(Method):
         """f(mu)."""
         return self.head.prediction(self.encoder(images)[0])
 
-    def warnings(self) -> list[str]:
+    def cautions(self) -> list[Caution]:
         """What the attributes were, where they are not what the paper means by them."""
-        found = []
+        cautions = []
         names = list(self.attributes.levels)
         if names and not set(names) & set(DEMOGRAPHIC):
-            found.append(f"EIF's attributes are {', '.join(names)}: none of them is demographic.")
+            cautions.append(Caution("attributes-not-demographic", names=", ".join(names)))
         if not self._factorises:
-            found.append("without L_cov and L_ii no loss reaches z_id: it is as initialised.")
-        return found
+            cautions.append(Caution("identity-untrained"))
+        return cautions
 
     def _task_error(self, batch: Batch) -> Tensor:
         return self.head.loss(self.head(self.encoder(batch.images)[0]), batch)

@@ -46,7 +46,7 @@ def example_task(
         attributes={
             "gender": ("man", "woman"),
             "age": ("middle-aged", "old", "young"),
-            "skin": ("black", "white", "yellow"),
+            "skin": ("dark", "light", "medium"),
         },
         valence_arousal=True,
         class_counts=(FACES // 7,) * 7,

@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fer_bench.cautions import Caution
+
 
 class PairSampler:
     """Draws, for every anchor, an image of the same expression and a different subject.
 
     Drawn uniformly over the images that qualify, in constant time an anchor. Where none does
-    it falls back, and `warnings` says how often: first to another image of the same expression,
+    it falls back, and `cautions` says how often: first to another image of the same expression,
     then to the image itself. An image of an unknown subject may show the anchor's person, so it
     is only drawn as a fallback.
 
@@ -20,7 +22,7 @@ class PairSampler:
         seed: of the generator used when `partners` is given none.
 
     >>> sampler = PairSampler([0, 0, 1, 1], [7, 8, 7, 8], seed=0)
-    >>> sampler.partners([0, 1, 2, 3]).tolist(), sampler.warnings
+    >>> sampler.partners([0, 1, 2, 3]).tolist(), sampler.cautions
     ([1, 0, 3, 2], ())
     """
 
@@ -59,11 +61,11 @@ class PairSampler:
         self._hole = np.where(n_strict > 0, hole, here)
         self._width = np.where(n_strict > 0, hole_end - hole, 1)
         self._count = np.where(n_strict > 0, n_strict, np.where(e >= 0, end - start - 1, 0))
-        self.warnings = _warnings(
+        self.cautions = _cautions(
             unlabelled=int((e < 0).sum()),
-            unknown=int(((e >= 0) & (s < 0) & (self._count > 0)).sum()),
-            alone=int((loose & (s >= 0) & (self._count > 0)).sum()),
-            itself=int(((e >= 0) & (self._count == 0)).sum()),
+            unknown_subject=int(((e >= 0) & (s < 0) & (self._count > 0)).sum()),
+            same_person=int((loose & (s >= 0) & (self._count > 0)).sum()),
+            alone=int(((e >= 0) & (self._count == 0)).sum()),
         )
 
     def partners(
@@ -95,20 +97,7 @@ def _blocks(*sorted_keys: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray
     return edges[block], edges[block + 1]
 
 
-def _warnings(*, unlabelled: int, unknown: int, alone: int, itself: int) -> tuple[str, ...]:
-    found = []
-    if unlabelled:
-        found.append(f"{unlabelled} faces have no expression and are paired with themselves")
-    if unknown:
-        found.append(
-            f"{unknown} faces have no subject: their partners have the same expression and may be "
-            "the same person"
-        )
-    if alone:
-        found.append(
-            f"{alone} faces have no other person of the same expression: their partners may show "
-            "the same person"
-        )
-    if itself:
-        found.append(f"{itself} faces are alone in their expression and paired with themselves")
-    return tuple(found)
+def _cautions(**faces: int) -> tuple[Caution, ...]:
+    return tuple(
+        Caution(f"pairs-{code.replace('_', '-')}", faces=n) for code, n in faces.items() if n
+    )

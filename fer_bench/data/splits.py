@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from fer_bench.cautions import Caution
 from fer_bench.data.faces import FaceData
 from fer_bench.errors import DataError
 
@@ -39,14 +40,14 @@ class FoldFile:
         folds: rows of every fold, as indices into `keys`.
         group: what is never torn apart: "subject", or "image" where subjects are unknown.
         seed: what the folds were drawn with.
-        warnings: what a reader must know: unknown subjects, a class missing in a test part, ...
+        cautions: what a reader must know: unknown subjects, a class missing in a test part, ...
     """
 
     keys: tuple[str, ...]
     folds: tuple[Fold, ...]
     group: Literal["subject", "image"]
     seed: int
-    warnings: tuple[str, ...] = ()
+    cautions: tuple[Caution, ...] = ()
 
     def __len__(self) -> int:
         return len(self.folds)
@@ -68,7 +69,7 @@ class FoldFile:
             "hash": self.hash,
             "group": self.group,
             "seed": self.seed,
-            "warnings": list(self.warnings),
+            "warnings": [caution.to_json() for caution in self.cautions],
             "rows": dict(zip(self.keys, self._codes(), strict=True)),
         }
         aside = path.with_name(path.name + ".part")
@@ -92,7 +93,13 @@ class FoldFile:
                 Fold(*(np.flatnonzero(letters[:, f] == part) for part in PARTS))
                 for f in range(letters.shape[1])
             )
-            found = cls(keys, folds, about["group"], about["seed"], tuple(about["warnings"]))
+            found = cls(
+                keys,
+                folds,
+                about["group"],
+                about["seed"],
+                tuple(map(Caution.from_json, about["warnings"])),
+            )
             written = about["hash"]
         except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
             raise DataError(f"{path} is no fold file: {error}.") from error
@@ -120,7 +127,7 @@ class FoldFile:
             Fold(*(np.sort(rows[part]) for part in (f.train, f.validation, f.test)))
             for f in self.folds
         )
-        return FoldFile(data.keys, folds, self.group, self.seed, self.warnings)
+        return FoldFile(data.keys, folds, self.group, self.seed, self.cautions)
 
     def _codes(self) -> list[str]:
         letters = np.full((len(self.keys), len(self.folds)), UNUSED)
@@ -164,16 +171,15 @@ def make_folds(
     """
     if not 0 < validation < 1:
         raise DataError(f"validation is {validation}: give a share between 0 and 1.")
-    groups, by_subject, warnings = _groups(data)
+    groups, by_subject, cautions = _groups(data)
     strata = _strata(data)
     rows = np.arange(len(data))
     kind: Literal["subject", "image"] = "subject" if by_subject else "image"
     if official:
-        tests, fixed = _official(data, warnings), _official_validation(data)
+        tests, fixed = _official(data, cautions), _official_validation(data)
         rows = np.flatnonzero(data.table["split"].notna())
         if len(rows) < len(data):
-            lost = len(data) - len(rows)
-            warnings.append(f"{lost} faces have no word in the official split and are left out")
+            cautions.append(Caution("no-official-part", n=len(data) - len(rows)))
     else:
         tests, fixed = _test_parts(data, groups, strata, n_folds, seed, assign, kind), None
     folds = []
@@ -185,21 +191,20 @@ def make_folds(
             inner = _inner(groups, strata, rest, validation, seed + number, kind)
         train = np.setdiff1d(rest, inner)
         folds.append(Fold(train, inner, test))
-        warnings += _fold_warnings(data, number, folds[-1])
-    return FoldFile(data.keys, tuple(folds), kind, seed, tuple(dict.fromkeys(warnings)))
+        cautions += _fold_cautions(data, number, folds[-1])
+    return FoldFile(data.keys, tuple(folds), kind, seed, tuple(dict.fromkeys(cautions)))
 
 
-def _groups(data: FaceData) -> tuple[Rows, bool, list[str]]:
+def _groups(data: FaceData) -> tuple[Rows, bool, list[Caution]]:
     """[N] group of every row; rows without a subject stand for themselves."""
     subject = data.subject
     unknown = np.flatnonzero(subject < 0)
     groups = subject.copy()
     groups[unknown] = len(data.subjects) + np.arange(len(unknown))
     if len(unknown) == len(data):
-        return groups, False, ["subjects are unknown: folds are drawn by image, and the same "
-                               "person may be on both sides"]  # fmt: skip
+        return groups, False, [Caution("folds-by-image")]
     if len(unknown):
-        return groups, True, [f"{len(unknown)} faces have no subject and are drawn by image"]
+        return groups, True, [Caution("folds-partly-by-image", faces=len(unknown))]
     return groups, True, []
 
 
@@ -291,13 +296,13 @@ def _inner(groups: Rows, strata: Rows, rest: Rows, share: float, seed: int, kind
     return rest[_stratified(groups[rest], strata[rest], n, seed)[0]]
 
 
-def _official(data: FaceData, warnings: list[str]) -> list[Rows]:
+def _official(data: FaceData, cautions: list[Caution]) -> list[Rows]:
     split = data.table["split"]
     for name in ("test", "validation"):
         rows = np.flatnonzero(split == name)
         if len(rows) and (split == "train").any():
             if name == "validation":
-                warnings.append("the official validation part is the test part: there is no other")
+                cautions.append(Caution("folds-validation-is-test"))
             return [rows]
     raise DataError(f"{data.info.name} has no official split into train and test.")
 
@@ -308,22 +313,23 @@ def _official_validation(data: FaceData) -> Rows | None:
     return np.flatnonzero(split == "validation") if both else None
 
 
-def _fold_warnings(data: FaceData, number: int, fold: Fold) -> list[str]:
-    found = []
+def _fold_cautions(data: FaceData, number: int, fold: Fold) -> list[Caution]:
+    cautions = []
     for part, rows in (("test", fold.test), ("validation", fold.validation), ("train", fold.train)):
         present = set(data.expression[rows].tolist())
         missing = [name for code, name in enumerate(data.classes) if code not in present]
         if missing:
-            found.append(f"fold {number}: no face of {', '.join(missing)} in the {part} part")
+            names = ", ".join(missing)
+            cautions.append(Caution("fold-lacks-class", fold=number, classes=names, part=part))
     people = [set(data.subject[rows].tolist()) - {-1} for rows in (fold.train, fold.validation)]
     tested = set(data.subject[fold.test].tolist()) - {-1}
     shared = len(tested & (people[0] | people[1]))
     if shared:
-        found.append(f"fold {number}: {shared} subjects are both trained on and tested")
+        cautions.append(Caution("fold-tests-known-subjects", fold=number, subjects=shared))
     if people[0] & people[1]:
-        found.append(f"fold {number}: train and validation share {len(people[0] & people[1])} "
-                     "subjects")  # fmt: skip
-    return found
+        both = len(people[0] & people[1])
+        cautions.append(Caution("fold-validates-known-subjects", fold=number, subjects=both))
+    return cautions
 
 
 def disjoint(parts: Sequence[Rows]) -> bool:

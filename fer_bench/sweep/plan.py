@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from fer_bench import registry
+from fer_bench.cautions import Caution, as_cautions
 from fer_bench.data import load_dataset
 from fer_bench.data.confound import confounded_fold
 from fer_bench.data.duplicates import crossing_folds, crossing_test
@@ -167,15 +168,15 @@ def folds_of(
     copies = crossing_folds(data, folds, use=split.indices)
     used = [folds[i] for i in split.indices]
     learned = np.concatenate([rows for fold in used for rows in (fold.train, fold.validation)])
-    found = (crossing_test(data, t, learned=learned, name=n) for n, t in (tests or {}).items())
-    copies += [sentence for sentence in found if sentence]
+    shared = (crossing_test(data, t, learned=learned, name=n) for n, t in (tests or {}).items())
+    copies += [copy for copy in shared if copy]
     if copies and split.duplicates == "error":
         raise DataError(
             f"{data.info.name}: {copies[0]}. `fer-bench data audit` lists the copies within a set "
             "and what to leave out (then data.decisions names its file), or go on with them: "
             'split.duplicates = "allow".'
         )
-    return replace(folds, warnings=(*folds.warnings, *copies))
+    return replace(folds, cautions=as_cautions([*folds.cautions, *copies]))
 
 
 @dataclass(frozen=True)
@@ -185,13 +186,13 @@ class RunRows:
     Attributes:
         fold: rows that are trained on, that decide, and that are tested.
         tests: rows of further test parts by name: "reversed", against the tie.
-        warnings: what a reader must know of them.
+        cautions: what a reader must know of them.
         notes: what the tie came to in each part.
     """
 
     fold: Fold
     tests: Mapping[str, Rows]
-    warnings: tuple[str, ...]
+    cautions: tuple[Caution, ...]
     notes: tuple[str, ...] = ()
 
 
@@ -219,9 +220,9 @@ def rows_of(data: FaceData, spec: RunSpec, folds: FoldFile) -> RunRows:
     """
     fold = folds[spec.fold]
     if spec.tie is None:
-        return RunRows(fold, {}, folds.warnings)
+        return RunRows(fold, {}, folds.cautions)
     fold, against, notes = confounded_fold(data, fold, **spec.tie.model_dump())
-    return RunRows(fold, {REVERSED: against}, folds.warnings, notes)
+    return RunRows(fold, {REVERSED: against}, folds.cautions, notes)
 
 
 def code_versions(method: str) -> dict[str, str]:

@@ -19,6 +19,7 @@ from safetensors.torch import save_file
 import fer_bench
 from fer_bench import registry
 from fer_bench.arrays import Part
+from fer_bench.cautions import Caution
 from fer_bench.data.faces import FaceData
 from fer_bench.data.splits import FoldFile
 from fer_bench.errors import FerBenchError, RunError
@@ -34,10 +35,6 @@ from fer_bench.training.session import Session
 
 State = Literal["done", "kept", "failed", "busy"]
 
-ORACLE = (
-    "epochs were chosen on the test part (training.selection = 'oracle'): these numbers flatter "
-    "the method and compare with no others"
-)
 HISTORY = ["stage", "epoch", "split", "player", "term", "value"]
 
 
@@ -135,7 +132,7 @@ def train(
     rows = rows_of(data, spec, folds)
     validation = rows.fold.validation
     if spec.training.selection == "oracle":
-        rows = replace(rows, warnings=(*rows.warnings, ORACLE))
+        rows = replace(rows, cautions=(*rows.cautions, Caution("epochs-chosen-on-test")))
         validation = rows.fold.test
     session = new_session(spec, data, rows)
     position = session.train(
@@ -208,7 +205,7 @@ def write_run(spec: RunSpec, trained: Trained, working: Path, *, started: float)
         environment(
             method,
             position,
-            [*trained.rows.warnings, *position.warnings],
+            [*trained.rows.cautions, *position.cautions],
             str(trained.session.batcher.device),
             time.monotonic() - started,
         )
@@ -281,7 +278,7 @@ def headline(record: RunRecord) -> str:
 
 
 def environment(
-    method: Method, position: Position, warnings: list[str], device: str, seconds: float
+    method: Method, position: Position, cautions: list[Caution], device: str, seconds: float
 ) -> dict[str, Any]:
     """What a reader needs to repeat a run or to doubt it."""
     return {
@@ -300,7 +297,7 @@ def environment(
         "n_train_subjects": method.task.n_train_subjects,
         "stages": position.stages,
         "images_seen": position.images_seen,
-        "warnings": list(dict.fromkeys(warnings)),
+        "warnings": [caution.to_json() for caution in dict.fromkeys(cautions)],
     }
 
 

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fer_bench.cautions import Caution
 from fer_bench.data.augment import augment, normalise
 from fer_bench.data.faces import FaceData
 from fer_bench.data.pairs import PairSampler
@@ -161,9 +162,9 @@ class EpochPlan:
         return max(1, len(self.rows) // self.batch_size)
 
     @property
-    def warnings(self) -> tuple[str, ...]:
+    def cautions(self) -> tuple[Caution, ...]:
         """What the pair sampler had to fall back to."""
-        return tuple(self._sampler.warnings) if self._sampler is not None else ()
+        return self._sampler.cautions if self._sampler is not None else ()
 
     def epoch(self, epoch: int) -> Iterator[tuple[Rows, Rows | None]]:
         """Rows (and partners) of each batch of one epoch."""

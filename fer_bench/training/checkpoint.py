@@ -7,7 +7,7 @@ header, where training stood. It is one file, replaced atomically.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from fer_bench.cautions import Caution, as_cautions
 from fer_bench.errors import RunError
 from fer_bench.runs.store import atomic_path
 
@@ -36,7 +37,7 @@ class Position:
         stages: summaries of finished stages.
         images_seen: faces passed through training losses.
         seconds: time spent before this process.
-        warnings: collected so far.
+        cautions: collected so far.
     """
 
     stage: int = 0
@@ -47,12 +48,20 @@ class Position:
     stages: list[dict[str, Any]] = field(default_factory=list)
     images_seen: int = 0
     seconds: float = 0.0
-    warnings: list[str] = field(default_factory=list)
+    cautions: list[Caution] = field(default_factory=list)
 
-    def warn(self, message: str) -> None:
-        """Record a warning once."""
-        if message not in self.warnings:
-            self.warnings.append(message)
+    def note(self, cautions: Iterable[Caution | str]) -> None:
+        """Record each of them once."""
+        self.cautions = list(as_cautions([*self.cautions, *cautions]))
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        return asdict(self) | {"cautions": [caution.to_json() for caution in self.cautions]}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Position:
+        """Inverse of `to_json`."""
+        return cls(**{**content, "cautions": list(map(Caution.from_json, content["cautions"]))})
 
 
 def copy_state(module: nn.Module) -> State:
@@ -79,7 +88,7 @@ def save_resume(
         save_file(
             {key: value.contiguous() for key, value in tensors.items()},
             aside,
-            metadata={"position": json.dumps(asdict(position))},
+            metadata={"position": json.dumps(position.to_json())},
         )
 
 
@@ -99,7 +108,7 @@ def load_resume(path: Path) -> Resume | None:
         return None
     try:
         with safe_open(path, framework="pt") as file:
-            position = Position(**json.loads(file.metadata()["position"]))
+            position = Position.from_json(json.loads(file.metadata()["position"]))
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except Exception:  # damaged by whatever killed the machine: the run simply starts afresh
         return None

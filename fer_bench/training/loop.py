@@ -16,6 +16,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from fer_bench.backbones import Backbone
+from fer_bench.cautions import Caution
 from fer_bench.errors import MethodError
 from fer_bench.experiment import TrainingSpec
 from fer_bench.method import Batch, Method, Oracle, Player, Stage, infer
@@ -109,9 +110,9 @@ class Trainer:
             self._run_stage(game, stages[index], index, epochs, saved if index == first else None)
         self.position.seconds += time.monotonic() - self._started
         self.method.requires_grad_(True).eval()
-        self._note(self.method.warnings())
+        self.position.note(self.method.cautions())
         reports = [backbone.weights_report for backbone in backbones_of(self.method)]
-        self._note([f"backbone weights: {report}" for report in reports if report])
+        self.position.note(Caution("backbone-weights", report=r) for r in reports if r)
         return self.position
 
     def _materialise(self) -> None:
@@ -134,7 +135,7 @@ class Trainer:
             return
         backbones = backbones_of(self.method)
         if not backbones:
-            self._note(["training.compile changes nothing: this method has no backbone to compile"])
+            self.position.note([Caution("compile-without-backbone")])
             return
         for backbone in backbones:
             backbone.body.compile()
@@ -171,7 +172,7 @@ class Trainer:
             balanced=self.training.balanced,
             seed=(self.seed, index),
         )
-        self._note(plan.warnings)
+        self.position.note(plan.cautions)
         optimizers: dict[str, Any] = {
             player.name: self.fabric.setup_optimizers(
                 make_optimizer(
@@ -348,10 +349,6 @@ class Trainer:
     def _record(self, stage: Stage, epoch: int, split: str, totals: _Means) -> None:
         for player, term, value in totals.rows():
             self.position.history.append([stage.name, epoch + 1, split, player, term, value])
-
-    def _note(self, warnings: Sequence[str]) -> None:
-        for warning in warnings:
-            self.position.warn(warning)
 
     def _save(self, optimizers: dict[str, Any], best: dict[str, Tensor] | None) -> None:
         if self.resume is None:

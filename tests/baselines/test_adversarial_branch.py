@@ -103,16 +103,16 @@ def test_effective_rank_is_that_of_the_metrics():
 
 def test_a_collapsed_branch_is_reported(batch):
     method = build()
-    assert method.warnings() == []
+    assert method.cautions() == []
     method.encoder_loss(batch)
-    assert method.warnings() == []
+    assert method.cautions() == []
     with torch.no_grad():
         method.rest[-1].weight.mul_(1e-4)
     found = method.encoder_loss(batch)
     assert found["non_variance"].item() < 1e-4
-    [warning] = method.warnings()
-    assert "collapsed" in warning
-    assert "beta1 = 0" in warning
+    [caution] = method.cautions()
+    assert caution.code == "branch-collapsed-without-decoder"
+    assert "beta1 = 0" in str(caution)
 
 
 class Helpful(AdversarialBranch):

@@ -22,3 +22,9 @@ def test_every_face_has_an_expression_and_valence_arousal():
     batch = example_batch(task)
     assert batch.expression.unique().tolist() == list(range(len(task.classes)))
     assert torch.isfinite(batch.valence_arousal).all()
+
+
+def test_every_attribute_of_the_task_is_in_the_faces():
+    batch = example_batch(count=112)
+    for name, levels in example_task().attributes.items():
+        assert batch.attributes[name].unique().tolist() == list(range(len(levels))), name

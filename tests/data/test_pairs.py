@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fer_bench.cautions import Caution
 from fer_bench.data import PairSampler
 
 
@@ -29,7 +30,7 @@ def test_partners_keep_the_contract_on_any_labels(rows, seed):
             assert same[p]
             assert p != a
             fallbacks += 1
-    assert bool(sampler.warnings) == bool(fallbacks)
+    assert bool(sampler.cautions) == bool(fallbacks)
 
 
 def test_partners_are_uniform_over_those_that_qualify():
@@ -40,12 +41,12 @@ def test_partners_are_uniform_over_those_that_qualify():
     counts = np.bincount(sampler.partners(np.full(30_000, 2), rng), minlength=6)
     assert counts[[2, 5]].sum() == 0
     np.testing.assert_allclose(counts[[0, 1, 3, 4]] / 30_000, 0.25, atol=0.01)
-    assert sampler.warnings == ("1 faces are alone in their expression and paired with themselves",)
+    assert sampler.cautions == (Caution("pairs-alone", faces=1),)
 
 
 def test_unknown_subjects_fall_back_with_a_warning():
     sampler = PairSampler([0] * 5, [-1] * 5, seed=1)
-    assert "5 faces have no subject" in sampler.warnings[0]
+    assert sampler.cautions == (Caution("pairs-unknown-subject", faces=5),)
     assert (sampler.partners(np.arange(5)) != np.arange(5)).all()
 
 
@@ -54,7 +55,7 @@ def test_the_same_generator_gives_the_same_partners(small_faces):
     anchors = np.arange(len(small_faces))
     one, two = (sampler.partners(anchors, np.random.default_rng(5)) for _ in range(2))
     np.testing.assert_array_equal(one, two)
-    assert sampler.warnings == ()
+    assert sampler.cautions == ()
     assert (small_faces.subject[one] != small_faces.subject).all()
     assert (small_faces.expression[one] == small_faces.expression).all()
 

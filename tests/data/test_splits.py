@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fer_bench.cautions import Caution
 from fer_bench.data import FaceData, FoldFile, make_folds
 from fer_bench.data.labels import PARTS_OF_A_SPLIT, part_of_split, plain
 from fer_bench.errors import DataError
@@ -39,7 +40,7 @@ def test_folds_are_subject_disjoint_and_stratified(small_faces):
     folds = make_folds(small_faces, n_folds=4, seed=3)
     check(small_faces, folds)
     assert folds.group == "subject"
-    assert folds.warnings == ()
+    assert folds.cautions == ()
     for fold in folds.folds:
         counts = np.bincount(small_faces.expression[fold.test])
         assert counts.min() == counts.max()
@@ -76,7 +77,7 @@ def test_unknown_subjects_mean_folds_by_image_and_a_warning():
     folds = make_folds(data)
     check(data, folds)
     assert folds.group == "image"
-    assert "subjects are unknown" in folds.warnings[0]
+    assert folds.cautions[0] == Caution("folds-by-image")
     for fold in folds.folds:
         assert np.bincount(data.expression[fold.test]).tolist() == [4, 4]
 
@@ -84,7 +85,14 @@ def test_unknown_subjects_mean_folds_by_image_and_a_warning():
 def test_a_class_missing_in_test_is_a_warning():
     data = faces(["anger"] * 9 + ["fear"], list("abcdefghij"))
     folds = make_folds(data, n_folds=5)
-    assert sum("no face of fear in the test part" in w for w in folds.warnings) == 4
+    assert (
+        sum(
+            (c.code, c.values.get("classes"), c.values.get("part"))
+            == ("fold-lacks-class", "fear", "test")
+            for c in folds.cautions
+        )
+        == 4
+    )
 
 
 def test_one_subject_only_is_a_clear_error():
@@ -131,7 +139,7 @@ def test_official_split_with_validation_carved_from_train():
     only = make_folds(faces(["anger", "fear"] * 20, split=["train"] * 30 + ["validation"] * 10),
                       official=True)  # fmt: skip
     np.testing.assert_array_equal(only[0].test, np.arange(30, 40))
-    assert "validation part is the test part" in only.warnings[1]
+    assert Caution("folds-validation-is-test") in only.cautions
     with pytest.raises(DataError, match="no official split"):
         make_folds(faces(["anger", "fear"] * 20), official=True)
 
@@ -139,7 +147,7 @@ def test_official_split_with_validation_carved_from_train():
 def test_official_split_that_shares_subjects_says_so():
     data = faces(["anger", "fear"] * 10, list("abcde") * 4, split=["train"] * 15 + ["test"] * 5)
     folds = make_folds(data, official=True)
-    assert any("5 subjects are both trained on and tested" in w for w in folds.warnings)
+    assert Caution("fold-tests-known-subjects", fold=0, subjects=5) in folds.cautions
 
 
 def test_a_fold_file_survives_the_disk_and_another_order(tmp_path, small_faces):
@@ -194,4 +202,4 @@ def test_faces_without_a_word_are_in_no_part_and_said():
     folds = make_folds(faces(["anger", "fear"] * 20, split=split), official=True)
     used = np.concatenate([folds[0].train, folds[0].validation, folds[0].test])
     assert not set(used) & set(range(20, 30))
-    assert any("10 faces have no word in the official split" in w for w in folds.warnings)
+    assert Caution("no-official-part", n=10) in folds.cautions

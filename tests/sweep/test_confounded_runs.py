@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 import fer_bench
+from fer_bench.cautions import Caution
 from fer_bench.errors import DataError, ExperimentError, FerBenchError
 from fer_bench.sweep.plan import plan
 from fer_bench.sweep.worker import load_session
@@ -140,4 +141,6 @@ def test_copies_may_be_allowed_and_are_told(tmp_path, with_a_copy):
     sweep = fer_bench.run(with_a_copy, tmp_path / "out", quiet=True)
     assert (sweep.done, sweep.failed) == (3, {})
     for record in sweep.records():
-        assert any("both learned from" in w for w in record.environment["warnings"])
+        assert any(
+            "both learned from" in str(Caution.from_json(c)) for c in record.environment["warnings"]
+        )

@@ -63,7 +63,7 @@ def test_pairs_share_the_expression_and_not_the_subject(small_faces):
         assert np.isin(partners, rows).all()
         assert (small_faces.expression[anchors] == small_faces.expression[partners]).all()
         assert (small_faces.subject[anchors] != small_faces.subject[partners]).all()
-    assert plan.warnings == ()
+    assert plan.cautions == ()
 
 
 def test_balanced_epochs_even_out_the_classes(small_faces):

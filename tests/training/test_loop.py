@@ -189,12 +189,12 @@ def test_where_the_weights_came_from_is_said(make_trainer, tmp_path):
     state = {f"module.{key}": value for key, value in source.body.state_dict().items()}
     save_file(state | {"module.fc.weight": torch.zeros(7, 32)}, tmp_path / "w.safetensors")
     _, trainer = make_trainer(erm(weights=str(tmp_path / "w.safetensors")), epochs=1)
-    (said,) = trainer.run().warnings
-    assert said.startswith("backbone weights: ")
-    assert "'module.' taken off" in said
-    assert "not used: fc.weight" in said
+    (said,) = trainer.run().cautions
+    assert str(said).startswith("backbone weights: ")
+    assert "'module.' taken off" in str(said)
+    assert "not used: fc.weight" in str(said)
     _, trainer = make_trainer(erm(), epochs=1)
-    assert trainer.run().warnings == []
+    assert trainer.run().cautions == []
 
 
 def test_a_game_has_losses_on_validation_people_but_keeps_its_last_epoch(make_trainer, two_players):
@@ -233,7 +233,7 @@ def test_a_compiled_backbone_trains_the_same(make_trainer, parts, monkeypatch):
 
 def test_compiling_without_a_backbone_or_a_compiler_is_said(make_trainer, two_players, monkeypatch):
     _, trainer = make_trainer(two_players, epochs=1, compile=True)
-    assert any("no backbone to compile" in said for said in trainer.run().warnings)
+    assert any("no backbone to compile" in str(said) for said in trainer.run().cautions)
 
     def broken(*args, **options):
         raise RuntimeError("no compiler")

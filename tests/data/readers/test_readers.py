@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fer_bench.cautions import has
 from fer_bench.data import EXPRESSIONS, load_dataset, make_folds
 from fer_bench.errors import DataError, FerBenchError
 from fer_bench.registry import datasets
@@ -91,7 +92,7 @@ def test_affectnet(trees, header):
     assert len(trees.load("affectnet", classes=EXPRESSIONS[:7])) == 8
     folds = make_folds(faces, official=True)
     assert faces.table["split"].iloc[folds[0].test].unique().tolist() == ["validation"]
-    assert any("validation part is the test part" in w for w in folds.warnings)
+    assert has(folds.cautions, "folds-validation-is-test")
 
 
 def test_affectnet_crops_the_annotated_box(trees):
