@@ -157,14 +157,14 @@ class DiceFER(Method):
         produces_identity=True,
         published=(
             *(
-                Published(data, metric, value, "README of a DICE-FER implementation", note)
+                Published(data, metric, value, "README of a DICE-FER implementation", remark)
                 for data, accuracy, mig, note in (
                     ("CK+", 0.9950, 0.430, ""),
                     ("Oulu-CASIA", 0.9550, 0.418, ""),
                     ("RAF-DB", 0.8550, 0.448, ""),
                     ("AffectNet", 0.8590, 0.448, "18 points above the best public value"),
                 )
-                for metric, value in (("accuracy", accuracy), ("mig", mig))
+                for metric, value, remark in (("accuracy", accuracy, note), ("mig", mig, ""))
             ),
             Published("RAF-DB", "accuracy", 0.825, "course report", "test split"),
             Published("own webcam set", "accuracy", 0.97, "course report", "random frame split"),
