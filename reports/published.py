@@ -151,7 +151,9 @@ def _add(
 def _number(entry: Mapping[str, Any]) -> PublishedNumber:
     value, unit = float(entry["value"]), entry.get("unit") or _unit_before_units(entry)
     if unit == "percent":
-        value, unit = round(value / 100, 10), "fraction"
+        value, unit = value / 100, "fraction"
+    # Ten digits, so that 85.5 % and 0.855 are the same number.
+    value = round(value, 10)
     return PublishedNumber(value, unit, entry.get("note", ""))
 
 

@@ -166,7 +166,9 @@ class DiceFER(Method):
         published=(
             *(Published(d, "accuracy", v, _README, n, unit="percent") for d, v, _, n in _PUBLISHED),
             *(Published(d, "mig", v, _README, unit="nats") for d, _, v, _ in _PUBLISHED),
-            Published("RAF-DB", "accuracy", 82.5, "course report", "test split", unit="percent"),
+            Published(
+                "RAF-DB", "accuracy", 82.5, "course report", setting="course report", unit="percent"
+            ),
             Published(
                 "own webcam set",
                 "accuracy",
