@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from fer_bench.conformance.examples import (
 )
 from fer_bench.conformance.finding import Finding
 from fer_bench.conformance.rehearsal import copied, play, training_mode
-from fer_bench.conformance.signs import audit_claims
+from fer_bench.conformance.signs import INITIALISATIONS, audit_claims, settled
 from fer_bench.errors import FerBenchError
 from fer_bench.method import Batch, Embeddings, Method, Oracle, Prediction, Stage, Task, infer
 from fer_bench.registry import methods
@@ -76,9 +77,9 @@ class _Check:
         except Exception as error:
             return Finding("build", False, f"raises {type(error).__name__}: {error}")
 
-    def new(self) -> Method:
-        """A fresh instance, the same every time."""
-        method = build_method(self.adapter, self._config(), self.task, seed=0)
+    def new(self, seed: int = 0) -> Method:
+        """A fresh instance, the same every time for a seed."""
+        method = build_method(self.adapter, self._config(), self.task, seed=seed)
         materialise(method, example_batch(self.task))
         if not isinstance(method, Oracle):
             with torch.no_grad():
@@ -134,11 +135,16 @@ class _Check:
         if not count:
             yield Finding("stages", True, "nothing is trained")
         for number in range(count):
-            method = self.new()
-            done = list(method.stages())
-            for earlier in done[:number]:
-                play(method, earlier, example_batch(self.task), steps=3)
-            yield from check_stage(method, done[number], example_batch(self.task))
+            first, *others = (partial(self._stage, number, seed) for seed in INITIALISATIONS)
+            yield from settled(first(), others)
+
+    def _stage(self, number: int, seed: int) -> list[Finding]:
+        """One stage of a method with the initial weights of a seed, after those before it."""
+        method = self.new(seed)
+        done = list(method.stages())
+        for earlier in done[:number]:
+            play(method, earlier, example_batch(self.task), steps=3)
+        return check_stage(method, done[number], example_batch(self.task))
 
 
 def check_stage(method: Method, stage: Stage, batch: Batch) -> list[Finding]:

@@ -34,9 +34,7 @@ def test_our_methods_pass(name):
     [
         "dice-fer",
         "supcon",
-        # Open fault: since the audit plays a stage through `rehearsal`, ten steps of CDANN raise
-        # the dependence of E on the person (0.573 -> 0.587). Method or audit: not yet known.
-        pytest.param("cdann", marks=pytest.mark.xfail(reason="sign of CDANN, see the comment")),
+        "cdann",
         "coral",
         "irm",
         "group-dro",

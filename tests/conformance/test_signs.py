@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,8 +12,18 @@ from torch.nn import functional
 
 from fer_bench.baselines.dice_fer.adapter import DiceFER
 from fer_bench.baselines.erm.adapter import ERM
-from fer_bench.conformance import audit_claim, check_stage, example_batch, example_task
+from fer_bench.baselines.invariance.adapter import DANN
+from fer_bench.conformance import (
+    audit_claim,
+    check_method,
+    check_stage,
+    example_batch,
+    example_task,
+)
+from fer_bench.conformance.finding import Finding
+from fer_bench.conformance.signs import settled
 from fer_bench.method import Claim, Player, Stage
+from fer_bench.registry import methods
 
 
 def check_claim(adapter):
@@ -174,3 +185,56 @@ def test_claims_about_nobody_and_nothing_are_findings():
         stage = Stage("train", players=base.players, claims=[claim])
         method.stages = lambda stage=stage: [stage]
         assert any(words in f.message for f in check_stage(method, stage, example_batch(task)))
+
+
+def signs(*passed):
+    return [Finding("sign", p, f"claim {i}") for i, p in enumerate(passed)]
+
+
+def test_a_sign_that_looks_wrong_once_is_judged_from_other_weights():
+    alone = settled(signs(False), [lambda: signs(True)] * 4)
+    assert [f.passed for f in alone] == [True]
+    assert "4 of 5 initial weights" in alone[0].message
+    mostly = settled(signs(False), [lambda: signs(False), lambda: signs(True)] * 2)
+    assert [f.passed for f in mostly] == [False]
+
+
+def test_each_claim_has_its_own_majority_and_other_findings_stay():
+    shape = Finding("shape", False, "wrong")
+    judged = settled([shape, *signs(True, False)], [lambda: signs(True, False)] * 4)
+    assert [f.passed for f in judged] == [False, True, False]
+
+
+def test_signs_that_are_right_are_not_judged_again():
+    def never():
+        raise AssertionError
+
+    assert settled(signs(True), [never]) == signs(True)
+
+
+@pytest.mark.slow
+def test_a_reversed_adversary_fails_whatever_the_weights():
+    """The encoder of DANN helps the discriminator; nothing else differs from the method."""
+
+    class Reversed(DANN):
+        def stages(self):
+            return [
+                replace(stage, players=[helping(player) for player in stage.players])
+                for stage in super().stages()
+            ]
+
+    def helping(player):
+        def loss(batch):
+            losses = player.loss(batch)
+            if "person" not in losses or not losses["person"].requires_grad:
+                return losses
+            weight = torch.autograd.grad(
+                losses["total"], losses["person"], retain_graph=True, allow_unused=True
+            )[0]
+            total = losses["total"] - 2 * float(weight or 0) * losses["person"]
+            return losses | {"total": total}
+
+        return replace(player, loss=loss) if player.name == "model" else player
+
+    methods.register("reversed-dann", Reversed)
+    assert any(f.check == "sign" and not f.passed for f in check_method("reversed-dann"))
