@@ -14,7 +14,6 @@ from scipy.stats import rankdata
 from scipy.stats import t as student_t
 
 from fer_bench.errors import DataError
-from fer_bench.information.auto import Auto
 from fer_bench.information.estimator import (
     Estimator,
     EstimatorError,
@@ -22,6 +21,7 @@ from fer_bench.information.estimator import (
     is_constant,
     whole,
 )
+from fer_bench.information.estimators.auto import Auto
 from fer_bench.information.inputs import Sample, clean_pair, entropy, is_discrete, one_hot
 from fer_bench.information.mutual import make, score_estimate
 from fer_bench.score import Score

@@ -18,9 +18,9 @@ from fer_bench.information.estimator import (
     is_constant,
     nothing,
 )
+from fer_bench.information.estimators.neighbours import KSG, conditional_ksg
 from fer_bench.information.inputs import FEW_ROWS, MIN_ROWS, Sample, is_discrete, one_hot, varying
 from fer_bench.information.mutual import make, repair, score_estimate, score_sample
-from fer_bench.information.neighbours import KSG, conditional_ksg
 from fer_bench.score import Score
 
 

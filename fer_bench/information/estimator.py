@@ -98,7 +98,7 @@ class Estimator:
     values rows that had no part in the fit.
 
     >>> import numpy as np
-    >>> from fer_bench.information.gaussian import Gaussian
+    >>> from fer_bench.information.estimators.gaussian import Gaussian
     >>> rng = np.random.default_rng(0)
     >>> x = rng.normal(size=(4000, 1))
     >>> y = 0.8 * x + 0.6 * rng.normal(size=(4000, 1))

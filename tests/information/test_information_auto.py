@@ -7,9 +7,9 @@ import pytest
 
 from fer_bench.errors import DataError
 from fer_bench.information import EstimatorError, estimate_mi, tasks
-from fer_bench.information.auto import telling_pair
 from fer_bench.information.calibration import calibrate, invert_line, plant
 from fer_bench.information.consistency import CHECKS, battery
+from fer_bench.information.estimators.auto import telling_pair
 from fer_bench.information.inputs import clean_pair
 
 

@@ -11,10 +11,10 @@ from typer.testing import CliRunner
 from fer_bench.cli.mi import app
 from fer_bench.information import Estimator, EstimatorError
 from fer_bench.information.consistency import CHECKS, battery
-from fer_bench.information.discrete import PlugIn
-from fer_bench.information.gaussian import Gaussian
+from fer_bench.information.estimators.discrete import PlugIn
+from fer_bench.information.estimators.gaussian import Gaussian
+from fer_bench.information.estimators.neighbours import Ross
 from fer_bench.information.inputs import entropy
-from fer_bench.information.neighbours import Ross
 from fer_bench.registry import estimators
 
 

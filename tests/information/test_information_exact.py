@@ -11,9 +11,9 @@ from sklearn.feature_selection import mutual_info_classif
 
 from fer_bench.errors import DataError
 from fer_bench.information import EstimatorError, estimate_mi, tasks
-from fer_bench.information.gaussian import Gaussian, gaussian_bias
+from fer_bench.information.estimators.gaussian import Gaussian, gaussian_bias
+from fer_bench.information.estimators.neighbours import KSG, KSG2, Ross, conditional_ksg
 from fer_bench.information.inputs import clean_pair
-from fer_bench.information.neighbours import KSG, KSG2, Ross, conditional_ksg
 
 
 def brute_ksg(x, y, k):

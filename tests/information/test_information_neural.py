@@ -11,9 +11,7 @@ import torch
 from fer_bench.information import estimate_mi, tasks
 from fer_bench.information.critics import AllPairs, Critic, Scores, log_sum_exp, product_scores
 from fer_bench.information.estimator import Problem
-from fer_bench.information.inputs import clean_pair
-from fer_bench.information.mutual import make, repair, score_samples
-from fer_bench.information.neural import (
+from fer_bench.information.estimators.neural import (
     DEMI,
     MINE,
     donsker_varadhan,
@@ -22,7 +20,9 @@ from fer_bench.information.neural import (
     jensen_shannon,
     nguyen_wainwright_jordan,
 )
-from fer_bench.information.neural import Test as Held
+from fer_bench.information.estimators.neural import Test as Held
+from fer_bench.information.inputs import clean_pair
+from fer_bench.information.mutual import make, repair, score_samples
 from fer_bench.information.training import Budget, Fold, split, split_groups, train
 
 CRITICS = ["mine", "mine-f", "nwj", "jsd", "demi", "smile", "infonce", "alpha"]

@@ -14,8 +14,13 @@ from torch import Tensor
 
 from fer_bench.information.critics import apply, canonical_axes, confirmed_correlations, initial_mlp
 from fer_bench.information.estimator import Estimate, Estimator, Problem, whole
+from fer_bench.information.estimators.neural import (
+    EVALUATION_BLOCK,
+    build_folds,
+    by_shape,
+    fit_notes,
+)
 from fer_bench.information.inputs import network_columns
-from fer_bench.information.neural import EVALUATION_BLOCK, build_folds, by_shape, fit_notes
 from fer_bench.information.training import Blocks, Budget, Fold, Parameters, train
 
 RANK = 16  # canonical pairs that a network starts from, at most

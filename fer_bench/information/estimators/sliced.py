@@ -8,8 +8,8 @@ from typing import ClassVar
 import numpy as np
 
 from fer_bench.information.estimator import Estimate, Estimator, Problem, whole
+from fer_bench.information.estimators.neighbours import KSG, Ross
 from fer_bench.information.inputs import Sample, is_discrete
-from fer_bench.information.neighbours import KSG, Ross
 
 
 class Sliced(Estimator):

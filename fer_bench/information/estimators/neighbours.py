@@ -181,7 +181,7 @@ def _estimate(
 
 def _count(kernel: str, *arguments: Any) -> Any:
     """Run a compiled kernel over all rows, on every core."""
-    from fer_bench.information import _neighbour_kernels  # numba loads on first use
+    from fer_bench.information.estimators import _neighbour_kernels  # numba loads on first use
 
     run = getattr(_neighbour_kernels, kernel)
     n = arguments[0].shape[1]

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from fer_bench.information.critics import apply, initial_mlp
 from fer_bench.information.estimator import Estimate, Estimator, Problem, whole
+from fer_bench.information.estimators.neural import build_folds, by_shape, fit_notes
 from fer_bench.information.inputs import classifier_features, entropy, is_discrete
-from fer_bench.information.neural import build_folds, by_shape, fit_notes
 from fer_bench.information.training import Blocks, Budget, Fold, Parameters, train
 
 

@@ -10,19 +10,19 @@ import numpy as np
 from scipy.special import logsumexp
 from scipy.stats import chi2, rankdata
 
-from fer_bench.information.classifier import Classifier
-from fer_bench.information.discrete import MillerMadow
 from fer_bench.information.estimator import Estimate, Estimator, Problem
-from fer_bench.information.gaussian import (
+from fer_bench.information.estimators.classifier import Classifier
+from fer_bench.information.estimators.discrete import MillerMadow
+from fer_bench.information.estimators.gaussian import (
     CanonicalGaussian,
     Copula,
     StudentCopula,
     StudentModel,
     gaussian_bias,
 )
+from fer_bench.information.estimators.neighbours import KSG, Ross
+from fer_bench.information.estimators.neural import EVALUATION_BLOCK, InfoNCE, blocks_of
 from fer_bench.information.inputs import Sample, is_discrete, normal_scores
-from fer_bench.information.neighbours import KSG, Ross
-from fer_bench.information.neural import EVALUATION_BLOCK, InfoNCE, blocks_of
 
 NEIGHBOUR_DIMS = 3  # KSG is accurate up to here, whatever the shape of the dependence
 STUDENT_DIMS = 60  # beyond, degrees of freedom say little and cost much
