@@ -13,14 +13,15 @@ from fer_bench.information.estimator import (
     Estimate,
     Estimator,
     EstimatorError,
-    Foreign,
     Problem,
+    WrappedEstimator,
     is_constant,
-    nothing,
+    make,
+    no_information,
 )
 from fer_bench.information.estimators.neighbours import KSG, conditional_ksg
 from fer_bench.information.inputs import FEW_ROWS, MIN_ROWS, Sample, is_discrete, one_hot, varying
-from fer_bench.information.mutual import make, repair, score_estimate, score_sample
+from fer_bench.information.scoring import permute_pairs, score_estimate, score_sample
 from fer_bench.score import Score
 
 
@@ -44,7 +45,7 @@ def estimate_conditional(
     if len(condition) != sample.n:
         raise DataError(f"z has {len(condition)} rows and x has {sample.n}: give one per sample.")
     tool = make(estimator, seed=seed, **options)
-    if isinstance(tool, Foreign):
+    if isinstance(tool, WrappedEstimator):
         raise EstimatorError("conditioning needs one of this package's estimators.")
     if not is_discrete(condition) and not varying(condition).shape[1]:
         condition = np.zeros(sample.n, dtype=np.int64)
@@ -73,19 +74,19 @@ def estimate_conditional(
             f"with a measured z the chain rule asks for I(X; Y, Z), which {tool.name!r} does not "
             "read: choose another estimator, or cut z into classes."
         ) from None
-    whole, part = (tool.estimate_many([Problem(pair, seed)])[0] for pair in pairs)
+    joint, alone = (tool.estimate_many([Problem(pair, seed)])[0] for pair in pairs)
     rows = np.full(sample.n, np.nan)
-    rows[whole.index] = whole.rows
-    away = np.full(sample.n, np.nan)
-    away[part.index] = part.rows
-    index = np.flatnonzero(np.isfinite(rows - away))
+    rows[joint.index] = joint.rows
+    rows_alone = np.full(sample.n, np.nan)
+    rows_alone[alone.index] = alone.rows
+    index = np.flatnonzero(np.isfinite(rows - rows_alone))
     estimate = Estimate(
-        value=whole.value - part.value,
-        rows=(rows - away)[index],
+        value=joint.value - alone.value,
+        rows=(rows - rows_alone)[index],
         index=index,
-        extra_variance=whole.extra_variance + part.extra_variance,
-        warnings=(*whole.warnings, *part.warnings, "a difference of two estimates: errors add"),
-        details={"with_z": whole.value, "z_alone": part.value},
+        extra_variance=joint.extra_variance + alone.extra_variance,
+        warnings=(*joint.warnings, *alone.warnings, "a difference of two estimates: errors add"),
+        details={"with_z": joint.value, "z_alone": alone.value},
     )
     return score_estimate(sample, f"{tool.name} (chain rule)", estimate, [])
 
@@ -102,9 +103,9 @@ def _by_class(sample: Sample, z: np.ndarray, tool: Estimator, null: int | None) 
             continue
         part = _compact(sample.rows(rows))
         tool.check(part)
-        orders = [None, *(repair(part.n, part.groups, random) for _ in range(count))]
+        orders = [None, *(permute_pairs(part.n, part.groups, random) for _ in range(count))]
         kept.append(rows)
-        found.append([nothing(part.n)] * len(orders) if is_constant(part) else [])
+        found.append([no_information(part.n)] * len(orders) if is_constant(part) else [])
         if not found[-1]:
             problems += [Problem(part, tool.seed + i, order) for i, order in enumerate(orders)]
     if not kept:

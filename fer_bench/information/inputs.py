@@ -494,10 +494,3 @@ def _leading(scores: np.ndarray) -> np.ndarray:
         spectrum, left = np.linalg.eigh(centred @ centred.T)
         parts = (left * np.sqrt(np.clip(spectrum, 0, None)))[:, ::-1][:, : min(MAX_COLUMNS, n)]
     return parts / max(float(parts[:, 0].std()), 1e-12)
-
-
-def entropy(codes: np.ndarray) -> float:
-    """Plug-in entropy of codes [n] in nats."""
-    share = np.bincount(codes) / len(codes)
-    share = share[share > 0]
-    return float(-(share * np.log(share)).sum())

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fer_bench.information.estimator import EstimatorError, positive, whole
+from fer_bench.information.estimator import EstimatorError, positive, whole_number
 from fer_bench.information.inputs import Sample, is_discrete
 
 Parameters = dict[str, Tensor]
@@ -74,7 +74,7 @@ class Budget:
 
     def __post_init__(self) -> None:
         for name, least in (("steps", 1), ("batch", 2), ("patience", 1)):
-            whole(name, getattr(self, name), least)
+            whole_number(name, getattr(self, name), least)
         positive("rate", self.rate)
 
 
@@ -299,7 +299,7 @@ def split(
 
     With `folds` = 1 the test part is a fifth of the rows.
     """
-    if whole("folds", folds, 1) > n // 2:
+    if whole_number("folds", folds, 1) > n // 2:
         raise EstimatorError(f"folds = {folds}: {n} rows can be cut into {n // 2} at most.")
     random = np.random.default_rng(seed)
     if groups is None:

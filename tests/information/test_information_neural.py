@@ -10,7 +10,7 @@ import torch
 
 from fer_bench.information import estimate_mi, tasks
 from fer_bench.information.critics import AllPairs, Critic, Scores, log_sum_exp, product_scores
-from fer_bench.information.estimator import Problem
+from fer_bench.information.estimator import Problem, make
 from fer_bench.information.estimators.neural import (
     DEMI,
     MINE,
@@ -22,7 +22,7 @@ from fer_bench.information.estimators.neural import (
 )
 from fer_bench.information.estimators.neural import Test as Held
 from fer_bench.information.inputs import clean_pair
-from fer_bench.information.mutual import make, repair, score_samples
+from fer_bench.information.scoring import permute_pairs, score_samples
 from fer_bench.information.training import Budget, Fold, split, split_groups, train
 
 CRITICS = ["mine", "mine-f", "nwj", "jsd", "demi", "smile", "infonce", "alpha"]
@@ -148,7 +148,7 @@ def test_problems_come_out_the_same_alone_or_together():
     sample = clean_pair(x, y)
     random = np.random.default_rng(0)
     problems = [Problem(sample, 0)] + [
-        Problem(sample, s, repair(400, None, random)) for s in (1, 2)
+        Problem(sample, s, permute_pairs(400, None, random)) for s in (1, 2)
     ]
     tool = MINE(steps=400, base=False)
     together = tool.estimate_many(problems)
@@ -263,7 +263,7 @@ def test_intervals_count_subjects_not_rows():
 
 def test_repaired_rows_keep_groups_together_and_nobody_stays():
     subjects = np.repeat(np.arange(12), 10)
-    order = repair(120, subjects, np.random.default_rng(0))
+    order = permute_pairs(120, subjects, np.random.default_rng(0))
     assert sorted(order) == list(range(120))
     assert (order != np.arange(120)).all()
     met = {(subjects[i], subjects[j]) for i, j in enumerate(order)}

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from fer_bench.information.critics import apply, initial_mlp
-from fer_bench.information.estimator import Estimate, Estimator, Problem, whole
+from fer_bench.information.estimator import Estimate, Estimator, Problem, whole_number
 from fer_bench.information.estimators.neural import build_folds, by_shape, fit_notes
-from fer_bench.information.inputs import classifier_features, entropy, is_discrete
+from fer_bench.information.inputs import classifier_features, is_discrete
 from fer_bench.information.training import Blocks, Budget, Fold, Parameters, train
+from fer_bench.labels import label_entropy
 
 
 class Classifier(Estimator):
@@ -48,7 +49,7 @@ class Classifier(Estimator):
         device: str = "auto",
     ) -> None:
         super().__init__(seed=seed)
-        self.shape = (whole("hidden", hidden, 1), whole("depth", depth, 0))
+        self.shape = (whole_number("hidden", hidden, 1), whole_number("depth", depth, 0))
         self.folds = folds
         self.budget = Budget(steps=steps, batch=batch, rate=rate, patience=patience)
         self.device = device
@@ -86,7 +87,7 @@ class Classifier(Estimator):
                     surprise[fold.test] = model.rows(fitted.of(p), *part)[0].double().cpu()
                     fit = fold.part(fold.train)
                     seen.append(float(model.rows(fitted.of(p), *fit).double().mean()))
-            share, top = np.bincount(codes) / len(codes), entropy(codes)
+            share, top = np.bincount(codes) / len(codes), label_entropy(codes)
             index = np.flatnonzero(np.isfinite(surprise))
             rows = (-np.log(share[codes]) - surprise)[index]
             estimates.append(

@@ -13,7 +13,7 @@ from sklearn.mixture import GaussianMixture
 from torch import Tensor
 
 from fer_bench.information.critics import apply, canonical_axes, confirmed_correlations, initial_mlp
-from fer_bench.information.estimator import Estimate, Estimator, Problem, whole
+from fer_bench.information.estimator import Estimate, Estimator, Problem, whole_number
 from fer_bench.information.estimators.neural import (
     EVALUATION_BLOCK,
     build_folds,
@@ -56,8 +56,10 @@ class _Density(Estimator):
     ) -> None:
         super().__init__(seed=seed)
         self.shape = (
-            whole("components", components, 1), whole("hidden", hidden, 1), whole("depth", depth, 1)
-        )  # fmt: skip
+            whole_number("components", components, 1),
+            whole_number("hidden", hidden, 1),
+            whole_number("depth", depth, 1),
+        )
         self.folds = folds
         self.budget = Budget(steps=steps, batch=batch, rate=rate, patience=patience)
         self.device = device
@@ -128,7 +130,7 @@ class Mixture:
             (a[0, :, : self.dx].cpu().double(), b[0, :, : self.dy].cpu().double())
             for a, b in (fold.part(rows) for rows in (fold.train, fold.valid))
         )
-        axes_x, axes_y = canonical_axes(x, y, whole=True)
+        axes_x, axes_y = canonical_axes(x, y, full=True)
         rank = min(RANK, self.dx, self.dy)
         rho = confirmed_correlations(other_x @ axes_x[:, :rank], other_y @ axes_y[:, :rank])
         weights = initial_mlp("q", self.sizes, generator, zero_last=True)
@@ -164,8 +166,8 @@ class Mixture:
             found = np.c_[many.means_, np.log(many.covariances_) / 2, np.log(many.weights_)]
             choices.append(torch.as_tensor(found).float())
         rows = torch.as_tensor(held_out).float()[None]
-        nothing = torch.zeros(1, 1, self.dy)
-        fits = [self._log_density(c.flatten()[None, None], nothing, rows).mean() for c in choices]
+        no_shift = torch.zeros(1, 1, self.dy)
+        fits = [self._log_density(c.flatten()[None, None], no_shift, rows).mean() for c in choices]
         return choices[int(torch.stack(fits).argmax())].flatten()
 
     def pairs(self, p: Parameters, x: Tensor, y: Tensor) -> Tensor:

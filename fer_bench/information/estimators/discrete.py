@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from fer_bench.information.estimator import Estimate, Estimator, Problem
-from fer_bench.information.inputs import entropy
+from fer_bench.labels import label_entropy
 
 
 class PlugIn(Estimator):
@@ -41,7 +41,11 @@ class PlugIn(Estimator):
             # the bias that is left in.
             extra_variance=(kx - 1) * (ky - 1) / (2 * n**2) + (bias - removed) ** 2,
             warnings=tuple(warnings),
-            details={"entropy_x": entropy(x), "entropy_y": entropy(y), "first_order_bias": bias},
+            details={
+                "entropy_x": label_entropy(x),
+                "entropy_y": label_entropy(y),
+                "first_order_bias": bias,
+            },
         )
 
     def _correction(self, bias: float) -> float:

@@ -22,8 +22,8 @@ from fer_bench.information.estimator import (
     EstimatorError,
     Problem,
     flag,
-    nothing,
-    whole,
+    no_information,
+    whole_number,
 )
 from fer_bench.information.inputs import Sample, is_discrete, normal_scores, varying
 
@@ -42,7 +42,7 @@ class _Neighbours(Estimator):
 
     def __init__(self, *, seed: int = 0, k: int = 5, scores: bool = True) -> None:
         super().__init__(seed=seed)
-        self.k = whole("k", k, 1)
+        self.k = whole_number("k", k, 1)
         self.scores = flag("scores", scores)
 
     def _columns(self, side: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -108,7 +108,7 @@ class Ross(_Neighbours):
             raise EstimatorError("every class has one member: 'ross' needs classes of two or more.")
         rest = varying(sample.x[keep])
         if not rest.shape[1]:
-            return replace(nothing(len(keep)), index=keep, warnings=tuple(warnings))
+            return replace(no_information(len(keep)), index=keep, warnings=tuple(warnings))
         x = self._columns(rest, np.random.default_rng(problem.seed))
         y = sample.y[keep]
         size = counts[y]
@@ -134,8 +134,8 @@ def conditional_ksg(
 def ksg_counts(x: np.ndarray, y: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """Points strictly nearer than the k-th joint neighbour, per side; columns first [d, n]."""
     if len(x) + len(y) > 3:
-        nothing = np.zeros((0, x.shape[1]))
-        nx, ny, _ = _count("conditional_counts", x, y, nothing, k)
+        no_condition = np.zeros((0, x.shape[1]))
+        nx, ny, _ = _count("conditional_counts", x, y, no_condition, k)
         return nx, ny
     joint = np.vstack([x, y]).T
     radius = cKDTree(joint).query(joint, k=k + 1, p=np.inf, workers=-1)[0][:, -1]

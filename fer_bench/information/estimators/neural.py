@@ -19,7 +19,7 @@ from fer_bench.information.estimator import (
     EstimatorError,
     Problem,
     positive,
-    whole,
+    whole_number,
 )
 from fer_bench.information.inputs import (
     MAX_COLUMNS,
@@ -206,8 +206,8 @@ class Neural(Estimator):
         if critic not in Critic.kinds:
             raise EstimatorError(f"critic = {critic!r}: choose one of {', '.join(Critic.kinds)}.")
         self.shape: dict[str, Any] = {
-            "kind": critic, "base": base, "hidden": whole("hidden", hidden, 1),
-            "depth": whole("depth", depth, 1), "embed": whole("embed", embed, 1),
+            "kind": critic, "base": base, "hidden": whole_number("hidden", hidden, 1),
+            "depth": whole_number("depth", depth, 1), "embed": whole_number("embed", embed, 1),
         }  # fmt: skip
         self.folds = folds
         self.budget = Budget(steps=steps, batch=batch, rate=rate, patience=patience)

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from fer_bench.information.estimator import Estimate, Estimator, Problem, whole
+from fer_bench.information.estimator import Estimate, Estimator, Problem, whole_number
 from fer_bench.information.estimators.neighbours import KSG, Ross
 from fer_bench.information.inputs import Sample, is_discrete
 
@@ -28,7 +28,7 @@ class Sliced(Estimator):
 
     def __init__(self, *, seed: int = 0, slices: int = 50, k: int = 5) -> None:
         super().__init__(seed=seed)
-        self.slices = whole("slices", slices, 1)
+        self.slices = whole_number("slices", slices, 1)
         self.k = k
 
     def check(self, sample: Sample) -> None:
