@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from fer_bench.cautions import Caution
 from fer_bench.errors import DataError
 from fer_bench.information.estimator import (
     Estimate,
@@ -20,7 +21,15 @@ from fer_bench.information.estimator import (
     no_information,
 )
 from fer_bench.information.estimators.neighbours import KSG, conditional_ksg
-from fer_bench.information.inputs import FEW_ROWS, MIN_ROWS, Sample, is_discrete, one_hot, varying
+from fer_bench.information.inputs import (
+    FEW_ROWS,
+    MIN_ROWS,
+    ReadingError,
+    Sample,
+    is_discrete,
+    one_hot,
+    varying,
+)
 from fer_bench.information.scoring import permute_pairs, score_estimate, score_sample
 from fer_bench.score import Score
 
@@ -85,7 +94,7 @@ def estimate_conditional(
         rows=(rows - rows_alone)[index],
         index=index,
         extra_variance=joint.extra_variance + alone.extra_variance,
-        warnings=(*joint.warnings, *alone.warnings, "a difference of two estimates: errors add"),
+        cautions=(*joint.cautions, *alone.cautions, Caution("difference")),
         details={"with_z": joint.value, "z_alone": alone.value},
     )
     return score_estimate(sample, f"{tool.name} (chain rule)", estimate, [])
@@ -109,9 +118,10 @@ def _by_class(sample: Sample, z: np.ndarray, tool: Estimator, null: int | None) 
         if not found[-1]:
             problems += [Problem(part, tool.seed + i, order) for i, order in enumerate(orders)]
     if not kept:
-        raise DataError(
-            "no class of z has ten rows: use fewer classes, more data, or discrete_z=False if z "
-            "is a measurement."
+        raise ReadingError(
+            "no class of z has ten rows: use fewer classes, more data, or ",
+            "discrete_z=False",
+            " if z is a measurement.",
         )
     # All at once: critics of classes of one size are trained together.
     every = iter(tool.estimate_many(problems) if problems else [])
@@ -122,12 +132,10 @@ def _by_class(sample: Sample, z: np.ndarray, tool: Estimator, null: int | None) 
     real = [estimates[0] for estimates in found]
     left = sample.n - int(sizes.sum())
     few = int((sizes < FEW_ROWS).sum())
-    notes = [f"{left} rows of classes below ten were left out"] if left else []
+    cautions = [Caution("small-classes-left-out", rows=left)] if left else []
     if few:
-        notes.append(
-            f"{few} of {len(sizes)} classes of z have fewer than {FEW_ROWS} rows: their values are "
-            "hardly more than guesses"
-        )
+        caution = Caution("small-classes", few=few, classes=len(sizes), least=FEW_ROWS)
+        cautions.append(caution)
     estimate = Estimate(
         value=means[0],
         rows=np.concatenate([e.rows for e in real]),
@@ -135,7 +143,7 @@ def _by_class(sample: Sample, z: np.ndarray, tool: Estimator, null: int | None) 
         extra_variance=float(
             sum(w**2 * e.extra_variance for w, e in zip(share, real, strict=True))
         ),
-        warnings=(*notes, *(note for e in real for note in e.warnings)),
+        cautions=(*cautions, *(caution for e in real for caution in e.cautions)),
         details={"by_class": [e.value for e in real]},
     )
     return score_estimate(sample, f"{tool.name} (by class)", estimate, means[1:])
@@ -152,4 +160,4 @@ def _compact(sample: Sample) -> Sample:
         return kept if kept.size else values[:, :1]
 
     groups = None if sample.groups is None else codes(sample.groups)
-    return Sample(side(sample.x), side(sample.y), groups, sample.warnings)
+    return Sample(side(sample.x), side(sample.y), groups, sample.cautions)

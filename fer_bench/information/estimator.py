@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from fer_bench.cautions import Caution
 from fer_bench.errors import FerBenchError, did_you_mean
 from fer_bench.information.inputs import Sample, clean_pair
 from fer_bench.registry import estimators
@@ -41,7 +42,7 @@ class Estimate:
         index: [n] which rows of the problem those are.
         extra_variance: variance of the value beyond that of `rows` (dimension, fitting).
         p: exact permutation p-value where the estimator has one, else None.
-        warnings: sentences a reader must see.
+        cautions: what a reader of the value must know.
         details: JSON-able: fitted value, learning curve, ceiling, ...
     """
 
@@ -50,7 +51,7 @@ class Estimate:
     index: np.ndarray
     extra_variance: float = 0.0
     p: float | None = None
-    warnings: tuple[str, ...] = ()
+    cautions: tuple[Caution, ...] = ()
     details: Mapping[str, Any] = field(default_factory=dict)
 
     def standard_error(self, groups: np.ndarray | None = None) -> float:

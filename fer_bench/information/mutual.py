@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from fer_bench.cautions import Caution
 from fer_bench.errors import DataError
 from fer_bench.information.calibration import calibrate_value
 from fer_bench.information.conditional import estimate_conditional
@@ -65,7 +66,7 @@ def estimate_mi(
         options: options of the estimator, such as `k` or `steps`.
 
     Returns:
-        Score with value, low, high, null (mean over permuted copies), p, n and warnings.
+        Score with value, low, high, null (mean over permuted copies), p, n and cautions.
         `details` has the estimator's name, standard error, null interval, value on the rows it
         was fitted on, and learning curve. The value can be slightly negative: clipping it
         would bias it.
@@ -94,8 +95,8 @@ def estimate_mi(
     if z is not None:
         if calibrated or clusters is not None:
             raise EstimatorError("`calibrated` and `clusters` are not there with z: leave them.")
-        condition, notes = clean_side(z, "z", discrete_z)
-        sample = replace(sample, warnings=(*sample.warnings, *notes))
+        condition, cautions = clean_side(z, "z", discrete_z)
+        sample = replace(sample, cautions=(*sample.cautions, *cautions))
         score = estimate_conditional(sample, condition, estimator, seed=seed, null=null, **options)
     else:
         if clusters is not None:
@@ -123,15 +124,15 @@ def _clusters(clusters: Any, n: int) -> np.ndarray:
 def _calibrated(sample: Sample, tool: Estimator, score: Score, tasks: int, seed: int) -> Score:
     """The score with the interval of its calibration."""
     try:
-        found = calibrate_value(sample, tool, score, tasks=tasks, seed=seed)
+        calibration = calibrate_value(sample, tool, score, tasks=tasks, seed=seed)
     except EstimatorError as error:
-        return score.with_caution(f"the interval is not calibrated: {error}")
+        return score.with_caution(Caution("not-calibrated", reason=str(error)))
     score = replace(
         score,
-        low=min(found.low, score.value),
-        high=max(found.high, score.value),
-        details={**score.details, "calibration": found.to_json()},
+        low=min(calibration.low, score.value),
+        high=max(calibration.high, score.value),
+        details={**score.details, "calibration": calibration.to_json()},
     )
-    if found.fault:
-        score = score.with_caution(f"on planted tasks like these data the estimator {found.fault}")
+    if calibration.fault:
+        score = score.with_caution(Caution("planted-tasks", fault=calibration.fault))
     return score

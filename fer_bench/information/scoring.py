@@ -82,20 +82,20 @@ def score_estimate(
     certain = value + half
     half = max(half, -value)  # a value below 0 is an error of at least that size
     p = estimate.p
-    warnings: list[Caution | str] = [*sample.warnings, *estimate.warnings]
+    cautions = [*sample.cautions, *estimate.cautions]
     if not math.isfinite(value):
-        warnings.append("no number came out: give more rows, or reduce the sides first")
+        cautions.append(Caution("no-number"))
         p, null = None, []
     if unread := sum(not math.isfinite(v) for v in null):
-        warnings.append(f"{unread} of {len(null)} permuted copies gave no number: no null")
+        cautions.append(Caution("null-no-number", failed=unread, copies=len(null)))
         null = []
     if p is None and len(null) >= FEWEST_FOR_P:
         p = (1 + sum(v >= value for v in null)) / (1 + len(null))
     for side_name, side in (("x", sample.x), ("y", sample.y)):
         if is_discrete(side) and value > label_entropy(side):
-            warnings.append(Caution("above-entropy", of=side_name, entropy=label_entropy(side)))
+            cautions.append(Caution("above-entropy", of=side_name, entropy=label_entropy(side)))
     if certain < 0:
-        warnings.append("below 0: nothing the critic learnt holds on kept-out rows")
+        cautions.append(Caution("below-zero"))
     details: dict[str, Any] = {"estimator": name, **estimate.details}
     known = math.isfinite(error)
     if known:
@@ -111,7 +111,7 @@ def score_estimate(
         p=p,
         n=len(estimate.index),
         unit="nats",
-        cautions=as_cautions(warnings),
+        cautions=as_cautions(cautions),
         details=details,
     )
 
@@ -132,7 +132,7 @@ def constant_score(sample: Sample) -> Score:
     """The score of a side that never varies: no estimator need be asked."""
     return Score(
         0.0, 0.0, 0.0, null=0.0, p=1.0, n=sample.n, unit="nats",
-        cautions=as_cautions(sample.warnings),
+        cautions=as_cautions(sample.cautions),
         details={"estimator": "none: a side is constant"},
     )  # fmt: skip
 

@@ -10,6 +10,7 @@ import numpy as np
 from scipy.special import logsumexp
 from scipy.stats import chi2, rankdata
 
+from fer_bench.cautions import Caution
 from fer_bench.information.estimator import Estimate, Estimator, Problem
 from fer_bench.information.estimators.classifier import Classifier
 from fer_bench.information.estimators.discrete import MillerMadow
@@ -135,9 +136,8 @@ class Auto(Estimator):
                 )
                 return form, _because(form, closed, why)
             if closed.value > ceiling - 2 and confirmed > ceiling - 3:
-                note = "too high to be checked with so few rows: rests on the closed form"
                 why = "more than a bound on so many rows can certify"
-                return form, _because(form, closed, why, (note,))
+                return form, _because(form, closed, why, (Caution("too-high-to-check"),))
         critic = self.critic(sample.n)
         if learnt.details["folds"] == 1:
             learnt = critic.estimate_many([problem])[0]
@@ -227,11 +227,8 @@ def _with_floor(estimate: Estimate, sample: Sample) -> Estimate:
     least, i, j = telling_pair(sample)
     if least <= estimate.value + 2 * estimate.standard_error(sample.groups):
         return estimate
-    note = (
-        f"too small: column {i} of x and column {j} of y alone share {least:.2f} nats at least "
-        "(constant columns are not counted); give more rows, or fewer columns"
-    )
-    return replace(estimate, warnings=(*estimate.warnings, note))
+    telling = Caution("telling-pair", column_x=i, column_y=j, least=least)
+    return replace(estimate, cautions=(*estimate.cautions, telling))
 
 
 def _closed_form(problem: Problem) -> tuple[Estimator, Estimate, np.ndarray]:
@@ -265,10 +262,10 @@ def _run(tool: Estimator, problem: Problem, why: str) -> tuple[Estimator, Estima
 
 
 def _because(
-    tool: Estimator, estimate: Estimate, why: str, warnings: tuple[str, ...] = ()
+    tool: Estimator, estimate: Estimate, why: str, cautions: tuple[Caution, ...] = ()
 ) -> Estimate:
     return replace(
         estimate,
-        warnings=(*estimate.warnings, *warnings),
+        cautions=(*estimate.cautions, *cautions),
         details={**estimate.details, CHOSEN: tool.name, "because": why},
     )

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from fer_bench.information.critics import apply, initial_mlp
 from fer_bench.information.estimator import Estimate, Estimator, Problem, whole_number
-from fer_bench.information.estimators.neural import build_folds, by_shape, fit_notes
+from fer_bench.information.estimators.neural import build_folds, by_shape, fit_cautions
 from fer_bench.information.inputs import classifier_features, is_discrete
 from fer_bench.information.training import Blocks, Budget, Fold, Parameters, train
 from fer_bench.labels import label_entropy
@@ -95,7 +95,7 @@ class Classifier(Estimator):
                     value=float(rows.mean()),
                     rows=rows,
                     index=index,
-                    warnings=tuple(fit_notes(problem.sample)),
+                    cautions=tuple(fit_cautions(problem.sample)),
                     details={
                         "entropy": top,
                         "fitted_value": top - float(np.mean(seen)),

@@ -12,13 +12,14 @@ import torch
 from sklearn.mixture import GaussianMixture
 from torch import Tensor
 
+from fer_bench.cautions import Caution
 from fer_bench.information.critics import apply, canonical_axes, confirmed_correlations, initial_mlp
 from fer_bench.information.estimator import Estimate, Estimator, Problem, whole_number
 from fer_bench.information.estimators.neural import (
     EVALUATION_BLOCK,
     build_folds,
     by_shape,
-    fit_notes,
+    fit_cautions,
 )
 from fer_bench.information.inputs import network_columns
 from fer_bench.information.training import Blocks, Budget, Fold, Parameters, train
@@ -80,7 +81,7 @@ class _Density(Estimator):
         fitted = train(model, cuts, self.budget)
         estimates = []
         few = min(len(fold.train) for fold in cuts)
-        notes = () if dy < few else (f"{few} rows to fit {dy} dimensions of y: reduce it first",)
+        narrow = () if dy < few else (Caution("few-rows-for-density", rows=few, dims=dy),)
         for problem, mine in zip(problems, members, strict=True):
             rows, index, seen = [], [], []
             for p in mine:
@@ -94,7 +95,7 @@ class _Density(Estimator):
                     value=float(found.mean()),
                     rows=found,
                     index=np.concatenate(index),
-                    warnings=(*notes, *fit_notes(problem.sample)),
+                    cautions=(*narrow, *fit_cautions(problem.sample)),
                     details={
                         "fitted_value": float(np.mean(seen)),
                         "curve": fitted.curve_of(mine.start),

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from fer_bench.cautions import Caution
 from fer_bench.information.estimator import Estimate, Estimator, Problem, whole_number
 from fer_bench.information.estimators.neighbours import KSG, Ross
 from fer_bench.information.inputs import Sample, is_discrete
@@ -56,7 +57,7 @@ class Sliced(Estimator):
             rows=rows,
             index=found[0].index,
             extra_variance=float(values.var(ddof=1) / len(values)) if len(values) > 1 else 0.0,
-            warnings=("sliced information is a quantity of its own, at most I",),
+            cautions=(Caution("sliced"),),
             details={"largest_slice": float(values.max())},
         )
 
