@@ -146,17 +146,19 @@ def check(
     ] = None,
     estimator: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(help="Run the self-consistency battery on this estimator."),
+        typer.Option(help="Run the consistency checks on this estimator."),
     ] = None,
 ) -> None:
     """Exit 1 where accuracy or speed left the stored tolerance, or an estimator is inconsistent."""
     if against is None and estimator is None:
-        raise typer.BadParameter("give --against FILE, or --estimator NAME for the battery.")
+        raise typer.BadParameter(
+            "give --against FILE, or --estimator NAME for the consistency checks."
+        )
     wrong = 0
     if against is not None:
         wrong += _check_reference(against)
     if estimator is not None:
-        wrong += _check_battery(estimator)
+        wrong += _check_consistency(estimator)
     if wrong:
         raise typer.Exit(1)
 
@@ -178,10 +180,10 @@ def _check_reference(path: Path) -> int:
     return len(bad)
 
 
-def _check_battery(estimator: str) -> int:
-    from fer_bench.information.consistency import battery
+def _check_consistency(estimator: str) -> int:
+    from fer_bench.information.consistency import check_estimator
 
-    found = battery(estimator)
+    found = check_estimator(estimator)
     for c in found:
         typer.echo(f"{'ok  ' if c.passed else 'FAIL'} {c.name:26s} {c.measured}  {c.why}")
     return sum(not c.passed for c in found)

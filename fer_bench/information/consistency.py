@@ -56,7 +56,7 @@ class Check:
 Run = Callable[[Any, Any], float]
 
 
-def battery(
+def check_estimator(
     estimator: str | Estimator | type, *, n: int = 1000, seed: int = 0, **options: Any
 ) -> list[Check]:
     """Run every check that fits the sides of an estimator.
@@ -72,7 +72,7 @@ def battery(
     Raises:
         EstimatorError: it is no estimator at all, or cannot be built.
 
-    >>> all(check.passed for check in battery("gaussian"))
+    >>> all(check.passed for check in check_estimator("gaussian"))
     True
     """
     thing = estimators.get(estimator) if isinstance(estimator, str) else estimator

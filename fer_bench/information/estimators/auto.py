@@ -164,8 +164,8 @@ class Contrast(InfoNCE):
     def block(self) -> int:
         return EVALUATION_BLOCK
 
-    def _together(self, problems: Sequence[Problem]) -> list[Estimate]:
-        found = super()._together(problems)
+    def _estimate_alike(self, problems: Sequence[Problem]) -> list[Estimate]:
+        found = super()._estimate_alike(problems)
         return [
             _middle(e, p.sample, kept_out=self.kept_out)
             for e, p in zip(found, problems, strict=True)

@@ -55,9 +55,9 @@ class Classifier(Estimator):
         self.device = device
 
     def estimate_many(self, problems: Sequence[Problem]) -> list[Estimate]:
-        return by_shape(problems, self._together)
+        return by_shape(problems, self._estimate_alike)
 
-    def _together(self, problems: Sequence[Problem]) -> list[Estimate]:
+    def _estimate_alike(self, problems: Sequence[Problem]) -> list[Estimate]:
         labels_right = is_discrete(problems[0].sample.y)
         cuts, members = build_folds(
             problems, count=self.folds, device=self.device, look=classifier_features

@@ -70,9 +70,9 @@ class _Density(Estimator):
         raise NotImplementedError
 
     def estimate_many(self, problems: Sequence[Problem]) -> list[Estimate]:
-        return by_shape(problems, self._together)
+        return by_shape(problems, self._estimate_alike)
 
-    def _together(self, problems: list[Problem]) -> list[Estimate]:
+    def _estimate_alike(self, problems: list[Problem]) -> list[Estimate]:
         sample = problems[0].sample
         folds = self.folds or (5 if sample.n < 2000 else 1)
         cuts, members = build_folds(problems, count=folds, device=self.device)

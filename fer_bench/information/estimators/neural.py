@@ -231,9 +231,9 @@ class Neural(Estimator):
         return negative
 
     def estimate_many(self, problems: Sequence[Problem]) -> list[Estimate]:
-        return by_shape(problems, self._together)
+        return by_shape(problems, self._estimate_alike)
 
-    def _together(self, problems: Sequence[Problem]) -> list[Estimate]:
+    def _estimate_alike(self, problems: Sequence[Problem]) -> list[Estimate]:
         n = problems[0].sample.n
         folds = self.folds or (5 if n < 2000 else 1)
         cuts, members = build_folds(problems, count=folds, device=self.device)
