@@ -268,6 +268,91 @@ WORDINGS: dict[str, Wording] = {
     ),
     "few-per-expression": Wording("no expression has {least} rows", "error"),
     "undefined-term": Wording("a term is not defined", "error"),
+    # Mutual information: what is read.
+    "few-rows-for-mi": Wording("only {n} rows: the value is hardly more than a guess"),
+    "one-group": Wording("all rows are of one group: intervals treat the rows as independent"),
+    "one-class": Wording("{side} has one class: it shares nothing with anything"),
+    "many-classes": Wording(
+        "{side} is read as labels with {classes} classes for {rows} rows: if they are {kind}, "
+        "pass {option}"
+    ),
+    "few-distinct": Wording(
+        "{side} has only {distinct} distinct {of}: if they are labels, pass {option}"
+    ),
+    "constant-side": Wording("{side} is constant: it shares nothing with anything"),
+    "constant-columns": Wording("{side}: {columns} constant columns were left out"),
+    "offset": Wording(
+        "{side}: an offset leaves {dtype} fewer than two digits: subtract it before rounding"
+    ),
+    "wide-side": Wording(
+        "{side} has {dims} dimensions for {rows} rows: reduce it first, or mistrust this"
+    ),
+    "float16-ties": Wording(
+        "{side} is float16 with many ties: neighbour estimators read ties as signal"
+    ),
+    "collapsed-side": Wording("collapsed embedding: the effective rank of {side} is below 2"),
+    "same-values": Wording("x and y are the same values: they share all there is, infinitely much"),
+    "same-side": Wording(
+        "{left} and {right} are the same values up to sign, scale and offset and share "
+        "infinitely much"
+    ),
+    "same-column": Wording(
+        "{left} and {right} are the same values up to sign, scale and offset and share "
+        "infinitely much: drop one of them"
+    ),
+    "duplicate-rows": Wording(
+        "{share:.0%} of the rows are duplicates: copies on both sides of a split, or as nearest "
+        "neighbours, read as information"
+    ),
+    # Mutual information: what was estimated.
+    "no-number": Wording("no number came out: give more rows, or reduce the sides first", "error"),
+    "null-no-number": Wording("{failed} of {copies} permuted copies gave no number: no null"),
+    "below-zero": Wording("below 0: nothing the critic learnt holds on kept-out rows"),
+    "not-calibrated": Wording("the interval is not calibrated: {reason}"),
+    "planted-tasks": Wording("on planted tasks like these data the estimator {fault}"),
+    "difference": Wording("a difference of two estimates: errors add"),
+    "small-classes-left-out": Wording("{rows} rows of classes below ten were left out"),
+    "small-classes": Wording(
+        "{few} of {classes} classes of z have fewer than {least} rows: their values are hardly "
+        "more than guesses"
+    ),
+    "single-member-classes": Wording("{rows} rows whose class has one member were left out"),
+    "wide-neighbours": Wording(
+        "neighbour distances say little in {dims} dimensions: expect too small a value"
+    ),
+    "dims-kept": Wording("{side}: kept {kept} of {dims} dimensions (n = {n})"),
+    "same-direction": Wording(
+        "a direction of x is one of y (correlation 1): they share infinitely much, and the "
+        "number is that of the rounding"
+    ),
+    "near-negatives": Wording(
+        "near log(number of negatives) = {limit:.2f}: a bound cannot certify more"
+    ),
+    "saturated-batch": Wording(
+        "saturated at ln(batch) = {ceiling:.3f}: raise batch, or use another bound"
+    ),
+    "saturated-alpha": Wording("saturated at ln(rows / alpha) = {ceiling:.3f}: lower alpha"),
+    "few-for-network": Wording(
+        "{rows} rows are few for a network: it can read far too little (closed forms and "
+        "neighbours need fewer)"
+    ),
+    "leading-components": Wording(
+        "{side}: networks saw the {kept} leading components of {columns} columns"
+    ),
+    "few-groups-to-split": Wording(
+        "only {groups} groups: rows of one group lie on both sides of the split, so that what "
+        "marks a group may read as information; {least} groups are kept apart"
+    ),
+    "few-rows-for-density": Wording("{rows} rows to fit {dims} dimensions of y: reduce it first"),
+    "many-cells": Wording("{cells} occupied cells for {rows} rows: the plug-in overstates"),
+    "sliced": Wording("sliced information is a quantity of its own, at most I", "note"),
+    "too-high-to-check": Wording(
+        "too high to be checked with so few rows: rests on the closed form"
+    ),
+    "telling-pair": Wording(
+        "too small: column {column_x} of x and column {column_y} of y alone share {least:.2f} "
+        "nats at least (constant columns are not counted); give more rows, or fewer columns"
+    ),
     # Factors and independence.
     "few-per-label": Wording("fewer than eight rows (of every label)", "error"),
     "p-from-random-rows": Wording("p-value from a random {kept} of {total} rows", "note"),

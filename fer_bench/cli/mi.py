@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
 import typer
+
+from fer_bench.cautions import Caution
 
 app = typer.Typer(no_args_is_help=True, help="Mutual information: estimate, bench, check.")
 
@@ -45,8 +46,8 @@ def estimate(
     """Estimate I(X; Y) of two arrays, with interval, null and warnings."""
     import json
 
-    from fer_bench.errors import DataError
-    from fer_bench.information import EstimatorError, estimate_mi
+    from fer_bench.information import estimate_mi
+    from fer_bench.information.inputs import ReadingError
 
     try:
         score = estimate_mi(
@@ -55,8 +56,8 @@ def estimate(
             z=None if given is None else _load(given), discrete_x=discrete_x,
             discrete_y=discrete_y, discrete_z=discrete_z, null=null, calibrated=calibrated,
         )  # fmt: skip
-    except (DataError, EstimatorError) as error:
-        raise type(error)(_in_options(str(error))) from None
+    except ReadingError as error:
+        raise ReadingError(error.before, OPTIONS[error.option], error.after) from None
     if as_json:
         typer.echo(json.dumps(score.to_json(), indent=2))
         return
@@ -68,14 +69,24 @@ def estimate(
         typer.echo(f"null (permuted) {score.null:.3f}{p}")
     if "because" in score.details:
         typer.echo(f"because {score.details['because']}")
-    for warning in score.cautions:
-        typer.echo(f"warning: {_in_options(str(warning))}")
+    for caution in score.cautions:
+        typer.echo(f"warning: {_in_options(caution)}")
 
 
-def _in_options(text: str) -> str:
-    """Advice as Python takes it, in the options of the command line."""
-    text = re.sub(r"discrete_([xyz])=True", r"--discrete-\1", text)
-    return re.sub(r"discrete_([xyz])=False", r"--measured-\1", text)
+# Arguments of `estimate_mi` that a caution or an error advises, as options of the command line.
+OPTIONS = {
+    f"discrete_{side}={value}": f"--{reading}-{side}"
+    for side in "xyz"
+    for value, reading in ((True, "discrete"), (False, "measured"))
+}
+
+
+def _in_options(caution: Caution) -> Caution:
+    """A caution whose advice is an option of the command line."""
+    option = caution.values.get("option")
+    if option is None:
+        return caution
+    return Caution(caution.code, **{**caution.values, "option": OPTIONS[str(option)]})
 
 
 @app.command()
@@ -135,17 +146,19 @@ def check(
     ] = None,
     estimator: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(help="Run the self-consistency battery on this estimator."),
+        typer.Option(help="Run the consistency checks on this estimator."),
     ] = None,
 ) -> None:
     """Exit 1 where accuracy or speed left the stored tolerance, or an estimator is inconsistent."""
     if against is None and estimator is None:
-        raise typer.BadParameter("give --against FILE, or --estimator NAME for the battery.")
+        raise typer.BadParameter(
+            "give --against FILE, or --estimator NAME for the consistency checks."
+        )
     wrong = 0
     if against is not None:
         wrong += _check_reference(against)
     if estimator is not None:
-        wrong += _check_battery(estimator)
+        wrong += _check_consistency(estimator)
     if wrong:
         raise typer.Exit(1)
 
@@ -167,10 +180,10 @@ def _check_reference(path: Path) -> int:
     return len(bad)
 
 
-def _check_battery(estimator: str) -> int:
-    from fer_bench.information.consistency import battery
+def _check_consistency(estimator: str) -> int:
+    from fer_bench.information.consistency import check_estimator
 
-    found = battery(estimator)
+    found = check_estimator(estimator)
     for c in found:
         typer.echo(f"{'ok  ' if c.passed else 'FAIL'} {c.name:26s} {c.measured}  {c.why}")
     return sum(not c.passed for c in found)

@@ -23,9 +23,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fer_bench.errors import DataError
 from fer_bench.information import tasks
-from fer_bench.information.estimator import Foreign, whole
+from fer_bench.information.estimator import WrappedEstimator, make, whole_number
 from fer_bench.information.inputs import MIN_ROWS, clean_pair
-from fer_bench.information.mutual import estimate_mi, make, score_samples
+from fer_bench.information.mutual import estimate_mi
+from fer_bench.information.scoring import score_samples
 from fer_bench.registry import estimators as registered
 from fer_bench.score import Score
 
@@ -88,9 +89,9 @@ def jobs(
     Raises:
         EstimatorError: fewer than three planted tasks, or a negative number of copies.
     """
-    whole("null", null, 0)
+    whole_number("null", null, 0)
     if calibrated:
-        whole("calibrated", calibrated, 3)
+        whole_number("calibrated", calibrated, 3)
     for n in sorted(set(ns)):
         for task in dict.fromkeys(names):
             for estimator in dict.fromkeys(estimators):
@@ -155,7 +156,7 @@ def _found(score: Score) -> dict[str, Any]:
 def _scores(settings: Sequence[dict[str, Any]], drawn: Sequence[tasks.Pair]) -> list[Score]:
     if len(settings) > 1:
         tool = make(settings[0]["estimator"], seed=settings[0]["seed"])
-        if not isinstance(tool, Foreign):  # which is built anew with each seed
+        if not isinstance(tool, WrappedEstimator):  # which is built anew with each seed
             return score_samples([clean_pair(x, y) for x, y in drawn], tool)
     return [
         estimate_mi(

@@ -14,16 +14,18 @@ from scipy.stats import rankdata
 from scipy.stats import t as student_t
 
 from fer_bench.errors import DataError
-from fer_bench.information.auto import Auto
 from fer_bench.information.estimator import (
     Estimator,
     EstimatorError,
     Problem,
     is_constant,
-    whole,
+    make,
+    whole_number,
 )
-from fer_bench.information.inputs import Sample, clean_pair, entropy, is_discrete, one_hot
-from fer_bench.information.mutual import make, score_estimate
+from fer_bench.information.estimators.auto import Auto
+from fer_bench.information.inputs import Sample, clean_pair, is_discrete, one_hot
+from fer_bench.information.scoring import score_estimate
+from fer_bench.labels import label_entropy
 from fer_bench.score import Score
 
 TASKS = 10
@@ -114,7 +116,7 @@ def calibrate(
     sample = clean_pair(x, y, groups=groups, discrete_x=discrete_x, discrete_y=discrete_y)
     tool = make(estimator, seed=seed, **options)
     tool.check(sample)
-    whole("tasks", tasks, 3)
+    whole_number("tasks", tasks, 3)
     if is_constant(sample):
         raise DataError("a side is constant: nothing can be planted in it.")
     estimate = tool.estimate_many([Problem(sample, seed)])[0]
@@ -213,8 +215,8 @@ def plant(
     if directions is None:
         directions = (np.zeros((0, 0)), np.zeros((0, 0)))
     # A linear model sees rho times the correlation that the bends leave on both sides.
-    whole, part = (1 - np.exp(-2 * share * nats) for share in (1.0, seen))
-    straight = np.sqrt(part / whole) if nats > 0 else 1.0
+    planted, linear = (1 - np.exp(-2 * share * nats) for share in (1.0, seen))
+    straight = np.sqrt(linear / planted) if nats > 0 else 1.0
     left, right = (
         np.argsort(_summary(side, known, random, float(straight)))
         for side, known in zip(sides, directions, strict=True)
@@ -329,7 +331,7 @@ def _cut_information(rho: float, cuts: Sequence[np.ndarray]) -> float:
 
 def _ceiling(sample: Sample, share: float = 0.9) -> float:
     """A share of the entropy of the labels, or what a sample of measurements can show."""
-    limits = [entropy(side) for side in (sample.x, sample.y) if is_discrete(side)]
+    limits = [label_entropy(side) for side in (sample.x, sample.y) if is_discrete(side)]
     return share * min(limits) if limits else 10.0 * share
 
 

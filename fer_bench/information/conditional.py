@@ -8,19 +8,29 @@ from typing import Any
 
 import numpy as np
 
+from fer_bench.cautions import Caution
 from fer_bench.errors import DataError
 from fer_bench.information.estimator import (
     Estimate,
     Estimator,
     EstimatorError,
-    Foreign,
     Problem,
+    WrappedEstimator,
     is_constant,
-    nothing,
+    make,
+    no_information,
 )
-from fer_bench.information.inputs import FEW_ROWS, MIN_ROWS, Sample, is_discrete, one_hot, varying
-from fer_bench.information.mutual import make, repair, score_estimate, score_sample
-from fer_bench.information.neighbours import KSG, conditional_ksg
+from fer_bench.information.estimators.neighbours import KSG, conditional_ksg
+from fer_bench.information.inputs import (
+    FEW_ROWS,
+    MIN_ROWS,
+    ReadingError,
+    Sample,
+    is_discrete,
+    one_hot,
+    varying,
+)
+from fer_bench.information.scoring import permute_pairs, score_estimate, score_sample
 from fer_bench.score import Score
 
 
@@ -44,7 +54,7 @@ def estimate_conditional(
     if len(condition) != sample.n:
         raise DataError(f"z has {len(condition)} rows and x has {sample.n}: give one per sample.")
     tool = make(estimator, seed=seed, **options)
-    if isinstance(tool, Foreign):
+    if isinstance(tool, WrappedEstimator):
         raise EstimatorError("conditioning needs one of this package's estimators.")
     if not is_discrete(condition) and not varying(condition).shape[1]:
         condition = np.zeros(sample.n, dtype=np.int64)
@@ -73,19 +83,19 @@ def estimate_conditional(
             f"with a measured z the chain rule asks for I(X; Y, Z), which {tool.name!r} does not "
             "read: choose another estimator, or cut z into classes."
         ) from None
-    whole, part = (tool.estimate_many([Problem(pair, seed)])[0] for pair in pairs)
+    joint, alone = (tool.estimate_many([Problem(pair, seed)])[0] for pair in pairs)
     rows = np.full(sample.n, np.nan)
-    rows[whole.index] = whole.rows
-    away = np.full(sample.n, np.nan)
-    away[part.index] = part.rows
-    index = np.flatnonzero(np.isfinite(rows - away))
+    rows[joint.index] = joint.rows
+    rows_alone = np.full(sample.n, np.nan)
+    rows_alone[alone.index] = alone.rows
+    index = np.flatnonzero(np.isfinite(rows - rows_alone))
     estimate = Estimate(
-        value=whole.value - part.value,
-        rows=(rows - away)[index],
+        value=joint.value - alone.value,
+        rows=(rows - rows_alone)[index],
         index=index,
-        extra_variance=whole.extra_variance + part.extra_variance,
-        warnings=(*whole.warnings, *part.warnings, "a difference of two estimates: errors add"),
-        details={"with_z": whole.value, "z_alone": part.value},
+        extra_variance=joint.extra_variance + alone.extra_variance,
+        cautions=(*joint.cautions, *alone.cautions, Caution("difference")),
+        details={"with_z": joint.value, "z_alone": alone.value},
     )
     return score_estimate(sample, f"{tool.name} (chain rule)", estimate, [])
 
@@ -102,15 +112,16 @@ def _by_class(sample: Sample, z: np.ndarray, tool: Estimator, null: int | None) 
             continue
         part = _compact(sample.rows(rows))
         tool.check(part)
-        orders = [None, *(repair(part.n, part.groups, random) for _ in range(count))]
+        orders = [None, *(permute_pairs(part.n, part.groups, random) for _ in range(count))]
         kept.append(rows)
-        found.append([nothing(part.n)] * len(orders) if is_constant(part) else [])
+        found.append([no_information(part.n)] * len(orders) if is_constant(part) else [])
         if not found[-1]:
             problems += [Problem(part, tool.seed + i, order) for i, order in enumerate(orders)]
     if not kept:
-        raise DataError(
-            "no class of z has ten rows: use fewer classes, more data, or discrete_z=False if z "
-            "is a measurement."
+        raise ReadingError(
+            "no class of z has ten rows: use fewer classes, more data, or ",
+            "discrete_z=False",
+            " if z is a measurement.",
         )
     # All at once: critics of classes of one size are trained together.
     every = iter(tool.estimate_many(problems) if problems else [])
@@ -121,12 +132,10 @@ def _by_class(sample: Sample, z: np.ndarray, tool: Estimator, null: int | None) 
     real = [estimates[0] for estimates in found]
     left = sample.n - int(sizes.sum())
     few = int((sizes < FEW_ROWS).sum())
-    notes = [f"{left} rows of classes below ten were left out"] if left else []
+    cautions = [Caution("small-classes-left-out", rows=left)] if left else []
     if few:
-        notes.append(
-            f"{few} of {len(sizes)} classes of z have fewer than {FEW_ROWS} rows: their values are "
-            "hardly more than guesses"
-        )
+        caution = Caution("small-classes", few=few, classes=len(sizes), least=FEW_ROWS)
+        cautions.append(caution)
     estimate = Estimate(
         value=means[0],
         rows=np.concatenate([e.rows for e in real]),
@@ -134,7 +143,7 @@ def _by_class(sample: Sample, z: np.ndarray, tool: Estimator, null: int | None) 
         extra_variance=float(
             sum(w**2 * e.extra_variance for w, e in zip(share, real, strict=True))
         ),
-        warnings=(*notes, *(note for e in real for note in e.warnings)),
+        cautions=(*cautions, *(caution for e in real for caution in e.cautions)),
         details={"by_class": [e.value for e in real]},
     )
     return score_estimate(sample, f"{tool.name} (by class)", estimate, means[1:])
@@ -151,4 +160,4 @@ def _compact(sample: Sample) -> Sample:
         return kept if kept.size else values[:, :1]
 
     groups = None if sample.groups is None else codes(sample.groups)
-    return Sample(side(sample.x), side(sample.y), groups, sample.warnings)
+    return Sample(side(sample.x), side(sample.y), groups, sample.cautions)

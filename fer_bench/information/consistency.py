@@ -18,10 +18,10 @@ import numpy as np
 
 from fer_bench.errors import FerBenchError
 from fer_bench.information import tasks
-from fer_bench.information.estimator import Estimate, Estimator, EstimatorError, sides_of
-from fer_bench.information.inputs import entropy
-from fer_bench.information.mutual import estimate_mi, make
+from fer_bench.information.estimator import Estimate, Estimator, EstimatorError, make, sides_of
+from fer_bench.information.mutual import estimate_mi
 from fer_bench.information.tasks import Pair, Task
+from fer_bench.labels import label_entropy
 from fer_bench.registry import estimators
 
 
@@ -56,7 +56,7 @@ class Check:
 Run = Callable[[Any, Any], float]
 
 
-def battery(
+def check_estimator(
     estimator: str | Estimator | type, *, n: int = 1000, seed: int = 0, **options: Any
 ) -> list[Check]:
     """Run every check that fits the sides of an estimator.
@@ -72,7 +72,7 @@ def battery(
     Raises:
         EstimatorError: it is no estimator at all, or cannot be built.
 
-    >>> all(check.passed for check in battery("gaussian"))
+    >>> all(check.passed for check in check_estimator("gaussian"))
     True
     """
     thing = estimators.get(estimator) if isinstance(estimator, str) else estimator
@@ -205,7 +205,7 @@ class Trial:
         return self.pairs.base.sample(self.n, self.seed)
 
     @cached_property
-    def whole(self) -> float:
+    def baseline(self) -> float:
         """What it reads on `pair`."""
         return self.mi(*self.pair)
 
@@ -257,8 +257,8 @@ def row_order(trial: Trial) -> Iterator[Check]:
     """In two orders, since one may come close by chance."""
     x, y = trial.pair
     orders = np.arange(trial.n)[::-1], trial.random().permutation(trial.n)
-    found = max((trial.mi(x[o], y[o]) for o in orders), key=lambda mi: abs(mi - trial.whole))
-    yield _near("row order", found, trial.whole, "rows have no order", 0.03, 0.05)
+    found = max((trial.mi(x[o], y[o]) for o in orders), key=lambda mi: abs(mi - trial.baseline))
+    yield _near("row order", found, trial.baseline, "rows have no order", 0.03, 0.05)
 
 
 def monotone(trial: Trial) -> Iterator[Check]:
@@ -270,7 +270,7 @@ def revealed_rows(trial: Trial) -> Iterator[Check]:
     x, y = trial.pair
     half, order = np.arange(trial.n), trial.random().permutation(trial.n)
     half[order[::2]] = half[np.sort(order[::2])]
-    found = [trial.mi(x, y[order]), trial.mi(x, y[half]), trial.whole]
+    found = [trial.mi(x, y[order]), trial.mi(x, y[half]), trial.baseline]
     yield _rising("revealed rows", found, "none, half and all rows paired: more and more")
 
 
@@ -310,15 +310,15 @@ def symmetry(trial: Trial) -> Iterator[Check]:
 def bijections(trial: Trial) -> Iterator[Check]:
     x, y = trial.pair
     mixed = np.arcsinh(x) @ np.array([[1.0, 0.5], [-0.5, 2.0]])
-    yield _near("bijection", trial.mi(mixed, 3 - 2 * y), trial.whole, "one-to-one maps keep I")
+    yield _near("bijection", trial.mi(mixed, 3 - 2 * y), trial.baseline, "one-to-one maps keep I")
 
 
 def data_processing(trial: Trial) -> Iterator[Check]:
     x, y = trial.pair
     more = trial.mi(np.hstack([x, x[:, :1] + x[:, 1:]]), y)
-    yield _near("data processing: copy", more, trial.whole, "I([X, h(X)]; Y) = I(X; Y)")
+    yield _near("data processing: copy", more, trial.baseline, "I([X, h(X)]; Y) = I(X; Y)")
     less = trial.mi(x, y[:, :1])
-    yield _at_most("data processing: loss", less, trial.whole, "I(X; f(Y)) <= I(X; Y)")
+    yield _at_most("data processing: loss", less, trial.baseline, "I(X; f(Y)) <= I(X; Y)")
 
 
 def additivity(trial: Trial) -> Iterator[Check]:
@@ -332,13 +332,13 @@ def noise_column(trial: Trial) -> Iterator[Check]:
     x, y = trial.pair
     noise = trial.random().standard_normal((trial.n, 1))
     found = trial.mi(np.hstack([x, noise]), y)
-    yield _near("noise column", found, trial.whole, "a column of noise adds nothing", 0.05)
+    yield _near("noise column", found, trial.baseline, "a column of noise adds nothing", 0.05)
 
 
 def offset(trial: Trial) -> Iterator[Check]:
     x, y = trial.pair
     found = trial.mi(x + 1e6, y * 1e-3)
-    yield _near("offset", found, trial.whole, "units and offsets do not matter", 0.03, 0.05)
+    yield _near("offset", found, trial.baseline, "units and offsets do not matter", 0.03, 0.05)
 
 
 # --- checks of labels --------------------------------------------------------------------------
@@ -347,12 +347,12 @@ def offset(trial: Trial) -> Iterator[Check]:
 def relabelling(trial: Trial) -> Iterator[Check]:
     x, y = trial.pair
     names = trial.random().permutation(int(y.max()) + 1)
-    yield _near("relabelling", trial.mi(x, names[y]), trial.whole, "codes are names", 0.03, 0.05)
+    yield _near("relabelling", trial.mi(x, names[y]), trial.baseline, "codes are names", 0.03, 0.05)
 
 
 def bounded(trial: Trial) -> Iterator[Check]:
     x, y = trial.pairs.strong.sample(trial.n, trial.seed)
-    yield _at_most("bounded", trial.mi(x, y), entropy(y), "I(X; Y) <= H(Y)")
+    yield _at_most("bounded", trial.mi(x, y), label_entropy(y), "I(X; Y) <= H(Y)")
 
 
 def label_symmetry(trial: Trial) -> Iterator[Check]:

@@ -333,13 +333,13 @@ def _canonical_pairs(
     return {"base.x": a.float(), "base.y": b.float(), "base.rho": rho}
 
 
-def canonical_axes(x: Tensor, y: Tensor, *, whole: bool = False) -> tuple[Tensor, Tensor]:
+def canonical_axes(x: Tensor, y: Tensor, *, full: bool = False) -> tuple[Tensor, Tensor]:
     """Canonical directions [dx, r], [dy, r] of centred rows [n, dx], [n, dy], ridge-regularised.
 
-    Their variates have unit variance. r is the smaller of dx and dy; with `whole`, dx and dy.
+    Their variates have unit variance. r is the smaller of dx and dy; with `full`, dx and dy.
     """
     a, b = _inverse_root(x), _inverse_root(y)
-    left, _, right = torch.linalg.svd(a @ (x.T @ y / len(x)) @ b, full_matrices=whole)
+    left, _, right = torch.linalg.svd(a @ (x.T @ y / len(x)) @ b, full_matrices=full)
     a, b = a @ left, b @ right.T
     return a / _spread(x @ a), b / _spread(y @ b)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,8 +11,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from fer_bench.cautions import Caution
 from fer_bench.errors import FerBenchError, did_you_mean
 from fer_bench.information.inputs import Sample, clean_pair
+from fer_bench.registry import estimators
 
 # What the sides of an estimator may be: how many of them are labels, and that in words.
 SIDES = {
@@ -39,7 +42,7 @@ class Estimate:
         index: [n] which rows of the problem those are.
         extra_variance: variance of the value beyond that of `rows` (dimension, fitting).
         p: exact permutation p-value where the estimator has one, else None.
-        warnings: sentences a reader must see.
+        cautions: what a reader of the value must know.
         details: JSON-able: fitted value, learning curve, ceiling, ...
     """
 
@@ -48,7 +51,7 @@ class Estimate:
     index: np.ndarray
     extra_variance: float = 0.0
     p: float | None = None
-    warnings: tuple[str, ...] = ()
+    cautions: tuple[Caution, ...] = ()
     details: Mapping[str, Any] = field(default_factory=dict)
 
     def standard_error(self, groups: np.ndarray | None = None) -> float:
@@ -98,7 +101,7 @@ class Estimator:
     values rows that had no part in the fit.
 
     >>> import numpy as np
-    >>> from fer_bench.information.gaussian import Gaussian
+    >>> from fer_bench.information.estimators.gaussian import Gaussian
     >>> rng = np.random.default_rng(0)
     >>> x = rng.normal(size=(4000, 1))
     >>> y = 0.8 * x + 0.6 * rng.normal(size=(4000, 1))
@@ -113,7 +116,7 @@ class Estimator:
     null_runs: ClassVar[int] = 20  # permutations that `estimate_mi` runs unless told
 
     def __init__(self, *, seed: int = 0) -> None:
-        self.seed = whole("seed", seed, 0)
+        self.seed = whole_number("seed", seed, 0)
         self._sample: Sample | None = None
 
     def estimate_many(self, problems: Sequence[Problem]) -> list[Estimate]:
@@ -133,7 +136,7 @@ class Estimator:
         self._sample = clean_pair(x, y, groups=groups, discrete_x=discrete_x, discrete_y=discrete_y)
         self.check(self._sample)
         if is_constant(self._sample):
-            self._estimate = nothing(self._sample.n)
+            self._estimate = no_information(self._sample.n)
         else:
             self._estimate = self.estimate_many([Problem(self._sample, self.seed)])[0]
         return self
@@ -158,7 +161,7 @@ class Estimator:
             )
 
 
-class Foreign(Estimator):
+class WrappedEstimator(Estimator):
     """Anybody's object with `fit(x, y)` and `estimate()`, which gives an Estimate or nats."""
 
     null_runs: ClassVar[int] = 0
@@ -187,6 +190,52 @@ class Foreign(Estimator):
         return Estimate(float(found), np.zeros(0), np.arange(sample.n))
 
 
+def make(estimator: Any, *, seed: int = 0, **options: Any) -> Estimator:
+    """Build an estimator from its name or class, or wrap anybody's object with fit and estimate."""
+    name = estimator if isinstance(estimator, str) else None
+    if name is not None:
+        estimator = estimators.get(name)
+    if isinstance(estimator, type):
+        known = _options(estimator)
+        reject_unknown(options, known, getattr(estimator, "name", estimator.__name__))
+        seeded = {"seed": seed} if "seed" in known else {}
+        try:
+            inspect.signature(estimator).bind(**seeded, **options)
+        except TypeError as error:
+            raise EstimatorError(
+                f"{estimator.__name__} cannot be built: {error}; give it, or an instance."
+            ) from None
+        estimator = estimator(**seeded, **options)
+    elif options:
+        raise EstimatorError("options go to the constructor of an estimator instance, not here.")
+    if isinstance(estimator, Estimator):
+        return estimator
+    if not (hasattr(estimator, "fit") and hasattr(estimator, "estimate")):
+        raise EstimatorError(
+            f"{estimator!r:.60} is no estimator: give a name, or an object with fit(x, y) and "
+            "estimate()."
+        )
+    return WrappedEstimator(estimator, name)
+
+
+def _options(kind: type) -> list[str]:
+    """Keyword options of a class, through constructors that pass `**options` on."""
+    names: dict[str, None] = {}
+    for cls in kind.__mro__:
+        if "__init__" not in vars(cls) or cls is object:
+            continue
+        parameters = inspect.signature(vars(cls)["__init__"]).parameters.values()
+        first = next(iter(parameters), None)  # self
+        names |= {
+            p.name: None
+            for p in parameters
+            if p is not first and p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)
+        }
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            break
+    return list(names)
+
+
 def sides_of(tool: Any) -> str:
     """The attribute `sides` of anybody's estimator; "continuous" without one.
 
@@ -205,12 +254,12 @@ def is_constant(sample: Sample) -> bool:
     return any(bool((side == side[:1]).all()) for side in (sample.x, sample.y))
 
 
-def nothing(n: int) -> Estimate:
+def no_information(n: int) -> Estimate:
     """What n rows share of which one side is constant."""
     return Estimate(0.0, np.zeros(n), np.arange(n))
 
 
-def whole(name: str, value: Any, least: int) -> int:
+def whole_number(name: str, value: Any, least: int) -> int:
     """An option that is a whole number of at least `least`, or EstimatorError."""
     if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
         raise EstimatorError(f"{name} = {value!r}: give a whole number of at least {least}.")

@@ -17,6 +17,7 @@ import pandas as pd
 from scipy.special import ndtri
 from scipy.stats import rankdata
 
+from fer_bench.cautions import Caution
 from fer_bench.errors import DataError
 
 MIN_ROWS = 10  # below this no estimator here has anything to say
@@ -35,6 +36,19 @@ READINGS: dict[str, tuple[type, ...]] = {
 }
 
 
+class ReadingError(DataError):
+    """A side cannot be read as labels, or as measurements, and an option would change that.
+
+    Attributes:
+        before, after: the sentence around the option.
+        option: the argument that helps, such as "discrete_x=True".
+    """
+
+    def __init__(self, before: str, option: str, after: str) -> None:
+        super().__init__(f"{before}{option}{after}")
+        self.before, self.option, self.after = before, option, after
+
+
 @dataclass(frozen=True, slots=True)
 class Sample:
     """Paired rows of two variables, cleaned.
@@ -42,13 +56,13 @@ class Sample:
     Attributes:
         x, y: float64 [n, d] (continuous) or int64 [n] codes (discrete).
         groups: int64 [n] codes of rows that are not independent of each other (a subject).
-        warnings: what the reader of a number computed from these rows must know.
+        cautions: what the reader of a number computed from these rows must know.
     """
 
     x: np.ndarray
     y: np.ndarray
     groups: np.ndarray | None = None
-    warnings: tuple[str, ...] = ()
+    cautions: tuple[Caution, ...] = ()
 
     @property
     def n(self) -> int:
@@ -58,11 +72,11 @@ class Sample:
     def rows(self, index: np.ndarray) -> Sample:
         """Return the given rows."""
         groups = None if self.groups is None else self.groups[index]
-        return Sample(self.x[index], self.y[index], groups, self.warnings)
+        return Sample(self.x[index], self.y[index], groups, self.cautions)
 
     def swapped(self) -> Sample:
         """Return the same rows with the sides exchanged."""
-        return Sample(self.y, self.x, self.groups, self.warnings)
+        return Sample(self.y, self.x, self.groups, self.cautions)
 
 
 def is_discrete(side: np.ndarray) -> bool:
@@ -92,8 +106,8 @@ def clean_pair(
         DataError: rows do not pair up, fewer than 10 rows, more than 2-d; NaN, infinities or
             masked entries; complex numbers, dates, or text among measurements.
     """
-    left, notes_x, columns_x = _clean_side(x, "x", discrete_x)
-    right, notes_y, columns_y = _clean_side(y, "y", discrete_y)
+    left, cautions_x, columns_x = _clean_side(x, "x", discrete_x)
+    right, cautions_y, columns_y = _clean_side(y, "y", discrete_y)
     if len(left) != len(right):
         raise DataError(
             f"x has {len(left)} rows and y has {len(right)}: row i of both must be the same sample."
@@ -101,9 +115,9 @@ def clean_pair(
     n = len(left)
     if n < MIN_ROWS:
         raise DataError(f"{n} rows are too few for mutual information: give at least {MIN_ROWS}.")
-    notes = [*notes_x, *notes_y]
+    cautions = [*cautions_x, *cautions_y]
     if n < FEW_ROWS:
-        notes.append(f"only {n} rows: the value is hardly more than a guess")
+        cautions.append(Caution("few-rows-for-mi", n=n))
     codes = None
     if groups is not None:
         labels = _numpy(groups, "groups").reshape(-1)
@@ -111,18 +125,18 @@ def clean_pair(
             raise DataError(f"groups has {len(labels)} entries for {n} rows: give one per row.")
         codes = _codes(labels, "groups")
         if codes.max() == 0:
-            notes.append("all rows are of one group: intervals treat the rows as independent")
+            cautions.append(Caution("one-group"))
             codes = None
-    notes += _pair_notes(left, right, columns_x, columns_y)
-    return Sample(left, right, codes, tuple(dict.fromkeys(notes)))
+    cautions += _pair_cautions(left, right, columns_x, columns_y)
+    return Sample(left, right, codes, tuple(dict.fromkeys(cautions)))
 
 
 def clean_side(
     values: Any, name: str, discrete: bool | None = None
-) -> tuple[np.ndarray, tuple[str, ...]]:
+) -> tuple[np.ndarray, tuple[Caution, ...]]:
     """Clean one side alone (see `clean_pair`); the second is what to say of it."""
-    side, notes, _ = _clean_side(values, name, discrete)
-    return side, tuple(notes)
+    side, cautions, _ = _clean_side(values, name, discrete)
+    return side, tuple(cautions)
 
 
 def varying(side: np.ndarray) -> np.ndarray:
@@ -131,7 +145,7 @@ def varying(side: np.ndarray) -> np.ndarray:
 
 
 # A cleaned side, what to say of it, and which of the columns given [k] it kept.
-_Cleaned = tuple[np.ndarray, list[str], np.ndarray]
+_Cleaned = tuple[np.ndarray, list[Caution], np.ndarray]
 
 
 def _clean_side(values: Any, name: str, discrete: bool | None) -> _Cleaned:
@@ -156,22 +170,26 @@ def _clean_side(values: Any, name: str, discrete: bool | None) -> _Cleaned:
 
 
 def _discrete_side(array: np.ndarray, name: str, exact: bool) -> _Cleaned:
-    notes = []
+    cautions = []
     codes = _codes(array, name)
     classes = int(codes.max()) + 1
     if classes == 1:
-        notes.append(f"{name} has one class: it shares nothing with anything")
+        cautions.append(Caution("one-class", side=name))
     elif classes > len(codes) / 3:
-        hint = "measurements" if exact else "continuous"
-        notes.append(
-            f"{name} is read as labels with {classes} classes for {len(codes)} rows: "
-            f"if they are {hint}, pass discrete_{name}=False"
+        caution = Caution(
+            "many-classes",
+            side=name,
+            classes=classes,
+            rows=len(codes),
+            kind="measurements" if exact else "continuous",
+            option=f"discrete_{name}=False",
         )
-    return codes, notes, np.zeros(1, dtype=int)
+        cautions.append(caution)
+    return codes, cautions, np.zeros(1, dtype=int)
 
 
 def _continuous_side(array: np.ndarray, name: str, column: bool) -> _Cleaned:
-    notes: list[str] = []
+    cautions: list[Caution] = []
     kind = array.dtype
     values = _without_offset(array.reshape(len(array), -1)).astype(np.float64)
     bad = ~np.isfinite(values)
@@ -183,10 +201,10 @@ def _continuous_side(array: np.ndarray, name: str, column: bool) -> _Cleaned:
         )
     constant = (values == values[:1]).all(axis=0)
     if constant.all():
-        notes.append(f"{name} is constant: it shares nothing with anything")
-        return np.zeros((len(values), 1)), notes, np.zeros(1, dtype=int)
+        cautions.append(Caution("constant-side", side=name))
+        return np.zeros((len(values), 1)), cautions, np.zeros(1, dtype=int)
     if constant.any():
-        notes.append(f"{name}: {int(constant.sum())} constant columns were left out")
+        cautions.append(Caution("constant-columns", side=name, columns=int(constant.sum())))
         values = values[:, ~constant]
     values = values / np.abs(values).max(axis=0)  # squares of 1e300 and of 1e-300 are no numbers
     # Standardise in double precision first: an offset of 1e8 would eat a float32 critic's digits.
@@ -194,25 +212,26 @@ def _continuous_side(array: np.ndarray, name: str, column: bool) -> _Cleaned:
     if kind.kind == "f":
         digits = np.abs(center) * np.finfo(kind).eps / spread
         if (digits > 1e-2).any():
-            notes.append(
-                f"{name}: an offset leaves {kind} fewer than two digits: subtract it before "
-                "rounding"
-            )
+            cautions.append(Caution("offset", side=name, dtype=str(kind)))
     values = (values - center) / spread
     n, d = values.shape
     if d >= n:
-        notes.append(f"{name} has {d} dimensions for {n} rows: reduce it first, or mistrust this")
+        cautions.append(Caution("wide-side", side=name, dims=d, rows=n))
     few = _few_distinct(values)
     if few:
-        notes.append(
-            f"{name} has only {few} distinct {'values' if column else 'rows'}: if they are "
-            f"labels, pass discrete_{name}=True"
+        caution = Caution(
+            "few-distinct",
+            side=name,
+            distinct=few,
+            of="values" if column else "rows",
+            option=f"discrete_{name}=True",
         )
+        cautions.append(caution)
     elif column and kind == np.float16 and len(np.unique(values)) < n / 2:
-        notes.append(f"{name} is float16 with many ties: neighbour estimators read ties as signal")
+        cautions.append(Caution("float16-ties", side=name))
     if d > 3 and effective_rank(values) < 2:
-        notes.append(f"collapsed embedding: the effective rank of {name} is below 2")
-    return values, notes, np.flatnonzero(~constant)
+        cautions.append(Caution("collapsed-side", side=name))
+    return values, cautions, np.flatnonzero(~constant)
 
 
 def _without_offset(values: np.ndarray) -> np.ndarray:
@@ -241,38 +260,32 @@ def _distinct(rows: np.ndarray) -> int:
     return len(np.unique(rows, axis=0 if rows.shape[1] > 1 else None))
 
 
-def _pair_notes(
+def _pair_cautions(
     x: np.ndarray, y: np.ndarray, columns_x: np.ndarray, columns_y: np.ndarray
-) -> list[str]:
+) -> list[Caution]:
     """What is odd about the pairing: repeated rows, and columns that both sides have."""
     if is_discrete(x) or is_discrete(y):
         side, codes = (y, x) if is_discrete(x) else (x, y)
         if is_discrete(side) or (side.shape[1] == 1 and not _copied(side[:, 0], codes)):
             return []
-        return _duplicate_notes(side)
+        return _duplicate_cautions(side)
     if np.array_equal(x, y) and x.any():
-        return ["x and y are the same values: they share all there is, infinitely much"]
+        return [Caution("same-values")]
     rows = np.concatenate([x[:, :1], y[:, :1]], axis=1) if len(x) > 50_000 else np.hstack([x, y])
-    notes = _duplicate_notes(rows)
+    cautions = _duplicate_cautions(rows)
     if shared := _shared_column(x, y):
         left = f"column {columns_x[shared[0]]} of x" if x.shape[1] > 1 else "x"
         right = f"column {columns_y[shared[1]]} of y" if y.shape[1] > 1 else "y"
-        drop = "" if (left, right) == ("x", "y") else ": drop one of them"
-        notes.append(
-            f"{left} and {right} are the same values up to sign, scale and offset and share "
-            f"infinitely much{drop}"
-        )
-    return notes
+        code = "same-side" if (left, right) == ("x", "y") else "same-column"
+        cautions.append(Caution(code, left=left, right=right))
+    return cautions
 
 
-def _duplicate_notes(rows: np.ndarray) -> list[str]:
+def _duplicate_cautions(rows: np.ndarray) -> list[Caution]:
     """Warn of repeated rows: a copy is its own nearest neighbour and sits in both parts."""
     share = 1 - _distinct(rows) / len(rows)
     if share > 0.01:
-        return [
-            f"{share:.0%} of the rows are duplicates: copies on both sides of a split, or as "
-            "nearest neighbours, read as information"
-        ]
+        return [Caution("duplicate-rows", share=share)]
     return []
 
 
@@ -379,9 +392,11 @@ def _measurements(array: np.ndarray, name: str) -> np.ndarray:
     if odd := {kind for kind in kinds if _reading(kind) not in ("whole numbers", "numbers")}:
         rows = array.reshape(len(array), -1)
         row, col = next(place for place in np.ndindex(rows.shape) if type(rows[place]) in odd)
-        raise DataError(
+        raise ReadingError(
             f"{name} holds {_reading(type(rows[row, col]))} (first at row {row}, column {col}): "
-            f"give numbers (days for times, say), or pass discrete_{name}=True if they are labels."
+            "give numbers (days for times, say), or pass ",
+            f"discrete_{name}=True",
+            " if they are labels.",
         )
     try:
         return np.where(present, array.astype(object), np.nan).astype(np.float64)
@@ -494,10 +509,3 @@ def _leading(scores: np.ndarray) -> np.ndarray:
         spectrum, left = np.linalg.eigh(centred @ centred.T)
         parts = (left * np.sqrt(np.clip(spectrum, 0, None)))[:, ::-1][:, : min(MAX_COLUMNS, n)]
     return parts / max(float(parts[:, 0].std()), 1e-12)
-
-
-def entropy(codes: np.ndarray) -> float:
-    """Plug-in entropy of codes [n] in nats."""
-    share = np.bincount(codes) / len(codes)
-    share = share[share > 0]
-    return float(-(share * np.log(share)).sum())

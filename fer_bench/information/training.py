@@ -17,7 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fer_bench.information.estimator import EstimatorError, positive, whole
+from fer_bench.cautions import Caution
+from fer_bench.information.estimator import EstimatorError, positive, whole_number
 from fer_bench.information.inputs import Sample, is_discrete
 
 Parameters = dict[str, Tensor]
@@ -74,7 +75,7 @@ class Budget:
 
     def __post_init__(self) -> None:
         for name, least in (("steps", 1), ("batch", 2), ("patience", 1)):
-            whole(name, getattr(self, name), least)
+            whole_number(name, getattr(self, name), least)
         positive("rate", self.rate)
 
 
@@ -273,15 +274,12 @@ def split_groups(sample: Sample) -> np.ndarray | None:
     return groups
 
 
-def group_notes(sample: Sample) -> list[str]:
+def group_cautions(sample: Sample) -> list[Caution]:
     """Say where groups are too few to be kept apart."""
     groups = sample.groups
     if groups is None or groups.max() + 1 >= FEW_GROUPS or _label_is_group(sample, groups):
         return []
-    return [
-        f"only {groups.max() + 1} groups: rows of one group lie on both sides of the split, so "
-        f"that what marks a group may read as information; {FEW_GROUPS} groups are kept apart"
-    ]
+    return [Caution("few-groups-to-split", groups=int(groups.max()) + 1, least=FEW_GROUPS)]
 
 
 def _label_is_group(sample: Sample, groups: np.ndarray) -> bool:
@@ -299,7 +297,7 @@ def split(
 
     With `folds` = 1 the test part is a fifth of the rows.
     """
-    if whole("folds", folds, 1) > n // 2:
+    if whole_number("folds", folds, 1) > n // 2:
         raise EstimatorError(f"folds = {folds}: {n} rows can be cut into {n // 2} at most.")
     random = np.random.default_rng(seed)
     if groups is None:

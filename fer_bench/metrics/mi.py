@@ -13,8 +13,8 @@ from fer_bench.arrays import RunArrays
 from fer_bench.cautions import Caution
 from fer_bench.information import Estimator, estimate_mi
 from fer_bench.information.calibration import calibrate_value
+from fer_bench.information.estimator import make
 from fer_bench.information.inputs import clean_pair
-from fer_bench.information.mutual import make
 from fer_bench.labels import label_entropy
 from fer_bench.metrics.common import (
     Floats,

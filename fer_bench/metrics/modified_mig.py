@@ -16,8 +16,8 @@ from numpy.typing import ArrayLike
 from fer_bench.arrays import Part, RunArrays
 from fer_bench.cautions import Caution, has
 from fer_bench.information import Estimator, estimate_mi
-from fer_bench.information.auto import Auto
-from fer_bench.information.mutual import make
+from fer_bench.information.estimator import make
+from fer_bench.information.estimators.auto import Auto
 from fer_bench.labels import label_entropy
 from fer_bench.metrics.common import Floats, bounds, half_width, random_rows, undefined
 from fer_bench.metrics.metric import metric

@@ -9,8 +9,8 @@ import pytest
 
 from fer_bench.information import estimate_mi, tasks
 from fer_bench.information.estimator import Problem
+from fer_bench.information.estimators.neural import MINE, InfoNCE
 from fer_bench.information.inputs import clean_pair
-from fer_bench.information.neural import MINE, InfoNCE
 
 
 @pytest.mark.parametrize("d", [1, 5, 25])

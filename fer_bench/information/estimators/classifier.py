@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from fer_bench.information.critics import apply, initial_mlp
-from fer_bench.information.estimator import Estimate, Estimator, Problem, whole
-from fer_bench.information.inputs import classifier_features, entropy, is_discrete
-from fer_bench.information.neural import build_folds, by_shape, fit_notes
+from fer_bench.information.estimator import Estimate, Estimator, Problem, whole_number
+from fer_bench.information.estimators.neural import build_folds, by_shape, fit_cautions
+from fer_bench.information.inputs import classifier_features, is_discrete
 from fer_bench.information.training import Blocks, Budget, Fold, Parameters, train
+from fer_bench.labels import label_entropy
 
 
 class Classifier(Estimator):
@@ -48,15 +49,15 @@ class Classifier(Estimator):
         device: str = "auto",
     ) -> None:
         super().__init__(seed=seed)
-        self.shape = (whole("hidden", hidden, 1), whole("depth", depth, 0))
+        self.shape = (whole_number("hidden", hidden, 1), whole_number("depth", depth, 0))
         self.folds = folds
         self.budget = Budget(steps=steps, batch=batch, rate=rate, patience=patience)
         self.device = device
 
     def estimate_many(self, problems: Sequence[Problem]) -> list[Estimate]:
-        return by_shape(problems, self._together)
+        return by_shape(problems, self._estimate_alike)
 
-    def _together(self, problems: Sequence[Problem]) -> list[Estimate]:
+    def _estimate_alike(self, problems: Sequence[Problem]) -> list[Estimate]:
         labels_right = is_discrete(problems[0].sample.y)
         cuts, members = build_folds(
             problems, count=self.folds, device=self.device, look=classifier_features
@@ -86,7 +87,7 @@ class Classifier(Estimator):
                     surprise[fold.test] = model.rows(fitted.of(p), *part)[0].double().cpu()
                     fit = fold.part(fold.train)
                     seen.append(float(model.rows(fitted.of(p), *fit).double().mean()))
-            share, top = np.bincount(codes) / len(codes), entropy(codes)
+            share, top = np.bincount(codes) / len(codes), label_entropy(codes)
             index = np.flatnonzero(np.isfinite(surprise))
             rows = (-np.log(share[codes]) - surprise)[index]
             estimates.append(
@@ -94,7 +95,7 @@ class Classifier(Estimator):
                     value=float(rows.mean()),
                     rows=rows,
                     index=index,
-                    warnings=tuple(fit_notes(problem.sample)),
+                    cautions=tuple(fit_cautions(problem.sample)),
                     details={
                         "entropy": top,
                         "fitted_value": top - float(np.mean(seen)),

@@ -12,10 +12,16 @@ import torch
 from sklearn.mixture import GaussianMixture
 from torch import Tensor
 
+from fer_bench.cautions import Caution
 from fer_bench.information.critics import apply, canonical_axes, confirmed_correlations, initial_mlp
-from fer_bench.information.estimator import Estimate, Estimator, Problem, whole
+from fer_bench.information.estimator import Estimate, Estimator, Problem, whole_number
+from fer_bench.information.estimators.neural import (
+    EVALUATION_BLOCK,
+    build_folds,
+    by_shape,
+    fit_cautions,
+)
 from fer_bench.information.inputs import network_columns
-from fer_bench.information.neural import EVALUATION_BLOCK, build_folds, by_shape, fit_notes
 from fer_bench.information.training import Blocks, Budget, Fold, Parameters, train
 
 RANK = 16  # canonical pairs that a network starts from, at most
@@ -51,8 +57,10 @@ class _Density(Estimator):
     ) -> None:
         super().__init__(seed=seed)
         self.shape = (
-            whole("components", components, 1), whole("hidden", hidden, 1), whole("depth", depth, 1)
-        )  # fmt: skip
+            whole_number("components", components, 1),
+            whole_number("hidden", hidden, 1),
+            whole_number("depth", depth, 1),
+        )
         self.folds = folds
         self.budget = Budget(steps=steps, batch=batch, rate=rate, patience=patience)
         self.device = device
@@ -62,9 +70,9 @@ class _Density(Estimator):
         raise NotImplementedError
 
     def estimate_many(self, problems: Sequence[Problem]) -> list[Estimate]:
-        return by_shape(problems, self._together)
+        return by_shape(problems, self._estimate_alike)
 
-    def _together(self, problems: list[Problem]) -> list[Estimate]:
+    def _estimate_alike(self, problems: list[Problem]) -> list[Estimate]:
         sample = problems[0].sample
         folds = self.folds or (5 if sample.n < 2000 else 1)
         cuts, members = build_folds(problems, count=folds, device=self.device)
@@ -73,7 +81,7 @@ class _Density(Estimator):
         fitted = train(model, cuts, self.budget)
         estimates = []
         few = min(len(fold.train) for fold in cuts)
-        notes = () if dy < few else (f"{few} rows to fit {dy} dimensions of y: reduce it first",)
+        narrow = () if dy < few else (Caution("few-rows-for-density", rows=few, dims=dy),)
         for problem, mine in zip(problems, members, strict=True):
             rows, index, seen = [], [], []
             for p in mine:
@@ -87,7 +95,7 @@ class _Density(Estimator):
                     value=float(found.mean()),
                     rows=found,
                     index=np.concatenate(index),
-                    warnings=(*notes, *fit_notes(problem.sample)),
+                    cautions=(*narrow, *fit_cautions(problem.sample)),
                     details={
                         "fitted_value": float(np.mean(seen)),
                         "curve": fitted.curve_of(mine.start),
@@ -123,7 +131,7 @@ class Mixture:
             (a[0, :, : self.dx].cpu().double(), b[0, :, : self.dy].cpu().double())
             for a, b in (fold.part(rows) for rows in (fold.train, fold.valid))
         )
-        axes_x, axes_y = canonical_axes(x, y, whole=True)
+        axes_x, axes_y = canonical_axes(x, y, full=True)
         rank = min(RANK, self.dx, self.dy)
         rho = confirmed_correlations(other_x @ axes_x[:, :rank], other_y @ axes_y[:, :rank])
         weights = initial_mlp("q", self.sizes, generator, zero_last=True)
@@ -159,8 +167,8 @@ class Mixture:
             found = np.c_[many.means_, np.log(many.covariances_) / 2, np.log(many.weights_)]
             choices.append(torch.as_tensor(found).float())
         rows = torch.as_tensor(held_out).float()[None]
-        nothing = torch.zeros(1, 1, self.dy)
-        fits = [self._log_density(c.flatten()[None, None], nothing, rows).mean() for c in choices]
+        no_shift = torch.zeros(1, 1, self.dy)
+        fits = [self._log_density(c.flatten()[None, None], no_shift, rows).mean() for c in choices]
         return choices[int(torch.stack(fits).argmax())].flatten()
 
     def pairs(self, p: Parameters, x: Tensor, y: Tensor) -> Tensor:

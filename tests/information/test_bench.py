@@ -384,7 +384,7 @@ def test_check_fails_where_one_seed_fails(tmp_path, theirs):
     assert "not today" in run.stderr
 
 
-def test_check_runs_the_battery():
+def test_check_runs_the_consistency_checks():
     run = CliRunner().invoke(app, ["check", "--estimator", "gaussian"])
     assert run.exit_code == 0
     assert run.output.count("ok  ") >= 11

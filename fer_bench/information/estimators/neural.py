@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fer_bench.cautions import Caution
 from fer_bench.information.critics import Critic, Scores, TestScores, log_sum_exp
 from fer_bench.information.estimator import (
     Estimate,
@@ -19,7 +20,7 @@ from fer_bench.information.estimator import (
     EstimatorError,
     Problem,
     positive,
-    whole,
+    whole_number,
 )
 from fer_bench.information.inputs import (
     MAX_COLUMNS,
@@ -34,7 +35,7 @@ from fer_bench.information.training import (
     Fitted,
     Fold,
     Parameters,
-    group_notes,
+    group_cautions,
     split,
     split_groups,
     train,
@@ -206,8 +207,8 @@ class Neural(Estimator):
         if critic not in Critic.kinds:
             raise EstimatorError(f"critic = {critic!r}: choose one of {', '.join(Critic.kinds)}.")
         self.shape: dict[str, Any] = {
-            "kind": critic, "base": base, "hidden": whole("hidden", hidden, 1),
-            "depth": whole("depth", depth, 1), "embed": whole("embed", embed, 1),
+            "kind": critic, "base": base, "hidden": whole_number("hidden", hidden, 1),
+            "depth": whole_number("depth", depth, 1), "embed": whole_number("embed", embed, 1),
         }  # fmt: skip
         self.folds = folds
         self.budget = Budget(steps=steps, batch=batch, rate=rate, patience=patience)
@@ -230,9 +231,9 @@ class Neural(Estimator):
         return negative
 
     def estimate_many(self, problems: Sequence[Problem]) -> list[Estimate]:
-        return by_shape(problems, self._together)
+        return by_shape(problems, self._estimate_alike)
 
-    def _together(self, problems: Sequence[Problem]) -> list[Estimate]:
+    def _estimate_alike(self, problems: Sequence[Problem]) -> list[Estimate]:
         n = problems[0].sample.n
         folds = self.folds or (5 if n < 2000 else 1)
         cuts, members = build_folds(problems, count=folds, device=self.device)
@@ -286,7 +287,7 @@ class Neural(Estimator):
             index=where,
             extra_variance=float(np.mean(doubts)),
             p=_shift_p(positive / len(where), shifted),
-            warnings=(*self.warn(value, test), *fit_notes(problem.sample)),
+            cautions=(*self.limits(value, test), *fit_cautions(problem.sample)),
             details=details,
         )
 
@@ -294,11 +295,11 @@ class Neural(Estimator):
         """Variance of the value beyond that of its rows."""
         return 0.0
 
-    def warn(self, value: float, test: Test) -> tuple[str, ...]:
-        """Sentences about this estimator's own limits."""
+    def limits(self, value: float, test: Test) -> tuple[Caution, ...]:
+        """Cautions where the value is near the most that the estimator can read."""
         limit = math.log(len(test.positive) * test.per_row)
         if value > 0.95 * limit:
-            return (f"near log(number of negatives) = {limit:.2f}: a bound cannot certify more",)
+            return (Caution("near-negatives", limit=limit),)
         return ()
 
     def _test(
@@ -450,16 +451,13 @@ def _device(name: str) -> torch.device:
     return place
 
 
-def fit_notes(sample: Sample) -> list[str]:
+def fit_cautions(sample: Sample) -> list[Caution]:
     """Say where rows are few, a side was reduced, or groups could not be kept apart."""
-    notes = group_notes(sample)
+    cautions = group_cautions(sample)
     if sample.n < FEW_FOR_NETWORKS:
-        notes.append(
-            f"{sample.n} rows are few for a network: it can read far too little (closed forms and "
-            "neighbours need fewer)"
-        )
-    return notes + [
-        f"{name}: networks saw the {MAX_COLUMNS} leading components of {side.shape[1]} columns"
+        cautions.append(Caution("few-for-network", rows=sample.n))
+    return cautions + [
+        Caution("leading-components", side=name, kept=MAX_COLUMNS, columns=side.shape[1])
         for name, side in (("x", sample.x), ("y", sample.y))
         if not is_discrete(side) and side.shape[1] > MAX_COLUMNS
     ]
@@ -574,10 +572,10 @@ class InfoNCE(Neural):
     def block(self) -> int:
         return self.budget.batch
 
-    def warn(self, value: float, test: Test) -> tuple[str, ...]:
+    def limits(self, value: float, test: Test) -> tuple[Caution, ...]:
         ceiling = math.log(1 + test.per_row)
         if value > 0.9 * ceiling:
-            return (f"saturated at ln(batch) = {ceiling:.3f}: raise batch, or use another bound",)
+            return (Caution("saturated-batch", ceiling=ceiling),)
         return ()
 
 
@@ -598,8 +596,8 @@ class Alpha(Neural):
     def value(self, test: Test) -> Tensor:
         return _interpolated_rows(test.positive, test.log_row, test.per_row, self.alpha)
 
-    def warn(self, value: float, test: Test) -> tuple[str, ...]:
+    def limits(self, value: float, test: Test) -> tuple[Caution, ...]:
         ceiling = math.log((1 + test.per_row) / self.alpha) if self.alpha else math.inf
         if value > 0.9 * ceiling:
-            return (f"saturated at ln(rows / alpha) = {ceiling:.3f}: lower alpha",)
-        return super().warn(value, test)
+            return (Caution("saturated-alpha", ceiling=ceiling),)
+        return super().limits(value, test)

@@ -16,14 +16,15 @@ import numpy as np
 from scipy.spatial import cKDTree
 from scipy.special import digamma
 
+from fer_bench.cautions import Caution
 from fer_bench.information.estimator import (
     Estimate,
     Estimator,
     EstimatorError,
     Problem,
     flag,
-    nothing,
-    whole,
+    no_information,
+    whole_number,
 )
 from fer_bench.information.inputs import Sample, is_discrete, normal_scores, varying
 
@@ -42,7 +43,7 @@ class _Neighbours(Estimator):
 
     def __init__(self, *, seed: int = 0, k: int = 5, scores: bool = True) -> None:
         super().__init__(seed=seed)
-        self.k = whole("k", k, 1)
+        self.k = whole_number("k", k, 1)
         self.scores = flag("scores", scores)
 
     def _columns(self, side: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -101,21 +102,21 @@ class Ross(_Neighbours):
         sample = problem.paired if is_discrete(problem.paired.y) else problem.paired.swapped()
         counts = np.bincount(sample.y)
         keep = np.flatnonzero(counts[sample.y] > 1)
-        warnings = []
+        cautions: tuple[Caution, ...] = ()
         if len(keep) < sample.n:
-            warnings.append(f"{sample.n - len(keep)} rows whose class has one member were left out")
+            cautions = (Caution("single-member-classes", rows=sample.n - len(keep)),)
         if len(keep) == 0:
             raise EstimatorError("every class has one member: 'ross' needs classes of two or more.")
         rest = varying(sample.x[keep])
         if not rest.shape[1]:
-            return replace(nothing(len(keep)), index=keep, warnings=tuple(warnings))
+            return replace(no_information(len(keep)), index=keep, cautions=cautions)
         x = self._columns(rest, np.random.default_rng(problem.seed))
         y = sample.y[keep]
         size = counts[y]
         k = np.minimum(self._neighbours(sample.n), size - 1)
         m = _count("class_counts", x, y, k)
         rows = digamma(len(keep)) + digamma(k) - digamma(size) - digamma(m)
-        return _estimate(rows, len(x), index=keep, warnings=tuple(warnings))
+        return _estimate(rows, len(x), index=keep, cautions=cautions)
 
 
 def conditional_ksg(
@@ -134,8 +135,8 @@ def conditional_ksg(
 def ksg_counts(x: np.ndarray, y: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """Points strictly nearer than the k-th joint neighbour, per side; columns first [d, n]."""
     if len(x) + len(y) > 3:
-        nothing = np.zeros((0, x.shape[1]))
-        nx, ny, _ = _count("conditional_counts", x, y, nothing, k)
+        no_condition = np.zeros((0, x.shape[1]))
+        nx, ny, _ = _count("conditional_counts", x, y, no_condition, k)
         return nx, ny
     joint = np.vstack([x, y]).T
     radius = cKDTree(joint).query(joint, k=k + 1, p=np.inf, workers=-1)[0][:, -1]
@@ -163,25 +164,22 @@ def _within(side: np.ndarray, radius: np.ndarray) -> np.ndarray:
 
 
 def _estimate(
-    rows: np.ndarray, dims: int, index: np.ndarray | None = None, warnings: tuple[str, ...] = ()
+    rows: np.ndarray, dims: int, index: np.ndarray | None = None, cautions: tuple[Caution, ...] = ()
 ) -> Estimate:
     wide = dims > 10
     if wide:
-        warnings = (
-            *warnings,
-            f"neighbour distances say little in {dims} dimensions: expect too small a value",
-        )
+        cautions = (*cautions, Caution("wide-neighbours", dims=dims))
     index = np.arange(len(rows)) if index is None else index
     # Neighbours share their neighbours, so that rows err together. Over 40 to 200 draws a setting
     # the variance was 1.4 to 1.8 times that of rows that do not in 4 and 10 joint dimensions, and
     # 2.6 to 3.5 times in 40 and 128 (n = 1,000 to 10,000), where some rows are everybody's.
     shared = (2.5 if wide else 1.0) * float(rows.var()) / len(rows)
-    return Estimate(float(rows.mean()), rows, index, extra_variance=shared, warnings=warnings)
+    return Estimate(float(rows.mean()), rows, index, extra_variance=shared, cautions=cautions)
 
 
 def _count(kernel: str, *arguments: Any) -> Any:
     """Run a compiled kernel over all rows, on every core."""
-    from fer_bench.information import _neighbour_kernels  # numba loads on first use
+    from fer_bench.information.estimators import _neighbour_kernels  # numba loads on first use
 
     run = getattr(_neighbour_kernels, kernel)
     n = arguments[0].shape[1]

@@ -7,8 +7,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from fer_bench.cautions import Caution
 from fer_bench.information.estimator import Estimate, Estimator, Problem
-from fer_bench.information.inputs import entropy
+from fer_bench.labels import label_entropy
 
 
 class PlugIn(Estimator):
@@ -29,9 +30,7 @@ class PlugIn(Estimator):
         counts, nx, ny = np.bincount(joint), np.bincount(x), np.bincount(y)
         rows = np.log(counts[joint] * n / (nx[x] * ny[y]))
         bias = (len(cells) - kx - ky + 1) / (2 * n)
-        warnings = []
-        if len(cells) > n / 5:
-            warnings.append(f"{len(cells)} occupied cells for {n} rows: the plug-in overstates")
+        many = [Caution("many-cells", cells=len(cells), rows=n)] if len(cells) > n / 5 else []
         removed = self._correction(bias)
         return Estimate(
             value=float(rows.mean()) - removed,
@@ -40,8 +39,12 @@ class PlugIn(Estimator):
             # Second-order spread, which is all there is at independence (chi-square / 2n), and
             # the bias that is left in.
             extra_variance=(kx - 1) * (ky - 1) / (2 * n**2) + (bias - removed) ** 2,
-            warnings=tuple(warnings),
-            details={"entropy_x": entropy(x), "entropy_y": entropy(y), "first_order_bias": bias},
+            cautions=tuple(many),
+            details={
+                "entropy_x": label_entropy(x),
+                "entropy_y": label_entropy(y),
+                "first_order_bias": bias,
+            },
         )
 
     def _correction(self, bias: float) -> float:

@@ -1,4 +1,4 @@
-"""The battery: our estimators pass it, and each of its checks catches an estimator made for it."""
+"""The consistency checks: ours pass, and each check catches an estimator made for it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typer.testing import CliRunner
 
 from fer_bench.cli.mi import app
 from fer_bench.information import Estimator, EstimatorError
-from fer_bench.information.consistency import CHECKS, battery
-from fer_bench.information.discrete import PlugIn
-from fer_bench.information.gaussian import Gaussian
-from fer_bench.information.inputs import entropy
-from fer_bench.information.neighbours import Ross
+from fer_bench.information.consistency import CHECKS, check_estimator
+from fer_bench.information.estimators.discrete import PlugIn
+from fer_bench.information.estimators.gaussian import Gaussian
+from fer_bench.information.estimators.neighbours import Ross
+from fer_bench.labels import label_entropy
 from fer_bench.registry import estimators
 
 
@@ -40,7 +40,7 @@ def foreign(read, sides="continuous"):
 
 
 def failed(estimator, **options):
-    return {check.name for check in battery(estimator, **options) if not check.passed}
+    return {check.name for check in check_estimator(estimator, **options) if not check.passed}
 
 
 def repeated(x):
@@ -78,7 +78,7 @@ BROKEN = {
     ("discrete", "truth 2, discrete"): lambda x, y: 0.62 * honest(x, y),
     ("discrete", "relabelling, discrete"): linear,
     ("discrete", "bounded, discrete"): lambda x, y: 1.1 * honest(x, y),
-    ("discrete", "symmetry, discrete"): lambda x, y: honest(x, y) / entropy(y),
+    ("discrete", "symmetry, discrete"): lambda x, y: honest(x, y) / label_entropy(y),
 }
 
 
@@ -92,7 +92,7 @@ def test_no_check_is_without_such_an_estimator():
     caught = {check.split(",")[0] for _, check in BROKEN}
     for sides in CHECKS:
         assert {
-            check.name.split(",")[0] for check in battery(foreign(honest, sides), n=100)
+            check.name.split(",")[0] for check in check_estimator(foreign(honest, sides), n=100)
         } <= caught
 
 
@@ -121,20 +121,20 @@ def test_more_of_the_trained_ones_pass(estimator):
 
 def test_the_sides_of_an_estimator_decide_what_is_checked():
     def kinds(sides):
-        names = [c.name for c in battery(foreign(honest, sides), n=100)]
+        names = [c.name for c in check_estimator(foreign(honest, sides), n=100)]
         return {name.split(", ")[1] if ", " in name else "continuous" for name in names}
 
     assert kinds("labels") == {"mixed", "discrete"}
     assert kinds("any") == set(CHECKS)
     with pytest.raises(EstimatorError, match="did you mean 'discrete'"):
-        battery(foreign(honest, "discreet"))
+        check_estimator(foreign(honest, "discreet"))
 
 
 def test_what_is_not_ours_gets_its_arrays_as_they_are():
     def largest(x, y):
         return float(np.abs(x).max())
 
-    by_name = {check.name: check for check in battery(foreign(largest), n=100)}
+    by_name = {check.name: check for check in check_estimator(foreign(largest), n=100)}
     assert by_name["offset"].found > 1e5
 
 
@@ -188,9 +188,9 @@ def test_what_is_no_estimator_is_refused(monkeypatch, thing, sentence):
 
 def test_options_that_nobody_reads_are_refused():
     with pytest.raises(EstimatorError, match="no option"):
-        battery("ksg", neighbours=3)
+        check_estimator("ksg", neighbours=3)
     with pytest.raises(EstimatorError, match="cannot be built"):
-        battery(foreign(honest), neighbours=3)
+        check_estimator(foreign(honest), neighbours=3)
 
 
 def test_our_own_kind_is_run_as_estimate_mi_runs_it():
@@ -199,3 +199,45 @@ def test_our_own_kind_is_run_as_estimate_mi_runs_it():
 
     assert issubclass(Mine, Estimator)
     assert failed(Mine) == set()
+
+
+class Constant:
+    """Somebody's estimator that ignores the data."""
+
+    def fit(self, x, y):
+        return self
+
+    def estimate(self):
+        return 0.7
+
+
+class InSample:
+    """Somebody's estimator that depends on the order of rows."""
+
+    def fit(self, x, y):
+        self.value = float(np.abs(x.ravel()[0]) + np.abs(y.ravel()[0]))
+        return self
+
+    def estimate(self):
+        return self.value
+
+
+@pytest.mark.parametrize("estimator", ["gaussian", "copula", "ksg"])
+def test_our_estimators_pass_the_checks(estimator):
+    found = check_estimator(estimator)
+    assert len(found) >= len(CHECKS)
+    assert [check for check in found if not check.passed] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("estimator", ["infonce", "auto"])
+def test_the_trained_ones_pass_the_checks(estimator):
+    assert [check for check in check_estimator(estimator, n=800) if not check.passed] == []
+
+
+@pytest.mark.parametrize(
+    ("foreign", "fails"), [(Constant, "independence"), (InSample, "row order")]
+)
+def test_the_checks_catch_broken_foreign_estimators(foreign, fails):
+    failed = {check.name for check in check_estimator(foreign, n=200) if not check.passed}
+    assert fails in failed

@@ -10,7 +10,8 @@ import numpy as np
 from scipy.special import digamma, gammaln, ndtr, stdtrit
 from scipy.stats import t as student_t
 
-from fer_bench.information.estimator import Estimate, Estimator, Problem, whole
+from fer_bench.cautions import Caution
+from fer_bench.information.estimator import Estimate, Estimator, Problem, whole_number
 from fer_bench.information.inputs import Sample, normal_scores
 
 NORMAL = 1000.0  # degrees of freedom from which on a t copula is a normal one
@@ -33,40 +34,38 @@ class Gaussian(Estimator):
 
     def __init__(self, *, seed: int = 0, max_dim: int | None = None) -> None:
         super().__init__(seed=seed)
-        self.max_dim = None if max_dim is None else whole("max_dim", max_dim, 1)
+        self.max_dim = None if max_dim is None else whole_number("max_dim", max_dim, 1)
 
     def estimate_many(self, problems: Sequence[Problem]) -> list[Estimate]:
         return [self._one(problem) for problem in problems]
 
-    def model(self, sample: Sample) -> tuple[CanonicalGaussian, np.ndarray, np.ndarray, list[str]]:
-        """The fitted model, the whitened sides [n, r] it is fitted to, and warnings."""
-        warnings = []
+    def model(
+        self, sample: Sample
+    ) -> tuple[CanonicalGaussian, np.ndarray, np.ndarray, list[Caution]]:
+        """The fitted model, the whitened sides [n, r] it is fitted to, and cautions."""
+        cautions = []
         sides = []
         limit = self.max_dim or max(1, sample.n // 4)
         for name, side in (("x", sample.x), ("y", sample.y)):
             white = whiten(normal_scores(side) if self.scores else side)
             if white.shape[1] > limit:
-                warnings.append(
-                    f"{name}: kept {limit} of {white.shape[1]} dimensions (n = {sample.n})"
-                )
+                kept = Caution("dims-kept", side=name, kept=limit, dims=white.shape[1], n=sample.n)
+                cautions.append(kept)
                 white = white[:, :limit]
             sides.append(white)
-        return CanonicalGaussian.fit(*sides), sides[0], sides[1], warnings
+        return CanonicalGaussian.fit(*sides), sides[0], sides[1], cautions
 
     def _one(self, problem: Problem) -> Estimate:
         n = problem.sample.n
-        model, x, y, warnings = self.model(problem.paired)
+        model, x, y, cautions = self.model(problem.paired)
         bias = gaussian_bias(n, x.shape[1], y.shape[1])
         if model.correlations[0] > CERTAIN:
-            warnings.append(
-                "a direction of x is one of y (correlation 1): they share infinitely much, and the "
-                "number is that of the rounding"
-            )
+            cautions.append(Caution("same-direction"))
         return Estimate(
             value=model.information - bias,
             rows=model.log_ratio(x, y),
             index=np.arange(n),
-            warnings=tuple(warnings),
+            cautions=tuple(cautions),
             details={
                 "correlations": model.correlations[:20].tolist(),
                 "bias_removed": bias,

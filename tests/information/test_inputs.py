@@ -220,7 +220,7 @@ def test_a_side_against_itself_is_pointed_out():
 
 
 def noted(word, x, y, **options):
-    return any(word in str(w) for w in clean_pair(x, y, **options).warnings)
+    return any(word in str(w) for w in clean_pair(x, y, **options).cautions)
 
 
 @given(st.integers(0, 2**31), st.integers(2, 3), st.integers(2, 5))

@@ -10,19 +10,20 @@ import numpy as np
 from scipy.special import logsumexp
 from scipy.stats import chi2, rankdata
 
-from fer_bench.information.classifier import Classifier
-from fer_bench.information.discrete import MillerMadow
+from fer_bench.cautions import Caution
 from fer_bench.information.estimator import Estimate, Estimator, Problem
-from fer_bench.information.gaussian import (
+from fer_bench.information.estimators.classifier import Classifier
+from fer_bench.information.estimators.discrete import MillerMadow
+from fer_bench.information.estimators.gaussian import (
     CanonicalGaussian,
     Copula,
     StudentCopula,
     StudentModel,
     gaussian_bias,
 )
+from fer_bench.information.estimators.neighbours import KSG, Ross
+from fer_bench.information.estimators.neural import EVALUATION_BLOCK, InfoNCE, blocks_of
 from fer_bench.information.inputs import Sample, is_discrete, normal_scores
-from fer_bench.information.neighbours import KSG, Ross
-from fer_bench.information.neural import EVALUATION_BLOCK, InfoNCE, blocks_of
 
 NEIGHBOUR_DIMS = 3  # KSG is accurate up to here, whatever the shape of the dependence
 STUDENT_DIMS = 60  # beyond, degrees of freedom say little and cost much
@@ -135,9 +136,8 @@ class Auto(Estimator):
                 )
                 return form, _because(form, closed, why)
             if closed.value > ceiling - 2 and confirmed > ceiling - 3:
-                note = "too high to be checked with so few rows: rests on the closed form"
                 why = "more than a bound on so many rows can certify"
-                return form, _because(form, closed, why, (note,))
+                return form, _because(form, closed, why, (Caution("too-high-to-check"),))
         critic = self.critic(sample.n)
         if learnt.details["folds"] == 1:
             learnt = critic.estimate_many([problem])[0]
@@ -164,8 +164,8 @@ class Contrast(InfoNCE):
     def block(self) -> int:
         return EVALUATION_BLOCK
 
-    def _together(self, problems: Sequence[Problem]) -> list[Estimate]:
-        found = super()._together(problems)
+    def _estimate_alike(self, problems: Sequence[Problem]) -> list[Estimate]:
+        found = super()._estimate_alike(problems)
         return [
             _middle(e, p.sample, kept_out=self.kept_out)
             for e, p in zip(found, problems, strict=True)
@@ -227,11 +227,8 @@ def _with_floor(estimate: Estimate, sample: Sample) -> Estimate:
     least, i, j = telling_pair(sample)
     if least <= estimate.value + 2 * estimate.standard_error(sample.groups):
         return estimate
-    note = (
-        f"too small: column {i} of x and column {j} of y alone share {least:.2f} nats at least "
-        "(constant columns are not counted); give more rows, or fewer columns"
-    )
-    return replace(estimate, warnings=(*estimate.warnings, note))
+    telling = Caution("telling-pair", column_x=i, column_y=j, least=least)
+    return replace(estimate, cautions=(*estimate.cautions, telling))
 
 
 def _closed_form(problem: Problem) -> tuple[Estimator, Estimate, np.ndarray]:
@@ -265,10 +262,10 @@ def _run(tool: Estimator, problem: Problem, why: str) -> tuple[Estimator, Estima
 
 
 def _because(
-    tool: Estimator, estimate: Estimate, why: str, warnings: tuple[str, ...] = ()
+    tool: Estimator, estimate: Estimate, why: str, cautions: tuple[Caution, ...] = ()
 ) -> Estimate:
     return replace(
         estimate,
-        warnings=(*estimate.warnings, *warnings),
+        cautions=(*estimate.cautions, *cautions),
         details={**estimate.details, CHOSEN: tool.name, "because": why},
     )

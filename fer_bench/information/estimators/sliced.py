@@ -7,9 +7,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from fer_bench.information.estimator import Estimate, Estimator, Problem, whole
+from fer_bench.cautions import Caution
+from fer_bench.information.estimator import Estimate, Estimator, Problem, whole_number
+from fer_bench.information.estimators.neighbours import KSG, Ross
 from fer_bench.information.inputs import Sample, is_discrete
-from fer_bench.information.neighbours import KSG, Ross
 
 
 class Sliced(Estimator):
@@ -28,7 +29,7 @@ class Sliced(Estimator):
 
     def __init__(self, *, seed: int = 0, slices: int = 50, k: int = 5) -> None:
         super().__init__(seed=seed)
-        self.slices = whole("slices", slices, 1)
+        self.slices = whole_number("slices", slices, 1)
         self.k = k
 
     def check(self, sample: Sample) -> None:
@@ -56,7 +57,7 @@ class Sliced(Estimator):
             rows=rows,
             index=found[0].index,
             extra_variance=float(values.var(ddof=1) / len(values)) if len(values) > 1 else 0.0,
-            warnings=("sliced information is a quantity of its own, at most I",),
+            cautions=(Caution("sliced"),),
             details={"largest_slice": float(values.max())},
         )
 
