@@ -38,7 +38,7 @@ from fer_bench.errors import DataError, did_you_mean
 from fer_bench.registry import datasets
 
 Pixels = Callable[[int], NDArray[np.uint8] | bytes]
-FORMAT = "4"
+FORMAT = "5"
 """Part of every cache key; changes whenever decoding changes."""
 
 

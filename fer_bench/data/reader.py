@@ -9,22 +9,39 @@ whether that is an error or a list. Readers register in the entry-point group
 from __future__ import annotations
 
 import inspect
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from PIL import Image
 
+from fer_bench.data.decode import picture_kind
 from fer_bench.data.faces import DataInfo
 from fer_bench.errors import DataError, did_you_mean
 
-IMAGE_SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".pgm", ".ppm"}
+OTHER_PICTURES = frozenset(
+    {".avif", ".heic", ".heif", ".hif", ".jxl", ".jp2", ".webp", ".svg", ".exr", ".xcf", ".psb"}
+    | {".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".raf", ".rw2"}  # cameras' own
 )
+"""Endings of pictures that Pillow may be unable to read: they are listed, and refused by name."""
+NO_PICTURES = frozenset({"BUFR", "GRIB", "HDF5", "MPEG"})
+"""What Pillow recognises beside pictures."""
+
+
+@cache
+def image_suffixes() -> frozenset[str]:
+    """Endings of picture files: all that Pillow reads, and those that it may be unable to."""
+    Image.init()
+    known = Image.registered_extensions().items()
+    read = {end for end, kind in known if kind in Image.OPEN and kind not in NO_PICTURES}
+    return OTHER_PICTURES | read
 
 
 class Reject(NamedTuple):
@@ -177,9 +194,34 @@ def layout(folder: Path) -> str:
 
 
 def image_files(folder: Path) -> list[Path]:
-    """All image files below a folder, sorted, dot-files left out."""
-    found = (p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
-    return sorted(p for p in found if not p.name.startswith(".") and not p.is_dir())
+    """All picture files below a folder, sorted: by their ending, or else by their first bytes.
+
+    What can be read is not asked here: a picture that cannot is refused by name when it is
+    decoded. Hidden files and folders are left out.
+    """
+    files = (p for p in folder.rglob("*") if not _hidden(p, folder) and _is_picture(p))
+    return sorted(p for p in files if not p.is_dir())
+
+
+def _hidden(path: Path, folder: Path) -> bool:
+    return any(part.startswith(".") for part in path.relative_to(folder).parts)
+
+
+def _is_picture(path: Path) -> bool:
+    if path.suffix.lower() in image_suffixes():
+        return True
+    if not path.is_file():
+        return False
+    with path.open("rb") as stream:
+        return picture_kind(stream.read(32)) is not None
+
+
+def misnamed(
+    files: Sequence[Path], root: Path, name: re.Pattern[str], example: str
+) -> list[Reject]:
+    """Rejects of the pictures whose name (without its ending) does not follow the set's rule."""
+    paths = [relative(file, root) for file in files if not name.fullmatch(file.stem)]
+    return [Reject(path, path, f"is not named like {example}") for path in paths]
 
 
 def relative(path: Path, root: Path) -> str:
