@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
+import os
+import re
 import warnings
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -59,12 +62,37 @@ def inside(root: Path, path: str) -> Path:
         DataError: it leads outside (`..`, an absolute path, a symbolic link), or is missing.
     """
     base = root.resolve()
-    full = (base / path).resolve()
-    if not full.is_relative_to(base):
-        raise DataError(f"leads outside the root {root}: move the file inside or change the root")
-    if not full.is_file():
-        raise DataError("there is no such file")
-    return full
+    try:
+        full = (base / path).resolve()
+        if full.is_relative_to(base):
+            if not full.is_file():
+                raise DataError(f"there is no such file{_near(full, path)}")
+            return full
+    except (OSError, ValueError, RuntimeError) as error:  # too long, a zero byte, a circle of links
+        raise DataError(f"is no path of a file ({error})") from error
+    raise DataError(f"leads outside the root {root}: move the file inside or change the root")
+
+
+def _near(file: Path, path: str) -> str:
+    """What may help where a path leads to no file."""
+    if re.match(r"[A-Za-z]:[\\/]", path):
+        return ": give paths from the root on, with /, not from a Windows drive"
+    if "\\" in path:
+        return ": write the folders with / instead of \\"
+    folder = file.parent
+    near = _names(folder, folder.stat().st_mtime_ns) if folder.is_dir() else {}
+    names = near.get(file.name.casefold()) or near.get(file.stem.casefold()) or []
+    return f": did you mean {' or '.join(map(repr, names[:3]))}?" if names else ""
+
+
+@lru_cache(maxsize=8)
+def _names(folder: Path, _changed: int) -> dict[str, list[str]]:
+    """The files of a folder by their names, and by their names without the ending, casefolded."""
+    names: dict[str, list[str]] = {}
+    for name in sorted(os.listdir(folder)):
+        for key in dict.fromkeys([name.casefold(), Path(name).stem.casefold()]):
+            names.setdefault(key, []).append(name)
+    return names
 
 
 def decode(

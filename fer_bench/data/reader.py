@@ -24,8 +24,13 @@ from PIL import Image
 
 from fer_bench.data.decode import picture_kind
 from fer_bench.data.faces import DataInfo
+from fer_bench.data.tables import read_text
 from fer_bench.errors import DataError, did_you_mean
 
+MISSING = frozenset({"", "nan", "NaN"})
+"""Words of an empty cell."""
+MISSING_VALUE = MISSING | {"NA", "N/A", "NULL", "null"}
+"""Words of a missing label or number; a person may well be called NA."""
 OTHER_PICTURES = frozenset(
     {".avif", ".heic", ".heif", ".hif", ".jxl", ".jp2", ".webp", ".svg", ".exr", ".xcf", ".psb"}
     | {".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".raf", ".rw2"}  # cameras' own
@@ -172,9 +177,40 @@ def one_of(option: str, value: str, known: Sequence[str]) -> None:
 
 def text_lines(file: Path, what: str, *, header: bool = False) -> list[tuple[int, str]]:
     """Line numbers (from 1) and stripped lines of a text file; empty lines are left out."""
-    text = require(file, what).read_text(encoding="utf-8-sig")
-    lines = enumerate(text.splitlines(), start=1)
+    lines = enumerate(read_text(require(file, what)).splitlines(), start=1)
     return [(i, line.strip()) for i, line in lines if line.strip() and not (header and i == 1)]
+
+
+def whole_number(text: str) -> int:
+    """A code, which annotation files may write as a float ("3.0000000e+00").
+
+    Raises:
+        ValueError: it is no whole number; 3.7 is not taken for 3.
+    """
+    value = float(text)
+    if not value.is_integer():
+        raise ValueError(f"{text.strip()!r} is no whole number")
+    return int(value)
+
+
+def translated(column: pd.Series, read: Callable[[str], str]) -> tuple[pd.Series, dict[int, str]]:
+    """What the words of a column mean (NaN where empty), and why some mean nothing, by row.
+
+    Args:
+        column: text; its index counts from 0.
+        read: as `expression_reader` returns it, or `part_of_split`.
+    """
+    words = column.astype("str").str.strip()
+    words = words.mask(words.isin(MISSING_VALUE))
+    known: dict[str, str] = {}
+    wrong: dict[str, str] = {}
+    for word in words.dropna().unique():
+        try:
+            known[word] = read(word)
+        except DataError as error:
+            wrong[word] = str(error)
+    bad = {int(row): wrong[words[row]] for row in np.flatnonzero(words.isin(list(wrong)))}
+    return words.map(known).astype("str"), bad
 
 
 def choose_frames(frames: Sequence[Path], protocol: str) -> list[tuple[Path, bool]]:

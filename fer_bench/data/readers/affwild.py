@@ -23,6 +23,7 @@ from fer_bench.data.reader import (
     relative,
     require,
     text_lines,
+    whole_number,
 )
 from fer_bench.errors import DataError, MissingExtraError
 
@@ -241,7 +242,7 @@ class AffWild2(Reader):
 def _label(line: str, task: str) -> dict[str, Any] | None:
     """One label line; None where it is marked invalid."""
     if task == "expr":
-        code = int(float(line))
+        code = whole_number(line)
         if code < 0:
             return None
         if code == OTHER:

@@ -19,6 +19,7 @@ from fer_bench.data.reader import (
     one_of,
     relative,
     require,
+    whole_number,
 )
 
 CODES = {
@@ -79,7 +80,7 @@ class CkPlus(Reader):
                 continue
             place = relative(files[0], root)
             try:
-                expression = CODES[int(float(files[0].read_text().strip()))]
+                expression = CODES[whole_number(files[0].read_text())]
             except (ValueError, KeyError):
                 word = files[0].read_text(errors="replace").strip()
                 rejects.append(Reject(place, place, f"unknown code {word!r}: known: 0 to 7"))
