@@ -170,6 +170,13 @@ def test_the_option_that_helps_is_named_and_helps(tmp_path, name, label):
     assert load_dataset(name, tmp_path, size=8, labels={label: "fear"}).classes == ("fear",)
 
 
+def test_pictures_inside_a_table_are_no_paths(tmp_path):
+    table = pd.DataFrame({"image": [{"bytes": b"x", "path": "a.png"}], "label": [3]})
+    table.to_parquet(tmp_path / "m.parquet")
+    with pytest.raises(DataError, match="the column of paths holds pictures"):
+        load_dataset("manifest", tmp_path / "m.parquet")
+
+
 def test_labels_of_all_faces_are_never_lost_in_silence(tmp_path):
     (tmp_path / "fer2013.csv").write_text(f"feeling,pixels,Usage\n3,{PIXELS},Training\n")
     with pytest.raises(DataError, match="no column 'emotion' .it reads: feeling, pixels, Usage"):

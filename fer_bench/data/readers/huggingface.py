@@ -86,7 +86,10 @@ class HuggingFace(Reader):
             found: Any = stores[store][index][image]
             if found is None:
                 raise DataError("has no image")
-            return found["bytes"] or Path(found["path"]).read_bytes()
+            try:
+                return found["bytes"] or Path(found["path"]).read_bytes()
+            except OSError as error:
+                raise DataError(f"its file cannot be read ({error})") from error
 
         return Listing(
             table[keep].reset_index(drop=True),

@@ -68,6 +68,11 @@ class Manifest(Reader):
         table, lines = read_table(source)
         table = with_meanings(table, source, MEANINGS)
         need_columns(table, source, "path")
+        if table["path"].map(lambda cell: isinstance(cell, (bytes, Mapping))).any():
+            raise DataError(
+                f"{source}: the column of paths holds pictures: save them as files and name those, "
+                "or read a saved dataset with the data set 'huggingface'."
+            )
         where = [f"{source.name} line {line}" for line in lines]
         rejects: list[Reject] = []
         keep = np.ones(len(table), dtype=bool)
