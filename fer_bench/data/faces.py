@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from fer_bench.data.labels import EXPRESSIONS, in_canonical_order
+from fer_bench.data.labels import EXPRESSIONS, in_canonical_order, plain
 from fer_bench.errors import DataError, did_you_mean
 
 TEXT_COLUMNS = ("expression", "subject", "split", "sequence", "path")
@@ -347,14 +347,37 @@ class FaceData:
 
 
 def standard_table(table: pd.DataFrame) -> pd.DataFrame:
-    """The same rows with every standard column, in standard order and type."""
+    """The same rows with every standard column, in standard order and type.
+
+    All text is stripped and in NFC (`fer_bench.data.labels.plain`), an empty cell is missing;
+    only paths stay as the files are named.
+
+    Raises:
+        DataError: two columns have one name.
+    """
     table = table.reset_index(drop=True)
+    twins = table.columns[table.columns.astype("str").duplicated()]
+    if len(twins):
+        raise DataError(f"two columns of the table are named {twins[0]!r}: rename or drop one.")
     columns: dict[str, Any] = {}
     for name in COLUMNS:
         kind = "float64" if name in NUMBER_COLUMNS else "str"
         columns[name] = pd.Series(table.get(name, np.nan), index=table.index, dtype=kind)
     others = {str(name): table[name] for name in table if name not in COLUMNS}
-    return pd.DataFrame({**columns, **others}, index=table.index)
+    cells = {
+        name: column if name == "path" else _plain_cells(column)
+        for name, column in (columns | others).items()
+    }
+    return pd.DataFrame(cells, index=table.index)
+
+
+def _plain_cells(column: pd.Series) -> pd.Series:
+    """A column with its text in plain form; numbers and booleans as they are."""
+    if not is_categorical(column) or pd.api.types.is_bool_dtype(column):
+        return column
+    words = {word: plain(word) for word in column.dropna().unique() if isinstance(word, str)}
+    changed = {word: text or None for word, text in words.items() if text != word or not text}
+    return column.replace(changed) if changed else column
 
 
 def no_rejects() -> pd.DataFrame:

@@ -6,8 +6,10 @@ has rules of its own.
 
 from __future__ import annotations
 
+import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 
 from fer_bench.errors import DataError, did_you_mean
 
@@ -51,7 +53,7 @@ def canonical(name: str) -> str:
     Traceback (most recent call last):
     fer_bench.errors.DataError: unknown expression 'neutrall': did you mean 'neutral'?
     """
-    word = name.strip().lower()
+    word = plain(name).casefold()
     word = SYNONYMS.get(word, word)
     if word not in EXPRESSIONS:
         hint = did_you_mean(word, [*EXPRESSIONS, *SYNONYMS])
@@ -59,6 +61,65 @@ def canonical(name: str) -> str:
     return word
 
 
+def expression_reader(
+    labels: Mapping[str, str] | None = None, codes: Mapping[str, str] | None = None
+) -> Callable[[object], str]:
+    """A function from the words (or numbers) of a table to canonical expressions.
+
+    What the user says a label means comes first, then the set's own codes, then the names and
+    synonyms. Codes count as whole numbers: "3.0" is 3, and 3.7 is none.
+
+    Args:
+        labels: the user's meanings, the option `labels` of a reader.
+        codes: the set's own meanings.
+
+    Raises:
+        DataError: `labels` is no mapping to expressions; the function raises it for a word that
+            means none.
+
+    >>> read = expression_reader({1: "happy"}, {"0": "neutral"})
+    >>> read("1.0"), read(0), read("Angry ")
+    ('happiness', 'neutral', 'anger')
+    """
+    if labels is not None and not isinstance(labels, Mapping):
+        raise DataError(f"labels is {labels!r}: give a mapping such as {{'0': 'neutral'}}.")
+    own: dict[str, str] = {}
+    for label, name in (labels or {}).items():
+        word, meaning = code_word(label), canonical(str(name))
+        if own.setdefault(word, meaning) != meaning:
+            raise DataError(f"labels gives {word!r} two meanings: {own[word]} and {meaning}.")
+    known = {**(codes or {}), **own}
+
+    @cache
+    def read(label: object) -> str:
+        word = code_word(label)
+        if word in known:
+            return known[word]
+        if word in SYNONYMS or word in EXPRESSIONS:
+            return canonical(word)
+        help_ = f"say what it means with labels={{{plain(str(label))!r}: <expression>}}"
+        if codes:
+            raise DataError(f"unknown code {label!r}: known: {', '.join(known)}; {help_}")
+        if re.match(r"[-+.\d]", word):
+            raise DataError(f"unknown expression {label!r}: {help_}")
+        hint = did_you_mean(word, [*known, *EXPRESSIONS, *SYNONYMS])
+        raise DataError(f"unknown expression {label!r}: {hint} Or {help_}")
+
+    return read
+
+
+def code_word(label: object) -> str:
+    """A label as it is compared: without case and surrounding spaces, "3.0" as "3".
+
+    >>> code_word(" Happy"), code_word(3.0), code_word("03"), code_word("3.7")
+    ('happy', '3', '03', '3.7')
+    """
+    word = plain(str(label)).casefold()
+    whole = re.fullmatch(r"([-+]?\d+)\.0*", word)
+    return whole[1] if whole else word
+
+
+PARTS = ("train", "validation", "test")
 PARTS_OF_A_SPLIT: dict[str, str] = {
     "train": "train",
     "training": "train",
@@ -92,15 +153,31 @@ def part_of_split(word: str) -> str:
     return part
 
 
+INVISIBLE = "".join(c for c in map(chr, range(0x10000)) if c.isspace()) + (
+    "\u200b\u200e\u200f\u2060\ufeff"
+)
+"""White space, and marks of width zero that programs leave around words."""
+
+
+def is_split(word: str) -> bool:
+    """Whether a word names a part of an official split.
+
+    >>> is_split("Valid"), is_split("extra")
+    (True, False)
+    """
+    return plain(word).casefold() in PARTS_OF_A_SPLIT
+
+
 def plain(text: str) -> str:
     """Text without surrounding white space, in Unicode's composed form (NFC).
 
-    Two spellings that look alike are one name: "Jos" with a composed or a combining accent.
+    Two spellings that look alike are one name: "Jos" with a composed or a combining accent, with
+    or without an invisible mark at its end.
 
     >>> plain("  Jose\u0301 ") == "Jos\u00e9"
     True
     """
-    return unicodedata.normalize("NFC", text).strip()
+    return unicodedata.normalize("NFC", text).strip(INVISIBLE)
 
 
 def is_expression(name: str) -> bool:
@@ -109,7 +186,7 @@ def is_expression(name: str) -> bool:
     >>> is_expression("Happy"), is_expression("london")
     (True, False)
     """
-    word = name.strip().lower()
+    word = plain(name).casefold()
     return word in EXPRESSIONS or word in SYNONYMS
 
 

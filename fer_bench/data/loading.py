@@ -6,6 +6,7 @@ import hashlib
 import inspect
 import json
 import os
+import posixpath
 import re
 import shutil
 import unicodedata
@@ -33,12 +34,19 @@ from fer_bench.data.faces import (
 )
 from fer_bench.data.labels import EXPRESSIONS, part_of_split, plain
 from fer_bench.data.progress import progress_bar
-from fer_bench.data.reader import Listing, Reader, Reject, Renderer, keyword_options
+from fer_bench.data.reader import (
+    Listing,
+    Reader,
+    Reject,
+    Renderer,
+    keyword_options,
+    translated,
+)
 from fer_bench.errors import DataError, did_you_mean
 from fer_bench.registry import datasets
 
 Pixels = Callable[[int], NDArray[np.uint8] | bytes]
-FORMAT = "4"
+FORMAT = "5"
 """Part of every cache key; changes whenever decoding changes."""
 
 
@@ -239,9 +247,7 @@ def _listed(
     images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
     table = found.table if len(kept) == len(found.table) else found.table.iloc[kept]
     rejects = [*found.rejects, *(Reject(*r) for r in about["rejects"])]
-    notes = [*found.notes]
-    if (alike := _alike_names(table)) is not None:
-        notes.append(alike)
+    notes = [*found.notes, *_alike_names(table)]
     if rejects:
         notes.append(f"{len(rejects)} images or rows were set aside")
     data = FaceData(
@@ -263,7 +269,7 @@ def _listed(
 
 def checked_listing(found: Listing) -> Listing:
     """Move rows whose standard columns cannot be right into the rejects."""
-    table = _plain_texts(standard_table(found.table))
+    table = standard_table(found.table)
     where = found.where or [str(p) for p in table["path"]]
     reasons: dict[int, str] = {}
 
@@ -277,18 +283,16 @@ def checked_listing(found: Listing) -> Listing:
         (labels.notna() & ~labels.isin(EXPRESSIONS)).to_numpy(),
         lambda r: f"unknown expression {labels[r]!r}: {did_you_mean(labels[r], EXPRESSIONS)}",
     )
-    for row, word in table["split"].dropna().items():
-        try:
-            table.at[row, "split"] = part_of_split(word)
-        except DataError as error:
-            reasons.setdefault(int(row), str(error))
+    table["split"], unknown = translated(table["split"], part_of_split)
+    for place, reason in unknown.items():
+        reasons.setdefault(place, reason)
     for column in ("valence", "arousal"):
         values = table[column]
         for row in np.flatnonzero(values.abs() > 1):
             why = f"{column} {values[row]:g} is not in [-1, 1]: scale it, or leave it empty"
             reasons.setdefault(int(row), why)
-    first = paths.duplicated() & paths.notna()
-    blame(first.to_numpy(), lambda r: f"the path {paths[r]!r} is listed twice")
+    again = paths.map(posixpath.normpath, na_action="ignore").duplicated() & paths.notna()
+    blame(again.to_numpy(), lambda r: f"the path {paths[r]!r} is listed twice")
     if not reasons:
         return replace(found, table=table, where=where)
     good = np.setdiff1d(np.arange(len(table)), list(reasons))
@@ -306,44 +310,49 @@ def checked_listing(found: Listing) -> Listing:
     )
 
 
-def _plain_texts(table: pd.DataFrame) -> pd.DataFrame:
-    """All text stripped and in NFC, an empty cell missing; paths stay as files are named."""
-    for name in table.columns.drop("path"):
-        column = table[name]
-        if not is_categorical(column) or pd.api.types.is_bool_dtype(column):
-            continue
-        words = {word: plain(word) for word in column.dropna().unique() if isinstance(word, str)}
-        changed = {word: text or None for word, text in words.items() if text != word or not text}
-        if changed:
-            table[name] = column.replace(changed)
-    return table
-
-
 def _named_as_on_disk(listing: Listing, base: Path) -> Listing:
-    """Paths that only spaces or the form of accents keep from their file lead to it."""
-    if listing.pixels is not None:
+    """Paths that only spaces, backslashes or the form of accents keep from their file lead to it.
+
+    A path under which there is a file is never changed.
+    """
+    if listing.pixels is not None or "path" not in listing.table:
         return listing
     paths = listing.table["path"].astype(object).copy()
     for row, path in paths.dropna().items():
-        if (path.isascii() and path == path.strip()) or (base / path).exists():
+        if path.isascii() and path == path.strip() and "\\" not in path:
             continue
-        forms = (path.strip(), plain(path), unicodedata.normalize("NFD", path).strip())
-        paths.at[row] = next((form for form in forms if (base / form).exists()), path)
+        slashed = path.replace("\\", "/")
+        forms = (path, plain(path), slashed, plain(slashed))
+        written = [*forms, *(unicodedata.normalize("NFD", form) for form in forms)]
+        paths.at[row] = next((form for form in written if os.path.exists(base / form)), path)
     return replace(listing, table=listing.table.assign(path=paths))
 
 
-def _alike_names(table: pd.DataFrame) -> str | None:
-    """A note where people differ in case or leading zeros only: p1 and P01 may be one person."""
-    kin: dict[str, list[str]] = {}
-    for name in sorted(table["subject"].dropna().astype(str).unique()):
-        kin.setdefault(re.sub(r"(?<!\d)0+(?=\d)", "", name.casefold()), []).append(name)
-    alike = [names for names in kin.values() if len(names) > 1]
-    if not alike:
-        return None
-    return (
-        f"{len(alike)} subjects are spelt in several ways ({', '.join(alike[0])}) and are taken "
-        "for different people: give each person one name"
-    )
+def _alike_names(table: pd.DataFrame) -> list[str]:
+    """Notes on names that differ in case, spacing or leading zeros only: p1 and P01."""
+    notes = []
+    for column in table.columns.drop(["path", "expression", "split"]):
+        if not is_categorical(table[column]):
+            continue
+        kin: dict[str, list[str]] = {}
+        for name in sorted(table[column].dropna().astype("str").unique()):
+            kin.setdefault(_sound(name), []).append(name)
+        alike = [names for names in kin.values() if len(names) > 1]
+        if alike:
+            what, taken = (
+                ("subjects", "people") if column == "subject" else (f"names in {column}", "ones")
+            )
+            notes.append(
+                f"{len(alike)} {what} are spelt in several ways ({', '.join(alike[0])}) and are "
+                f"taken for different {taken}: give each one name"
+            )
+    return notes
+
+
+def _sound(name: str) -> str:
+    """A name without case, width, spacing and leading zeros, and "1.0" as "1"."""
+    name = "".join(unicodedata.normalize("NFKC", name).casefold().split())
+    return re.sub(r"(?<![\d.])0+(?=\d)", "", re.sub(r"(?<=\d)\.0+$", "", name))
 
 
 def _shifted(pixels: Pixels, rows: NDArray[np.int64]) -> Pixels:
@@ -358,8 +367,9 @@ def _raise_first(name: str, rejects: Sequence[Reject]) -> None:
     place = first.where
     if first.path and first.path not in place:
         place = f"{place}, {first.path}" if place else first.path
+    problem = first.reason.rstrip(".") + more
     raise DataError(
-        f"{name}: {place}: {first.reason.rstrip('.')}{more}. "
+        f"{name}: {place}: {problem}{'' if problem.endswith('?') else '.'} "
         "Mend it, or pass bad_images='set-aside' to go on without."
     )
 

@@ -31,10 +31,10 @@ from fer_bench.data.labels import is_expression
 from fer_bench.data.loading import checked_listing
 from fer_bench.data.progress import progress_bar
 from fer_bench.data.reader import (
-    IMAGE_SUFFIXES,
     Listing,
     Reader,
     image_files,
+    image_suffixes,
     layout,
     listing,
     relative,
@@ -242,7 +242,7 @@ def _targets(
         parents = [part for part in path.parent.parts if not is_expression(part)]
         if parents[:1] == ["images"]:
             parents = parents[1:]
-        name = path.stem if path.suffix.lower() in IMAGE_SUFFIXES else path.name
+        name = path.stem if path.suffix.lower() in image_suffixes() else path.name
         label = expression if isinstance(expression, str) else "unlabelled"
         stem = "/".join(["images", label, *parents, name])
         names = (stem if i == 1 else f"{stem}-{i}" for i in count(1))

@@ -9,22 +9,44 @@ whether that is an error or a list. Readers register in the entry-point group
 from __future__ import annotations
 
 import inspect
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from PIL import Image
 
+from fer_bench.data.decode import picture_kind
 from fer_bench.data.faces import DataInfo
+from fer_bench.data.tables import read_text
 from fer_bench.errors import DataError, did_you_mean
 
-IMAGE_SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".pgm", ".ppm"}
+MISSING = frozenset({"", "nan", "NaN"})
+"""Words of an empty cell."""
+MISSING_VALUE = MISSING | {"NA", "N/A", "NULL", "null"}
+"""Words of a missing label or number; a person may well be called NA."""
+OTHER_PICTURES = frozenset(
+    {".avif", ".heic", ".heif", ".hif", ".jxl", ".jp2", ".webp", ".svg", ".exr", ".xcf", ".psb"}
+    | {".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".raf", ".rw2"}  # cameras' own
 )
+"""Endings of pictures that Pillow may be unable to read: they are listed, and refused by name."""
+NO_PICTURES = frozenset({"BUFR", "GRIB", "HDF5", "MPEG"})
+"""What Pillow recognises beside pictures."""
+
+
+@cache
+def image_suffixes() -> frozenset[str]:
+    """Endings of picture files: all that Pillow reads, and those that it may be unable to."""
+    Image.init()
+    known = Image.registered_extensions().items()
+    read = {end for end, kind in known if kind in Image.OPEN and kind not in NO_PICTURES}
+    return OTHER_PICTURES | read
 
 
 class Reject(NamedTuple):
@@ -155,9 +177,40 @@ def one_of(option: str, value: str, known: Sequence[str]) -> None:
 
 def text_lines(file: Path, what: str, *, header: bool = False) -> list[tuple[int, str]]:
     """Line numbers (from 1) and stripped lines of a text file; empty lines are left out."""
-    text = require(file, what).read_text(encoding="utf-8-sig")
-    lines = enumerate(text.splitlines(), start=1)
+    lines = enumerate(read_text(require(file, what)).splitlines(), start=1)
     return [(i, line.strip()) for i, line in lines if line.strip() and not (header and i == 1)]
+
+
+def whole_number(text: str) -> int:
+    """A code, which annotation files may write as a float ("3.0000000e+00").
+
+    Raises:
+        ValueError: it is no whole number; 3.7 is not taken for 3.
+    """
+    value = float(text)
+    if not value.is_integer():
+        raise ValueError(f"{text.strip()!r} is no whole number")
+    return int(value)
+
+
+def translated(column: pd.Series, read: Callable[[str], str]) -> tuple[pd.Series, dict[int, str]]:
+    """What the words of a column mean (NaN where empty), and why some mean nothing, by row.
+
+    Args:
+        column: text; its index counts from 0.
+        read: as `expression_reader` returns it, or `part_of_split`.
+    """
+    words = column.astype("str").str.strip()
+    words = words.mask(words.isin(MISSING_VALUE))
+    known: dict[str, str] = {}
+    wrong: dict[str, str] = {}
+    for word in words.dropna().unique():
+        try:
+            known[word] = read(word)
+        except DataError as error:
+            wrong[word] = str(error)
+    bad = {int(row): wrong[words[row]] for row in np.flatnonzero(words.isin(list(wrong)))}
+    return words.map(known).astype("str"), bad
 
 
 def choose_frames(frames: Sequence[Path], protocol: str) -> list[tuple[Path, bool]]:
@@ -177,9 +230,34 @@ def layout(folder: Path) -> str:
 
 
 def image_files(folder: Path) -> list[Path]:
-    """All image files below a folder, sorted, dot-files left out."""
-    found = (p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
-    return sorted(p for p in found if not p.name.startswith(".") and not p.is_dir())
+    """All picture files below a folder, sorted: by their ending, or else by their first bytes.
+
+    What can be read is not asked here: a picture that cannot is refused by name when it is
+    decoded. Hidden files and folders are left out.
+    """
+    files = (p for p in folder.rglob("*") if not _hidden(p, folder) and _is_picture(p))
+    return sorted(p for p in files if not p.is_dir())
+
+
+def _hidden(path: Path, folder: Path) -> bool:
+    return any(part.startswith(".") for part in path.relative_to(folder).parts)
+
+
+def _is_picture(path: Path) -> bool:
+    if path.suffix.lower() in image_suffixes():
+        return True
+    if not path.is_file():
+        return False
+    with path.open("rb") as stream:
+        return picture_kind(stream.read(32)) is not None
+
+
+def misnamed(
+    files: Sequence[Path], root: Path, name: re.Pattern[str], example: str
+) -> list[Reject]:
+    """Rejects of the pictures whose name (without its ending) does not follow the set's rule."""
+    paths = [relative(file, root) for file in files if not name.fullmatch(file.stem)]
+    return [Reject(path, path, f"is not named like {example}") for path in paths]
 
 
 def relative(path: Path, root: Path) -> str:

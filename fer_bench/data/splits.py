@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from fer_bench.cautions import Caution
 from fer_bench.data.faces import FaceData
+from fer_bench.data.labels import part_of_split
 from fer_bench.errors import DataError
 
 Rows = NDArray[np.int64]
@@ -176,8 +177,9 @@ def make_folds(
     rows = np.arange(len(data))
     kind: Literal["subject", "image"] = "subject" if by_subject else "image"
     if official:
-        tests, fixed = _official(data, cautions), _official_validation(data)
-        rows = np.flatnonzero(data.table["split"].notna())
+        split = _split_parts(data)
+        tests, fixed = _official(data, split, cautions), _official_validation(split)
+        rows = np.flatnonzero(split.notna())
         if len(rows) < len(data):
             cautions.append(Caution("no-official-part", n=len(data) - len(rows)))
     else:
@@ -296,8 +298,19 @@ def _inner(groups: Rows, strata: Rows, rest: Rows, share: float, seed: int, kind
     return rest[_stratified(groups[rest], strata[rest], n, seed)[0]]
 
 
-def _official(data: FaceData, cautions: list[Caution]) -> list[Rows]:
-    split = data.table["split"]
+def _split_parts(data: FaceData) -> pd.Series:
+    """[N] train, validation, test or NaN: the words of the column `split`, read by one table."""
+    words = data.table["split"]
+    parts: dict[str, str] = {}
+    for row, word in words[~words.duplicated()].dropna().items():
+        try:
+            parts[word] = part_of_split(word)
+        except DataError as error:
+            raise DataError(f"{data.info.name}: {data.keys[row]}: {error}.") from error
+    return words.map(parts)
+
+
+def _official(data: FaceData, split: pd.Series, cautions: list[Caution]) -> list[Rows]:
     for name in ("test", "validation"):
         rows = np.flatnonzero(split == name)
         if len(rows) and (split == "train").any():
@@ -307,8 +320,7 @@ def _official(data: FaceData, cautions: list[Caution]) -> list[Rows]:
     raise DataError(f"{data.info.name} has no official split into train and test.")
 
 
-def _official_validation(data: FaceData) -> Rows | None:
-    split = data.table["split"]
+def _official_validation(split: pd.Series) -> Rows | None:
     both = (split == "test").any() and (split == "validation").any()
     return np.flatnonzero(split == "validation") if both else None
 

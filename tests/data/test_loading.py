@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from fer_bench.data import load_dataset
+from fer_bench.data import FaceData, load_dataset
 from fer_bench.errors import DataError, UnknownNameError
 
 
@@ -78,6 +78,12 @@ def test_the_same_set_elsewhere_has_the_same_fingerprint(tree, tmp_path):
     tree.root = tmp_path / "moved"
     assert load(tree).fingerprint == here.fingerprint
     assert load(tree, color=False).fingerprint != here.fingerprint
+
+
+def test_the_fingerprint_is_that_of_pixels_and_table(tree):
+    faces = load(tree)
+    again = FaceData(faces.images, faces.table)
+    assert faces.fingerprint == again.fingerprint
 
 
 def test_processes_that_load_at_once_do_not_spoil_each_other(tree):

@@ -203,3 +203,22 @@ def test_faces_without_a_word_are_in_no_part_and_said():
     used = np.concatenate([folds[0].train, folds[0].validation, folds[0].test])
     assert not set(used) & set(range(20, 30))
     assert Caution("no-official-part", n=10) in folds.cautions
+
+
+@given(st.lists(st.sampled_from([*PARTS_OF_A_SPLIT, "extra", None]), min_size=20, max_size=40))
+def test_no_face_is_trained_on_whose_word_is_not_train(words):
+    data = faces(["anger", "fear"] * (len(words) // 2), split=words[: len(words) // 2 * 2])
+    try:
+        fold = make_folds(data, official=True)[0]
+    except DataError:
+        return
+    parts = data.table["split"].map(PARTS_OF_A_SPLIT)
+    assert set(parts[fold.train]) <= {"train"}
+    assert set(parts[fold.test]) == ({"test"} if (parts == "test").any() else {"validation"})
+    assert not set(parts[fold.validation]) & {"test"}
+
+
+def test_an_unknown_word_in_faces_made_by_hand_names_the_row():
+    data = faces(["anger", "fear"] * 20, split=["train"] * 20 + ["Test"] * 19 + ["extra"])
+    with pytest.raises(DataError, match=r"39\.png: unknown split 'extra': known: train"):
+        make_folds(data, official=True)

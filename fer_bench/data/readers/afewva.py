@@ -63,7 +63,7 @@ class AfewVa(Reader):
                 rejects.append(Reject(path, place, f"there is no label of frame {unlabelled}"))
             for name in sorted(frames)[::every]:
                 frame = frames[name]
-                path = relative(file.parent / f"{name}.png", root)
+                path = relative(pictures.get(name, file.parent / f"{name}.png"), root)
                 try:
                     valence, arousal = (float(frame[k]) for k in ("valence", "arousal"))
                     box = _box(frame.get("landmarks"))

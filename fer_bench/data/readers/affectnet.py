@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from fer_bench.data.faces import DataInfo
+from fer_bench.data.labels import code_word, expression_reader
 from fer_bench.data.reader import (
     Listing,
     Reader,
@@ -18,20 +20,22 @@ from fer_bench.data.reader import (
     listing,
     relative,
     require,
+    translated,
 )
+from fer_bench.data.tables import need_columns, read_table, with_meanings
 from fer_bench.errors import DataError
 
 CODES = {
-    0: "neutral",
-    1: "happiness",
-    2: "sadness",
-    3: "surprise",
-    4: "fear",
-    5: "disgust",
-    6: "anger",
-    7: "contempt",
+    "0": "neutral",
+    "1": "happiness",
+    "2": "sadness",
+    "3": "surprise",
+    "4": "fear",
+    "5": "disgust",
+    "6": "anger",
+    "7": "contempt",
 }
-NO_EXPRESSION = {8: "none", 9: "uncertain", 10: "no face"}
+NO_EXPRESSION = {"8": "none", "9": "uncertain", "10": "no face"}
 NOT_ANNOTATED = -2.0
 COLUMNS = [
     "subDirectory_filePath",
@@ -69,7 +73,9 @@ class AffectNet(Reader):
         expected={"train": 287651, "validation": 4000},
     )
 
-    def read(self, root: Path, *, crop: bool = True) -> Listing:
+    def read(
+        self, root: Path, *, crop: bool = True, labels: Mapping[str, str] | None = None
+    ) -> Listing:
         """List the manually annotated images.
 
         Rows of the codes 8 to 10 (none, uncertain, no face) carry no expression and are left out;
@@ -77,7 +83,9 @@ class AffectNet(Reader):
 
         Args:
             crop: use the annotated face boxes.
+            labels: own codes -> expressions, where they are not the official 0 to 7.
         """
+        own = {code_word(label) for label in labels or ()}
         lists = require(root / "Manually_Annotated_file_lists", "training.csv and validation.csv")
         images = first_of(
             root,
@@ -92,18 +100,19 @@ class AffectNet(Reader):
         if not tables:
             raise DataError(f"{lists} holds neither training.csv nor validation.csv.")
         table = pd.concat(tables, ignore_index=True)
-        code = pd.to_numeric(table["expression"], errors="coerce")
-        outside = code.isin(list(NO_EXPRESSION)).to_numpy()
-        known = code.isin(list(CODES)).to_numpy()
+        words = table["expression"].map(code_word)
+        outside = (words.isin(list(NO_EXPRESSION)) & ~words.isin(own)).to_numpy()
+        expressions, wrong = translated(words.mask(outside), expression_reader(labels, CODES))
+        empty = expressions.isna().to_numpy() & ~outside
+        for row in np.flatnonzero(empty):
+            wrong.setdefault(int(row), "there is no expression")
+        known = expressions.notna().to_numpy()
         paths = relative(images, root) + "/" + table["subDirectory_filePath"]
-        rejects = [
-            Reject(paths[i], table["where"][i], f"unknown code {table['expression'][i]!r}")
-            for i in np.flatnonzero(~known & ~outside)
-        ]
+        rejects = [Reject(paths[i], table["where"][i], why) for i, why in sorted(wrong.items())]
         found = pd.DataFrame(
             {
                 "path": paths,
-                "expression": code.map(CODES),
+                "expression": expressions,
                 "valence": _annotated(table["valence"]),
                 "arousal": _annotated(table["arousal"]),
                 "split": table["split"],
@@ -111,33 +120,25 @@ class AffectNet(Reader):
         )
         box = table[["face_x", "face_y", "face_width", "face_height"]]
         boxes = box.apply(pd.to_numeric, errors="coerce").to_numpy(np.float64)
+        notes = {
+            "rows without an expression (none, uncertain, no face)": outside.sum(),
+            "faces without a box, used uncropped": crop * np.isnan(boxes[known]).all(axis=1).sum(),
+        }
         return Listing(
             found[known].reset_index(drop=True),
             where=table["where"][known].tolist(),
             rejects=rejects,
             boxes=boxes[known] if crop else None,
-            notes=(f"{outside.sum():,} rows without an expression (none, uncertain, no face)",)
-            if outside.any()
-            else (),
+            notes=tuple(f"{count:,} {what}" for what, count in notes.items() if count),
         )
 
 
 def _csv(file: Path) -> pd.DataFrame:
     """One list as text; some copies lack the header."""
-    head = file.open(encoding="utf-8-sig").readline()
-    has_header = head.split(",")[0].strip() == COLUMNS[0]
-    try:
-        table = pd.read_csv(
-            file, dtype=str, encoding="utf-8-sig", names=None if has_header else COLUMNS
-        )
-    except ValueError as error:
-        raise DataError(f"{file} cannot be read: {error}.") from error
-    table.columns = [str(c).strip() for c in table.columns]
-    missing = [column for column in COLUMNS if column not in table]
-    if missing:
-        raise DataError(f"{file}: there is no column {missing[0]!r}.")
-    first = 2 if has_header else 1
-    table["where"] = [f"{file.name} line {i + first}" for i in range(len(table))]
+    table, lines = read_table(file, names=COLUMNS)
+    table = with_meanings(table, file, dict.fromkeys(COLUMNS, ()))
+    need_columns(table, file, *COLUMNS)
+    table["where"] = [f"{file.name} line {line}" for line in lines]
     return table
 
 
@@ -160,41 +161,61 @@ class AffectNet8(Reader):
         expected={"train": 287651, "validation": 3999},
     )
 
-    def read(self, root: Path) -> Listing:
-        """List the images of `{train_set,val_set}/images`."""
+    def read(self, root: Path, *, labels: Mapping[str, str] | None = None) -> Listing:
+        """List the images of `{train_set,val_set}/images`.
+
+        Args:
+            labels: own codes -> expressions, where they are not the official 0 to 7.
+        """
+        expression_of = expression_reader(labels, CODES)
         rows: list[dict[str, Any]] = []
         rejects: list[Reject] = []
         for folder, split in (("train_set", "train"), ("val_set", "validation")):
             if not (root / folder).is_dir():
                 continue
-            labels = require(root / folder / "annotations", "<n>_exp.npy, <n>_val.npy, <n>_aro.npy")
+            notes = require(root / folder / "annotations", "<n>_exp.npy, <n>_val.npy, <n>_aro.npy")
             for file in image_files(require(root / folder / "images", "<n>.jpg")):
                 path = relative(file, root)
                 try:
-                    words = [_word(labels / f"{file.stem}_{k}.npy") for k in ("exp", "val", "aro")]
-                    code, valence, arousal = int(float(words[0])), float(words[1]), float(words[2])
+                    words = [_word(notes / f"{file.stem}_{k}.npy") for k in ("exp", "val", "aro")]
+                    valence, arousal = float(words[1]), float(words[2])
                 except (OSError, ValueError) as error:
                     rejects.append(Reject(path, path, f"its labels cannot be read ({error})"))
                     continue
-                if code not in CODES:
-                    rejects.append(Reject(path, f"{file.stem}_exp.npy", f"unknown code {code}"))
+                try:
+                    expression = expression_of(words[0])
+                except DataError as error:
+                    rejects.append(Reject(path, f"{file.stem}_exp.npy", str(error)))
                     continue
                 rows.append(
                     {
                         "path": path,
-                        "expression": CODES[code],
+                        "expression": expression,
                         "valence": np.nan if valence == NOT_ANNOTATED else valence,
                         "arousal": np.nan if arousal == NOT_ANNOTATED else arousal,
                         "split": split,
                     }
                 )
         if not rows and not rejects:
-            raise DataError(f"{root} holds neither train_set/images nor val_set/images.")
+            raise DataError(
+                f"{root} holds neither train_set/images nor val_set/images: class folders are "
+                "read by the data set 'folder' with labels={'0': 'neutral', ...}."
+            )
         return listing(rows, rejects=rejects)
 
 
 def _word(file: Path) -> str:
-    return str(np.load(file, allow_pickle=False))
+    """The single text or number of an array file, whatever its shape."""
+    if not file.is_file():
+        raise ValueError(f"there is no {file.name}")
+    try:
+        values = np.load(file, allow_pickle=False)
+    except ValueError as error:
+        raise ValueError(f"{file.name}: {error}: save it as a number or text") from error
+    if values.size != 1:
+        raise ValueError(f"{file.name} holds {values.size} values instead of one")
+    word = values.reshape(())[()]
+    return word.decode() if isinstance(word, bytes) else str(word)
 
 
 full = AffectNet()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,12 @@ from fer_bench.data.reader import (
     first_of,
     image_files,
     listing,
+    misnamed,
     one_of,
     relative,
     require,
     text_lines,
+    whole_number,
 )
 from fer_bench.errors import DataError, MissingExtraError
 
@@ -35,6 +38,7 @@ EXPRESSIONS = {
     6: "surprise",
 }
 OTHER = 7
+FRAME = re.compile(r"[0-9]+")
 TERMS = "Non-commercial research only, by agreement with the authors; no redistribution."
 
 
@@ -193,8 +197,9 @@ class AffWild2(Reader):
                 if file.name.startswith("."):
                     continue
                 lines = dict(text_lines(file, "one label a frame", header=True))
-                pictures = {int(p.stem): p for p in image_files(images / file.stem)
-                            if p.stem.isdigit()}  # fmt: skip
+                files = image_files(images / file.stem)
+                rejects += misnamed(files, root, FRAME, "00001.jpg")
+                pictures = {int(p.stem): p for p in files if FRAME.fullmatch(p.stem)}
                 last = max(lines, default=1)
                 for number in sorted(n for n in pictures if n + 1 > last):
                     path = relative(pictures[number], root)
@@ -237,7 +242,7 @@ class AffWild2(Reader):
 def _label(line: str, task: str) -> dict[str, Any] | None:
     """One label line; None where it is marked invalid."""
     if task == "expr":
-        code = int(float(line))
+        code = whole_number(line)
         if code < 0:
             return None
         if code == OTHER:

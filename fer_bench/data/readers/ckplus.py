@@ -15,9 +15,11 @@ from fer_bench.data.reader import (
     first_of,
     image_files,
     listing,
+    misnamed,
     one_of,
     relative,
     require,
+    whole_number,
 )
 
 CODES = {
@@ -31,6 +33,7 @@ CODES = {
     7: "surprise",
 }
 FRAME = re.compile(r"(S\d{3})_(\d{3})_(\d{8})")
+EXAMPLE = "S010_004_00000017.png"
 PROTOCOLS = ("last", "last3", "last3+first")
 TERMS = "Research only, by agreement with the authors; only a few subjects may be shown."
 CITATION = (
@@ -68,14 +71,16 @@ class CkPlus(Reader):
         unlabelled = 0
         for folder in sorted(p for p in images.glob("S*/*") if p.is_dir()):
             sequence = relative(folder, images)
-            frames = sorted(f for f in image_files(folder) if FRAME.fullmatch(f.stem))
+            pictures = image_files(folder)
+            rejects += misnamed(pictures, root, FRAME, EXAMPLE)
+            frames = [f for f in pictures if FRAME.fullmatch(f.stem)]
             files = [f for f in (labels / sequence).glob("S*_emotion.txt") if f.is_file()]
             if not files or not frames:
                 unlabelled += 1
                 continue
             place = relative(files[0], root)
             try:
-                expression = CODES[int(float(files[0].read_text().strip()))]
+                expression = CODES[whole_number(files[0].read_text())]
             except (ValueError, KeyError):
                 word = files[0].read_text(errors="replace").strip()
                 rejects.append(Reject(place, place, f"unknown code {word!r}: known: 0 to 7"))
@@ -143,7 +148,7 @@ class CkPlus48(Reader):
             if file.parent.name not in self.names:
                 rejects.append(Reject(path, path, "is in no class folder of CK+48"))
             elif match is None:
-                rejects.append(Reject(path, path, "is not named like S010_004_00000017.png"))
+                rejects.append(Reject(path, path, f"is not named like {EXAMPLE}"))
             else:
                 rows.append(
                     {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +10,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fer_bench.data.faces import DataInfo
-from fer_bench.data.reader import Listing, Reader, Reject, first_of, one_of, require
+from fer_bench.data.labels import expression_reader
+from fer_bench.data.reader import Listing, Reader, Reject, first_of, one_of, require, translated
 from fer_bench.data.readers.folder import Folder
+from fer_bench.data.tables import need_columns, read_table, with_meanings
 from fer_bench.errors import DataError
 
 SIDE = 48
@@ -37,6 +39,7 @@ VOTES = (
     "NF",
 )
 TARGETS = ("majority", "distribution")
+MEANINGS = {"emotion": ("expression", "label"), "pixels": (), "Usage": ("split",)}
 
 
 class Fer2013(Reader):
@@ -53,67 +56,63 @@ class Fer2013(Reader):
         expected={"train": 28709, "validation": 3589, "test": 3589},
     )
 
-    def read(self, root: Path) -> Listing:
+    def read(self, root: Path, *, labels: Mapping[str, str] | None = None) -> Listing:
         """List `fer2013.csv`, else `icml_face_data.csv`, else `train.csv` and `test.csv`, else
-        the class folders `train/` and `test/`."""
+        the class folders `train/` and `test/`.
+
+        Args:
+            labels: own labels -> expressions, where they are not the official 0 to 6.
+        """
         for name in ("fer2013.csv", "icml_face_data.csv"):
             if (root / name).is_file():
-                return _pixel_rows([(root / name, None)])
+                return _pixel_rows([(root / name, None)], labels)
         parts: list[tuple[Path, str | None]] = [
             (root / f"{split}.csv", split) for split in ("train", "test")
         ]
         present = [part for part in parts if part[0].is_file()]
         if present:
-            return _pixel_rows(present)
+            return _pixel_rows(present, labels)
         first_of(root, "train", "Training", needs="fer2013.csv, train.csv, or the folder train/")
-        return Folder().read(root)
+        return Folder().read(root, labels=labels)
 
 
-def _pixel_rows(files: list[tuple[Path, str | None]]) -> Listing:
+def _pixel_rows(files: list[tuple[Path, str | None]], labels: Mapping[str, str] | None) -> Listing:
     tables = []
+    notes = []
     for file, split in files:
         table = pixel_csv(file)
-        if split is not None and "Usage" not in table:
-            table["split"] = split
-        elif "Usage" in table:
-            table["split"] = table["Usage"]
-        else:
-            raise DataError(f"{file}: there is no column 'Usage'.")
+        if "Usage" not in table and split is not None:
+            table["Usage"] = split
+        if "emotion" not in table and split == "test":  # of the competition, without answers
+            table["emotion"] = None
+            notes.append(f"the {len(table):,} faces of {file.name} have no label")
+        need_columns(table, file, "emotion", "Usage")
         tables.append(table)
     table = pd.concat(tables, ignore_index=True)
-    emotion = table["emotion"].str.strip() if "emotion" in table else pd.Series(index=table.index)
-    bad = emotion.notna() & ~emotion.isin(list(CODES))
+    expressions, wrong = translated(table["emotion"], expression_reader(labels, CODES))
     rejects = [
-        Reject(table["path"][i], table["where"][i], f"unknown code {emotion[i]!r}: known: 0 to 6")
-        for i in np.flatnonzero(bad)
+        Reject(table["path"][row], table["where"][row], reason) for row, reason in wrong.items()
     ]
-    good = table[~bad].reset_index(drop=True)
-    labels = emotion[~bad].reset_index(drop=True).map(CODES)
+    keep = ~table.index.isin(list(wrong))
+    good = table[keep].reset_index(drop=True)
+    found = {"path": good["path"], "expression": expressions[keep].tolist(), "split": good["Usage"]}
     return Listing(
-        pd.DataFrame({"path": good["path"], "expression": labels, "split": good["split"]}),
+        pd.DataFrame(found),
         where=good["where"].tolist(),
         rejects=rejects,
         pixels=pixel_parser(good["pixels"]),
         sources=tuple(file for file, _ in files),
+        notes=tuple(notes),
     )
 
 
 def pixel_csv(file: Path) -> pd.DataFrame:
-    """A CSV with a column of pixels, as text, with the columns path and where.
-
-    Headers may carry spaces (`emotion, Usage, pixels`).
-    """
-    try:
-        table = pd.read_csv(file, dtype=str, encoding="utf-8-sig", skipinitialspace=True)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{file} cannot be read: {error}.") from error
-    table.columns = [str(column).strip() for column in table.columns]
-    if "pixels" not in table:
-        raise DataError(
-            f"{file}: there is no column 'pixels' (it reads: {', '.join(table.columns[:5])})."
-        )
+    """A CSV with a column of pixels, as text, with the columns path and where."""
+    table, lines = read_table(file)
+    table = with_meanings(table, file, MEANINGS)
+    need_columns(table, file, "pixels")
     table["path"] = [f"{file.name}#{row}" for row in range(len(table))]
-    table["where"] = [f"{file.name} line {row + 2}" for row in range(len(table))]
+    table["where"] = [f"{file.name} line {line}" for line in lines]
     return table
 
 
@@ -161,11 +160,10 @@ class FerPlus(Reader):
         one_of("target", target, TARGETS)
         pixels = pixel_csv(require(root / "fer2013.csv", "the pixels of FER2013"))
         file = require(root / "fer2013new.csv", "the votes of FERPlus")
-        votes = pd.read_csv(file, dtype=str, encoding="utf-8-sig", skipinitialspace=True)
-        votes.columns = [str(column).strip() for column in votes.columns]
-        for column in ("Usage", *VOTES):
-            if column not in votes:
-                raise DataError(f"{file}: there is no column {column!r}.")
+        votes, lines = read_table(file)
+        votes = with_meanings(votes, file, dict.fromkeys(("Usage", *VOTES), ()))
+        need_columns(votes, file, "Usage", *VOTES)
+        need_columns(pixels, root / "fer2013.csv", "Usage")
         if len(votes) != len(pixels):
             raise DataError(
                 f"{file} has {len(votes)} rows but fer2013.csv has {len(pixels)}: they are joined "
@@ -174,7 +172,7 @@ class FerPlus(Reader):
         apart = np.flatnonzero(votes["Usage"].str.strip() != pixels["Usage"].str.strip())
         if len(apart):
             raise DataError(
-                f"{file} line {apart[0] + 2} says {votes['Usage'][apart[0]]!r} but fer2013.csv "
+                f"{file} line {lines[apart[0]]} says {votes['Usage'][apart[0]]!r} but fer2013.csv "
                 f"says {pixels['Usage'][apart[0]]!r}: the rows are out of step."
             )
         counts = votes[list(VOTES)].apply(pd.to_numeric, errors="coerce").to_numpy(np.float64)
@@ -197,9 +195,9 @@ class FerPlus(Reader):
         left_out = int((~agreed & ~broken).sum())
         return Listing(
             table.iloc[keep].reset_index(drop=True),
-            where=[f"{file.name} line {i + 2}" for i in keep],
+            where=[f"{file.name} line {lines[i]}" for i in keep],
             rejects=[
-                Reject(pixels["path"][i], f"{file.name} line {i + 2}", "its votes are no counts")
+                Reject(pixels["path"][i], f"{file.name} line {lines[i]}", "its votes are no counts")
                 for i in np.flatnonzero(broken)
             ],
             pixels=pixel_parser(pixels["pixels"].iloc[keep]),

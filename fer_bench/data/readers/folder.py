@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fer_bench.data.faces import DataInfo
-from fer_bench.data.labels import PARTS_OF_A_SPLIT, canonical, plain
+from fer_bench.data.labels import PARTS_OF_A_SPLIT, expression_reader, plain
 from fer_bench.data.reader import Listing, Reader, Reject, image_files, listing, relative
 from fer_bench.data.readers.manifest import reader as prepared
 from fer_bench.errors import DataError
@@ -51,7 +51,7 @@ class Folder(Reader):
                     "labels and subjects: leave out subject and labels, or give them to prepare."
                 )
             return prepared.read(root)
-        pattern = _pattern(subject)
+        pattern, expression_of = _pattern(subject), expression_reader(labels)
         if not root.is_dir():
             raise DataError(f"{root} is no folder: 'folder' reads root/<expression>/image.")
         rows: list[dict[str, Any]] = []
@@ -65,7 +65,7 @@ class Folder(Reader):
                 rejects.append(Reject(path, path, "is in no class folder"))
                 continue
             try:
-                expression = _expression(parents[0], labels)
+                expression = expression_of(parents[0])
             except DataError as error:
                 rejects.append(Reject(path, path, str(error)))
                 continue
@@ -85,10 +85,6 @@ class Folder(Reader):
 def _split(folder: str) -> str | None:
     """The part that a folder on top names, such as "Training" or "val_set"; None: a class."""
     return PARTS_OF_A_SPLIT.get(plain(folder).casefold().removesuffix("_set"))
-
-
-def _expression(name: str, labels: Mapping[str, str] | None) -> str:
-    return canonical((labels or {}).get(name, name))
 
 
 def _pattern(subject: str | None) -> re.Pattern[str] | None:

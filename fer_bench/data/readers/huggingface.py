@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from fer_bench.data.faces import DataInfo
-from fer_bench.data.labels import canonical
+from fer_bench.data.labels import expression_reader
 from fer_bench.data.reader import Listing, Reader, Reject
 from fer_bench.errors import DataError, MissingExtraError, did_you_mean
 
@@ -49,6 +49,7 @@ class HuggingFace(Reader):
         except Exception as error:  # the library raises whatever its formats raise
             raise DataError(f"{root} is no saved dataset: {error}.") from error
         parts = saved if isinstance(saved, datasets.DatasetDict) else {"": saved}
+        expression_of = expression_reader(labels)
         tables, stores = [], []
         rejects: list[Reject] = []
         for name, part in parts.items():
@@ -61,7 +62,7 @@ class HuggingFace(Reader):
             known: dict[str, str] = {}
             for word in sorted({w for w in words if w is not None}):
                 try:
-                    known[word] = canonical((labels or {}).get(word, word))
+                    known[word] = expression_of(word)
                 except DataError as error:
                     rejects += [
                         Reject(table["path"][i], table["path"][i], str(error))
@@ -71,7 +72,7 @@ class HuggingFace(Reader):
             table["expression"] = [known.get(w) if w is not None else None for w in words]
             table["split"] = name
             for ours, theirs in (columns or {}).items():
-                table[ours] = part[theirs][:]
+                table[ours] = pd.Series(part[theirs][:], dtype="object")  # 1 stays 1 beside None
             table["keep"] = [w is None or w in known for w in words]
             tables.append(table)
             stores.append(part.cast_column(image, datasets.Image(decode=False)))
@@ -85,7 +86,10 @@ class HuggingFace(Reader):
             found: Any = stores[store][index][image]
             if found is None:
                 raise DataError("has no image")
-            return found["bytes"] or Path(found["path"]).read_bytes()
+            try:
+                return found["bytes"] or Path(found["path"]).read_bytes()
+            except OSError as error:
+                raise DataError(f"its file cannot be read ({error})") from error
 
         return Listing(
             table[keep].reset_index(drop=True),

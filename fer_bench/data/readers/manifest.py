@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import re
 from collections.abc import Mapping
@@ -13,13 +11,24 @@ import numpy as np
 import pandas as pd
 
 from fer_bench.data.faces import COLUMNS, DataInfo
-from fer_bench.data.labels import canonical
-from fer_bench.data.reader import Listing, Reader, Reject
+from fer_bench.data.labels import expression_reader
+from fer_bench.data.reader import (
+    MISSING,
+    MISSING_VALUE,
+    Listing,
+    Reader,
+    Reject,
+    translated,
+)
+from fer_bench.data.tables import need_columns, read_table, with_meanings
 from fer_bench.errors import DataError
 
-ALIASES = {"file": "path", "label": "expression", "emotion": "expression"}
-MISSING = frozenset({"", "nan", "NaN"})
-MISSING_VALUE = MISSING | {"NA", "N/A", "NULL", "null"}  # a subject may well be called NA
+MEANINGS = {
+    **dict.fromkeys(COLUMNS, ()),
+    "path": ("file", "filename", "filepath", "image", "image path", "image file", "img"),
+    "expression": ("label", "emotion"),
+}
+"""Names that columns go by; case, spaces, hyphens and underscores do not matter."""
 NUMBER = re.compile(r"[+-]?(0|[1-9]\d*)?(\.\d*)?([eE][+-]?\d+)?")
 
 
@@ -50,15 +59,19 @@ class Manifest(Reader):
             labels: the manifest's own labels -> expressions.
 
         Raises:
-            DataError: no such file, no header, or no column `path` (or `file`).
+            DataError: no such file, no header, no column `path` (or another of `MEANINGS`), or
+                two columns of one meaning.
         """
         source = root if root.is_file() else root / file
+        if not source.is_file():
+            raise DataError(f"there is no manifest {source}.")
         table, lines = read_table(source)
-        table = table.rename(columns=ALIASES)
-        if "path" not in table:
+        table = with_meanings(table, source, MEANINGS)
+        need_columns(table, source, "path")
+        if table["path"].map(lambda cell: isinstance(cell, (bytes, Mapping))).any():
             raise DataError(
-                f"{source}: the header has no column 'path' (it reads: "
-                f"{', '.join(map(str, table.columns))}): the first line must name the columns."
+                f"{source}: the column of paths holds pictures: save them as files and name those, "
+                "or read a saved dataset with the data set 'huggingface'."
             )
         where = [f"{source.name} line {line}" for line in lines]
         rejects: list[Reject] = []
@@ -70,7 +83,7 @@ class Manifest(Reader):
             rejects.append(Reject(str(paths[row]), where[row], reason))
 
         if "expression" in table:
-            table["expression"], bad = _expressions(table["expression"], labels)
+            table["expression"], bad = translated(table["expression"], expression_reader(labels))
             for row, reason in bad.items():
                 blame(row, reason)
         for column in ("valence", "arousal"):
@@ -78,7 +91,7 @@ class Manifest(Reader):
                 table[column], wrong = _numbers(table[column])
                 for row, word in wrong.items():
                     if keep[row]:
-                        blame(row, f"{column} {word!r} is no number")
+                        blame(row, f"{column} {word!r} is no number: write it like 0.5")
         for column in table.columns:
             if column not in COLUMNS:
                 table[column] = _typed(table[column])
@@ -94,67 +107,9 @@ class Manifest(Reader):
         )
 
 
-def read_table(source: Path) -> tuple[pd.DataFrame, list[int]]:
-    """Read a CSV or Parquet file as text, and the line each row starts on.
-
-    Byte-order marks, CRLF, quotes with new lines, and the delimiters , ; tab | are understood.
-
-    Raises:
-        DataError: the file is missing, empty, not UTF-8, or a row is too long or too short.
-    """
-    if not source.is_file():
-        raise DataError(f"there is no manifest {source}.")
-    if source.suffix.lower() in (".parquet", ".pq"):
-        try:
-            table = pd.read_parquet(source)
-        except (OSError, ValueError) as error:
-            raise DataError(f"{source} cannot be read as Parquet: {error}.") from error
-        return table, list(range(1, len(table) + 1))
-    try:
-        text = source.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{source} is not UTF-8 (byte {error.start}): save it as UTF-8.") from error
-    if not text.strip():
-        raise DataError(f"{source} is empty.")
-    head = text.splitlines()[0]
-    delimiter = max(",;\t|", key=head.count)
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    header = [name.strip() for name in next(rows)]
-    values: list[list[str]] = []
-    lines: list[int] = []
-    start = rows.line_num + 1
-    for row in rows:
-        if row:  # blank lines are no rows
-            if len(row) != len(header):
-                raise DataError(
-                    f"{source} line {start}: {len(row)} values for {len(header)} columns "
-                    f"({', '.join(header)})."
-                )
-            values.append(row)
-            lines.append(start)
-        start = rows.line_num + 1
-    return pd.DataFrame(values, columns=header, dtype="str"), lines
-
-
 def _text(column: pd.Series, missing: frozenset[str] = MISSING) -> pd.Series:
     words = column.astype("str")
     return words.mask(words.str.strip().isin(missing))
-
-
-def _expressions(
-    column: pd.Series, labels: Mapping[str, str] | None
-) -> tuple[pd.Series, dict[int, str]]:
-    """Canonical names, and the reasons of rows that have none."""
-    words = _text(column, MISSING_VALUE)
-    known: dict[str, str] = {}
-    wrong: dict[str, str] = {}
-    for word in words.dropna().unique():
-        try:
-            known[word] = canonical((labels or {}).get(word.strip(), word))
-        except DataError as error:
-            wrong[word] = str(error)
-    bad = {int(row): wrong[words[row]] for row in np.flatnonzero(words.isin(list(wrong)))}
-    return words.map(known), bad
 
 
 def _numbers(column: pd.Series) -> tuple[pd.Series, dict[int, str]]:

@@ -15,6 +15,7 @@ from fer_bench.data.reader import (
     first_of,
     image_files,
     listing,
+    misnamed,
     one_of,
     relative,
 )
@@ -28,6 +29,7 @@ NAMES = {
     "sadness": "sadness",
     "surprise": "surprise",
 }
+FRAME = re.compile(r"[0-9]+")
 PROTOCOLS = ("last", "last3", "last3+first")
 
 
@@ -71,7 +73,9 @@ class OuluCasia(Reader):
                 if expression is None:
                     rejects.append(Reject(path, path, f"unknown expression {folder.name!r}"))
                     continue
-                frames = [f for f in image_files(folder) if f.stem.isdigit()]
+                pictures = image_files(folder)
+                rejects += misnamed(pictures, root, FRAME, "000.jpeg")
+                frames = [f for f in pictures if FRAME.fullmatch(f.stem)]
                 frames.sort(key=lambda f: int(f.stem))
                 for frame, neutral in choose_frames(frames, protocol):
                     rows.append(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from fer_bench.data.faces import DataInfo
+from fer_bench.data.labels import PARTS, expression_reader, is_split, part_of_split
 from fer_bench.data.reader import (
     Listing,
     Reader,
@@ -17,6 +20,7 @@ from fer_bench.data.reader import (
     relative,
     text_lines,
 )
+from fer_bench.errors import DataError
 
 CODES = {
     "1": "surprise",
@@ -48,43 +52,61 @@ class RafDb(Reader):
         expected={"train": 12271, "test": 3068},
     )
 
-    def read(self, root: Path, *, version: str = "aligned") -> Listing:
+    def read(
+        self,
+        root: Path,
+        *,
+        version: str = "aligned",
+        labels: Mapping[str, str] | None = None,
+    ) -> Listing:
         """List the images of `basic/` (or of `DATASET/{train,test}/{1..7}/`).
 
         Args:
             version: "aligned" (100x100) or "original".
+            labels: own codes or names of class folders -> expressions, where they are not the
+                official 1 to 7.
         """
         one_of("version", version, VERSIONS)
+        expression_of = expression_reader(labels, CODES)
         basic = first_of(root, "basic", ".")
         if (basic / "EmoLabel").is_dir():
-            return self._official(basic, root, version)
-        return self._folders(first_of(root, "DATASET", "."), root)
+            return self._official(basic, root, version, expression_of)
+        return self._folders(first_of(root, "DATASET", "."), root, expression_of)
 
-    def _official(self, basic: Path, root: Path, version: str) -> Listing:
+    def _official(
+        self, basic: Path, root: Path, version: str, expression_of: Callable[[object], str]
+    ) -> Listing:
+        for other in VERSIONS:
+            if (basic / "Image" / other).is_dir() and not (basic / "Image" / version).is_dir():
+                raise DataError(
+                    f"{basic / 'Image' / version} is missing, but {other} is there: pass "
+                    f"version={other!r}."
+                )
         source = basic / "EmoLabel" / "list_patition_label.txt"
         rows: list[dict[str, Any]] = []
         where: list[str] = []
         rejects: list[Reject] = []
         for number, line in text_lines(source, "lines such as 'train_00001.jpg 5'"):
             place = f"{source.name} line {number}"
-            name, _, code = line.partition(" ")
-            part = name.partition("_")[0]
-            if part not in ("train", "test"):
-                rejects.append(Reject(name, place, "is neither train_ nor test_"))
-            elif code.strip() not in CODES:
-                rejects.append(Reject(name, place, f"unknown code {code.strip()!r}: known: 1 to 7"))
+            name, *codes = re.split(r"[\s,;]+", line)
+            part, stem = name.partition("_")[0], name.rpartition(".")[0].removesuffix("_aligned")
+            try:
+                if part not in ("train", "test"):
+                    raise DataError("is neither train_ nor test_")
+                if len(codes) != 1:
+                    raise DataError(f"has {len(codes)} values after the name instead of one code")
+                expression = expression_of(codes[0])
+            except DataError as error:
+                rejects.append(Reject(name, place, str(error)))
             else:
-                stem = name.rpartition(".")[0]
-                file = f"{stem}_aligned.jpg" if version == "aligned" else name
+                file = f"{stem}_aligned.jpg" if version == "aligned" else f"{stem}.jpg"
                 try:
                     attributes = self._attributes(basic, stem)
                 except ValueError as error:
                     rejects.append(Reject(name, f"{stem}_manu_attri.txt", str(error)))
                     continue
                 path = relative(basic / "Image" / version / file, root)
-                rows.append(
-                    {"path": path, "expression": CODES[code.strip()], "split": part, **attributes}
-                )
+                rows.append({"path": path, "expression": expression, "split": part, **attributes})
                 where.append(place)
         return listing(rows, where=where, rejects=rejects)
 
@@ -104,18 +126,30 @@ class RafDb(Reader):
             found[name] = names[code]
         return found
 
-    def _folders(self, base: Path, root: Path) -> Listing:
+    def _folders(self, base: Path, root: Path, expression_of: Callable[[object], str]) -> Listing:
         rows: list[dict[str, Any]] = []
         rejects: list[Reject] = []
-        for split in ("train", "test"):
-            for file in image_files(
-                first_of(base, split, needs="basic/EmoLabel/, or DATASET/train/ and DATASET/test/")
-            ):
+        folders = [p for p in sorted(base.iterdir()) if p.is_dir() and is_split(p.name)]
+        parts = sorted(folders, key=lambda p: PARTS.index(part_of_split(p.name)))
+        if len(parts) < 2:
+            inner = [p for p in sorted(root.iterdir()) if any(map(Path.is_dir, p.glob("train")))]
+            hint = f"; {inner[0].name} holds one: pass root={str(inner[0])!r}" if inner else ""
+            raise DataError(
+                f"{root} is not in the set's layout: expected basic/EmoLabel/, or DATASET/train/ "
+                f"and DATASET/test/{hint}."
+            )
+        for part in parts:
+            for file in image_files(part):
                 path = relative(file, root)
-                if file.parent.name not in CODES:
+                if file.parent == part:
                     rejects.append(Reject(path, path, "is in no class folder 1 to 7"))
                     continue
-                rows.append({"path": path, "expression": CODES[file.parent.name], "split": split})
+                try:
+                    expression = expression_of(file.parent.name)
+                except DataError as error:
+                    rejects.append(Reject(path, path, f"is in no class folder 1 to 7: {error}"))
+                    continue
+                rows.append({"path": path, "expression": expression, "split": part.name})
         return listing(rows, rejects=rejects)
 
 

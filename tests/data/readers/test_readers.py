@@ -427,6 +427,27 @@ def test_hugging_face(trees):
 # ------------------------------------------------------------------ all of them
 
 
+@pytest.mark.parametrize(
+    ("name", "make", "path"),
+    [
+        ("ck+", "ck_plus", "cohn-kanade-images/S005/001/copy.jfif"),
+        ("ck+48", "ck48", "CK+48/anger/copy.jpe"),
+        ("oulu-casia", "oulu_casia", "Oulu_CASIA_NIR_VIS/VL/Strong/P001/Anger/copy.heic"),
+        ("aff-wild2", "aff_wild2", "cropped_aligned/1-30/copy.png"),
+        ("jaffe", "jaffe", "copy.webp"),
+        ("kdef", "kdef", "AF01/copy.avif"),
+        ("raf-db", "raf_db_folders", "DATASET/train/copy.tga"),
+        ("affectnet-8", "affectnet8", "train_set/images/copy.bmp"),
+        ("afew-va", "afew_va", "001/copy.bmp"),
+    ],
+)
+def test_a_picture_that_no_rule_takes_is_listed(trees, name, make, path):
+    getattr(trees, make)()
+    trees.save("x.png")
+    (trees.root / "x.png").rename(trees.root / path)
+    assert path in set(trees.load(name, bad_images="set-aside").rejects["path"])
+
+
 @pytest.mark.parametrize("name", datasets.names())
 def test_every_data_set_states_its_terms(name):
     reader = datasets.get(name)
