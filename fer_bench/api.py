@@ -20,13 +20,13 @@ from fer_bench.experiment import (
     TrainingSpec,
     load_experiment,
     parse_experiment,
-    validate,
 )
 from fer_bench.method import Method
 from fer_bench.metrics.metric import load_metrics, missing, score_run
 from fer_bench.score import Score
 from fer_bench.sweep.sweep import Sweep, run_experiment
 from fer_bench.training.session import Session
+from fer_bench.validation import validate
 
 
 def run(
