@@ -20,13 +20,14 @@ from fer_bench.experiment import (
     TrainingSpec,
     load_experiment,
     parse_experiment,
-    validate,
 )
+from fer_bench.labels import Names
 from fer_bench.method import Method
 from fer_bench.metrics.metric import load_metrics, missing, score_run
 from fer_bench.score import Score
 from fer_bench.sweep.sweep import Sweep, run_experiment
 from fer_bench.training.session import Session
+from fer_bench.validation import validate
 
 
 def run(
@@ -86,6 +87,8 @@ class Recognizer:
     >>> model = fer_bench.Recognizer("erm", epochs=1).fit(data)
     >>> model.predict(data).shape
     (112,)
+    >>> bool((model.predict(data) == data.expression).mean() == model.score(data))
+    True
     """
 
     def __init__(
@@ -106,9 +109,24 @@ class Recognizer:
             raise FerBenchError("a recognizer has no test part: selection 'oracle' needs `run`.")
         self.seed = seed
         self.validation = validation
+        own = {"method": method, "parameters": parameters, "seed": seed, "validation": validation}
+        self._params = {**own, **TrainingSpec().model_dump(), **training}
         self._session: Session | None = None
         self.cautions: tuple[Caution, ...] = ()
         self._fitted: dict[str, Part] = {}
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """What the recognizer was made with, defaults included; `sklearn.base.clone` uses it."""
+        return dict(self._params)
+
+    def set_params(self, **params: Any) -> Recognizer:
+        """Change some of what it was made with; what was fitted is forgotten.
+
+        Raises:
+            FerBenchError: an unknown name or a wrong value; then the recognizer is unchanged.
+        """
+        self.__dict__.update(type(self)(**{**self._params, **params}).__dict__)
+        return self
 
     def fit(self, data: FaceData) -> Recognizer:
         """Train on all faces of `data`, less the validation subjects.
@@ -139,8 +157,8 @@ class Recognizer:
             raise MethodError("this recognizer is not trained yet: call fit(data) first.")
         return self._session.extract(np.arange(len(data)), name=name, data=data)
 
-    def predict(self, data: FaceData) -> NDArray[np.str_]:
-        """Expression names [N].
+    def predict(self, data: FaceData) -> Names:
+        """Expression names [N]; they compare with names and with the codes `data.expression`.
 
         Raises:
             FerBenchError: the method predicts no classes.
@@ -148,7 +166,18 @@ class Recognizer:
         part = self.arrays(data)
         if part.logits is None:
             raise FerBenchError(f"{self.adapter.info.title} predicts no classes.")
-        return np.asarray(part.classes)[part.logits.argmax(1)]
+        return Names.of(np.asarray(part.classes)[part.logits.argmax(1)], codes_of=data.classes)
+
+    def score(self, data: FaceData) -> float:
+        """Accuracy on the labelled faces of `data`.
+
+        Raises:
+            FerBenchError: no face has a label, or the method predicts no classes.
+        """
+        labelled = data.expression >= 0
+        if not labelled.any():
+            raise FerBenchError(f"{data.info.name} has no labelled face to score on.")
+        return float((self.predict(data) == data.expression)[labelled].mean())
 
     def transform(self, data: FaceData) -> NDArray[np.float32]:
         """Expression embeddings [N, d_e]."""

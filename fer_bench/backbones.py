@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +18,9 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from torch import Tensor, nn
 
 from fer_bench.errors import MethodError, did_you_mean
+from fer_bench.weights import load_weights
 
 logger = logging.getLogger(__name__)
-
-_HEADS = ("fc.", "head.", "classifier.", "last_linear.", "logits.")
-_WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "weights")
-_LISTED_KEYS = 6
 
 
 class BackboneConfig(BaseModel):
@@ -283,132 +279,3 @@ def _refuse_too_small(backbone: Backbone, name: str, channels: int, size: int) -
             f"the backbone {name!r} gives maps of {found.shape[1]} channels, not the "
             f"{backbone.map_channels} it announces: it cannot be used."
         )
-
-
-@dataclass(frozen=True)
-class WeightsReport:
-    """What `load_weights` did.
-
-    Attributes:
-        path: the file.
-        loaded: number of tensors taken.
-        stripped: the prefix taken off every key.
-        dropped: keys of the file that were not used (classifier heads).
-        adapted: keys whose tensor was changed to fit (first layer: colour to gray).
-    """
-
-    path: str
-    loaded: int
-    stripped: str = ""
-    dropped: tuple[str, ...] = ()
-    adapted: tuple[str, ...] = field(default_factory=tuple)
-
-    def __str__(self) -> str:
-        parts = [f"{self.loaded} tensors from {self.path!r}"]
-        if self.stripped:
-            parts.append(f"prefix {self.stripped!r} taken off")
-        if self.dropped:
-            parts.append(f"not used: {_listed(self.dropped)}")
-        if self.adapted:
-            parts.append(f"colour layers summed to gray: {_listed(self.adapted)}")
-        return "; ".join(parts)
-
-
-def load_weights(module: nn.Module, path: str | Path) -> WeightsReport:
-    """Load a local weights file into a module, all of it or nothing.
-
-    Raises:
-        MethodError: the file cannot be read safely, or keys or shapes do not fit; the message
-            lists them.
-    """
-    found = read_state(path)
-    wanted = module.state_dict()
-    prefix = _best_prefix(found, wanted)
-    renamed = {key.removeprefix(prefix): value for key, value in found.items()}
-    taken, adapted = {}, []
-    wrong = []
-    for key, value in wanted.items():
-        if key not in renamed:
-            if not key.endswith("num_batches_tracked"):
-                wrong.append(f"{key} (absent)")
-            continue
-        offered = renamed[key]
-        if offered.shape != value.shape and _gray_of_colour(offered, value):
-            offered = offered.sum(1, keepdim=True)
-            adapted.append(key)
-        if offered.shape != value.shape:
-            wrong.append(f"{key} ({list(offered.shape)} for {list(value.shape)})")
-            continue
-        taken[key] = offered
-    dropped = tuple(key for key in renamed if key not in wanted)
-    strange = [f"{key} (unknown)" for key in dropped if not key.startswith(_HEADS)]
-    if wrong or strange:
-        raise MethodError(
-            f"the weights {str(path)!r} do not fit {type(module).__name__}: "
-            f"{_listed([*wrong, *strange])}; nothing was loaded."
-        )
-    module.load_state_dict(taken, strict=False)
-    return WeightsReport(str(path), len(taken), prefix, dropped, tuple(adapted))
-
-
-def read_state(path: str | Path) -> dict[str, Tensor]:
-    """Read a flat state dict from safetensors or a pickle-free torch file.
-
-    Raises:
-        MethodError: the file is missing, damaged, or holds anything but tensors.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise MethodError(f"there is no weights file {str(path)!r}: correct backbone.weights.")
-    try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            return load_file(path)
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise MethodError(
-            f"the weights file {str(path)!r} cannot be read without running its code "
-            f"({type(error).__name__}): save a plain state dict, best as safetensors."
-        ) from None
-    while isinstance(content, Mapping):
-        inner = next((k for k in _WRAPPERS if isinstance(content.get(k), Mapping)), None)
-        if inner is None:
-            break
-        content = content[inner]
-    tensors = isinstance(content, Mapping) and all(
-        isinstance(value, Tensor) for value in content.values()
-    )
-    if not tensors or not content:
-        raise MethodError(f"the weights file {str(path)!r} holds no state dict of tensors.")
-    return dict(content)
-
-
-def _best_prefix(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> str:
-    """The leading part of the file's keys whose removal makes most of them known."""
-    prefixes = {""}
-    for key in found:
-        parts = key.split(".")
-        prefixes.update(".".join(parts[:i]) + "." for i in range(1, len(parts)))
-
-    def known(prefix: str) -> int:
-        return sum(k.startswith(prefix) and k.removeprefix(prefix) in wanted for k in found)
-
-    return max(sorted(prefixes, key=len), key=known)
-
-
-def _gray_of_colour(offered: Tensor, value: Tensor) -> bool:
-    return (
-        value.ndim == 4
-        and offered.ndim == 4
-        and value.shape[1] == 1
-        and offered.shape[1] == 3
-        and offered.shape[0] == value.shape[0]
-        and offered.shape[2:] == value.shape[2:]
-    )
-
-
-def _listed(keys: tuple[str, ...] | list[str]) -> str:
-    more = len(keys) - _LISTED_KEYS
-    shown = ", ".join(keys[:_LISTED_KEYS])
-    return shown if more <= 0 else f"{shown} and {more} more"

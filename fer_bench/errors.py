@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -47,13 +48,29 @@ class MissingExtraError(FerBenchError):
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return a short hint with the nearest known names, or the list of all of them.
 
+    Case, spaces and punctuation do not count: papers write RAF-DB, CK+ and InfoNCE.
+
+    >>> did_you_mean("CKplus", ["ck+", "ck+48"])
+    "did you mean 'ck+'?"
     >>> did_you_mean("dise-fer", ["dice-fer", "eif"])
     "did you mean 'dice-fer'?"
     >>> did_you_mean("x", ["dice-fer", "eif"])
     "known: 'dice-fer', 'eif'."
     """
     known = sorted(known)
-    near = get_close_matches(name, known, n=3, cutoff=0.6)
+    wanted = _bare(name)
+    near = [k for k in known if _bare(k) == wanted][:3] or [
+        k
+        for bare in get_close_matches(wanted, sorted({_bare(k) for k in known}), n=3, cutoff=0.6)
+        for k in known
+        if _bare(k) == bare
+    ][:3]
     if near:
         return "did you mean " + " or ".join(repr(n) for n in near) + "?"
     return "known: " + (", ".join(repr(n) for n in known) or "none") + "."
+
+
+def _bare(name: str) -> str:
+    """A name without case, spaces and punctuation."""
+    folded = unicodedata.normalize("NFKC", str(name)).casefold().replace("+", "plus")
+    return "".join(filter(str.isalnum, folded)) or folded

@@ -7,19 +7,26 @@ import json
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from fer_bench.errors import ExperimentError, did_you_mean
+from fer_bench import registry
+from fer_bench.errors import ExperimentError, UnknownNameError
 from fer_bench.space import Between
+from fer_bench.validation import Location, Source, validate
 
-M = TypeVar("M", bound=BaseModel)
+Seeds = Annotated[tuple[Annotated[int, Field(ge=0, lt=2**32)], ...], Field(min_length=1)]
+
+_MOST_RUNS = 50_000
+_MOST_LEVELS = 32
+_LONGEST_NAME = 100
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class DataSpec(BaseModel):
@@ -139,7 +146,7 @@ class MethodSpec(_Strict):
     label: str | None = None
     parameters: dict[str, Any] = Field(default_factory=dict)
     training: dict[str, Any] = Field(default_factory=dict)
-    seeds: Annotated[tuple[int, ...], Field(min_length=1)] | None = None
+    seeds: Seeds | None = None
     folds: Annotated[tuple[int, ...], Field(min_length=1)] | None = None
 
 
@@ -230,7 +237,7 @@ class Experiment(_Strict):
     split: SplitSpec = SplitSpec()
     confound: ConfoundSpec | None = None
     training: TrainingSpec = TrainingSpec()
-    seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
+    seeds: Seeds = (0,)
     methods: Annotated[tuple[MethodSpec, ...], Field(min_length=1)]
     scores: ScoresSpec = ScoresSpec()
     report: ReportSpec = ReportSpec()
@@ -262,64 +269,155 @@ def load_experiment(path: str | Path | None = None, *, overrides: Sequence[str] 
     Raises:
         ExperimentError: names the file, the line, the key, and the nearest valid key.
     """
-    source = Path(path) if path is not None else Path(__file__).with_name("quickstart.toml")
+    file = Path(path) if path is not None else Path(__file__).with_name("quickstart.toml")
     try:
-        text = source.read_text(encoding="utf-8-sig")
+        text = file.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise ExperimentError(
-            f"cannot read the experiment file {str(source)!r}: {error.strerror or error}."
+            f"cannot read the experiment file {str(file)!r}: {error.strerror or error}."
         ) from None
     except UnicodeDecodeError:
-        raise ExperimentError(f"{str(source)!r} is not UTF-8 text: is it a TOML file?") from None
-    content = _parse(source, text)
+        raise ExperimentError(
+            f"{str(file)!r} is not UTF-8 text: if it is a TOML file, save it as UTF-8."
+        ) from None
+    source = Source(str(file), text, tuple(overrides))
+    content = _parse(file, text)
+    _check_values(content, source)
     for override in overrides:
         _apply_override(content, override)
-    content.setdefault("name", source.stem)
-    _resolve_roots(content, source.parent)
-    return parse_experiment(content, where=str(source), text=text)
+    _check_values(content, source)
+    content.setdefault("name", file.stem)
+    _resolve_roots(content, file.parent, source)
+    return parse_experiment(content, where=source)
 
 
-def _parse(source: Path, text: str) -> dict[str, Any]:
+def _parse(file: Path, text: str) -> dict[str, Any]:
+    kind = "JSON" if file.suffix == ".json" else "TOML"
     try:
-        return json.loads(text) if source.suffix == ".json" else tomllib.loads(text)
+        content = json.loads(text) if kind == "JSON" else tomllib.loads(text)
     except (json.JSONDecodeError, tomllib.TOMLDecodeError) as error:
-        kind = "JSON" if source.suffix == ".json" else "TOML"
-        raise ExperimentError(f"{source}: not valid {kind}: {error}.") from None
+        raise ExperimentError(f"{file}: not valid {kind}: {error}.") from None
+    except RecursionError:
+        raise ExperimentError(
+            f"{file}: brackets stand in brackets more than {_MOST_LEVELS} levels deep: write fewer."
+        ) from None
+    if not isinstance(content, dict):
+        raise ExperimentError(f"{file}: holds no table of keys: write them as in {{...}}.")
+    return content
+
+
+def _check_values(value: Any, source: Source, at: Location = ()) -> None:
+    """Refuse what no key can hold: very deep nesting, and text that no file can hold."""
+    if len(at) > _MOST_LEVELS:
+        raise ExperimentError(
+            f"{source.place(at[:1])}: {str(at[0])!r} holds brackets in brackets more than "
+            f"{_MOST_LEVELS} levels deep: write fewer."
+        )
+    if isinstance(value, dict):
+        for key, item in value.items():
+            _check_values(key, source, (*at, key))
+            _check_values(item, source, (*at, key))
+    elif isinstance(value, list):
+        for i, item in enumerate(value):
+            _check_values(item, source, (*at, i))
+    elif isinstance(value, str) and re.search("[\0\ud800-\udfff]", value):
+        raise ExperimentError(
+            f"{source.place(at)}: {str(at[-1])!r} holds a NUL character or half of one: "
+            "take it out."
+        )
 
 
 def parse_experiment(
-    content: Mapping[str, Any], *, where: str = "experiment", text: str = ""
+    content: Mapping[str, Any], *, where: str | Source = "experiment"
 ) -> Experiment:
-    """Validate a plain mapping as an experiment.
+    """Validate a plain mapping as an experiment, with the names and parameters of its parts.
 
     Raises:
         ExperimentError: one sentence per wrong key, with the key path and the nearest valid key.
+        UnknownNameError: no such method, data set or metric.
     """
-    try:
-        experiment = Experiment.model_validate(content)
-    except ValidationError as error:
-        lines = [_explain(Experiment, dict(e), where, text) for e in error.errors()]
-        raise ExperimentError("\n".join(lines)) from None
+    source = Source(where) if isinstance(where, str) else where
+    experiment = validate(Experiment, content, where=source)
+    _check_name(experiment.name, source)
+    _check_size(experiment, source)
+    _check_names(experiment, source)
     for i, method in enumerate(experiment.methods):
-        training_of(experiment, method, where=f"{where}: methods[{i}].training")
+        training_of(experiment, method, where=source, at=("methods", i, "training"))
+        resolve_method(method, i, where=source)
     return experiment
 
 
+def _check_name(name: str, source: Source) -> None:
+    plain = name == name.strip() and name.strip(".") and not re.search(r"[/\\\x00-\x1f\x7f]", name)
+    if not plain or len(name) > _LONGEST_NAME:
+        raise ExperimentError(
+            f"{source.place(('name',))}: 'name' is {name[:_LONGEST_NAME]!r}: results go to a "
+            f"folder of this name, so write 1 to {_LONGEST_NAME} characters without '/' and '\\'."
+        )
+
+
+def _check_size(experiment: Experiment, source: Source) -> None:
+    """Refuse a sweep that nobody can have meant, before anything is done for each of its runs."""
+    ties = len(experiment.confound.rho) if experiment.confound else 1
+    runs = ties * sum(
+        len(method.seeds or experiment.seeds) * len(method.folds or experiment.split.indices)
+        for method in experiment.methods
+    )
+    if runs > _MOST_RUNS:
+        raise ExperimentError(
+            f"{source.place(('seeds',))}: seeds, folds and methods come to {runs:,} runs, more "
+            f"than {_MOST_RUNS:,}: name fewer seeds."
+        )
+
+
+def _check_names(experiment: Experiment, source: Source) -> None:
+    """Refuse unknown data sets and metrics, by file and line."""
+    data = {("data", "name"): experiment.data.name} | {
+        ("tests", test, "name"): spec.name for test, spec in experiment.tests.items()
+    }
+    metrics = {("scores", "metrics", i): n for i, n in enumerate(experiment.scores.metrics or ())}
+    for known, named in ((registry.datasets, data), (registry.metrics, metrics)):
+        for location, name in named.items():
+            with _placed(source, location):
+                known.check(name)
+
+
+@contextmanager
+def _placed(source: Source, location: Location) -> Iterator[None]:
+    """An unknown name is told with its place."""
+    try:
+        yield
+    except UnknownNameError as error:
+        raise UnknownNameError(f"{source.place(location)}: {error}") from None
+
+
 def training_of(
-    experiment: Experiment, method: MethodSpec, *, where: str = "methods.training"
+    experiment: Experiment,
+    method: MethodSpec,
+    *,
+    where: str | Source = "methods.training",
+    at: Location = (),
 ) -> TrainingSpec:
     """The training settings of one method: the experiment's, with the method's overrides."""
     merged = experiment.training.model_dump() | method.training
-    return validate(TrainingSpec, merged, where=where)
+    return validate(TrainingSpec, merged, where=where, at=at)
 
 
-def validate(model: type[M], content: Mapping[str, Any], *, where: str) -> M:
-    """Validate a mapping as `model`; errors name the key path and the nearest valid key."""
-    try:
-        return model.model_validate(dict(content))
-    except ValidationError as error:
-        lines = [_explain(model, dict(e), where, "") for e in error.errors()]
-        raise ExperimentError("\n".join(lines)) from None
+def resolve_method(
+    entry: MethodSpec, index: int = 0, *, where: str | Source = "experiment"
+) -> tuple[Any, dict[str, Any]]:
+    """The adapter class of a `[[methods]]` entry, and its parameters with defaults filled in.
+
+    Raises:
+        UnknownNameError: there is no such method.
+        ExperimentError: a parameter is wrong.
+    """
+    source = Source(where) if isinstance(where, str) else where
+    with _placed(source, ("methods", index, "name")):
+        method = registry.methods.get(entry.name)
+    at = ("methods", index, "parameters")
+    config = validate(method.Config, entry.parameters, where=source, at=at)
+    return method, config.model_dump(mode="json")
 
 
 class RunSpec(_Strict):
@@ -401,6 +499,10 @@ def _apply_override(content: dict[str, Any], override: str) -> None:
         value = tomllib.loads(f"value = {raw}")["value"]
     except tomllib.TOMLDecodeError:
         value = raw.strip()
+    except RecursionError:
+        raise ExperimentError(
+            f"--set {key}: brackets stand in brackets more than {_MOST_LEVELS} levels deep."
+        ) from None
     *parents, last = key.strip().split(".")
     place: Any = content
     for parent in parents:
@@ -425,19 +527,34 @@ def _index(place: list[Any], key: str, override: str) -> int:
     return int(key)
 
 
-def _resolve_roots(content: dict[str, Any], base: Path) -> None:
+def _resolve_roots(content: dict[str, Any], base: Path, source: Source) -> None:
     """Make data roots and weights absolute: relative ones are meant from the file's folder."""
     tests = content.get("tests")
-    sections = [content.get("data"), *(tests.values() if isinstance(tests, dict) else ())]
-    for section in sections:
+    sections: list[tuple[Location, Any]] = [(("data",), content.get("data"))]
+    if isinstance(tests, dict):
+        sections += [(("tests", name), section) for name, section in tests.items()]
+    for at, section in sections:
         if isinstance(section, dict) and isinstance(section.get("root"), str):
-            section["root"] = str((base / Path(section["root"]).expanduser()).resolve())
+            section["root"] = str(_absolute(section["root"], base, source, (*at, "root")))
     methods = content.get("methods")
-    for method in methods if isinstance(methods, list) else ():
+    for i, method in enumerate(methods if isinstance(methods, list) else ()):
         for place in weight_sections(method.get("parameters") if isinstance(method, dict) else {}):
-            path = (base / Path(place["weights"]).expanduser()).resolve()
+            at = ("methods", i, "parameters", "weights")
+            path = _absolute(place["weights"], base, source, at)
             if path.suffix or path.exists():  # else the tag of published weights
                 place["weights"] = str(path)
+
+
+def _absolute(written: str, base: Path, source: Source, at: Location) -> Path:
+    try:
+        path = (base / Path(written).expanduser()).resolve()
+        path.exists()
+    except (OSError, RuntimeError, ValueError) as error:  # too long, no such user, a loop
+        reason = getattr(error, "strerror", None) or error
+        raise ExperimentError(
+            f"{source.place(at)}: {at[-1]} {written[:80]!r} is no path that can be read ({reason})."
+        ) from None
+    return path
 
 
 def weight_sections(parameters: Any) -> Iterator[dict[str, Any]]:
@@ -447,59 +564,3 @@ def weight_sections(parameters: Any) -> Iterator[dict[str, Any]]:
             yield parameters
         for value in parameters.values():
             yield from weight_sections(value)
-
-
-def _explain(model: type[BaseModel], error: dict[str, Any], where: str, text: str) -> str:
-    """One sentence for one pydantic error: file, line, key path, what is wrong, what is near."""
-    location = [part for part in error["loc"] if part != "function-after"]
-    path = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in location).lstrip(".")
-    line = _line_of(text, location)
-    place = f"{where}:{line}" if line else where
-    if error["type"] == "extra_forbidden":
-        known = _fields_at(model, location[:-1])
-        return f"{place}: unknown key {path!r}: {did_you_mean(str(location[-1]), known)}"
-    if error["type"] == "missing":
-        return f"{place}: the key {path!r} is missing."
-    message = error["msg"].removeprefix("Value error, ")
-    return f"{place}: {path!r} is {error['input']!r}: {message[0].lower()}{message[1:]}."
-
-
-def _fields_at(model: type[BaseModel], location: Sequence[Any]) -> list[str]:
-    """Valid keys of the (nested) section at `location`."""
-    for part in location:
-        if isinstance(part, str) and part in model.model_fields:
-            annotation = model.model_fields[part].annotation
-            nested = _models_in(annotation)
-            if nested:
-                model = nested[0]
-    return list(model.model_fields)
-
-
-def _models_in(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [m for arg in getattr(annotation, "__args__", ()) for m in _models_in(arg)]
-
-
-def _line_of(text: str, location: Sequence[Any]) -> int | None:
-    """Line of a key in a TOML text: the last part, searched from its section's header on."""
-    names = [part for part in location if isinstance(part, str)]
-    numbers = [part for part in location if isinstance(part, int)]
-    if not text or not names:
-        return None
-    lines = text.splitlines()
-    start = 0
-    section = ".".join(names[:-1])
-    if section:
-        headers = [
-            i
-            for i, line in enumerate(lines)
-            if re.match(rf"\s*\[\[?\s*{re.escape(section)}\s*\]", line)
-        ]
-        if headers:
-            start = headers[min(numbers[0], len(headers) - 1) if numbers else 0]
-    pattern = re.compile(rf"[\s\[{{,]*[\"']?{re.escape(names[-1])}[\"']?\s*[=\].]")
-    for i in range(start, len(lines)):
-        if pattern.match(lines[i]) or re.search(rf"[{{,]\s*{re.escape(names[-1])}\s*=", lines[i]):
-            return i + 1
-    return start + 1 if start else None

@@ -38,6 +38,17 @@ class Registry:
         """All known names, sorted, without importing any of them."""
         return sorted({*self._local, *self._entry_points()})
 
+    def check(self, name: str) -> None:
+        """Refuse an unknown name, without importing anything.
+
+        Raises:
+            UnknownNameError: no such name; the message says which are near.
+        """
+        if name not in self.names():
+            raise UnknownNameError(
+                f"there is no {self.kind} {name!r}: {did_you_mean(name, self.names())}"
+            )
+
     def get(self, name: str) -> Any:
         """Import and return one object.
 
@@ -45,14 +56,10 @@ class Registry:
             UnknownNameError: no such name; the message says which are near.
             FerBenchError: the plug-in that registers the name cannot be imported.
         """
+        self.check(name)
         if name in self._local:
             return self._local[name]
-        try:
-            entry = self._entry_points()[name]
-        except KeyError:
-            raise UnknownNameError(
-                f"there is no {self.kind} {name!r}: {did_you_mean(name, self.names())}"
-            ) from None
+        entry = self._entry_points()[name]
         try:
             thing = entry.load()
         except FerBenchError:

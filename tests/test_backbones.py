@@ -6,8 +6,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from fer_bench.backbones import BackboneConfig, build_backbone, load_weights
+from fer_bench.backbones import BackboneConfig, build_backbone
 from fer_bench.errors import MethodError
+from fer_bench.weights import load_weights
 
 
 @pytest.mark.parametrize(

@@ -39,3 +39,18 @@ def test_every_registered_name_can_be_imported(group):
     for name in found.names():
         assert found.get(name) is not None
         assert found.origin(name)
+
+
+@pytest.mark.parametrize("group", ["methods", "datasets", "metrics", "estimators"])
+@pytest.mark.parametrize("change", [str.upper, str.title, lambda name: name.replace("-", " _")])
+def test_a_name_as_papers_write_it_is_near_the_registered_one(group, change):
+    names = getattr(registry, group).names()
+    for name in names:
+        assert did_you_mean(change(name), names) == f"did you mean {name!r}?"
+        assert did_you_mean(name.replace("+", "plus"), names) == f"did you mean {name!r}?"
+
+
+@pytest.mark.parametrize("name", [None, 3, ["erm"], "", "\x1b[31m"])
+def test_what_is_no_name_is_refused_like_an_unknown_one(name):
+    with pytest.raises(UnknownNameError, match="there is no method"):
+        registry.methods.get(name)

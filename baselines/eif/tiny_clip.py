@@ -25,11 +25,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from fer_bench.backbones import load_weights
 from fer_bench.baselines.eif.attributes import ClipEncoder, standardised
 from fer_bench.data.synthetic import caption, generate
 from fer_bench.data.synthetic.factors import ATTRIBUTES
 from fer_bench.errors import DataError, MethodError, MissingExtraError
+from fer_bench.weights import load_weights
 
 WEIGHTS = Path(__file__).with_name("tiny_clip.safetensors")
 

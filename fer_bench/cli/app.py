@@ -12,7 +12,6 @@ app = typer.Typer(
     name="fer-bench",
     help="Compare methods that separate facial expression from identity.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},

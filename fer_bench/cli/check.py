@@ -29,16 +29,16 @@ def doctor() -> None:
     import os
     import platform
     import shutil
-    from importlib.metadata import version
 
     import torch
 
+    from fer_bench import __version__
     from fer_bench.data.cache import cache_folder
 
     cache = cache_folder()
     free = shutil.disk_usage(_existing(cache)).free
     facts = {
-        "fer-bench": version("fer-bench"),
+        "fer-bench": __version__,
         "python": platform.python_version(),
         "torch": torch.__version__,
         "accelerator": _accelerator(torch),

@@ -22,8 +22,9 @@ def list_names(
     kind: Annotated[Kind, typer.Argument(help="What to list.", show_default=False)],
 ) -> None:
     """List what is installed, ours and others', with the facts that matter for choosing."""
-    from rich.console import Console
     from rich.table import Table
+
+    from fer_bench.terminal import make_console
 
     columns, rows = _TABLES[kind]()
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -31,7 +32,7 @@ def list_names(
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*row)
-    Console(highlight=False, markup=False).print(table)
+    make_console(highlight=False, markup=False).print(table)
 
 
 def _load_all(registry: Any) -> Iterator[tuple[str, Any, str]]:

@@ -191,13 +191,13 @@ def _check_consistency(estimator: str) -> int:
 
 def _run(settings: list[dict[str, Any]], path: Path) -> Any:
     """Run settings with a progress bar (plain lines without a terminal); say what failed."""
-    from rich.console import Console
     from rich.progress import Progress
 
     from fer_bench.information.bench import KEY, failures, read
     from fer_bench.information.bench import bench as run_bench
+    from fer_bench.terminal import make_console
 
-    console = Console(stderr=True)
+    console = make_console(stderr=True)
     with Progress(console=console, disable=not console.is_terminal) as progress:
         bar = progress.add_task("estimating", total=len(settings))
         for i, _ in enumerate(run_bench(settings, path)):

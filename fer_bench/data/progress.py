@@ -24,10 +24,11 @@ def progress_bar(
     if show is False:
         yield lambda count: None
     elif show or sys.stderr.isatty():
-        from rich.console import Console
         from rich.progress import Progress
 
-        with Progress(console=Console(stderr=True), transient=True) as progress:
+        from fer_bench.terminal import make_console
+
+        with Progress(console=make_console(stderr=True), transient=True) as progress:
             task = progress.add_task(what, total=total)
             yield lambda count: progress.advance(task, count)
     else:

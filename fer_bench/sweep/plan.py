@@ -27,8 +27,8 @@ from fer_bench.experiment import (
     RunSpec,
     SplitSpec,
     TieSpec,
+    resolve_method,
     training_of,
-    validate,
     weight_sections,
 )
 from fer_bench.method import Method
@@ -61,7 +61,7 @@ def plan(experiment: Experiment) -> Plan:
     Raises:
         FerBenchError: unknown method or data set, wrong parameter, unreadable data.
     """
-    entries = [resolve_method(m, where=f"methods[{i}]") for i, m in enumerate(experiment.methods)]
+    entries = [resolve_method(m, i) for i, m in enumerate(experiment.methods)]
     _check_labels(experiment, entries)
     if experiment.confound is not None and REVERSED in experiment.tests:
         raise ExperimentError(
@@ -119,13 +119,6 @@ def _all_seeds(experiment: Experiment) -> list[int]:
     """Every seed that some method asks for, in the order in which they are written."""
     own = (seed for method in experiment.methods for seed in method.seeds or ())
     return list(dict.fromkeys((*experiment.seeds, *own)))
-
-
-def resolve_method(entry: MethodSpec, *, where: str) -> tuple[type[Method], dict[str, Any]]:
-    """The adapter class and all its parameters with defaults filled in."""
-    method = registry.methods.get(entry.name)
-    config = validate(method.Config, entry.parameters, where=f"{where}.parameters ({entry.name})")
-    return method, config.model_dump(mode="json")
 
 
 def _hashes(parameters: dict[str, Any]) -> dict[str, str]:

@@ -6,12 +6,12 @@ import sys
 import time
 from types import TracebackType
 
-from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
 from fer_bench.experiment import RunSpec
+from fer_bench.terminal import make_console, printable
 from fer_bench.training.loop import OnEpoch
 
 _PLAIN_EVERY_S = 15.0
@@ -29,7 +29,7 @@ class Progress:
         self.total = total
         self.done = 0
         self.quiet = quiet
-        self.console = Console(stderr=True, highlight=False, quiet=quiet)
+        self.console = make_console(stderr=True, highlight=False, quiet=quiet)
         self._live = self.console.is_terminal and not quiet
         self._last = 0.0
         self._started = time.monotonic()
@@ -72,7 +72,8 @@ class Progress:
                 self._bar.update(self._runs, completed=self.done + done / total)
             elif not self.quiet and time.monotonic() - self._last > _PLAIN_EVERY_S:
                 self._last = time.monotonic()
-                print(f"  {name}: epoch {done}/{total}: {text}", file=sys.stderr, flush=True)
+                line = printable(f"  {name}: epoch {done}/{total}: {text}")
+                print(line, file=sys.stderr, flush=True)
 
         return on_epoch
 

@@ -34,7 +34,6 @@ from fer_bench.experiment import (
     RunSpec,
     TrainingSpec,
     training_of,
-    validate,
 )
 from fer_bench.runs.store import atomic_path
 from fer_bench.space import Among, Between, Range, declared
@@ -43,6 +42,7 @@ from fer_bench.sweep.plan import explain, folds_of, load_faces, plan, rows_of
 from fer_bench.sweep.progress import Progress
 from fer_bench.sweep.worker import train
 from fer_bench.training.loop import prediction_scores
+from fer_bench.validation import validate
 
 Values = dict[str, Any]  # "training.lr" or "parameters.<name>" -> value
 

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 
@@ -99,6 +100,36 @@ def test_run_then_score(invoke, tmp_path):
     status, stdout, _ = invoke("score", out, "--metrics", "classification", "--again")
     assert status == 0
     assert "1 runs scored" in stdout
+
+
+def test_the_module_is_the_command():
+    for arguments, wanted in ((["--version"], "fer-bench "), (["--help"], "check-method")):
+        done = subprocess.run(
+            [sys.executable, "-m", "fer_bench", *arguments],
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert wanted in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"), [("fer-bench che", "check-method"), ("fer-bench list me", "methods")]
+)
+def test_the_shell_completes_commands_and_choices(typed, offered):
+    code = "import sys; sys.argv = ['fer-bench']; from fer_bench.cli import main; main()"
+    words = {"COMP_WORDS": typed, "COMP_CWORD": str(typed.count(" "))}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ
+        | {"PYTHONPATH": os.pathsep.join(sys.path), "_FER_BENCH_COMPLETE": "complete_bash"}
+        | words,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert offered in done.stdout.split(), done.stderr
 
 
 def test_doctor_and_version(invoke):

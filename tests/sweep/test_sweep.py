@@ -138,7 +138,7 @@ def test_wrong_plans_are_refused_before_anything_runs(tmp_path):
     with pytest.raises(ExperimentError, match="both be shown as"):
         fer_bench.run(experiment(methods=twice), tmp_path, quiet=True)
     wrong = [{"name": "oracle-label", "parameters": {"dims": 3}}]
-    with pytest.raises(ExperimentError, match="unknown key 'dims'"):
+    with pytest.raises(ExperimentError, match="parameters.dims'"):
         fer_bench.run(experiment(methods=wrong), tmp_path, quiet=True)
     with pytest.raises(ExperimentError, match="no executor 'ray'"):
         fer_bench.run(experiment(), tmp_path / "x", executor="ray", quiet=True)

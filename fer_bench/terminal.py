@@ -1,0 +1,136 @@
+"""What reaches the terminal: no control characters from data, and nothing it cannot encode.
+
+Names of people, classes, files and methods come from other people's data. A name that holds an
+escape sequence must not move the cursor or set the title of a window, and a character that a
+terminal's encoding lacks must not end a command.
+"""
+
+from __future__ import annotations
+
+import codecs
+import io
+import re
+import sys
+import unicodedata
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+# C0 and C1 controls except tab and newline, line separators, and what reverses reading order.
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+_ERRORS = "fer_bench.nearest"
+_NEAREST = {
+    "→": "->", "←": "<-", "↑": "^", "↓": "v", "≥": ">=", "≤": "<=", "±": "+/-", "×": "x",
+    "−": "-", "–": "-", "—": "-", "‘": "'", "’": "'", "“": '"', "”": '"', "…": "...",
+}  # fmt: skip
+
+
+def printable(text: str) -> str:
+    r"""Text with its control characters spelled out; tabs and line ends stay.
+
+    >>> printable("anna\x1b]0;title\x07")
+    'anna\\x1b]0;title\\x07'
+    """
+    return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+
+
+def encodable(text: str, encoding: str) -> str:
+    """Text with the characters that an encoding lacks replaced by near ones, or by "?".
+
+    >>> encodable("Schrödinger ↑", "ascii")
+    'Schrodinger ^'
+    """
+    return text.encode(encoding, _ERRORS).decode(encoding)
+
+
+def _nearest(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lacking = error.object[error.start : error.end]
+    near = "".join(_NEAREST.get(c) or _without_marks(c) for c in lacking)
+    return near, error.end
+
+
+def _without_marks(character: str) -> str:
+    base = unicodedata.normalize("NFKD", character)[0]
+    return base if base.isascii() and base.isprintable() else "?"
+
+
+codecs.register_error(_ERRORS, _nearest)
+
+
+class _Encodable(io.TextIOBase):
+    """A text stream that replaces what the stream below cannot encode.
+
+    It has no `buffer`, so that nobody writes past it.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return self.stream.encoding or "utf-8"
+
+    @property
+    def errors(self) -> str | None:  # type: ignore[override]
+        return self.stream.errors
+
+    def write(self, text: str) -> int:
+        self.stream.write(encodable(text, self.encoding))
+        return len(text)
+
+    def flush(self) -> None:
+        self.stream.flush()
+
+    def isatty(self) -> bool:
+        return self.stream.isatty()
+
+    def fileno(self) -> int:
+        return self.stream.fileno()
+
+    def writable(self) -> bool:
+        return True
+
+
+class _Printable(_Encodable):
+    """The same, with control characters spelled out."""
+
+    def write(self, text: str) -> int:
+        super().write(printable(text))
+        return len(text)
+
+
+@contextmanager
+def protected_streams() -> Iterator[None]:
+    """Whatever is printed in here is printable and encodable."""
+    out, err = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = _Printable(out), _Printable(err)
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = out, err
+
+
+def make_console(*, stderr: bool = False, **options: Any) -> Console:
+    """A console for bars and tables: its own control sequences pass, those in texts do not.
+
+    Args:
+        stderr: write to the error stream.
+        options: of `rich.console.Console`.
+    """
+    from rich.console import Console
+    from rich.segment import Segment
+
+    class PrintableConsole(Console):
+        def render(self, renderable: Any, options: Any = None) -> Iterable[Segment]:
+            for segment in super().render(renderable, options):
+                text, style, control = segment
+                yield segment if control else Segment(printable(text), style)
+
+    stream = sys.stderr if stderr else sys.stdout
+    below = stream.stream if isinstance(stream, _Encodable) else stream
+    return PrintableConsole(file=_Encodable(below), **options)  # type: ignore[arg-type]
