@@ -8,6 +8,7 @@ learn what happened: it looks at `code` and `values`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from string import Formatter
 from typing import Any, Literal
@@ -119,8 +120,11 @@ def has(cautions: Iterable[Caution], *codes: str) -> bool:
 class Span:
     """The lowest and highest of several values; formats as "low to high"."""
 
-    low: Any
-    high: Any
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return format(self, "")
 
     def __format__(self, spec: str) -> str:
         low, high = format(self.low, spec), format(self.high, spec)
@@ -139,18 +143,27 @@ def merged(cautions: Iterable[Caution]) -> str:
         if isinstance(value, (str, bool)):
             values[name] = value
         else:
-            numbers: list[Any] = [value, *(c.values.get(name, value) for c in others)]
-            values[name] = Span(min(numbers), max(numbers))
+            numbers: list[Any] = [value, *(c.values.get(name) for c in others)]
+            known = [number for number in numbers if number is not None]
+            values[name] = Span(min(known), max(known)) if known else None
     return worded(first.code, values)
 
 
 def worded(code: str, values: Mapping[str, Any]) -> str:
-    """The sentence of a code with its values; a code without a wording shows its values."""
+    """The sentence of a code with its values.
+
+    Without a wording, or where the values do not fit it (a number that was NaN is null in a
+    file; another version may have used other names), code and values are shown as they are.
+
+    >>> worded("few-clusters", {"n": 3})
+    'few-clusters: n = 3'
+    """
     if code == UNCODED:
         return str(values.get("text", ""))
-    if code not in WORDINGS:
-        return f"{code}: " + ", ".join(f"{k} = {v}" for k, v in values.items())
-    return Formatter().vformat(WORDINGS[code].text, (), values)
+    if code in WORDINGS:
+        with suppress(KeyError, TypeError, ValueError):
+            return Formatter().vformat(WORDINGS[code].text, (), values)
+    return f"{code}: " + ", ".join(f"{name} = {value}" for name, value in values.items())
 
 
 def declare(code: str, text: str, level: Level = "warning") -> None:
@@ -258,8 +271,13 @@ WORDINGS: dict[str, Wording] = {
     # Mutual information.
     "above-entropy": Wording("above H({of}) = {entropy:.3f} nats: impossible, the estimator errs"),
     "collapsed": Wording("collapsed embedding: effective rank {rank:.2f} < 2"),
-    "failed-calibration": Wording(
-        "fails its calibration: on matched problems of known information the estimator {fault}"
+    "calibration-bias": Wording(
+        "fails its calibration: on matched problems of known information the estimator reads "
+        "{nats:.2f} nats too {direction}"
+    ),
+    "calibration-slope": Wording(
+        "fails its calibration: on matched problems of known information the estimator reads "
+        "{share:.0%} of what is planted"
     ),
     "near-ceiling": Wording("saturated at ln(batch) = {ceiling:.3f}: raise batch"),
     "one-person-twice": Wording("no subject labels: a pair may show one person twice"),
@@ -309,7 +327,6 @@ WORDINGS: dict[str, Wording] = {
     "null-no-number": Wording("{failed} of {copies} permuted copies gave no number: no null"),
     "below-zero": Wording("below 0: nothing the critic learnt holds on kept-out rows"),
     "not-calibrated": Wording("the interval is not calibrated: {reason}"),
-    "planted-tasks": Wording("on planted tasks like these data the estimator {fault}"),
     "difference": Wording("a difference of two estimates: errors add"),
     "small-classes-left-out": Wording("{rows} rows of classes below ten were left out"),
     "small-classes": Wording(

@@ -111,8 +111,8 @@ _STYLES: dict[str, Style] = {"fraction": "percent", "nats": "nats", "count": "co
 class ScoreSpec:
     """What one key of a metric is called, which way is better, and what it means.
 
-    Tables, page, LaTeX, exports and `fer-bench list metrics` iterate over these: a key is typed
-    once, where it is measured.
+    The leaderboard iterates over these, on the page, in tables and in LaTeX; `fer-bench list
+    metrics` names them. A column's key is typed once, where it is measured.
 
     Attributes:
         key: as the metric returns it, such as "test.accuracy"; `<...>` stands for any words, as

@@ -89,11 +89,12 @@ def _metrics() -> Listing:
     rows = []
     for name, metric, trouble in _load_all(registry.metrics):
         if metric is None:
-            rows.append((name, "", "", trouble))
+            rows.append((name, "", "", "", trouble))
             continue
         needs = ", ".join(sorted(metric.needs)) or "-"
-        rows.append((name, _yes(metric.default), needs, _first_line(metric)))
-    return ("metric", "default", "needs", "what it is"), rows
+        columns = ", ".join(spec.title for spec in getattr(metric, "scores", ())) or "-"
+        rows.append((name, _yes(metric.default), needs, columns, _first_line(metric)))
+    return ("metric", "default", "needs", "columns", "what it is"), rows
 
 
 def _estimators() -> Listing:

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fer_bench.data.labels import EXPRESSIONS, in_canonical_order, plain
 from fer_bench.errors import DataError, did_you_mean
+from fer_bench.labels import label_codes
 
 TEXT_COLUMNS = ("expression", "subject", "split", "sequence", "path")
 NUMBER_COLUMNS = ("valence", "arousal")
@@ -153,12 +154,12 @@ class FaceData:
     @cached_property
     def expression(self) -> NDArray[np.int64]:
         """[N] codes into `classes`, -1 where missing."""
-        return _codes(self.table["expression"], self.classes)
+        return label_codes(self.table["expression"], self.classes)
 
     @cached_property
     def subject(self) -> NDArray[np.int64]:
         """[N] codes into `subjects`, -1 where missing."""
-        return _codes(self.table["subject"], self.subjects)
+        return label_codes(self.table["subject"], self.subjects)
 
     @cached_property
     def valence_arousal(self) -> NDArray[np.float32]:
@@ -416,7 +417,3 @@ def hash_table(table: pd.DataFrame) -> str:
 def combine_hashes(*hashes: str) -> str:
     """One short hash (32 hexadecimal digits) of several."""
     return hashlib.sha256("|".join(hashes).encode()).hexdigest()[:32]
-
-
-def _codes(column: pd.Series, names: Sequence[str]) -> NDArray[np.int64]:
-    return pd.Categorical(column, categories=list(names)).codes.astype(np.int64)

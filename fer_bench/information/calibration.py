@@ -13,6 +13,7 @@ from scipy.special import ndtr, ndtri
 from scipy.stats import rankdata
 from scipy.stats import t as student_t
 
+from fer_bench.cautions import Caution
 from fer_bench.errors import DataError
 from fer_bench.information.estimator import (
     Estimator,
@@ -59,21 +60,22 @@ class Calibration:
     high: float
 
     @property
-    def fault(self) -> str:
-        """Why the estimate should not be trusted, empty where it may be."""
+    def fault(self) -> Caution | None:
+        """Why the estimate should not be trusted, or None where it may be."""
         if abs(self.bias) > max(0.1, 0.25 * abs(self.score.value)):
             word = "low" if self.bias < 0 else "high"
-            return f"reads {abs(self.bias):.2f} nats too {word}"
+            return Caution("calibration-bias", nats=abs(self.bias), direction=word)
         if self.slope < LEAST_SLOPE:
-            return f"reads {max(self.slope, 0.0):.0%} of what is planted"
-        return ""
+            return Caution("calibration-slope", share=max(self.slope, 0.0))
+        return None
 
     def to_json(self) -> dict[str, Any]:
         """JSON types, as `Score.details` carries them."""
         return {
             "planted": self.planted.tolist(), "read": self.read.tolist(), "bias": self.bias,
             "slope": self.slope, "spread": self.spread, "corrected": self.corrected,
-            "low": self.low, "high": self.high, "fault": self.fault,
+            "low": self.low, "high": self.high,
+            "fault": str(self.fault or ""),
         }  # fmt: skip
 
 

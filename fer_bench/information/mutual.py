@@ -134,5 +134,5 @@ def _calibrated(sample: Sample, tool: Estimator, score: Score, tasks: int, seed:
         details={**score.details, "calibration": calibration.to_json()},
     )
     if calibration.fault:
-        score = score.with_caution(Caution("planted-tasks", fault=calibration.fault))
+        score = score.with_caution(calibration.fault)
     return score

@@ -246,5 +246,5 @@ def with_calibration(
     result = calibrate_value(sample, tool, score, tasks=tasks, bent=0, seed=seed)
     score = replace(score, details={**score.details, "calibration": result.to_json()})
     if result.fault:
-        score = score.with_caution(Caution("failed-calibration", fault=result.fault))
+        score = score.with_caution(result.fault)
     return score

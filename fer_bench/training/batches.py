@@ -17,6 +17,7 @@ from fer_bench.data.augment import augment, normalise
 from fer_bench.data.faces import FaceData
 from fer_bench.data.pairs import PairSampler
 from fer_bench.experiment import TrainingSpec
+from fer_bench.labels import label_codes
 from fer_bench.method import Batch, Task
 
 Rows = NDArray[np.int64]
@@ -75,9 +76,7 @@ class Batcher:
         self._resident = self._move_to_device()
 
     def _codes(self, column: pd.Series, names: tuple[str, ...]) -> Tensor:
-        position = {name: i for i, name in enumerate(names)}
-        known = [position.get(str(v), -1) for v in column.astype("object")]
-        return torch.as_tensor(known, dtype=torch.int64, device=self.device)
+        return torch.as_tensor(label_codes(column, names), device=self.device)
 
     def _move_to_device(self) -> Tensor | None:
         """On an accelerator a set that fits is copied once, so that a gather costs nothing."""

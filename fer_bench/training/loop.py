@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from fer_bench.backbones import Backbone
@@ -28,7 +29,6 @@ from fer_bench.training.checkpoint import (
     restore_optimizer,
     save_resume,
 )
-from fer_bench.training.fabric import Fabric
 
 OnEpoch = Callable[[int, int, str], None]
 OnHistory = Callable[[Sequence[Sequence[Any]]], None]
