@@ -126,13 +126,12 @@ def _import(name: str, path: str) -> None:
         spec.loader.exec_module(module)
 
 
-def run_job(content: tuple[Surroundings, bytes], tell: Tell) -> dict[str, Any]:
+def run_job(surroundings: Surroundings, pickled: bytes, tell: Tell) -> dict[str, Any]:
     """Do a job in this process.
 
     Returns:
         {"value": ...}, or {"error": one sentence, "traceback": text or None}.
     """
-    surroundings, pickled = content
     try:
         surroundings.enter()
         job: Job = pickle.loads(pickled)

@@ -10,6 +10,7 @@ import atexit
 import json
 import os
 import pickle
+import secrets
 import select
 import signal
 import socket
@@ -78,10 +79,11 @@ class End:
 class _Running:
     key: Hashable
     job: Job
-    answers: socket.socket
-    started: float
     on_message: Callable[[dict[str, Any]], None]
+    token: str  # begins every line it sends: whatever else comes through is not its answer
+    answers: socket.socket = field(init=False)
     pid: int | None = None
+    started: float = 0.0
     stopped: tuple[Reason, str] | None = None  # why it is being ended, and a sentence
     kill_at: float | None = None
     measured: float = 0.0  # when its memory was last looked at
@@ -146,27 +148,23 @@ class Processes:
             while self._waiting and len(self._running) < self.workers:
                 key, job, on_message = self._waiting.popleft()
                 try:
-                    content = pickle.dumps((Surroundings.here(), by_reference(job)))
+                    token = secrets.token_hex(8)
+                    content = pickle.dumps((token, Surroundings.here(), by_reference(job)))
                 except Unpicklable:
                     yield key, _done_here(job, on_message)
                     continue
-                self._start(key, job, on_message, content)
+                self._start(_Running(key, job, on_message, token), content)
             yield from self._watch()
 
-    def _start(
-        self,
-        key: Hashable,
-        job: Job,
-        on_message: Callable[[dict[str, Any]], None],
-        content: bytes,
-    ) -> None:
+    def _start(self, running: _Running, content: bytes) -> None:
         assert self._server is not None
         self._number += 1
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         with theirs, suppress(OSError):  # a dead server shows in `_watch`
-            self._server.start(self._number, theirs, content, fresh=job.fresh)
-        self._running[self._number] = _Running(key, job, ours, time.monotonic(), on_message)
+            self._server.start(self._number, theirs, content, fresh=running.job.fresh)
+        running.answers = ours
+        self._running[self._number] = running
 
     def _watch(self) -> Iterator[tuple[Any, End]]:
         assert self._server is not None
@@ -194,6 +192,8 @@ class Processes:
         """End a job that is over a limit, once it has written where it is."""
         assert self._server is not None
         now = time.monotonic()
+        if running.pid is None:  # the server is still importing
+            return
         if running.kill_at is not None:
             if now > running.kill_at:
                 running.kill_at = now + _DUMP_S
@@ -208,8 +208,8 @@ class Processes:
         seconds, memory = self.limits.seconds, self.limits.memory
         if seconds is not None and now - running.started > seconds:
             return "time", f"it took longer than the time limit of {duration(seconds)}."
-        due = now - running.measured > _MEASURE_S
-        if memory is not None and running.pid is not None and due:
+        if memory is not None and now - running.measured > _MEASURE_S:
+            assert running.pid is not None
             running.measured = now
             held = resident_size(running.pid)
             if held > memory:
@@ -259,21 +259,20 @@ def _done_here(job: Job, on_message: Callable[[dict[str, Any]], None]) -> End:
 
 
 def _read(running: _Running) -> None:
-    """Take what a job has sent; a line that is no message is not one of ours."""
+    """Take what a job has sent."""
     with suppress(BlockingIOError, ConnectionResetError):
         while content := running.answers.recv(1 << 16):
             running.unread += content
         running.silent = True
     *lines, running.unread = running.unread.split(b"\n")
+    start = running.token.encode()
     for line in lines:
-        try:
-            message = json.loads(line)
-        except ValueError:
+        _, mark, content = line.partition(start)
+        if not mark:
             continue
-        if isinstance(message, dict):
-            running.last = message
-            if not {"value", "error"} & message.keys():
-                running.on_message(message)
+        running.last = json.loads(content)
+        if not {"value", "error"} & running.last.keys():
+            running.on_message(running.last)
 
 
 def _ended(running: _Running, status: int) -> End:

@@ -200,12 +200,13 @@ def run_child(payload: bytes, answers: int) -> NoReturn:
     from fer_bench.sweep.job import run_job
 
     channel = socket.socket(fileno=answers)
+    token, surroundings, job = pickle.loads(payload)
 
     def tell(**message: Any) -> None:
-        channel.sendall(json.dumps(message).encode() + b"\n")
+        channel.sendall(f"{token}{json.dumps(message)}\n".encode())
 
     try:
-        tell(**run_job(pickle.loads(payload), tell))
+        tell(**run_job(surroundings, job, tell))
     finally:
         os._exit(0)
 
