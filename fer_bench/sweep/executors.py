@@ -103,7 +103,6 @@ def run_specs(
 
         def submit(spec: RunSpec) -> None:
             tried[spec.id] = tried.get(spec.id, 0) + 1
-            show = progress.epochs_of(spec) if options.workers == 1 else None
             job = Job(
                 execute,
                 {"spec": spec, "root": str(store.root), "metrics": metrics, "seed": seed},
@@ -112,7 +111,16 @@ def run_specs(
                 wants_tell=True,
                 fresh=needs_fresh_process(spec),
             )
-            processes.submit(spec, job, lambda message: show(*message["epoch"]) if show else None)
+            processes.submit(spec, job, lambda message: hear(spec, message))
+
+        def hear(spec: RunSpec, message: dict[str, Any]) -> None:
+            if "here" in message:
+                progress.say(
+                    f"{spec.label} {spec.place}: without a process of its own, because "
+                    f"{message['here']}: put it into a module to have one."
+                )
+            elif options.workers == 1:
+                progress.epochs_of(spec)(*message["epoch"])
 
         for spec in specs:
             if store.is_done(spec.id) or store.deaths(spec.id) < MOST_DEATHS or options.retry:

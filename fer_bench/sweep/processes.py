@@ -37,7 +37,7 @@ from fer_bench.threads import limited_threads
 _POLL_S = 0.2
 _MEASURE_S = 0.5
 _DUMP_S = 0.5  # for a process to write where it is, before it is ended
-_GONE_S = 3.0
+_GONE_S = 2.0
 _SERVERS = 3  # that may be killed before a sweep is given up
 
 Reason = Literal["time", "memory", "died", "server"]
@@ -142,7 +142,7 @@ class Processes:
         """How each job ended, in any order; more may be submitted meanwhile.
 
         A job that exists in this process only (a method defined in a notebook or in the main
-        script) is done in this process.
+        script) is done in this process, after a message {"here": why}.
         """
         while self._waiting or self._running:
             while self._waiting and len(self._running) < self.workers:
@@ -150,7 +150,8 @@ class Processes:
                 try:
                     token = secrets.token_hex(8)
                     content = pickle.dumps((token, Surroundings.here(), by_reference(job)))
-                except Unpicklable:
+                except Unpicklable as why:
+                    on_message({"here": str(why)})
                     yield key, _done_here(job, on_message)
                     continue
                 self._start(_Running(key, job, on_message, token), content)
