@@ -8,9 +8,43 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+import numpy as np
 from numpy.typing import NDArray
 
 from fer_bench.cautions import Caution, as_cautions
+
+
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """How much a score depends on each person it was measured on.
+
+    Saved beside the scores, so that two methods can be compared person by person.
+
+    Attributes:
+        people: [G] codes of the people; codes of faces where there are no people.
+        changes: [G] the score less its value without that person (delete-one jackknife).
+        faces: [G] how many faces each stands for.
+    """
+
+    people: NDArray[np.int64]
+    changes: NDArray[np.float64]
+    faces: NDArray[np.float64]
+
+    def scaled(self, factor: float) -> Effects:
+        """The effects on a multiple of the score."""
+        return replace(self, changes=self.changes * factor)
+
+    def to_arrays(self, key: str) -> dict[str, NDArray[Any]]:
+        """The arrays that a run keeps of them, named after the score."""
+        return {f"effects:{key}:{name}": getattr(self, name) for name in self.__slots__}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], key: str) -> Effects | None:
+        """Inverse of `to_arrays`; None where the score has no effects."""
+        kept = {name: arrays.get(f"effects:{key}:{name}") for name in cls.__slots__}
+        if any(array is None for array in kept.values()):
+            return None
+        return cls(**kept)  # type: ignore[arg-type]  # none of them is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +61,7 @@ class Score:
         cautions: what a reader must know, such as `Caution("saturated", ceiling=3.47)`;
             sentences are taken as uncoded ones.
         details: JSON-able extras: curves, matrices, estimator, null interval, calibration.
+        effects: of each person, where the score has them; kept in a file of arrays.
 
     >>> score = Score(0.82, 0.79, 0.85, n=400, unit="fraction")
     >>> str(score)
@@ -42,6 +77,7 @@ class Score:
     unit: str = ""
     cautions: tuple[Caution, ...] = ()
     details: Mapping[str, Any] = field(default_factory=dict)
+    effects: Effects | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "cautions", as_cautions(self.cautions))
@@ -60,7 +96,7 @@ class Score:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON types; NaN and infinities become None."""
-        fields = {name: getattr(self, name) for name in self.__slots__}
+        fields = {name: getattr(self, name) for name in self.__slots__ if name != "effects"}
         return _finite(fields | {"cautions": [c.to_json() for c in self.cautions]})
 
     @classmethod
