@@ -47,10 +47,6 @@ class FaceDescriptor(Frozen):
         _network()  # a missing package is told before anything is trained
         self.build_head(DIM)
 
-    def fit_arrays(self, images: Tensor) -> None:
-        """The scale of the descriptors."""
-        self.fit_scale(images)
-
     def features(self, images: Tensor) -> Tensor:
         """[B, C, H, W] -> [B, 128]; a face that was seen before is looked up."""
         found = np.stack([descriptor(chip) for chip in chips(images)])
