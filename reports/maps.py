@@ -8,6 +8,7 @@ neighbours in the map that are near neighbours in the embedding.
 from __future__ import annotations
 
 import json
+import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -87,7 +88,8 @@ def maps_of(
         points[key] = project(vectors, kind=kind, seed=seed)  # type: ignore[arg-type]
         trust[key] = trust_of(vectors, points[key], seed=seed)
     maps = Maps(rows, points, trust, seed)
-    _save(path, maps, max_points=max_points)
+    if os.access(record.folder, os.W_OK):
+        _save(path, maps, max_points=max_points)
     return maps
 
 

@@ -199,7 +199,7 @@ def _one_line(text: str) -> str:
 
 
 def summarise(store: RunStore) -> Summary:
-    """Summarise a result folder and save it there as `summary.json`.
+    """Summarise a result folder and save it there as `summary.json`, where it may be written.
 
     Raises:
         RunError: there is no finished run in the folder.
@@ -252,7 +252,8 @@ def summarise(store: RunStore) -> Summary:
         | {"code": dict(first.spec.code)},
         experiment=experiment.model_dump(mode="json") if experiment else {},
     )
-    write_json(store.root / "summary.json", summary.to_json())
+    if store.is_writable():
+        write_json(store.root / "summary.json", summary.to_json())
     return summary
 
 

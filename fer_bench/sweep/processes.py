@@ -32,6 +32,7 @@ import psutil
 from fer_bench.errors import RunError
 from fer_bench.sweep import server
 from fer_bench.sweep.job import Job, Surroundings, Unpicklable, by_reference, failure
+from fer_bench.terminal import duration
 from fer_bench.threads import limited_threads
 
 _POLL_S = 0.2
@@ -323,23 +324,6 @@ def memory_of_machine() -> int:
     with suppress(OSError, ValueError):  # of a container: "max" where there is no limit
         total = min(total, int(Path("/sys/fs/cgroup/memory.max").read_text()))
     return total
-
-
-def duration(seconds: float) -> str:
-    """Seconds in words.
-
-    >>> duration(5400), duration(90)
-    ('1 h 30 min', '1 min 30 s')
-    """
-    parts = []
-    rest = round(seconds) if seconds >= 10 else round(seconds, 1)
-    for unit, size in (("h", 3600), ("min", 60)):
-        if rest >= size:
-            parts.append(f"{int(rest // size)} {unit}")
-            rest %= size
-    if rest or not parts:
-        parts.append(f"{rest:g} s")
-    return " ".join(parts[:2])
 
 
 class _Server:
