@@ -279,9 +279,11 @@ class RunStore:
         """The folder of the runs."""
         return self.root / "runs"
 
-    def is_writable(self) -> bool:
-        """Whether anything can be added to the folder."""
-        return os.access(self.root, os.W_OK)
+    def run_size(self, most: int = 20) -> int | None:
+        """Bytes that a finished run takes, the mean of the last few; None without any."""
+        folders = [self.runs / run_id for run_id in self.run_ids()[-most:]]
+        sizes = [sum(p.stat().st_size for p in f.rglob("*") if p.is_file()) for f in folders]
+        return round(sum(sizes) / len(sizes)) if sizes else None
 
     def is_done(self, run_id: str) -> bool:
         """Whether a run is complete."""
@@ -608,8 +610,13 @@ def atomic_path(path: Path) -> Iterator[Path]:
     try:
         yield aside
         os.replace(aside, path)
-    except BaseException:
-        aside.unlink(missing_ok=True)
+    except BaseException as error:
+        with suppress(OSError):
+            aside.unlink(missing_ok=True)
+        refused = re.search(r"os error (\d+)", str(error))
+        if isinstance(error, SafetensorError) and refused:  # it hides what the system said
+            number = int(refused[1])
+            raise OSError(number, os.strerror(number), str(path)) from None
         raise
 
 

@@ -65,6 +65,7 @@ class End:
         value: what its function returned, as JSON.
         error: one sentence, if it returned nothing.
         traceback: where that happened, if it is known.
+        disk_full: whether there was no space to write to.
         reason: why its process ended before the function did; None if it did not.
         seconds: from start to end.
     """
@@ -72,6 +73,7 @@ class End:
     value: Any = None
     error: str | None = None
     traceback: str | None = None
+    disk_full: bool = False
     reason: Reason | None = None
     seconds: float = 0.0
 
@@ -284,7 +286,7 @@ def _ended(running: _Running, status: int) -> End:
     if "value" in last:
         return End(last["value"], seconds=seconds)
     if "error" in last:
-        return End(error=last["error"], traceback=last.get("traceback"), seconds=seconds)
+        return End(**last, seconds=seconds)
     reason, sentence = running.stopped or ("died", _last_words(status))
     return End(error=sentence, traceback=_tail(running.job.output), reason=reason, seconds=seconds)
 

@@ -27,7 +27,7 @@ from fer_bench.experiment import RunSpec
 from fer_bench.method import Method, MethodInfo
 from fer_bench.metrics.metric import Metric, load_metrics, score_run
 from fer_bench.runs.log import RunLog
-from fer_bench.runs.store import RESUME, RunRecord, RunStore, write_json, write_part
+from fer_bench.runs.store import RESUME, RunRecord, RunStore, atomic_path, write_json, write_part
 from fer_bench.score import Outcome
 from fer_bench.sweep.job import Tell
 from fer_bench.sweep.plan import RunRows, load_faces, published_folds, rows_of
@@ -211,9 +211,8 @@ def write_run(spec: RunSpec, trained: Trained, working: Path, *, started: float)
     method, position = trained.session.method, trained.position
     for part in parts_of(spec, trained):
         write_part(working / "parts", part)
-    save_file(
-        {k: v.contiguous() for k, v in copy_state(method).items()}, working / "model.safetensors"
-    )
+    with atomic_path(working / "model.safetensors") as aside:
+        save_file({k: v.contiguous() for k, v in copy_state(method).items()}, aside)
     write_json(working / "spec.json", spec.model_dump(mode="json"))
     write_json(
         working / "environment.json",
