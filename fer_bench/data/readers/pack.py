@@ -1,4 +1,4 @@
-"""Two free sets of real faces: the London Set and the CMU Face Images."""
+"""Sets of real faces with a manifest: London, CMU, and expressions in the wild of LFW."""
 
 from __future__ import annotations
 
@@ -92,5 +92,30 @@ class CmuFaces(Reader):
         return found
 
 
+class LfwExpressions(Reader):
+    """Labelled Faces in the Wild with expression labels: many people, uneven classes."""
+
+    folder = "lfw_expressions"
+    info = DataInfo(
+        name="lfw-expressions",
+        title="LFW expressions",
+        terms="Images: LFW, research use; labels: Apache-2.0. Faces are not published.",
+        citation="Huang, Ramesh, Berg and Learned-Miller, Labeled Faces in the Wild, University "
+        "of Massachusetts, Amherst, technical report 07-49, 2007; labels: "
+        "github.com/muxspace/facial_expressions.",
+        subjects="real",
+        protocol="5 subject-disjoint folds; neutral and happiness are the classes with enough "
+        "faces",
+        expected={"images": 10229, "subjects": 4451, "neutral": 5400, "happiness": 4207},
+    )
+
+    def read(self, root: Path) -> Listing:
+        """List the images; `classes=["neutral", "happiness"]` leaves out the rare classes."""
+        found = Manifest().read(root)
+        found.info = self.info
+        return found
+
+
 london = London()
 cmu_faces = CmuFaces()
+lfw_expressions = LfwExpressions()
