@@ -230,6 +230,16 @@ WORDINGS: dict[str, Wording] = {
         "training.compile changes nothing: this method has no backbone to compile"
     ),
     "backbone-weights": Wording("backbone weights: {report}", "note"),
+    "frozen-features-augmented": Wording(
+        "the frozen part of the backbone was run anew in every epoch: training.augment = "
+        "'{augment}' shows no face twice; 'flip' and 'none' read its features from a cache",
+        "note",
+    ),
+    "frozen-features-inside": Wording(
+        "the frozen part of the backbone was run anew in every epoch: it cannot be run apart from "
+        "the rest of this network",
+        "note",
+    ),
     "branch-collapsed": Wording(
         "the non-expression branch has collapsed: effective rank {rank:.1f}, variance "
         "{share:.1e} of the expression branch's."
