@@ -299,6 +299,9 @@ WORDINGS: dict[str, Wording] = {
         "the attacker reads AUC {validation:.3f} on validation people and {test:.3f} on test "
         "people: are the subjects of the test part right?"
     ),
+    "pixels-as-descriptor": Wording(
+        "pixels stand in for a face-recognition descriptor of the other photograph: a lower bound"
+    ),
     # Mutual information.
     "above-entropy": Wording("above H({of}) = {entropy:.3f} nats: impossible, the estimator errs"),
     "collapsed": Wording("collapsed embedding: effective rank {rank:.2f} < 2"),

@@ -20,15 +20,18 @@ def world_of(
 ) -> Faces:
     """Faces of expressions and mixed noise; `leak` of four shared directions tell the person.
 
-    Worlds of different seeds are different people in the same embedding.
+    Worlds of different seeds are different people in the same embedding. Of a share `leakers` of
+    them the code is fixed; that of others is drawn anew for every face, so that a single face
+    looks alike.
     """
     rng, fixed = np.random.default_rng(seed), np.random.default_rng(99)
     axes, code_axes = fixed.normal(size=(7, d)), fixed.normal(size=(4, d))
     mix = fixed.normal(size=(d, d)) / np.sqrt(d)
     s, y = np.repeat(np.arange(people), images), np.tile(np.arange(images) % 7, people)
-    strength = leak * (rng.permutation(people) < leakers * people)
-    code = strength[:, None] * rng.normal(size=(people, 4)) @ code_axes / 2
-    x = 2 * axes[y] + (code[s] + rng.normal(size=(len(s), d))) @ mix
+    code, fresh = rng.normal(size=(people, 4))[s], rng.normal(size=(len(s), 4))
+    fixed_code = (rng.permutation(people) < leakers * people)[s]
+    code = leak * np.where(fixed_code[:, None], code, fresh) @ code_axes / 2
+    x = 2 * axes[y] + (code + rng.normal(size=(len(s), d))) @ mix
     return (Faces.of_people if goal == "identity" else Faces.of_expressions)(x, s, y)
 
 

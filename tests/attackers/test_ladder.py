@@ -17,7 +17,7 @@ def test_a_planted_leak_is_read_and_more_so_from_templates(parts):
     assert auc.low > 0.55
     assert auc.p == pytest.approx(1 / 40)
     many = template_numbers(ladder, draws=50)
-    assert many["mean5.auc"].value > many["mean1.auc"].value + 0.05
+    assert many["mean5.auc"].value > many["mean1.auc"].value + 0.02
     assert many["mean5.rank_bits"].low > 0
     assert not ladder.cautions
 
@@ -52,8 +52,8 @@ def test_numbers_repeat(parts):
 
 @pytest.mark.slow
 def test_one_leaker_in_twenty_moves_no_average_and_is_seen_in_the_worst_tenth(world):
-    train, validation = (world(n, seed=k, leak=2.0) for k, n in enumerate((60, 25)))
-    clean, some = (world(200, seed=5, leak=2.0, leakers=k) for k in (0.0, 0.05))
+    train, validation = (world(n, seed=k, leak=1.0) for k, n in enumerate((60, 25)))
+    clean, some = (world(200, seed=5, leak=0.7, leakers=k) for k in (0.0, 0.05))
     moved, seen = [], []
     for test in (clean, some):
         ladder = climb(train, validation, test, permutations=0, draws=10)
@@ -62,7 +62,7 @@ def test_one_leaker_in_twenty_moves_no_average_and_is_seen_in_the_worst_tenth(wo
     assert abs(moved[1] - moved[0]) < 0.02
     assert seen[0].p > 0.05
     assert seen[1].p < 0.01
-    assert seen[1].value > seen[1].null + 0.1
+    assert seen[1].value > seen[1].null + 0.05
 
 
 def test_the_network_sees_what_no_closed_form_does(parts):
