@@ -46,15 +46,17 @@ class Form:
 
 
 class Attacker(Protocol):
-    """Fitted on faces of some people; compares faces of others.
+    """Fitted on faces of some people; compares faces of others."""
 
-    Attributes:
-        name: in tables, such as "plda".
-        step: its place on the ladder; of equals the earliest is taken.
-    """
+    @property
+    def name(self) -> str:
+        """In tables, such as "plda"."""
+        ...
 
-    name: str
-    step: int
+    @property
+    def step(self) -> int:
+        """Its place on the ladder; of equals the earliest is taken."""
+        ...
 
     def fit(self, train: Faces, validation: Faces) -> Attacker:
         """Learn from the training people; settings are chosen on the validation people."""

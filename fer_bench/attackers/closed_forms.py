@@ -12,7 +12,7 @@ import numpy as np
 from fer_bench.attackers.attacker import Attacker, Form, unit
 from fer_bench.attackers.comparisons import compared_pairs
 from fer_bench.attackers.faces import Faces
-from fer_bench.metrics.common import Floats, standardise
+from fer_bench.metrics.common import Floats, Ints, standardise
 from fer_bench.statistics.bootstrap import cluster_sums
 
 SHRINKAGES = (0.01, 0.1, 0.3, 0.7)
@@ -74,7 +74,7 @@ class Basis:
         return Basis(self.like, self.axes[:, :k], self.between[:k])
 
 
-def two_covariances(x: Floats, target: Floats) -> tuple[Floats, Floats]:
+def two_covariances(x: Floats, target: Ints) -> tuple[Floats, Floats]:
     """Covariance within and between targets [d, d], by moments; every target counts alike.
 
     The covariance of the means, less what the noise of their faces adds to it.

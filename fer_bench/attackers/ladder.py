@@ -141,7 +141,7 @@ def template_numbers(ladder: Ladder, *, draws: int = 300, seed: int = 0) -> dict
     "mean" compares with one template of the m faces, "best" takes the best of m comparisons.
     Numbers of m that too few people have faces for are missing.
     """
-    out = {}
+    out: dict[str, Score] = {}
     for faces in ENROLLED:
         for kind in ("mean", "best") if faces > 1 else ("mean",):
             found = searched(

@@ -98,7 +98,7 @@ SPECS = (
 @metric("attackers", needs=("subjects",), scores=SPECS)
 def attackers(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
     """Is a person recognised in E across expressions? Closed-form attackers on unseen people."""
-    out = {}
+    out: dict[str, Score] = {}
     for space, target in PLACES:
         out |= ladder_scores(run, space, target, closed_forms(), seed=seed)
     return out
@@ -107,7 +107,7 @@ def attackers(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
 @metric("attackers-all", needs=("subjects",), default=False, scores=SPECS)
 def attackers_all(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
     """The same with a trained attacker."""
-    out = {}
+    out: dict[str, Score] = {}
     for space, target in PLACES:
         out |= ladder_scores(run, space, target, all_attackers(), seed=seed)
     return out

@@ -8,7 +8,7 @@ from fer_bench.attackers.attacker import Attacker
 from fer_bench.attackers.comparisons import Comparisons, compared_pairs
 from fer_bench.attackers.faces import Faces
 from fer_bench.cautions import Caution
-from fer_bench.metrics.common import Floats, undefined, with_interval
+from fer_bench.metrics.common import Floats, Ints, undefined, with_interval
 from fer_bench.score import Score
 
 SHARE = 0.1
@@ -100,7 +100,7 @@ def _without_expressions(standing: Floats, faces: Faces) -> Floats:
     return standing - mean[cell] + standing.mean()
 
 
-def _balanced_halves(target: Floats, rng: np.random.Generator) -> Floats:
+def _balanced_halves(target: Ints, rng: np.random.Generator) -> Ints:
     """0 or 1 for each face, equally often within a target."""
     order = np.lexsort((rng.random(len(target)), target))
     out = np.empty(len(target), dtype=np.int64)
