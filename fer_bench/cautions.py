@@ -278,6 +278,40 @@ WORDINGS: dict[str, Wording] = {
     "queries-subset": Wording(
         "{queries} random queries against {gallery} of {total} images", "note"
     ),
+    # Attackers.
+    "few-for-far": Wording(
+        "a false-accept rate of {rate:g} needs {needed} impostor pairs of {people_needed} pairs "
+        "of people; there are {pairs} of {people_pairs}",
+        "error",
+    ),
+    "few-for-search": Wording(
+        "{targets} people (or expressions) can be searched for, and {least} are needed", "error"
+    ),
+    "few-for-worst": Wording(
+        "{people} people have enough faces for two halves, and {least} are needed", "error"
+    ),
+    "few-attacked": Wording(
+        "the {part} part has {people} people with {pairs} pairs of one person in two expressions: "
+        "too few to see a leak"
+    ),
+    "attacker-not-fitted": Wording(
+        "the attacker {attacker} reads AUC {auc:.3f} on its own training people, no more than the "
+        "cosine ({ignorant:.3f}): it was not fitted"
+    ),
+    "foreign-embedding": Wording(
+        "the embeddings of training and test people have second moments of correlation "
+        "{across:.2f} (two halves of the training people {within:.2f}): are they of one run?"
+    ),
+    "permuted-above-chance": Wording(
+        "with permuted people the attacker reads AUC {auc:.3f} instead of .5: compare with that"
+    ),
+    "validation-not-repeated": Wording(
+        "the attacker reads AUC {validation:.3f} on validation people and {test:.3f} on test "
+        "people: are the subjects of the test part right?"
+    ),
+    "pixels-as-descriptor": Wording(
+        "pixels stand in for a face-recognition descriptor of the other photograph: a lower bound"
+    ),
     # Mutual information.
     "above-entropy": Wording("above H({of}) = {entropy:.3f} nats: impossible, the estimator errs"),
     "collapsed": Wording("collapsed embedding: effective rank {rank:.2f} < 2"),
