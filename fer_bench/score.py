@@ -139,6 +139,7 @@ class Outcome:
 
 
 Direction = Literal["high", "low", ""]
+Aspect = Literal["recognition", "affect", "leak", "separation", ""]
 Style = Literal["percent", "ratio", "nats", "count"]
 _STYLES: dict[str, Style] = {"fraction": "percent", "nats": "nats", "count": "count"}
 
@@ -151,7 +152,7 @@ class ScoreSpec:
     metrics` names them. A column's key is typed once, where it is measured.
 
     Attributes:
-        key: as the metric returns it, such as "test.accuracy"; `<...>` stands for any words, as
+        key: as the metric returns it, such as "test.accuracy"; `<name>` stands for any words, as
             in "test.recall.<class>".
         title: in the head of a table.
         meaning: one sentence for a reader who has never seen it.
@@ -163,6 +164,10 @@ class ScoreSpec:
         order: of the columns; smaller is further left.
         headline: what the best method is said to do best; "" keeps it out of the summary.
         null: what the value without any effect is called beside the number; "" leaves it out.
+        aspect: what it decides on the page: the first by `order` that the results have of every
+            aspect stands in the headline, the trade-off and the leaderboard.
+        tables: further tables and sections that show it, such as "mig" or "probes".
+        published: what numbers of it in papers are filed under, such as "accuracy".
 
     >>> ScoreSpec("E.rank", "Rank of E", "Effective rank of E.", unit="").style
     'ratio'
@@ -179,6 +184,9 @@ class ScoreSpec:
     order: int = 100
     headline: str = ""
     null: str = ""
+    aspect: Aspect = ""
+    tables: tuple[str, ...] = ()
+    published: str = ""
 
     @property
     def style(self) -> Style:
@@ -191,8 +199,17 @@ class ScoreSpec:
         >>> ScoreSpec("recall.<class>", "Recall", "Share found.").matches("recall.anger")
         True
         """
-        parts = [re.escape(part) for part in re.split(r"<[^>]*>", self.key)]
-        return re.fullmatch(".+".join(parts), key) is not None
+        return self.words(key) is not None
+
+    def words(self, key: str) -> dict[str, str] | None:
+        """What the placeholders stand for in a key of the metric, or None where it is no match.
+
+        >>> ScoreSpec("<space>.rank", "Rank", "Effective rank.").words("E.rank")
+        {'space': 'E'}
+        """
+        pattern = re.sub(r"<(\w+)>", r"(?P<\1>.+?)", re.sub(r"([^\w<>])", r"\\\1", self.key))
+        match = re.fullmatch(pattern, key)
+        return None if match is None else match.groupdict()
 
 
 def _finite(value: Any) -> Any:

@@ -226,8 +226,8 @@ def compare_crossed(
     (0.4, True)
     """
     table = _Table.of(runs)
-    parents = dict(derived or {})
-    spread = _spreads(table, set(own_spread) | set(parents), set(deterministic))
+    parents, fixed = dict(derived or {}), set(deterministic)
+    spread = _spreads(table, set(own_spread) | set(parents), fixed)
     means = {name: _interval(table, spread, {name: 1.0}, parents, level) for name in table.methods}
     order = sorted(table.methods, key=lambda name: -means[name].value)
     found = [
@@ -236,7 +236,7 @@ def compare_crossed(
     ]
     adjusted = holm([difference.p for _, _, difference in found])
     pairs = tuple(
-        Pair(a, b, d, float(p), bool(p < alpha) and _may_claim(table, a, b, d.value))
+        Pair(a, b, d, float(p), bool(p < alpha) and _may_claim(table, {a, b} - fixed, d.value))
         for (a, b, d), p in zip(found, adjusted, strict=True)
     )
     return CrossedComparison(
@@ -569,12 +569,13 @@ def _negated(interval: Interval) -> Interval:
     )
 
 
-def _may_claim(table: _Table, first: str, second: str, difference: float) -> bool:
-    folds = table.folds([first, second])
-    seeds = min(len(table.cells[name, f].seeds) for name in (first, second) for f in folds)
-    if seeds >= 3 or len(folds) >= 3:
+def _may_claim(table: _Table, trained: Collection[str], difference: float) -> bool:
+    """Whether training was repeated often enough for a claim about methods that depend on it."""
+    cells = [cell for (name, _), cell in table.cells.items() if name in trained]
+    if not cells or len(table.folds(trained)) >= 3:
         return True
-    return seeds == 2 and abs(difference) > SMALL_MARGIN
+    seeds = min(len(cell.seeds) for cell in cells)
+    return seeds >= 3 or (seeds == 2 and abs(difference) > SMALL_MARGIN)
 
 
 def _missing(table: _Table) -> tuple[Source, ...]:

@@ -90,7 +90,8 @@ def power(spread: Spread, design: Design, difference: float, *, level: float = 0
         return 1.0 if difference else 1 - level
     critical = float(stats.t.ppf((1 + level) / 2, dof))
     shift = abs(difference) / error
-    return float(stats.nct.sf(critical, dof, shift) + stats.nct.cdf(-critical, dof, shift))
+    wrong_sign = np.nan_to_num(stats.nct.cdf(-critical, dof, shift))  # NaN where it underflows
+    return float(stats.nct.sf(critical, dof, shift) + wrong_sign)
 
 
 def _error(spread: Spread, design: Design) -> tuple[float, float]:

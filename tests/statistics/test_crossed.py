@@ -126,6 +126,15 @@ def test_a_claim_needs_seeds(seeds: int, gap: float, claim: bool) -> None:
     assert pair.separated is claim
 
 
+def test_one_run_of_a_deterministic_method_is_enough() -> None:
+    rng = np.random.default_rng(8)
+    person = rng.normal(0.5, 0.1, 40)
+    runs = [means("pixels", 0, person + 0.3 + rng.normal(0, 1e-3, 40))]
+    runs += [means("erm", s, person + rng.normal(0, 1e-3, 40)) for s in range(2)]
+    assert compare_crossed(runs, deterministic=["pixels"]).pair("pixels", "erm").separated
+    assert not compare_crossed(runs).pair("pixels", "erm").separated
+
+
 def test_folds_that_disagree_widen_the_interval() -> None:
     rng = np.random.default_rng(6)
     steady, shaky = [], []
