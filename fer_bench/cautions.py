@@ -218,6 +218,9 @@ WORDINGS: dict[str, Wording] = {
     "fold-tests-known-subjects": Wording(
         "fold {fold}: {subjects} subjects are both trained on and tested"
     ),
+    "validation-of-known-subjects": Wording(
+        "the training and the validation faces share {subjects} subjects"
+    ),
     "fold-validates-known-subjects": Wording(
         "fold {fold}: train and validation share {subjects} subjects"
     ),
