@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from fer_bench.cli import check, data, listing, mi, protocol, report, search, sweep
+from fer_bench.cli import check, data, evaluate, listing, mi, protocol, report, search, sweep
 
 app = typer.Typer(
     name="fer-bench",
@@ -19,6 +19,7 @@ app = typer.Typer(
 
 app.command("run")(sweep.run)
 app.command("search")(search.search)
+app.command("evaluate")(evaluate.evaluate)
 app.command("score")(sweep.score)
 app.command("transfer")(sweep.transfer)
 app.command("report")(report.report)
