@@ -25,6 +25,7 @@ from fer_bench.labels import Names
 from fer_bench.method import Method
 from fer_bench.metrics.metric import load_metrics, missing, score_run
 from fer_bench.score import Score
+from fer_bench.sweep.executors import Options
 from fer_bench.sweep.sweep import Sweep, run_experiment
 from fer_bench.training.session import Session
 from fer_bench.validation import validate
@@ -37,16 +38,22 @@ def run(
     executor: str = "serial",
     workers: int | None = None,
     quiet: bool = False,
+    **options: Any,
 ) -> Sweep:
     """Train and score an experiment into a result folder, going on where a killed one was.
+
+    Every run has a process of its own, unless its method is defined in the main script or in a
+    notebook: then it is done in this process.
 
     Args:
         experiment: a TOML file, a mapping of the same shape, an `Experiment`, or None for the
             embedded quickstart.
         out: result folder.
         executor: "serial" or "pool".
-        workers: processes of the pool.
+        workers: runs at once of the pool.
         quiet: no progress on the terminal.
+        options: further attributes of `fer_bench.sweep.executors.Options`, such as
+            `time_limit=3600` (seconds).
 
     >>> import fer_bench, tempfile
     >>> sweep = fer_bench.run(
@@ -69,7 +76,8 @@ def run(
         parsed = parse_experiment(experiment)
     else:
         parsed = load_experiment(experiment)
-    return run_experiment(parsed, out, executor=executor, workers=workers, quiet=quiet)
+    chosen = Options.of(executor, workers, **options)
+    return run_experiment(parsed, out, options=chosen, quiet=quiet)
 
 
 class Recognizer:

@@ -326,7 +326,9 @@ WORDINGS: dict[str, Wording] = {
     "no-number": Wording("no number came out: give more rows, or reduce the sides first", "error"),
     "null-no-number": Wording("{failed} of {copies} permuted copies gave no number: no null"),
     "below-zero": Wording("below 0: nothing the critic learnt holds on kept-out rows"),
-    "not-calibrated": Wording("the interval is not calibrated: {reason}"),
+    "not-calibrated": Wording(
+        "the interval is not calibrated: {estimator} gave no number for planted rows"
+    ),
     "difference": Wording("a difference of two estimates: errors add"),
     "small-classes-left-out": Wording("{rows} rows of classes below ten were left out"),
     "small-classes": Wording(
@@ -417,5 +419,17 @@ WORDINGS: dict[str, Wording] = {
     "frames-thinned": Wording(
         "at most {most} frames of a video, evenly spaced: {kept} of {total} rows", "note"
     ),
+    # Comparisons of methods.
+    "no-value-from": Wording("no value from {methods}: left out", "note"),
+    "cells-incomplete": Wording(
+        "{lacking} of {cells} cells (fold, seed) lack a method: ranks use the complete ones", "note"
+    ),
+    "one-fold": Wording("one fold: the tests speak of these test subjects only", "note"),
+    "few-to-rank": Wording("fewer than {least} methods", "note"),
+    "few-blocks": Wording("{blocks} complete folds (or seeds) are too few for ranks", "note"),
+    "ranks-alike": Wording("Friedman's test finds no difference (p = {p:.3f})", "note"),
+    "few-pairs": Wording("cannot be separated with {n} pairs", "note"),
+    "not-separated": Wording("not separated at {alpha:g} with {n} pairs", "note"),
+    "separated": Wording("{better} is better", "note"),
     # Summaries of a result folder.
 }

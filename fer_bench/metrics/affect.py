@@ -19,7 +19,7 @@ from fer_bench.errors import FerBenchError
 from fer_bench.metrics.classification import FITTED
 from fer_bench.metrics.common import Floats, ratio_scores, undefined
 from fer_bench.metrics.metric import metric
-from fer_bench.score import Score, ScoreSpec
+from fer_bench.score import Direction, Score, ScoreSpec
 
 DIMENSIONS = ("valence", "arousal")
 ZERO_RULE = "sign(0) = 0: a target of exactly 0 agrees with a prediction of exactly 0 only"
@@ -176,6 +176,12 @@ def _per_dimension(
     }
 
 
+_MEASURES: tuple[tuple[str, str, Direction], ...] = (
+    ("rmse", "Root mean squared error", "low"),
+    ("sagr", "Sign agreement", "high"),
+    ("pcc", "Pearson correlation", "high"),
+    ("ccc", "Concordance correlation", "high"),
+)
 SPECS = (
     ScoreSpec(
         "test.ccc.mean",
@@ -187,6 +193,21 @@ SPECS = (
         column="main",
         order=40,
         headline="follows valence and arousal best",
+        aspect="affect",
+    ),
+    *(
+        ScoreSpec(
+            f"test.{name}.{side}",
+            f"{name.upper()} {side[0].upper()}",
+            f"{what} of {side} over the whole test part.",
+            unit="",
+            better=better,
+            order=40,
+            tables=("va", "ablation") if name == "ccc" else ("va",),
+            published=f"{name}.{side}",
+        )
+        for name, what, better in _MEASURES
+        for side in ("valence", "arousal")
     ),
 )
 

@@ -14,7 +14,7 @@ from fer_bench.cautions import Caution
 from fer_bench.errors import FerBenchError
 from fer_bench.metrics.common import Floats, ratio_scores, undefined
 from fer_bench.metrics.metric import metric
-from fer_bench.score import Score, ScoreSpec
+from fer_bench.score import Direction, Score, ScoreSpec
 
 BINS = 15  # of the calibration error (Guo et al. 2017)
 FITTED = Caution("fitted")
@@ -171,6 +171,18 @@ def _ece(totals: Floats) -> Floats:
     return np.abs(table[:, 2] - table[:, 1]).sum(axis=1)
 
 
+_PER_CLASS: tuple[tuple[str, str, str, str, Direction], ...] = (
+    (
+        "precision",
+        "Precision",
+        "Of the faces given this name, how many have it.",
+        "fraction",
+        "high",
+    ),
+    ("recall", "Recall", "Of the faces of this class, how many are named so.", "fraction", "high"),
+    ("f1", "F1", "Harmonic mean of precision and recall.", "fraction", "high"),
+    ("support", "Support", "Test faces of the class.", "count", ""),
+)
 SPECS = (
     ScoreSpec(
         "test.accuracy",
@@ -182,6 +194,19 @@ SPECS = (
         order=10,
         headline="names expressions most often right",
         null="chance",
+        aspect="recognition",
+        tables=("mig", "confounding"),
+        published="accuracy",
+    ),
+    ScoreSpec(
+        "test:reversed.accuracy",
+        "Accuracy, reversed test",
+        "Every expression goes with the other attribute level: the shortcut misleads.",
+        better="high",
+        range=(0, 1),
+        order=15,
+        null="chance",
+        tables=("confounding",),
     ),
     ScoreSpec(
         "test.balanced_accuracy",
@@ -211,6 +236,12 @@ SPECS = (
         range=(0, 1),
         column="more",
         order=100,
+    ),
+    *(
+        ScoreSpec(
+            f"test.{name}.<class>", title, meaning, unit, better, order=110, tables=("per-class",)
+        )
+        for name, title, meaning, unit, better in _PER_CLASS
     ),
 )
 

@@ -27,7 +27,7 @@ from fer_bench.metrics.common import (
 )
 from fer_bench.metrics.disentanglement.discrete import mutual_information
 from fer_bench.metrics.metric import metric
-from fer_bench.score import Score
+from fer_bench.score import Direction, Score, ScoreSpec
 from fer_bench.statistics.bootstrap import group_codes
 
 MIN_ROWS = 30
@@ -39,7 +39,25 @@ LABEL_OPTIONS: Mapping[str, Any] = {"steps": 400, "null": 2}
 CALIBRATION_TASKS = 6  # planted problems of known MI per term
 
 
-@metric("mi", version=3)
+_TERMS: tuple[tuple[str, str, str, Direction], ...] = (
+    ("E.expression", "I(E; expression)", "What E should hold.", "high"),
+    ("E.identity", "I(E; identity)", "What E should not hold.", "low"),
+    (
+        "E.identity.given_expression",
+        "I(E; identity | expression)",
+        "The same beyond what expressions tell of people.",
+        "low",
+    ),
+    ("I.identity", "I(I; identity)", "What I should hold.", "high"),
+    ("I.expression", "I(I; expression)", "What I should not hold.", "low"),
+)
+SPECS = tuple(
+    ScoreSpec(key, title, meaning, unit="nats", better=better, order=76, tables=("information",))
+    for key, title, meaning, better in _TERMS
+)
+
+
+@metric("mi", version=3, scores=SPECS)
 def mi(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
     """I(E; Y), I(E; S), I(I; Y), I(I; S), I(E; S | Y) on the test part, and the block gaps.
 

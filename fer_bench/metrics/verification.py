@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from fer_bench.cautions import Caution
 from fer_bench.metrics.common import Floats, Ints, replace_bounds, undefined, with_interval
 from fer_bench.metrics.probes import unit_rows
-from fer_bench.score import Score
+from fer_bench.score import Effects, Score
 from fer_bench.statistics.bootstrap import bootstrap_draws, cluster_sums, jackknife_interval
 
 GENUINE_PAIRS = 200_000  # at most, drawn at random beyond
@@ -180,6 +180,10 @@ def verification_scores(
     )
     left_out = _leave_one_subject_out(g, owner, m, ordered, s[impostor.first], s[impostor.second])
     low, high = jackknife_interval(auc.value, left_out)
+    if np.isfinite(left_out).all():
+        compared = np.r_[genuine.first, impostor.first, impostor.second]
+        people, faces = np.unique(s[compared], return_counts=True)
+        auc = replace(auc, effects=Effects(people, auc.value - left_out, faces.astype(np.float64)))
     if np.isfinite(low):
         auc = replace_bounds(auc, max(low, 0.0), min(high, 1.0), interval="jackknife over subjects")
     out = {"auc": auc}

@@ -17,6 +17,9 @@ Layout of a result folder::
         scores.json              written after, and again whenever a metric changes
         maps.safetensors         2-D maps of the embeddings, where they were drawn
     failures/<run id>.json       why a run is not there
+    failures/<run id>.traceback.txt
+    logs/<run id>.jsonl          what happened to it and when (see `fer_bench.runs.log`)
+    logs/<run id>.txt            what its process printed
 
 A run is written aside and renamed when complete, so a killed process leaves no half run; a lock
 per run keeps two processes off one folder.
@@ -173,8 +176,24 @@ class RunStore:
         found = sorted((self.root / "failures").glob("*.json"))
         return {path.stem: _read_json(path) for path in found}
 
-    def save_failure(self, spec: RunSpec, *, reason: str, kind: str) -> None:
-        """Record a run that failed ("failed") or cannot be done on these data ("skipped")."""
+    def save_failure(
+        self,
+        spec: RunSpec,
+        *,
+        reason: str,
+        kind: str,
+        deaths: int = 0,
+        traceback: str | None = None,
+    ) -> None:
+        """Record a run that failed ("failed") or cannot be done on these data ("skipped").
+
+        Args:
+            spec: the run.
+            reason: one sentence.
+            kind: "failed" or "skipped".
+            deaths: how often its process ended before it could say why.
+            traceback: for the author of the method.
+        """
         content = {
             "label": spec.label,
             "method": spec.method,
@@ -182,8 +201,34 @@ class RunStore:
             "fold": spec.fold,
             "kind": kind,
             "reason": reason,
+            "deaths": deaths,
         }
-        write_json(self.root / "failures" / f"{spec.id}.json", content)
+        path = self._failure(spec.id)
+        write_json(path, content)
+        trace = path.with_suffix(".traceback.txt")
+        if traceback is None:
+            trace.unlink(missing_ok=True)
+        else:
+            with atomic_path(trace) as aside:
+                aside.write_text(traceback, encoding="utf-8")
+
+    def forget_failure(self, run_id: str) -> None:
+        """Remove the record of a failure, once the run is there."""
+        path = self._failure(run_id)
+        path.unlink(missing_ok=True)
+        path.with_suffix(".traceback.txt").unlink(missing_ok=True)
+
+    def deaths(self, run_id: str) -> int:
+        """How often the process of a run that is not there ended before it could say why."""
+        path = self._failure(run_id)
+        return int(_read_json(path).get("deaths", 0)) if path.exists() else 0
+
+    def _failure(self, run_id: str) -> Path:
+        return self.root / "failures" / f"{run_id}.json"
+
+    def log(self, run_id: str) -> Path:
+        """The log of a run (see `fer_bench.runs.log`)."""
+        return self.root / "logs" / f"{run_id}.jsonl"
 
     def experiment(self) -> Experiment | None:
         """The experiment that made this folder, if it is known."""
@@ -247,7 +292,7 @@ class RunStore:
         if final.exists():  # a folder without `done.json`: foreign or damaged
             os.replace(final, _free_name(final.with_name(f".{spec.id}.damaged")))
         os.replace(working, final)
-        (self.root / "failures" / f"{spec.id}.json").unlink(missing_ok=True)
+        self.forget_failure(spec.id)
         return RunRecord(final)
 
 
