@@ -429,6 +429,43 @@ WORDINGS: dict[str, Wording] = {
     "people-overlap": Wording("{n} test people are among those the decoder was fitted on"),
     "no-faces": Wording("no test face has what this needs", "error"),
     "no-swaps": Wording("no two test faces differ in person and expression", "error"),
+    # Embeddings brought from elsewhere.
+    "encoder-people-unknown": Wording(
+        "it is unknown whether the encoder was trained on the people it is tested on: if it was, "
+        "all these numbers flatter it",
+        "error",
+    ),
+    "tested-people-trained-on": Wording(
+        "{people} people of the test part are also in the training part", "error"
+    ),
+    "no-training-people": Wording("there are no training people: not asked are {attackers}"),
+    "split-made": Wording(
+        "no split was given: {people} people were divided at random to fit probes and attackers",
+        "note",
+    ),
+    "predictions-at-chance": Wording(
+        "predictions agree with {share:.1%} of the labels and would by chance with {chance:.1%}: "
+        "either nothing was learned, or rows, ids or the order of the classes are shuffled",
+        "error",
+    ),
+    "hard-predictions": Wording(
+        "only the predicted classes are known, not their scores: calibration and likelihood say "
+        "nothing here"
+    ),
+    "rows-copied": Wording(
+        "{n} of {of} test rows have exactly the embedding of a row of the other parts: the same "
+        "picture is on both sides",
+        "error",
+    ),
+    "rows-without-subject": Wording("{n} rows have no subject and are left out"),
+    "video-for-person": Wording("people are unknown: the video stands for the person"),
+    "image-for-sequence": Wording(
+        "expressions are unknown: people are told apart between any two of their pictures, which "
+        "near copies make easy"
+    ),
+    "frames-thinned": Wording(
+        "at most {most} frames of a video, evenly spaced: {kept} of {total} rows", "note"
+    ),
     # Comparisons of methods.
     "no-value-from": Wording("no value from {methods}: left out", "note"),
     "cells-incomplete": Wording(

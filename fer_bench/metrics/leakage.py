@@ -180,7 +180,8 @@ def _named_people(
 ) -> dict[str, Score]:
     """Closed-set probes of each embedding, the label floor, and what E leaks above it."""
     part, truth = problem.part, problem.truth
-    one_hot = np.eye(len(part.classes) + 1)[part.y][:, : len(part.classes)]
+    columns = max(1, len(part.classes))  # one constant column where no expression is known
+    one_hot = np.eye(len(part.classes) + 1)[part.y][:, :columns]
     attacks = identity_attacks(
         {**embeddings, FLOOR: one_hot}, problem.subject, part.y, problem.split, seed=seed
     )
