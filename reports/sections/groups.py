@@ -81,4 +81,4 @@ def _large(tables: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
     return out
 
 
-SECTION = Section("groups", "Groups and other data", 90, content, short="Groups")
+SECTION = Section("groups", "Groups and other data", 90, content, "Groups", "onscreen")
