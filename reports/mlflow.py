@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from fer_bench.errors import MissingExtraError
-from fer_bench.reports.summary import scores_frame, summarise
+from fer_bench.reports.scores import scores_frame
+from fer_bench.reports.summary import summarise
 from fer_bench.runs.store import RunRecord, RunStore
 
 _LONGEST_PARAMETER = 500

@@ -69,7 +69,7 @@ def figures(
     maps: Maps = "tsne",
 ) -> None:
     """Write every figure as PDF and SVG in a paper's column widths."""
-    from fer_bench.reports.figures import write_figures
+    from fer_bench.reports.figures.paper import write_figures
 
     written = write_figures(folder, out=out, maps=maps)  # type: ignore[arg-type]
     typer.echo(
