@@ -536,14 +536,14 @@ WORDINGS: dict[str, Wording] = {
     "row-at-chance": Wording("no better than guessing ({chance})", "error"),
     # Summaries of a result folder.
     "runs-failed": Wording(
-        "{runs} planned runs of a row failed: its numbers rest on the others", "error"
+        "planned runs that failed: {runs}; the numbers rest on the others", "error"
     ),
     "runs-skipped": Wording(
-        "{runs} planned runs of a row could not be done: its numbers rest on the others"
+        "planned runs that could not be done: {runs}; the numbers rest on the others"
     ),
     "older-runs": Wording(
-        "{runs} older runs of the same row, seed and fold (other parameters or another version) "
-        "are left out"
+        "older runs of the same row, seed and fold that are left out (other parameters or "
+        "another version): {runs}"
     ),
     "metric-failed": Wording("the metric {metric!r} failed: {error}", "error"),
     "few-runs": Wording(

@@ -86,9 +86,9 @@ def compare_summaries(before: Summary, after: Summary) -> Change:
     ]
     folds = len(after.folds)
     share = 1 / (folds - 1) if folds > 1 else 0.0
-    found = [_shift(a, b, column, share, paired=paired) for a, b, column in raw]
-    adjusted = statistics.holm([np.nan if s.p is None else s.p for s in found])
-    shifts = [_judged(s, float(p)) for s, p in zip(found, adjusted, strict=True)]
+    moved = [_shift(a, b, column, share, paired=paired) for a, b, column in raw]
+    adjusted = statistics.holm([np.nan if s.p is None else s.p for s in moved])
+    shifts = [_judged(s, float(p)) for s, p in zip(moved, adjusted, strict=True)]
     order = {"worse": 0, "better": 1, "other": 2, "unclear": 3, "same": 4}
     shifts.sort(key=lambda s: (order[s.kind], s.p if s.p is not None else 1.0))
     return Change(

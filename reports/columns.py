@@ -63,13 +63,13 @@ def entries(scores: Mapping[str, Any], table: str) -> list[Entry]:
     A key that several columns of the table match belongs to the one with fewest placeholders.
     """
     columns = columns_of(table)
-    found = []
+    out = []
     for key, value in scores.items():
         matches = [(c, words) for c in columns if (words := c.words(key)) is not None]
         if matches:
             column, words = min(matches, key=lambda match: len(match[1]))
-            found.append(Entry(key, column, words, value))
-    return sorted(found, key=lambda entry: columns.index(entry.column))
+            out.append(Entry(key, column, words, value))
+    return sorted(out, key=lambda entry: columns.index(entry.column))
 
 
 def with_unit_in_title(column: Column) -> str:

@@ -21,7 +21,7 @@ class Confounding:
         rhos: the strengths, rising.
         labels: rows in the order of the experiment.
         panels: the measures there are.
-        found: panel key -> label -> rho -> mean over the runs with its interval.
+        means: panel key -> label -> rho -> mean over the runs with its interval.
         notes: what the ties came to, a list a strength, from one run of each.
     """
 
@@ -29,12 +29,12 @@ class Confounding:
     rhos: tuple[float, ...]
     labels: tuple[str, ...]
     panels: tuple[Column, ...]
-    found: Mapping[str, Mapping[str, Mapping[float, Estimate]]]
+    means: Mapping[str, Mapping[str, Mapping[float, Estimate]]]
     notes: Mapping[float, Sequence[str]]
 
     def cell(self, panel: Column, label: str, rho: float) -> tuple[str, str]:
         """Percent, or a dash, and its interval in words, or nothing."""
-        value = self.found[panel.key].get(label, {}).get(rho)
+        value = self.means[panel.key].get(label, {}).get(rho)
         if value is None:
             return "–", ""
         text = formatted(value.mean, "percent")
@@ -58,20 +58,20 @@ def confounding(store: RunStore, labels: Sequence[str]) -> Confounding | None:
         return None
     attribute = next(iter(by_rho.values()))[0].spec.tie.attribute  # type: ignore[union-attr]
     scores = {rho: estimates(scores_frame(by_rho[rho])) for rho in sorted(by_rho)}
-    known = dict.fromkeys([*labels, *(label for found in scores.values() for label in found)])
-    found: dict[str, dict[str, dict[float, Estimate]]] = {}
+    known = dict.fromkeys([*labels, *(label for means in scores.values() for label in means)])
+    means: dict[str, dict[str, dict[float, Estimate]]] = {}
     panels = columns_of("confounding")
     for panel in panels:
         key = panel.key.replace("<attribute>", attribute)
         for rho, rows in scores.items():
             for label, row in rows.items():
                 if key in row:
-                    found.setdefault(panel.key, {}).setdefault(label, {})[rho] = row[key]
+                    means.setdefault(panel.key, {}).setdefault(label, {})[rho] = row[key]
     return Confounding(
         attribute=attribute,
         rhos=tuple(scores),
-        labels=tuple(label for label in known if any(label in lines for lines in found.values())),
-        panels=tuple(panel for panel in panels if panel.key in found),
-        found=found,
+        labels=tuple(label for label in known if any(label in lines for lines in means.values())),
+        panels=tuple(panel for panel in panels if panel.key in means),
+        means=means,
         notes={rho: by_rho[rho][0].environment.get("tie", ()) for rho in scores},
     )

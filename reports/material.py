@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -29,11 +30,13 @@ class Material:
         against: another result folder, whose change to this one is shown.
         maps: "both", "tsne", "umap" or "none".
         max_points: points drawn in a map, at most.
+        progress: told what is done next.
 
     Attributes:
         store, summary: of the folder.
         faces: whether faces are shown, blurred or left out.
         kinds: the kinds of maps.
+        progress: as given.
 
     Raises:
         FerBenchError: there is no finished run, or an option is unknown.
@@ -47,11 +50,13 @@ class Material:
         against: str | Path | None = None,
         maps: Which = "both",
         max_points: int = 2500,
+        progress: Callable[[str], None] = lambda step: None,
     ) -> None:
         if maps not in KINDS:
             raise FerBenchError(f"maps is {maps!r}: use 'both', 'tsne', 'umap' or 'none'.")
         if faces not in (None, "show", "blur", "none"):
             raise FerBenchError(f"faces is {faces!r}: use 'show', 'blur' or 'none'.")
+        progress("reading the results")
         self.store = RunStore(root)
         self.summary: Summary = summarise(self.store)
         asked: Faces | None = faces or (self.summary.experiment.get("report") or {}).get("faces")
@@ -60,6 +65,7 @@ class Material:
         self.kinds: tuple[Kind, ...] = KINDS[maps]
         self._against = against
         self._max_points = max_points
+        self.progress = progress
 
     @cached_property
     def before(self) -> Summary | None:
@@ -84,14 +90,12 @@ class Material:
         """Label -> maps of that run."""
         if not self.kinds:
             return {}
-        return {
-            row.label: maps_of(
-                self.store.record(row.representative),
-                kinds=self.kinds,
-                max_points=self._max_points,
-            )
-            for row in self.summary.rows
-        }
+        out = {}
+        for i, row in enumerate(self.summary.rows, 1):
+            self.progress(f"maps, {i} of {len(self.summary.rows)}")
+            record = self.store.record(row.representative)
+            out[row.label] = maps_of(record, kinds=self.kinds, max_points=self._max_points)
+        return out
 
     @cached_property
     def nearest(self) -> dict[str, dict[str, Grid]]:

@@ -32,7 +32,7 @@ def write_report(
     against: str | Path | None = None,
     maps: Which = "both",
     max_points: int = 2500,
-    progress: Callable[[str], None] = lambda title: None,
+    progress: Callable[[str], None] = lambda step: None,
 ) -> Path:
     """Write the HTML report of a result folder.
 
@@ -44,7 +44,7 @@ def write_report(
         against: another result folder; then the page opens with what changed since.
         maps: "both", "tsne", "umap" or "none". Maps are computed once and kept with the runs.
         max_points: points drawn in a map, at most.
-        progress: told the title of each section before it is written.
+        progress: told what is done next.
 
     Returns:
         The path of the page.
@@ -52,20 +52,22 @@ def write_report(
     Raises:
         FerBenchError: there is no finished run, or an option is unknown.
     """
-    material = Material(root, faces=faces, against=against, maps=maps, max_points=max_points)
-    html = page_of(material, progress)
+    material = Material(
+        root, faces=faces, against=against, maps=maps, max_points=max_points, progress=progress
+    )
+    html = page_of(material)
     target = Path(out) if out is not None else material.store.root / "report.html"
     with atomic_path(target) as aside:
         aside.write_text(html, encoding="utf-8")
     return target
 
 
-def page_of(material: Material, progress: Callable[[str], None] = lambda title: None) -> str:
+def page_of(material: Material) -> str:
     """The text of the page."""
     written: list[tuple[Section, Markup]] = []
     with drawing(paper=False):
         for section in sections():
-            progress(section.title)
+            material.progress(section.title)
             html = section.render(material)
             if html is not None:
                 written.append((section, html))

@@ -12,7 +12,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from fer_bench.reports.figures.svg import inline_svg
-from fer_bench.reports.text import UNITS, counted, duration, formatted, listed, p_text, plain
+from fer_bench.reports.text import UNITS, counted, formatted, listed, p_text, plain
+from fer_bench.terminal import duration
 
 
 @cache
@@ -34,7 +35,7 @@ def environment() -> Environment:
         "number": formatted,
         "p": p_text,
         "plain": _plain,
-        "seconds": duration,
+        "seconds": lambda seconds: "–" if seconds is None else duration(seconds),
         "unit": UNITS.__getitem__,
     }
     return out

@@ -63,19 +63,6 @@ def p_text(p: float | None) -> str:
     return "–" if p is None else "< .001" if p < 0.001 else f"{p:.3f}".lstrip("0")
 
 
-def duration(seconds: float | None) -> str:
-    """A time in words.
-
-    >>> duration(12), duration(200), duration(7200)
-    ('12 s', '3.3 min', '2.0 h')
-    """
-    if seconds is None:
-        return "–"
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
 def listed(names: Iterable[str], *, most: int = 6) -> str:
     """Names in a sentence.
 

@@ -30,7 +30,7 @@ def confounding_figure(about: Confounding, *, paper: bool = False) -> Figure:
     places = {rho: i for i, rho in enumerate(about.rhos)}
     for axes, panel in zip(grid.flat, about.panels, strict=False):
         for i, label in enumerate(about.labels):
-            line = about.found[panel.key].get(label)
+            line = about.means[panel.key].get(label)
             if not line:
                 continue
             # Side by side, so that intervals of methods with equal means can be told apart.
@@ -47,7 +47,7 @@ def confounding_figure(about: Confounding, *, paper: bool = False) -> Figure:
                 elinewidth=0.9,
                 label=plain(label, 28),
             )
-        chance = [v.null for line in about.found[panel.key].values() for v in line.values()]
+        chance = [v.null for line in about.means[panel.key].values() for v in line.values()]
         levels = [v for v in chance if v is not None]
         if levels:
             mean = 100 * sum(levels) / len(levels)

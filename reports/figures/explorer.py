@@ -131,7 +131,7 @@ def bokeh_item() -> Any:
             active_drag="lasso_select",
             x_range=Range1d(start=-1.1, end=1.1),
             y_range=Range1d(start=-1.1, end=1.1),
-            height=430,
+            height=540,
             sizing_mode="stretch_width",
             toolbar_location="above",
             lod_threshold=3000,

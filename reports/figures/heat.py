@@ -95,13 +95,13 @@ def transfer_heat(summary: Summary, *, paper: bool = False) -> Figure | None:
         for row in summary.rows
         if row.role != "oracle"
     }
-    away = {label: found for label, found in away.items() if found}
-    sets = list(dict.fromkeys(name for found in away.values() for name in found))
+    away = {label: accuracies for label, accuracies in away.items() if accuracies}
+    sets = list(dict.fromkeys(name for accuracies in away.values() for name in accuracies))
     if not sets:
         return None
     cells = [
-        [summary.row(label).scores.get(own), *(found.get(name) for name in sets)]
-        for label, found in away.items()
+        [summary.row(label).scores.get(own), *(accuracies.get(name) for name in sets)]
+        for label, accuracies in away.items()
     ]
     kappa = [[np.nan if f is None else _kappa(f) for f in line] for line in cells]
     texts = [["" if f is None else f"{100 * f.mean:.0f}" for f in line] for line in cells]

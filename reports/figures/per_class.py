@@ -18,10 +18,10 @@ def per_class_figure(row: Row) -> Figure | None:
     import seaborn as sns
 
     bars = [
-        (plain(name, 14), what, found[what])
-        for name, found in row.per_class.items()
+        (plain(name, 14), what, score[what])
+        for name, score in row.per_class.items()
         for what in _COLOURS
-        if what in found
+        if what in score
     ]
     if not bars:
         return None
@@ -33,11 +33,11 @@ def per_class_figure(row: Row) -> Figure | None:
     sns.barplot(table, x="name", y="value", hue="what", hue_order=list(_COLOURS), palette=_COLOURS,
                 saturation=1, errorbar=None, ax=axes)  # fmt: skip
     order = list(dict.fromkeys(table["name"]))
-    for name, what, found in bars:
+    for name, what, score in bars:
         at = order.index(name) + (-0.2 if what == "recall" else 0.2)
-        error = whiskers(found, 100)
+        error = whiskers(score, 100)
         if error is not None:
-            axes.errorbar(at, 100 * found.mean, yerr=np.array(error), fmt="none",
+            axes.errorbar(at, 100 * score.mean, yerr=np.array(error), fmt="none",
                           ecolor="#222222", elinewidth=0.8)  # fmt: skip
     axes.tick_params(axis="x", rotation=30)
     axes.set(xlabel="", ylabel="%", ylim=(0, 105))

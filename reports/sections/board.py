@@ -72,8 +72,8 @@ def content(page: Material) -> Mapping[str, Any]:
 
 def deciding_columns(summary: Summary) -> list[Column]:
     """One column an aspect: recognition, valence and arousal, leak, separation."""
-    found = (summary.about(aspect) for aspect in get_args(Aspect) if aspect)
-    return [column for column in found if column is not None]
+    columns = (summary.about(aspect) for aspect in get_args(Aspect) if aspect)
+    return [column for column in columns if column is not None]
 
 
 def cells(summary: Summary, columns: Iterable[Column]) -> dict[tuple[str, str], Cell]:

@@ -13,9 +13,8 @@ from fer_bench.reports.sections.section import Section
 
 def content(page: Material) -> Mapping[str, Any] | None:
     """Confusions of the methods, and their F1 by expression."""
-    confusions = svg(
-        confusions_figure(page.summary), "Confusion matrices of the methods on test faces"
-    )
+    alt = "Confusion matrices of the methods on test faces"
+    confusions = svg(confusions_figure(page.summary), alt, cropped=True)
     if confusions is None:
         return None
     f1 = svg(f1_figure(page.summary), "F1 of each expression and method", cropped=True)

@@ -39,8 +39,8 @@ def _tables(rows: Sequence[Row], table: str, head: str, level: str) -> list[dict
     """A table for each attribute or set: its lines are levels, then what compares them."""
     shown = {row.label: entries(row.scores, table) for row in rows}
     out: dict[str, dict[str, dict[str, Entry]]] = {}
-    for label, found in shown.items():
-        for entry in found:
+    for label, mine in shown.items():
+        for entry in mine:
             if head in entry.words:
                 name = entry.words.get(level, entry.column.title)
                 lines = out.setdefault(entry.words[head], {})
@@ -81,4 +81,4 @@ def _large(tables: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
     return out
 
 
-SECTION = Section("groups", "Groups and other data", 90, content, short="Groups")
+SECTION = Section("groups", "Groups and other data", 90, content, "Groups", "onscreen")

@@ -68,4 +68,4 @@ def _group(summary: Summary, remark: Remark) -> str:
     return GROUPS[bool(remark.metrics) and set(remark.metrics) <= information]
 
 
-SECTION = Section("limits", "Limits of these numbers", 130, content, short="Limits")
+SECTION = Section("limits", "Limits of these numbers", 130, content, "Limits", "onscreen")

@@ -22,4 +22,4 @@ def content(page: Material) -> Mapping[str, Any] | None:
     }
 
 
-SECTION = Section("maps", "Maps of the embeddings", 70, content, "Maps", "interactive")
+SECTION = Section("maps", "Maps of the embeddings", 70, content, "Maps", "onscreen")

@@ -30,11 +30,12 @@ def content(page: Material) -> Mapping[str, Any]:
     return {
         "columns": columns,
         "cells": cells(page.summary, columns),
-        "methods": [_method(page, row) for row in page.summary.rows],
+        "methods": [_method(page, i, row) for i, row in enumerate(page.summary.rows, 1)],
     }
 
 
-def _method(page: Material, row: Row) -> dict[str, Any]:
+def _method(page: Material, i: int, row: Row) -> dict[str, Any]:
+    page.progress(f"methods, {i} of {len(page.summary.rows)}")
     record = page.store.record(row.representative)
     arrays = record.metric_arrays("decoder")
     return {
@@ -164,4 +165,4 @@ def all_scores(row: Row) -> dict[str, list[tuple[str, Estimate]]]:
     return out
 
 
-SECTION = Section("methods", "Methods one by one", 80, content, short="Methods")
+SECTION = Section("methods", "Methods one by one", 80, content, "Methods", "onscreen")

@@ -29,7 +29,7 @@ def _samples(page: Material) -> list[dict[str, Any]]:
         return []
     faces = [face_facts(part, int(row)) for row in rows]
     by_name = {name: [f for f in faces if f["expression"] == name][:2] for name in part.classes}
-    return [{"expression": name, "faces": found} for name, found in by_name.items() if found]
+    return [{"expression": name, "faces": mine} for name, mine in by_name.items() if mine]
 
 
 SECTION = Section("trade_off", "Recognition against leakage", 30, content, short="Trade-off")

@@ -50,17 +50,17 @@ def to_latex(table: Table) -> str:
 
 
 def _siunitx_format(table: Table, column: int) -> str:
-    whole, places, spread, sign = 1, 0, 0, ""
+    before_point, places, spread, sign = 1, 0, 0, ""
     for number in table.numbers(column):
         mean, deviation = number.digits()
         if not mean:
             continue
         before, _, after = mean.lstrip("-").partition(".")
-        whole, places = max(whole, len(before)), max(places, len(after))
+        before_point, places = max(before_point, len(before)), max(places, len(after))
         sign = "-" if mean.startswith("-") else sign
         # siunitx counts the digits of the uncertainty without the decimal point.
         spread = max(spread, len(deviation.replace(".", "").lstrip("0") or "0") if deviation else 0)
-    return f"{sign}{whole}.{places}" + (f"({spread})" if spread else "")
+    return f"{sign}{before_point}.{places}" + (f"({spread})" if spread else "")
 
 
 def _latex_cell(cell: Cell, siunitx: str) -> str:

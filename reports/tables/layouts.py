@@ -81,12 +81,12 @@ class _Notes:
         return tuple(dict.fromkeys(out))
 
 
-def _number(found: Estimate | None, style: Style, mark: str, notes: _Notes | None = None) -> Cell:
-    if found is None:
+def _number(score: Estimate | None, style: Style, mark: str, notes: _Notes | None = None) -> Cell:
+    if score is None:
         return Number(None, None, style)
-    spread = found.spread if found.n_runs > 1 else None
-    said = notes.of(found.cautions) if notes is not None else ()
-    return Number(found.mean, spread, style, mark, said)
+    spread = score.spread if score.n_runs > 1 else None
+    said = notes.of(score.cautions) if notes is not None else ()
+    return Number(score.mean, spread, style, mark, said)
 
 
 def _marks(rows: Sequence[Row], column: Column) -> dict[str, str]:
@@ -115,11 +115,11 @@ def _per_class(summary: Summary, method: str | None) -> Table:
     if not row.per_class:
         raise RunError(f"{row.label!r} predicts no classes, so it has no per-class table.")
     rows = []
-    for name, found in row.per_class.items():
+    for name, measures in row.per_class.items():
         cells: list[Cell] = [name]
         for what in ("recall", "precision", "recall", "f1"):
-            cells.append(_number(found.get(what), "ratio", ""))
-        support = found.get("support")
+            cells.append(_number(measures.get(what), "ratio", ""))
+        support = measures.get("support")
         total = None if support is None else sum(support.values) / row.repeats
         cells.append(Number(total, None, "count"))
         rows.append(cells)

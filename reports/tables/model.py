@@ -53,7 +53,7 @@ class Head:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows in named groups, with a caption, lettered footnotes, and remarks on the whole.
+    """Rows in named groups, with a caption, lettered footnotes, and remarks on all of it.
 
     >>> table = Table("Scores", [Head("Method"), Head("Acc.", "high")],
     ...               [("", [["ERM", Number(0.5, 0.01, "percent", "best")]])])

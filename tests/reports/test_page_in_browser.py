@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -115,7 +116,7 @@ def test_maps_select_alike_in_both_and_recolour(browser, page):
     assert "faces of" in opened.page.inner_text("#map-picked")
     assert opened.page.locator("#map-picked .face").count() > 0
     opened.page.select_option("#map-colour", "correct")
-    assert opened.page.inner_text("#map-legend").split() == ["right", "wrong"]
+    assert opened.page.inner_text("#map-legend").split() == ["●", "right", "◆", "wrong"]
     opened.page.select_option("#map-method", label="ERM")
     opened.page.select_option("#map-colour", "column:subject")
     assert opened.page.locator("#map-legend button").count() == 8
@@ -179,17 +180,28 @@ def test_sorting_and_theme_by_keyboard(browser, page):
 
 def test_page_without_script_still_tells(browser, page):
     opened = Opened(browser, page, script=False)
-    assert "DICE-FER" in opened.page.inner_text("#short")
+    assert "DICE-FER" in opened.page.inner_text("#headline")
     assert opened.page.locator("table.board").first.is_visible()
     opened.context.close()
 
 
-def test_print_opens_every_method(browser, page, tmp_path):
+def test_print_holds_what_decides_on_few_pages(browser, page, tmp_path):
     opened = Opened(browser, page)
     opened.page.pdf(path=tmp_path / "page.pdf", format="A4")
-    assert (tmp_path / "page.pdf").read_bytes().count(b"/Type /Page\n") != 1
+    assert 2 <= len(re.findall(rb"/Type /Page\b", (tmp_path / "page.pdf").read_bytes())) <= 7
     opened.page.emulate_media(media="print")
-    assert not opened.page.locator("nav").is_visible()
+    for gone in ("nav", "#methods", "#maps", "#groups"):
+        assert not opened.page.locator(gone).is_visible()
+    for there in ("#headline", "#trade_off", "#board", "#differences", "#data", "#repeat"):
+        assert opened.page.locator(there).is_visible()
+    opened.context.close()
+
+
+def test_a_reader_meets_little_before_the_folds(browser, page):
+    opened = Opened(browser, page)
+    words = len(opened.page.evaluate("document.body.innerText").split())
+    assert words <= 1800
+    assert opened.page.evaluate("document.getElementById('methods').offsetTop") <= 6000
     opened.context.close()
 
 
