@@ -478,6 +478,12 @@ WORDINGS: dict[str, Wording] = {
     "few-pairs": Wording("cannot be separated with {n} pairs", "note"),
     "not-separated": Wording("not separated at {alpha:g} with {n} pairs", "note"),
     "separated": Wording("{better} is better", "note"),
+    "may-be-chance": Wording("the difference may be chance", "note"),
+    "few-trainings": Wording(
+        "training was repeated too seldom for a claim: it takes two seeds, three for small "
+        "differences, or three folds",
+        "note",
+    ),
     # The headline of a page.
     "best-alone": Wording(
         "{best} has the best {measure}: {value}{margins}, ahead of all {others} others", "note"
@@ -526,6 +532,27 @@ WORDINGS: dict[str, Wording] = {
         "takes {least} at least, so more seeds or folds",
         "note",
     ),
+    "one-seed": Wording(
+        "{open} of {others} methods cannot be told from the best: with one seed nothing says how "
+        "far training varies",
+        "note",
+    ),
+    "takes-people": Wording(
+        "{open} of {others} methods cannot be told from the best; a difference of {margin} would "
+        "be seen {chance} of the time with these {people} test people and {seeds} seeds, and four "
+        "times in five with {needed} people",
+        "note",
+    ),
+    "takes-seeds": Wording(
+        "{open} of {others} methods cannot be told from the best; a difference of {margin} would "
+        "be seen {chance} of the time, and with {seeds} seeds no number of people is enough",
+        "note",
+    ),
+    "would-be-seen": Wording(
+        "{open} of {others} methods cannot be told from the best, though a difference of {margin} "
+        "would be seen {chance} of the time: they are about equal",
+        "note",
+    ),
     "not-separated-from-best": Wording(
         "{open} of {others} methods cannot be told from the best with {pairs} paired runs: it "
         "takes more people or more seeds, or they are equal",
@@ -546,9 +573,7 @@ WORDINGS: dict[str, Wording] = {
         "another version): {runs}"
     ),
     "metric-failed": Wording("the metric {metric!r} failed: {error}", "error"),
-    "few-runs": Wording(
-        "fewer than {least} runs: no paired rank test can reach 5 % with so few pairs, whatever "
-        "the numbers are",
-        "note",
+    "one-run": Wording(
+        "trained once: nothing tells how far another seed or fold would change its numbers", "note"
     ),
 }
