@@ -6,7 +6,19 @@ from typing import Annotated
 
 import typer
 
-from fer_bench.cli import check, data, listing, mi, power, protocol, report, search, store, sweep
+from fer_bench.cli import (
+    check,
+    data,
+    evaluate,
+    listing,
+    mi,
+    power,
+    protocol,
+    report,
+    search,
+    store,
+    sweep,
+)
 
 app = typer.Typer(
     name="fer-bench",
@@ -19,6 +31,7 @@ app = typer.Typer(
 
 app.command("run")(sweep.run)
 app.command("search")(search.search)
+app.command("evaluate")(evaluate.evaluate)
 app.command("plan")(power.plan)
 app.command("score")(sweep.score)
 app.command("transfer")(sweep.transfer)
