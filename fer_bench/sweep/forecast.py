@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import torch
-
 from fer_bench.experiment import RunSpec
-from fer_bench.method import Oracle, infer
 from fer_bench.sweep.executors import Options, needs_fresh_process
 from fer_bench.sweep.job import Job
 from fer_bench.sweep.plan import folds_of, load_faces, rows_of
 from fer_bench.sweep.processes import Processes
 from fer_bench.sweep.worker import data_of, new_session
-from fer_bench.training.batches import EpochPlan
-from fer_bench.training.loop import stage_epochs
-from fer_bench.training.session import materialise
+from fer_bench.training.batches import batches_in
+from fer_bench.training.loop import stage_budget
 
-_PATIENCE_S = 300.0  # for one method to build itself and to see two batches
+_STEPS = 4  # of a rehearsal, shared by its stages
+_PATIENCE_S = 600.0  # for one of them
 
 
 @dataclass(frozen=True)
@@ -29,7 +27,7 @@ class Forecast:
     Attributes:
         label: of the method's row.
         runs: that are to be done.
-        seconds, size: of training one of them, and bytes on disk; from a few batches.
+        seconds, size: of training one of them, and bytes on disk; from a few steps.
         problem: why all of them will fail, in one sentence; None if nothing speaks for it.
     """
 
@@ -60,44 +58,34 @@ def forecast(specs: Sequence[RunSpec], options: Options) -> Iterator[Forecast]:
 
 
 def rehearse(spec: RunSpec) -> tuple[float, int]:
-    """Build the method of a run and let every player see one batch.
+    """Train the method of a run for a few steps of every stage.
 
     Returns:
         Seconds of all its training, and bytes of what it will write.
     """
     data = data_of(spec)
     rows = rows_of(data, spec, folds_of(data, spec.split))
-    session = new_session(spec, data, rows)
-    method, batcher = session.method, session.batcher
-    few = batcher.batch(rows.fold.train[:2])
-    materialise(method, few)
+    short = spec.training.model_copy(update={"steps": _STEPS})
+    session = new_session(spec.model_copy(update={"training": short}), data, rows)
+    spent: dict[str, float] = defaultdict(float)
+    last = time.perf_counter()
+
+    def on_epoch(done: int, total: int, text: str) -> None:
+        nonlocal last
+        now = time.perf_counter()
+        spent[text.partition(":")[0]] += now - last
+        last = now
+
+    session.train(rows.fold.train, rows.fold.validation[:0], on_epoch=on_epoch)
     seconds = 0.0
-    for index, stage in enumerate(method.stages()):
-        plan = EpochPlan(
-            data,
-            rows.fold.train,
-            batch_size=stage.batch_size or spec.training.batch_size,
-            pairs=stage.batch == "pairs",
-            balanced=spec.training.balanced,
-            seed=(spec.seed, index),
-        )
-        chosen, partners = next(iter(plan.epoch(0)))
-        steps = stage_epochs(stage, spec.training.epochs) * len(plan)
-        if stage.on_start is not None:
-            stage.on_start(steps)
-        method.train()
-        batch = batcher.batch(chosen, partners=partners)
-        for player in stage.players:
-            player.loss(batch)["total"].backward()  # the first call is slower than all others
-            started = time.perf_counter()
-            player.loss(batch)["total"].backward()
-            seconds += steps * player.steps * (time.perf_counter() - started)
+    for stage in session.method.stages():
+        size = stage.batch_size or spec.training.batch_size
+        batches = batches_in(len(rows.fold.train), size)
+        tried, all_of_it = (stage_budget(stage, t, batches) for t in (short, spec.training))
+        seconds += spent[stage.name] * all_of_it.steps / tried.steps
+    part = session.extract(rows.fold.train[:2], name="train")
+    arrays = (part.expression, part.identity, part.logits, part.valence_arousal)
+    width = sum(array.shape[1] for array in arrays if array is not None)
     faces = len(data) + sum(len(load_faces(test)) for test in spec.tests.values())
-    width = 0
-    if not isinstance(method, Oracle):
-        with torch.no_grad():
-            outputs, predictions = infer(method.eval(), few)
-        parts = (outputs.expression, outputs.identity, predictions.logits)
-        width = sum(part.shape[1] for part in parts if part is not None)
-    weights = sum(value.numel() for value in method.state_dict().values())
+    weights = sum(value.numel() for value in session.method.state_dict().values())
     return seconds, 4 * (weights + faces * width)
