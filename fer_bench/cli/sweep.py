@@ -72,13 +72,20 @@ def run(
 
 
 def _say_plan(experiment: Any, folder: Path) -> None:
+    from fer_bench.cautions import Caution, merged
     from fer_bench.runs.store import RunStore
-    from fer_bench.sweep.plan import plan
+    from fer_bench.sweep.plan import plan, planned_steps
+    from fer_bench.training.outcome import FEW_STEPS
 
-    planned, store = plan(experiment), RunStore(folder)
+    planned, store, few = plan(experiment), RunStore(folder), []
     for spec in planned.runs:
         state = "kept" if store.is_done(spec.id) else "to run"
-        typer.echo(f"{state:7}{spec.label}  {spec.place}  {spec.id}")
+        steps = planned_steps(planned, spec)
+        typer.echo(f"{state:7}{spec.label}  {spec.place}  {spec.id}  {steps:,} steps")
+        if steps < FEW_STEPS:
+            few.append(Caution("few-steps-planned", steps=steps, least=FEW_STEPS))
+    if few:
+        typer.echo(f"caution: {merged(few)}")
     for spec, reason in planned.skipped:
         typer.echo(f"skipped {spec.label}: {reason}")
 

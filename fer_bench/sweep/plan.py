@@ -33,6 +33,8 @@ from fer_bench.experiment import (
 )
 from fer_bench.method import Method
 from fer_bench.runs.store import sha256
+from fer_bench.training.batches import batches_in
+from fer_bench.training.loop import stage_budget
 
 REVERSED = "reversed"  # the test part in which the attribute says the opposite
 
@@ -216,6 +218,13 @@ def rows_of(data: FaceData, spec: RunSpec, folds: FoldFile) -> RunRows:
         return RunRows(fold, {}, folds.cautions)
     fold, against, notes = confounded_fold(data, fold, **spec.tie.model_dump())
     return RunRows(fold, {REVERSED: against}, folds.cautions, notes)
+
+
+def planned_steps(planned: Plan, spec: RunSpec) -> int:
+    """Optimiser steps that a run gives to a stage of full share."""
+    rows = rows_of(planned.data[spec.fingerprint], spec, planned.folds)
+    per_epoch = batches_in(len(rows.fold.train), spec.training.batch_size)
+    return stage_budget(1.0, spec.training, per_epoch).steps
 
 
 def code_versions(method: str) -> dict[str, str]:
