@@ -106,7 +106,7 @@ class FrozenBackbone(Frozen):
 
     class Config(Method.Config):
         """Attributes:
-        backbone: needs `weights` (a local file) or `pretrained`.
+        backbone: needs `weights` (a local file) or `pretrained`; all of it is frozen.
         """
 
         backbone: BackboneConfig = BackboneConfig(name="resnet18")
@@ -119,6 +119,7 @@ class FrozenBackbone(Frozen):
                 "file, or parameters.backbone.pretrained = true with a timm name."
             )
         self.backbone = config.backbone.build(task.shape)
+        self.backbone.freeze("all")
         self.build_head(self.backbone.num_features)
 
     def features(self, images: Tensor) -> Tensor:

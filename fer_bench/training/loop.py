@@ -121,6 +121,7 @@ class Trainer:
         self._materialise()
         self._prepare_speed()
         stages = list(self.method.stages())
+        self._choose_cache(stages)
         game = self.fabric.setup_module(_Game(self.method))
         saved = load_resume(self.resume) if self.resume is not None else None
         if saved is not None:
@@ -176,6 +177,17 @@ class Trainer:
                 f"torch cannot compile the backbone here ({type(error).__name__}; on a CPU it "
                 "needs a C++ compiler): set training.compile = false."
             ) from error
+
+    def _choose_cache(self, stages: Sequence[Stage]) -> None:
+        """Plain and mirrored faces come again; under other augmentation no face does."""
+        plain = self.training.augment in ("none", "flip") or not any(s.augment for s in stages)
+        for backbone in backbones_of(self.method):
+            backbone.cached = plain
+            if backbone.frozen and not plain:
+                augment = self.training.augment
+                self.position.note([Caution("frozen-features-augmented", augment=augment)])
+            elif backbone.frozen and not backbone.caches:
+                self.position.note([Caution("frozen-features-inside")])
 
     def _show_arrays(self) -> None:
         rng = np.random.default_rng([self.seed, _VALIDATION_SEED])
