@@ -229,6 +229,34 @@ WORDINGS: dict[str, Wording] = {
         "epochs were chosen on the test part (training.selection = 'oracle'): these numbers "
         "flatter the method and compare with no others"
     ),
+    "few-steps": Wording("{steps} optimiser steps in all, fewer than {least}"),
+    "few-steps-planned": Wording(
+        "{steps} optimiser steps in a stage of full share, fewer than {least}: raise "
+        "training.steps or training.epochs"
+    ),
+    "first-epoch-kept": Wording(
+        "stage {stage!r}: the first of {epochs} epochs was kept: later ones did no better on the "
+        "validation part"
+    ),
+    "bound-near-zero": Wording(
+        "stage {stage!r}: the bound {term} is {value:.2f} of at most {ceiling:.2f}: it has learned "
+        "hardly anything"
+    ),
+    "bound-memorised": Wording(
+        "stage {stage!r}: the bound {term} is {train:.2f} on training and {validation:.2f} on "
+        "validation faces: it has memorised its faces"
+    ),
+    "one-class-predicted": Wording(
+        "all {faces} faces of the {part} part are predicted as {predicted}"
+    ),
+    "accuracy-at-chance": Wording(
+        "the balanced accuracy on the {part} part, {accuracy:.1%}, cannot be told from chance, "
+        "{chance:.1%}"
+    ),
+    "loss-above-uniform": Wording(
+        "the cross-entropy on its own training faces is {loss:.2f}, above ln C = {uniform:.2f}: "
+        "equal probabilities would do better"
+    ),
     "compile-without-backbone": Wording(
         "training.compile changes nothing: this method has no backbone to compile"
     ),

@@ -56,8 +56,8 @@ class Row:
         method, role, title, paper, year, needs, produces_identity: facts about the method.
         published: numbers printed in papers, never measured here.
         deviations: from the paper, stated by the adapter.
-        runs: run id -> {"seed", "fold", "wall_s", "device", "kept"}; "kept" says in words which
-            epoch of every stage was kept, and by which rule.
+        runs: run id -> {"seed", "fold", "wall_s", "device", "kept", "steps"}; "kept" says in words
+            which epoch of every stage was kept, and by which rule.
         representative: id of the run whose faces and maps are shown (first seed, first fold).
         parameters, training: as run.
         n_parameters: trained numbers, or None where unknown.
@@ -276,6 +276,7 @@ def _row(label: str, records: Sequence[RunRecord], scores: dict[str, Estimate]) 
                 "wall_s": r.environment.get("wall_s"),
                 "device": r.environment.get("device"),
                 "kept": _kept(r),
+                "steps": r.environment.get("steps"),
             }
             for r in sorted(records, key=lambda r: (r.spec.seed, r.spec.fold))
         },

@@ -133,18 +133,25 @@ def _by_reason(failed: Mapping[str, str]) -> dict[str, list[str]]:
 
 def _say_plan(experiment: Experiment, folder: Path, options: Options) -> None:
     """Say what would run, what it would take, and what would fail."""
+    from fer_bench.cautions import Caution, merged
     from fer_bench.runs.store import RunStore
     from fer_bench.sweep.forecast import forecast
-    from fer_bench.sweep.plan import foreign_code, plan
+    from fer_bench.sweep.plan import foreign_code, plan, planned_steps
     from fer_bench.sweep.sweep import outlook
     from fer_bench.terminal import duration
+    from fer_bench.training.outcome import FEW_STEPS
 
-    planned, store = plan(experiment), RunStore(folder)
+    planned, store, few = plan(experiment), RunStore(folder), []
     for line in foreign_code(experiment):
         typer.echo(line)
     for spec in planned.runs:
         state = "kept" if store.is_done(spec.id) else "to run"
-        typer.echo(f"{state:7}{spec.label}  {spec.place}  {spec.id}")
+        steps = planned_steps(planned, spec)
+        typer.echo(f"{state:7}{spec.label}  {spec.place}  {spec.id}  {steps:,} steps")
+        if steps < FEW_STEPS:
+            few.append(Caution("few-steps-planned", steps=steps, least=FEW_STEPS))
+    if few:
+        typer.echo(f"caution: {merged(few)}")
     for spec, reason in planned.skipped:
         typer.echo(f"skipped {spec.label}: {reason}")
     todo = [spec for spec in planned.runs if not store.is_done(spec.id)]

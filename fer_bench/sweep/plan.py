@@ -33,6 +33,8 @@ from fer_bench.experiment import (
 )
 from fer_bench.method import Method
 from fer_bench.runs.store import sha256
+from fer_bench.training.batches import batches_in
+from fer_bench.training.loop import stage_budget
 
 OWN = "fer-bench"  # the distribution that this package is in
 REVERSED = "reversed"  # the test part in which the attribute says the opposite
@@ -236,6 +238,13 @@ def foreign_code(experiment: Experiment) -> list[str]:
             version = f" {_version(origin)}" if _version(origin) else ""
             lines.append(f"the {kind} {name!r} is code of {origin}{version}, not of FER-Bench")
     return lines
+
+
+def planned_steps(planned: Plan, spec: RunSpec) -> int:
+    """Optimiser steps that a run gives to a stage of full share."""
+    rows = rows_of(planned.data[spec.fingerprint], spec, planned.folds)
+    per_epoch = batches_in(len(rows.fold.train), spec.training.batch_size)
+    return stage_budget(1.0, spec.training, per_epoch).steps
 
 
 def code_versions(method: str) -> dict[str, str]:
