@@ -67,10 +67,6 @@ class FaceDescriptor(Frozen):
             )
         self.build_head(DIM)
 
-    def fit_arrays(self, images: Tensor) -> None:
-        """The scale of the descriptors."""
-        self.fit_scale(images)
-
     def features(self, images: Tensor) -> Tensor:
         """[B, C, H, W] -> [B, 128]; a face that was seen before is looked up."""
         if self.network is not None:
