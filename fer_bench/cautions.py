@@ -299,6 +299,14 @@ WORDINGS: dict[str, Wording] = {
         "the attacker reads AUC {validation:.3f} on validation people and {test:.3f} on test "
         "people: are the subjects of the test part right?"
     ),
+    "finds-leaks": Wording(
+        "this evaluation finds leaks from EER {eer:.2f} down (planted ones, in 90 % of draws)",
+        "note",
+    ),
+    "leak-missed": Wording(
+        "no leak was found, and of planted ones only those from EER {eer:.2f} down are: this says "
+        "little; test more people"
+    ),
     "pixels-as-descriptor": Wording(
         "pixels stand in for a face-recognition descriptor of the other photograph: a lower bound"
     ),
