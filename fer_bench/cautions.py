@@ -218,6 +218,9 @@ WORDINGS: dict[str, Wording] = {
     "fold-tests-known-subjects": Wording(
         "fold {fold}: {subjects} subjects are both trained on and tested"
     ),
+    "validation-of-known-subjects": Wording(
+        "the training and the validation faces share {subjects} subjects"
+    ),
     "fold-validates-known-subjects": Wording(
         "fold {fold}: train and validation share {subjects} subjects"
     ),
@@ -230,6 +233,16 @@ WORDINGS: dict[str, Wording] = {
         "training.compile changes nothing: this method has no backbone to compile"
     ),
     "backbone-weights": Wording("backbone weights: {report}", "note"),
+    "frozen-features-augmented": Wording(
+        "the frozen part of the backbone was run anew in every epoch: training.augment = "
+        "'{augment}' shows no face twice; 'flip' and 'none' read its features from a cache",
+        "note",
+    ),
+    "frozen-features-inside": Wording(
+        "the frozen part of the backbone was run anew in every epoch: it cannot be run apart from "
+        "the rest of this network",
+        "note",
+    ),
     "branch-collapsed": Wording(
         "the non-expression branch has collapsed: effective rank {rank:.1f}, variance "
         "{share:.1e} of the expression branch's."
@@ -368,7 +381,9 @@ WORDINGS: dict[str, Wording] = {
     "no-number": Wording("no number came out: give more rows, or reduce the sides first", "error"),
     "null-no-number": Wording("{failed} of {copies} permuted copies gave no number: no null"),
     "below-zero": Wording("below 0: nothing the critic learnt holds on kept-out rows"),
-    "not-calibrated": Wording("the interval is not calibrated: {reason}"),
+    "not-calibrated": Wording(
+        "the interval is not calibrated: {estimator} gave no number for planted rows"
+    ),
     "difference": Wording("a difference of two estimates: errors add"),
     "small-classes-left-out": Wording("{rows} rows of classes below ten were left out"),
     "small-classes": Wording(
@@ -422,5 +437,54 @@ WORDINGS: dict[str, Wording] = {
     "people-overlap": Wording("{n} test people are among those the decoder was fitted on"),
     "no-faces": Wording("no test face has what this needs", "error"),
     "no-swaps": Wording("no two test faces differ in person and expression", "error"),
+    # Embeddings brought from elsewhere.
+    "encoder-people-unknown": Wording(
+        "it is unknown whether the encoder was trained on the people it is tested on: if it was, "
+        "all these numbers flatter it",
+        "error",
+    ),
+    "tested-people-trained-on": Wording(
+        "{people} people of the test part are also in the training part", "error"
+    ),
+    "no-training-people": Wording("there are no training people: not asked are {attackers}"),
+    "split-made": Wording(
+        "no split was given: {people} people were divided at random to fit probes and attackers",
+        "note",
+    ),
+    "predictions-at-chance": Wording(
+        "predictions agree with {share:.1%} of the labels and would by chance with {chance:.1%}: "
+        "either nothing was learned, or rows, ids or the order of the classes are shuffled",
+        "error",
+    ),
+    "hard-predictions": Wording(
+        "only the predicted classes are known, not their scores: calibration and likelihood say "
+        "nothing here"
+    ),
+    "rows-copied": Wording(
+        "{n} of {of} test rows have exactly the embedding of a row of the other parts: the same "
+        "picture is on both sides",
+        "error",
+    ),
+    "rows-without-subject": Wording("{n} rows have no subject and are left out"),
+    "video-for-person": Wording("people are unknown: the video stands for the person"),
+    "image-for-sequence": Wording(
+        "expressions are unknown: people are told apart between any two of their pictures, which "
+        "near copies make easy"
+    ),
+    "frames-thinned": Wording(
+        "at most {most} frames of a video, evenly spaced: {kept} of {total} rows", "note"
+    ),
+    # Comparisons of methods.
+    "no-value-from": Wording("no value from {methods}: left out", "note"),
+    "cells-incomplete": Wording(
+        "{lacking} of {cells} cells (fold, seed) lack a method: ranks use the complete ones", "note"
+    ),
+    "one-fold": Wording("one fold: the tests speak of these test subjects only", "note"),
+    "few-to-rank": Wording("fewer than {least} methods", "note"),
+    "few-blocks": Wording("{blocks} complete folds (or seeds) are too few for ranks", "note"),
+    "ranks-alike": Wording("Friedman's test finds no difference (p = {p:.3f})", "note"),
+    "few-pairs": Wording("cannot be separated with {n} pairs", "note"),
+    "not-separated": Wording("not separated at {alpha:g} with {n} pairs", "note"),
+    "separated": Wording("{better} is better", "note"),
     # Summaries of a result folder.
 }

@@ -47,32 +47,10 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 from fer_bench.cautions import Caution
+from fer_bench.published import Published
 
-Unit = Literal["percent", "fraction", "nats", ""]
 Need = Literal["pairs", "subjects", "attributes", "valence_arousal"]
 Role = Literal["method", "reference", "oracle"]
-
-
-@dataclass(frozen=True)
-class Published:
-    """One published number: always shown as such, never mixed with measured ones.
-
-    Attributes:
-        dataset, metric: such as "RAF-DB" and "accuracy" or "ccc.valence".
-        value: in `unit`, as the source prints it.
-        unit: "percent", "fraction", "nats", or "" for a bare number.
-        source: where it is printed.
-        note: a remark about this number alone.
-        setting: the backbone, or what else tells two numbers of one source apart.
-    """
-
-    dataset: str
-    metric: str
-    value: float
-    source: str
-    note: str = ""
-    unit: Unit = field(kw_only=True)
-    setting: str = field(default="", kw_only=True)
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,7 @@ class Difference:
         p_wilcoxon: of the signed-rank test, likewise.
         n_pairs: runs of equal seed and fold.
         separated: whether both tests are below 5 %.
-        verdict: the same in words.
+        verdict: the same as a code with values.
     """
 
     mean: float | None
@@ -78,7 +78,7 @@ class Difference:
     p_wilcoxon: float | None
     n_pairs: int
     separated: bool
-    verdict: str
+    verdict: Caution
 
 
 @dataclass(frozen=True)
@@ -90,18 +90,18 @@ class Ranking:
         blocks: folds (or seeds) ranked.
         friedman_p: of equal ranks, or None.
         critical_difference: Nemenyi's, or None where a diagram is not allowed.
-        why_not: the reason for that.
+        why_not: the reason for that, or None.
         cliques: labels that cannot be told apart by it.
-        notes: sentences a reader must see.
+        notes: what a reader must know.
     """
 
     ranks: dict[str, float]
     blocks: int
     friedman_p: float | None
     critical_difference: float | None
-    why_not: str
+    why_not: Caution | None
     cliques: tuple[tuple[str, ...], ...]
-    notes: tuple[str, ...]
+    notes: tuple[Caution, ...]
 
 
 def estimates(frame: pd.DataFrame) -> dict[str, dict[str, Estimate]]:
@@ -170,7 +170,7 @@ def comparison(
             p_wilcoxon=_finite(pair.wilcoxon_p_holm),
             n_pairs=int(pair.n),
             separated=bool(pair.separated),
-            verdict=str(pair.verdict),
+            verdict=pair.verdict,
         )
     return {label: against[label] for label in labels if label in against}, Ranking(
         ranks=dict(found.ranks),

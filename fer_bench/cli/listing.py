@@ -92,7 +92,7 @@ def _metrics() -> Listing:
             rows.append((name, "", "", "", trouble))
             continue
         needs = ", ".join(sorted(metric.needs)) or "-"
-        columns = ", ".join(spec.title for spec in getattr(metric, "scores", ())) or "-"
+        columns = ", ".join(s.title for s in getattr(metric, "scores", ()) if s.column) or "-"
         rows.append((name, _yes(metric.default), needs, columns, _first_line(metric)))
     return ("metric", "default", "needs", "columns", "what it is"), rows
 

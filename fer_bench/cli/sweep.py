@@ -29,9 +29,21 @@ def run(
         ),
     ] = None,
     executor: Annotated[
-        str, typer.Option(help="serial: one run at a time; pool: one process per core.")
+        str, typer.Option(help="serial: one run at a time; pool: several.")
     ] = "pool",
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes of the pool.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Runs at once of the pool.")] = None,
+    threads: Annotated[
+        int,
+        typer.Option(min=1, help="Threads of every run; the number changes the last bits."),
+    ] = 1,
+    time_limit: Annotated[
+        str | None, typer.Option(help="Longest time for one run, such as 90s, 30m or 2h.")
+    ] = None,
+    memory_limit: Annotated[
+        float | None,
+        typer.Option(help="GiB for one run; its share of the machine if not given."),
+    ] = None,
+    retry: Annotated[int, typer.Option(min=0, help="How often a failed run is started again.")] = 0,
     report: Annotated[bool, typer.Option(help="Write the HTML report at the end.")] = True,
     dry_run: Annotated[bool, typer.Option(help="Say what would run, and stop.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
@@ -49,9 +61,18 @@ def run(
         return
     if not quiet:
         typer.echo(f"{parsed.name}: results go to {folder}", err=True)
+    from fer_bench.sweep.executors import Options
     from fer_bench.sweep.sweep import run_experiment
 
-    sweep = run_experiment(parsed, folder, executor=executor, workers=workers, quiet=quiet)
+    options = Options.of(
+        executor,
+        workers,
+        threads=threads,
+        time_limit=_seconds(time_limit),
+        memory_limit=int(memory_limit * 2**30) if memory_limit else None,
+        retry=retry,
+    )
+    sweep = run_experiment(parsed, folder, options=options, quiet=quiet)
     for reason in sorted(set(sweep.skipped.values())):
         typer.echo(f"skipped: {reason}", err=True)
     for run_id, reason in sweep.failed.items():
@@ -69,6 +90,26 @@ def run(
         typer.echo(f"report: {page.resolve()}")
     if sweep.failed:
         raise typer.Exit(1)
+
+
+def _seconds(written: str | None) -> float | None:
+    """The seconds of a written time: 90, 90s, 30m, 2h.
+
+    >>> _seconds("1.5h")
+    5400.0
+    """
+    from fer_bench.errors import ExperimentError
+
+    if written is None:
+        return None
+    number, unit = written.rstrip("smh"), written[len(written.rstrip("smh")) :]
+    try:
+        seconds = float(number) * {"": 1, "s": 1, "m": 60, "h": 3600}[unit]
+    except (ValueError, KeyError):
+        seconds = 0.0
+    if not seconds > 0:
+        raise ExperimentError(f"--time-limit {written!r} is no time: write 90s, 30m or 2h.")
+    return seconds
 
 
 def _say_plan(experiment: Any, folder: Path) -> None:

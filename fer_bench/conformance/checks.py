@@ -45,7 +45,12 @@ def check_method(name: str, **parameters: Any) -> list[Finding]:
 
 def check_adapter(adapter: type[Method], **parameters: Any) -> list[Finding]:
     """Check an adapter class; see `check_method`."""
-    return list(_Check(adapter, parameters).run())
+    return list(checking(adapter, **parameters))
+
+
+def checking(adapter: type[Method], **parameters: Any) -> Iterator[Finding]:
+    """As `check_adapter`, one finding after the other while the checks run."""
+    return _Check(adapter, parameters).run()
 
 
 class _Check:
@@ -138,28 +143,32 @@ class _Check:
             first, *others = (partial(self._stage, number, seed) for seed in INITIALISATIONS)
             yield from settled(first(), others)
 
-    def _stage(self, number: int, seed: int) -> list[Finding]:
+    def _stage(self, number: int, seed: int) -> Iterator[Finding]:
         """One stage of a method with the initial weights of a seed, after those before it."""
         method = self.new(seed)
         done = list(method.stages())
         for earlier in done[:number]:
             play(method, earlier, example_batch(self.task), steps=3)
-        return check_stage(method, done[number], example_batch(self.task))
+        yield from _check_stage(method, done[number], example_batch(self.task))
 
 
 def check_stage(method: Method, stage: Stage, batch: Batch) -> list[Finding]:
     """Ownership, freezing, gradients and claims of one stage."""
+    return list(_check_stage(method, stage, batch))
+
+
+def _check_stage(method: Method, stage: Stage, batch: Batch) -> Iterator[Finding]:
     batch = batch if stage.batch == "pairs" else replace(batch, partner=None)
-    found = [*_ownership(method, stage)]
-    if any(not f.passed for f in found):
-        return found
+    owned = list(_ownership(method, stage))
+    yield from owned
+    if any(not finding.passed for finding in owned):
+        return
     for check in (_gradients, _frozen_stays, audit_claims):
         try:
-            found += check(method, stage, batch)
+            yield from check(method, stage, batch)
         except Exception as error:
             text = f"stage {stage.name!r} raises {type(error).__name__}: {error}"
-            found.append(Finding(check.__name__.strip("_"), False, text))
-    return found
+            yield Finding(check.__name__.strip("_"), False, text)
 
 
 def _wrong_shapes(

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, runtime_checkable
 
+import numpy as np
 from numpy.typing import NDArray
 
 from fer_bench import registry
 from fer_bench.arrays import RunArrays
 from fer_bench.errors import FerBenchError
 from fer_bench.score import Outcome, Score, ScoreSpec
+from fer_bench.threads import RUN_THREADS, limited_threads
 
 Requirement = Literal[
     "logits",
@@ -130,11 +133,33 @@ def score_run(
             continue
         try:
             found = metric(run, seed=seed)
-            arrays = found.arrays if isinstance(found, Scores) else {}
+            arrays = dict(found.arrays) if isinstance(found, Scores) else {}
+            arrays |= _effect_arrays(metric, found, run)
             outcomes[name] = Outcome(metric.version, scores=dict(found), arrays=arrays)
         except Exception as error:  # a third party's metric may raise anything
             outcomes[name] = Outcome(metric.version, failed=f"{type(error).__name__}: {error}")
     return outcomes
+
+
+def _effect_arrays(
+    metric: Metric, scores: Mapping[str, Score], run: RunArrays
+) -> dict[str, NDArray[Any]]:
+    """What each test person changes in the scores that tables compare, to be kept with the run."""
+    out: dict[str, NDArray[Any]] = {}
+    columns = {spec.key for spec in getattr(metric, "scores", ()) if spec.column}
+    for key, score in scores.items():
+        if key in columns and score.effects is not None:
+            people = score.effects.people
+            named = run.test.groups is not None and people.max() < len(run.test.subjects)
+            names = [run.test.subjects[i] if named else f"{run.fold}:{i}" for i in people]
+            ids = np.array([_person_id(name) for name in names])
+            out |= replace(score.effects, people=ids).to_arrays(key)
+    return out
+
+
+def _person_id(name: str) -> int:
+    digest = hashlib.sha256(name.encode()).digest()
+    return int.from_bytes(digest[:8], "little", signed=True)
 
 
 @dataclass(frozen=True)
@@ -152,8 +177,9 @@ class FunctionMetric:
         object.__setattr__(self, "__doc__", self.function.__doc__)
 
     def __call__(self, run: RunArrays, *, seed: int = 0) -> Mapping[str, Score]:
-        """Score one run."""
-        return self.function(run, seed=seed)
+        """Score one run, with as many threads as a run trains with: the work is small."""
+        with limited_threads(RUN_THREADS):
+            return self.function(run, seed=seed)
 
 
 def metric(

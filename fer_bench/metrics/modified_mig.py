@@ -25,12 +25,12 @@ from fer_bench.metrics.mi import (
     CALIBRATION_TASKS,
     MIN_ROWS,
     ROWS,
-    as_rows,
     collapse_cautions,
     split_options,
     with_calibration,
 )
 from fer_bench.metrics.pairing import expression_pairs
+from fer_bench.reading import read_matrix
 from fer_bench.score import Score, ScoreSpec
 
 # The default, by its values on kept-out rows, which the bound H(Y) holds for.
@@ -103,9 +103,14 @@ def modified_mig(
         "normalised" (`normalised_mig`). The interval of a difference adds the squared half
         widths of both terms, which is conservative, as the terms share their rows.
 
+    Raises:
+        DataError: gaps, other numbers of rows, or E of different width for the two images.
+
     Source: DICE-FER (Aquib, Verma, Akhtar, CVPR Workshops 2025) for the difference.
     """
-    pairs = _same_width(*(as_rows(x) for x in (e_m, e_n, i_m)))
+    e = read_matrix(e_m, "e_m", vector=True)
+    partner = read_matrix(e_n, "e_n", rows=len(e), columns=e.shape[1], vector=True)
+    pairs = _same_width(e, partner, read_matrix(i_m, "i_m", rows=len(e), vector=True))
     shared, leaked, tool = _both_terms(pairs, groups, clusters, estimator, seed, options)
     e, *others = pairs
     if calibration:
@@ -233,10 +238,55 @@ def _principal_axes(x: Floats, count: int) -> Floats:
     return axes[:, np.argsort(values)[::-1][:count]]
 
 
+SHARED, LEAKED, MIG = "I(E_M; E_N)", "I(E_M; I_M)", "MIG"
+
+
+def _terms_by(estimator: str, title: str) -> tuple[ScoreSpec, ...]:
+    """The terms of the MIG by a further estimator."""
+    bounded = ScoreSpec(
+        f"{estimator}.normalised",
+        f"MIG, normalised, {title}",
+        "The same, by another estimator.",
+        unit="",
+        range=(-1, 1),
+    )
+    return (
+        bounded,
+        *(
+            ScoreSpec(
+                f"{estimator}.{key}",
+                f"{name}, {title}",
+                "The same, by another estimator.",
+                unit="nats",
+                tables=("information",),
+            )
+            for key, name in (("shared", SHARED), ("leaked", LEAKED), ("mig", MIG))
+        ),
+    )
+
+
 MIG_SPECS = (
     ScoreSpec(
+        "shared",
+        SHARED,
+        "Two people, one expression: the shared part.",
+        unit="nats",
+        better="high",
+        order=78,
+        tables=("mig", "information"),
+    ),
+    ScoreSpec(
+        "leaked",
+        LEAKED,
+        "One face, both embeddings: the leak between them.",
+        unit="nats",
+        better="low",
+        order=79,
+        tables=("mig", "information"),
+    ),
+    ScoreSpec(
         "mig",
-        "MIG",
+        MIG,
         "What E tells of another person with the same expression, less what it tells of the "
         "same face's identity embedding, I(E_M; E_N) - I(E_M; I_M): below 0, more identity "
         "than expression.",
@@ -246,6 +296,8 @@ MIG_SPECS = (
         order=80,
         headline="separates expression from identity most (MIG)",
         null="null",
+        tables=("mig", "information"),
+        published="mig",
     ),
     ScoreSpec(
         "normalised",
@@ -258,6 +310,20 @@ MIG_SPECS = (
         column="main",
         order=90,
         null="null",
+        aspect="separation",
+        tables=("mig", "information"),
+    ),
+    *_terms_by(PAPER_ESTIMATOR, "MINE"),
+)
+ESTIMATOR_SPECS = (
+    *_terms_by("infonce", "InfoNCE"),
+    *_terms_by("copula", "Gaussian copula"),
+    ScoreSpec(
+        "leaked.given_expression",
+        "I(E; I | expression)",
+        "What both embeddings hold beyond the expression.",
+        unit="nats",
+        tables=("information",),
     ),
 )
 
@@ -292,7 +358,7 @@ def _leaked_given_expression(part: Part, seed: int) -> Score:
     return score.with_caution(*cautions)
 
 
-@metric("mig-estimators", version=2, needs={"identity"}, default=False)
+@metric("mig-estimators", version=2, needs={"identity"}, default=False, scores=ESTIMATOR_SPECS)
 def mig_estimators(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
     """MIG by two further estimators (InfoNCE, Gaussian copula), calibrated; and I(E; I | Y)."""
     out = {

@@ -27,12 +27,36 @@ from fer_bench.metrics.common import Floats, Ints, standardise
 from fer_bench.metrics.metric import metric
 from fer_bench.metrics.probe_problems import expression_problem, identity_problem
 from fer_bench.metrics.probes import Split, linear_probe, mlp_probes
-from fer_bench.score import Score
+from fer_bench.score import Score, ScoreSpec
 
 WIDTHS = (4, 16, 64, 256)  # units of each of the two hidden layers
 
 
-@metric("capacity")
+SPECS = (
+    ScoreSpec(
+        "<space>.<target>.dims<size>",
+        "Components seen",
+        "Accuracy of a linear probe on the leading components of the embedding.",
+        range=(0, 1),
+        tables=("capacity",),
+    ),
+    ScoreSpec(
+        "<space>.<target>.mlp<size>",
+        "Network width",
+        "Accuracy of a network with two hidden layers of this width.",
+        range=(0, 1),
+        tables=("capacity",),
+    ),
+    ScoreSpec(
+        "<space>.<target>.linear",
+        "All components",
+        "Accuracy of a linear probe on the whole embedding, to compare the others with.",
+        range=(0, 1),
+    ),
+)
+
+
+@metric("capacity", scores=SPECS)
 def probe_curves(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
     """Accuracy of probes of rising capacity for {E, I} x {identity, expression}.
 
@@ -112,7 +136,7 @@ def _curves(
 
 def _principal(x: ArrayLike, split: Split) -> Floats:
     """Rows along the principal axes of the fitted rows' standardised columns, widest first."""
-    values = np.asarray(x, dtype=np.float64)
+    values = np.asarray(x)
     z = standardise(values, values[split.fit])
     _, axes = np.linalg.eigh(np.cov(z[split.fit], rowvar=False).reshape(z.shape[1], -1))
     return z @ axes[:, ::-1]

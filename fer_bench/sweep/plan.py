@@ -19,7 +19,7 @@ from fer_bench.data.confound import confounded_fold
 from fer_bench.data.duplicates import crossing_folds, crossing_test
 from fer_bench.data.faces import FaceData
 from fer_bench.data.splits import Fold, FoldFile, Rows, make_folds
-from fer_bench.errors import DataError, ExperimentError, FerBenchError, RunError
+from fer_bench.errors import DataError, ExperimentError, RunError
 from fer_bench.experiment import (
     DataSpec,
     Experiment,
@@ -305,10 +305,3 @@ def data_card(data: FaceData) -> dict[str, Any]:
         },
         "rejects": len(data.rejects),
     }
-
-
-def explain(error: BaseException) -> str:
-    """One sentence for a failure that is kept as a value."""
-    if isinstance(error, FerBenchError):
-        return str(error)
-    return f"{type(error).__name__}: {error}"

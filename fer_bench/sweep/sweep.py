@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
 from fer_bench.errors import RunError
 from fer_bench.experiment import Experiment
 from fer_bench.runs.store import RunRecord, RunStore
-from fer_bench.sweep.executors import Pool, make_executor, start_worker
+from fer_bench.sweep.executors import Options, run_specs, workers_of
+from fer_bench.sweep.job import Job
 from fer_bench.sweep.plan import Plan, data_card, plan
+from fer_bench.sweep.processes import Processes
 from fer_bench.sweep.progress import Progress
-from fer_bench.sweep.worker import folds_path, metrics_to_do, score_record, thumbnails
+from fer_bench.sweep.worker import folds_path, metrics_to_do, score_only, thumbnails
+from fer_bench.threads import RUN_THREADS
 from fer_bench.training.scalars import require as require_tensorboard
 
 
@@ -50,8 +51,7 @@ def run_experiment(
     experiment: Experiment,
     out: str | Path,
     *,
-    executor: str = "serial",
-    workers: int | None = None,
+    options: Options = Options(),  # noqa: B008
     quiet: bool = False,
 ) -> Sweep:
     """Run an experiment into a folder: only what the folder does not have yet.
@@ -60,8 +60,7 @@ def run_experiment(
         experiment: see `fer_bench.experiment.load_experiment`.
         out: result folder; made if absent. Giving the same folder again goes on where a killed
             sweep was.
-        executor: "serial" or "pool".
-        workers: processes of the pool.
+        options: how the runs are executed; by default one after the other.
         quiet: no progress on the terminal.
 
     Raises:
@@ -74,14 +73,13 @@ def run_experiment(
         require_tensorboard()
     planned = plan(experiment)
     prepare(store, experiment, planned)
-    ids = {spec.id for spec in planned.runs}
-    _forget_old_failures(store, ids | {spec.id for spec, _ in planned.skipped})
     counts = {"done": 0, "kept": 0, "busy": 0}
     failed: dict[str, str] = {}
     with Progress(len(planned.runs), quiet=quiet) as progress:
-        results = make_executor(executor, workers=workers).run(
+        results = run_specs(
             planned.runs,
             str(store.root),
+            options=options,
             metrics=experiment.scores.metrics,
             seed=experiment.scores.seed,
             progress=progress,
@@ -105,13 +103,15 @@ def run_experiment(
 def prepare(store: RunStore, experiment: Experiment, planned: Plan) -> None:
     """Write what belongs to the sweep as a whole: experiment, folds, data cards, skips."""
     store.root.mkdir(parents=True, exist_ok=True)
+    store.remove_leftovers()
     store.save_experiment(experiment)
     path = folds_path(store, planned.folds.hash)
     path.parent.mkdir(exist_ok=True)
     planned.folds.save(path)  # the same rows with today's cautions: tests may have been added
     for fingerprint, data in planned.data.items():
-        if not (store.root / "data" / f"{fingerprint[:16]}.json").exists():
+        if not store.has_data_card(fingerprint):
             store.save_data_card(fingerprint, data_card(data), thumbnails(data))
+    store.save_plan({spec.id: f"{spec.label} {spec.place}" for spec in planned.runs})
     for spec, reason in planned.skipped:
         store.save_failure(spec, reason=reason, kind="skipped")
 
@@ -144,28 +144,19 @@ def score_store(
         raise RunError(f"there is no finished run in {str(store.root)!r}: is it a result folder?")
     names = tuple(metrics) if metrics is not None else None
     todo = [r for r in records if metrics_to_do(r, metrics=names, again=again)]
-    workers = min(workers or Pool().workers, max(1, len(todo)))
-    with Progress(len(records), quiet=quiet) as progress:
+    workers = min(workers_of("pool", workers), max(1, len(todo)))
+    with Progress(len(records), quiet=quiet) as progress, Processes(workers) as processes:
         for record in records:
-            if record not in todo:
+            if record in todo:
+                arguments = {"record": record, "metrics": names, "seed": seed, "again": again}
+                processes.submit(record, Job(score_only, arguments, threads=RUN_THREADS))
+            else:
                 progress.finished(record.spec, "kept", "scored already")
-        if workers == 1:
-            for record in todo:
-                score_record(record, metrics=names, seed=seed, again=again)
+        for record, end in processes.ends():
+            if end.error is None:
                 progress.finished(record.spec, "done", "scored")
-            return records
-        with ProcessPoolExecutor(
-            workers,
-            mp_context=get_context("spawn"),
-            initializer=start_worker,
-            initargs=(max(1, Pool().cores // workers),),
-        ) as pool:
-            futures = {
-                pool.submit(score_record, r, metrics=names, seed=seed, again=again): r for r in todo
-            }
-            for future in as_completed(futures):
-                future.result()
-                progress.finished(futures[future].spec, "done", "scored")
+            else:
+                progress.finished(record.spec, "failed", end.error)
     return records
 
 
@@ -182,11 +173,3 @@ def _refuse_other_folders(store: RunStore) -> None:
             f"{str(root)!r} holds other files ({', '.join(strange[:3])}): name a new folder or "
             "one with results."
         )
-
-
-def _forget_old_failures(store: RunStore, planned: set[str]) -> None:
-    """A failure is tried again when its run is planned again; its old reason goes."""
-    for run_id in planned:
-        for path in (store.root / "failures").glob(f"{run_id}.*"):
-            if store.failures().get(run_id, {}).get("kind") != "skipped":
-                path.unlink(missing_ok=True)

@@ -22,13 +22,15 @@ from fer_bench.arrays import Part
 from fer_bench.cautions import Caution
 from fer_bench.data.faces import FaceData
 from fer_bench.data.splits import FoldFile
-from fer_bench.errors import FerBenchError, RunError
+from fer_bench.errors import RunError
 from fer_bench.experiment import RunSpec
 from fer_bench.method import Method, MethodInfo
 from fer_bench.metrics.metric import Metric, load_metrics, score_run
-from fer_bench.runs.store import RunRecord, RunStore, write_json, write_part
+from fer_bench.runs.log import RunLog
+from fer_bench.runs.store import RESUME, RunRecord, RunStore, atomic_path, write_json, write_part
 from fer_bench.score import Outcome
-from fer_bench.sweep.plan import RunRows, explain, load_faces, published_folds, rows_of
+from fer_bench.sweep.job import Tell
+from fer_bench.sweep.plan import RunRows, load_faces, published_folds, rows_of
 from fer_bench.training.checkpoint import Position, copy_state
 from fer_bench.training.loop import OnEpoch, OnHistory
 from fer_bench.training.session import Session
@@ -44,35 +46,48 @@ def execute(
     *,
     metrics: tuple[str, ...] | None = None,
     seed: int = 0,
-    on_epoch: OnEpoch | None = None,
+    tell: Tell = lambda **message: None,
 ) -> tuple[State, str]:
-    """Train and score one run unless the store has it already; a failure is a value.
+    """Train and score one run unless the store has it already.
+
+    Args:
+        spec: the run.
+        root: of the store.
+        metrics: names; by default all default ones.
+        seed: of bootstrap, permutations and probes.
+        tell: takes epoch=(done, in all, text) after each epoch.
 
     Returns:
-        ("done" | "kept" | "failed" | "busy", one line about it).
+        ("done" | "kept" | "busy", one line about it).
+
+    Raises:
+        BaseException: whatever the method raises; the store then holds no half of a run.
     """
     store = RunStore(root)
-    try:
-        state: State = "kept"
-        if not store.is_done(spec.id):
-            with store.claim(spec) as working:
-                if working is None:
-                    return "busy", "another process is working on it"
-                if not store.is_done(spec.id):
-                    with _scalars(store, spec) as on_history:
-                        _train_into(spec, store, working, on_epoch, on_history)
-                    store.publish(spec, working)
-                    state = "done"
-        record = store.record(spec.id)
+    state: State = "kept"
+    log = RunLog(store.log(spec.id))
+
+    def on_epoch(done: int, total: int, text: str) -> None:
+        log.write("epoch", done=done, total=total, text=text)
+        tell(epoch=(done, total, text))
+
+    if not store.is_done(spec.id):
+        with store.claim(spec) as working:
+            if working is None:
+                return "busy", "another process is working on it"
+            if not store.is_done(spec.id):
+                log.write("start", run=spec.id, label=spec.label, threads=torch.get_num_threads())
+                with _scalars(store, spec) as on_history:
+                    _train_into(spec, store, working, on_epoch, on_history)
+                store.publish(spec, working)
+                log.write("trained")
+                state = "done"
+    record = store.record(spec.id)
+    if metrics_to_do(record, metrics=metrics):
         score_record(record, metrics=metrics, seed=seed)
-        return state, headline(record)
-    except KeyboardInterrupt:
-        raise
-    except Exception as error:
-        store.save_failure(spec, reason=explain(error), kind="failed")
-        if not isinstance(error, FerBenchError):
-            _keep_traceback(store, spec, error)
-        return "failed", explain(error)
+        log.write("scored", metrics=sorted(record.outcomes()))
+    store.forget_failure(spec.id)
+    return state, headline(record)
 
 
 @dataclass(frozen=True)
@@ -102,7 +117,7 @@ def _train_into(
     on_history: OnHistory | None,
 ) -> None:
     started = time.monotonic()
-    resume = working / "resume.safetensors"
+    resume = working / RESUME
     folds = published_folds(folds_path(store, spec.fold_hash), spec, data_of(spec))
     trained = train(spec, folds, resume=resume, on_epoch=on_epoch, on_history=on_history)
     write_run(spec, trained, working, started=started)
@@ -196,9 +211,8 @@ def write_run(spec: RunSpec, trained: Trained, working: Path, *, started: float)
     method, position = trained.session.method, trained.position
     for part in parts_of(spec, trained):
         write_part(working / "parts", part)
-    save_file(
-        {k: v.contiguous() for k, v in copy_state(method).items()}, working / "model.safetensors"
-    )
+    with atomic_path(working / "model.safetensors") as aside:
+        save_file({k: v.contiguous() for k, v in copy_state(method).items()}, aside)
     write_json(working / "spec.json", spec.model_dump(mode="json"))
     write_json(
         working / "environment.json",
@@ -226,6 +240,7 @@ def load_session(record: RunRecord) -> Session:
     folds = published_folds(folds_path(store, spec.fold_hash), spec, data)
     rows = rows_of(data, spec, folds)
     session = new_session(spec, data, rows, torch.device("cpu"))
+    record.sealed("model.safetensors")  # compared with its checksum
     session.load(record.folder / "model.safetensors", rows.fold.train)
     return session
 
@@ -248,6 +263,11 @@ def score_record(
     if todo:
         record.save_outcomes(score_run(record.arrays, todo, seed=seed))
     return record.outcomes()
+
+
+def score_only(record: RunRecord, **options: Any) -> None:
+    """`score_record` as a job: the scores are in the folder."""
+    score_record(record, **options)
 
 
 def metrics_to_do(
@@ -322,11 +342,3 @@ def thumbnails(data: FaceData, *, side: int = 48, most: int = 20_000) -> NDArray
         blocks = faces.reshape(n, h // step, step, w // step, step, c)
         chunks.append(blocks.mean((2, 4)).round().astype(np.uint8))
     return np.concatenate(chunks)
-
-
-def _keep_traceback(store: RunStore, spec: RunSpec, error: BaseException) -> None:
-    """A fault in an adapter is the adapter author's to mend: keep the traceback for them."""
-    import traceback
-
-    path = store.root / "failures" / f"{spec.id}.traceback.txt"
-    path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")

@@ -79,7 +79,7 @@ def test_rank_diagram_only_where_allowed(summary):
     assert verdict.ranking.critical_difference is None
     assert figures.rank_diagram(verdict) is None
     ranking = Ranking(
-        {"A": 1.1, "B": 2.0, "C": 2.9}, 10, 0.001, 1.05, "", (("A", "B"), ("B", "C")), ()
+        {"A": 1.1, "B": 2.0, "C": 2.9}, 10, 0.001, 1.05, None, (("A", "B"), ("B", "C")), ()
     )
     with drawing(paper=False):
         svg = figures.inline_svg(
