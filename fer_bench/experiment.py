@@ -225,9 +225,17 @@ class ConfoundSpec(_Strict):
 
 
 class ScoresSpec(_Strict):
-    """`[scores]`: which metrics run after training, and how often chance is drawn."""
+    """`[scores]`: which metrics run after training.
+
+    Attributes:
+        metrics: their names; all default ones otherwise.
+        attackers: "all" adds the metric "attackers-all": a trained attacker, and how small a leak
+            would have been found (minutes a run).
+        seed: of bootstrap, permutations and probes.
+    """
 
     metrics: tuple[str, ...] | None = None
+    attackers: Literal["default", "all"] = "default"
     seed: int = 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -124,11 +125,22 @@ def _say_plan(experiment: Any, folder: Path) -> None:
         typer.echo(f"skipped {spec.label}: {reason}")
 
 
+class Attackers(StrEnum):
+    """Who attacks the embeddings of finished runs."""
+
+    default = "default"
+    all = "all"
+
+
 def score(
     folder: Folder,
     metrics: Annotated[
         str | None, typer.Option(help="Names with commas between; all default ones otherwise.")
     ] = None,
+    attackers: Annotated[
+        Attackers,
+        typer.Option(help="all: also a trained attacker, and how small a leak would be found."),
+    ] = Attackers.default,
     again: Annotated[
         bool, typer.Option(help="Compute all anew, not only what is missing.")
     ] = False,
@@ -140,10 +152,12 @@ def score(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
 ) -> None:
     """Score finished runs again from their saved arrays: only what is missing or outdated."""
+    from fer_bench.metrics.metric import metric_names
     from fer_bench.runs.store import RunStore
     from fer_bench.sweep.sweep import score_store
 
-    names = [name.strip() for name in metrics.split(",")] if metrics else None
+    named = [name.strip() for name in metrics.split(",")] if metrics else None
+    names = metric_names(named, attackers=attackers.value)
     records = score_store(
         RunStore(folder), metrics=names, seed=seed, again=again, workers=workers, quiet=quiet
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fer_bench.errors import RunError
 from fer_bench.experiment import Experiment
+from fer_bench.metrics.metric import metric_names
 from fer_bench.runs.store import RunRecord, RunStore
 from fer_bench.sweep.executors import Options, run_specs, workers_of
 from fer_bench.sweep.job import Job
@@ -80,7 +81,7 @@ def run_experiment(
             planned.runs,
             str(store.root),
             options=options,
-            metrics=experiment.scores.metrics,
+            metrics=metric_names(experiment.scores.metrics, attackers=experiment.scores.attackers),
             seed=experiment.scores.seed,
             progress=progress,
         )
