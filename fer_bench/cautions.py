@@ -320,6 +320,9 @@ WORDINGS: dict[str, Wording] = {
         "no leak was found, and of planted ones only those from EER {eer:.2f} down are: this says "
         "little; test more people"
     ),
+    "eraser-without-guarantee": Wording(
+        "identity was taken out by {eraser}, which promises nothing about what is left", "note"
+    ),
     "pixels-as-descriptor": Wording(
         "pixels stand in for a face-recognition descriptor of the other photograph: a lower bound"
     ),
