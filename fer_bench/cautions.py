@@ -340,6 +340,17 @@ WORDINGS: dict[str, Wording] = {
         "the attacker reads AUC {validation:.3f} on validation people and {test:.3f} on test "
         "people: are the subjects of the test part right?"
     ),
+    "finds-leaks": Wording(
+        "this evaluation finds leaks from EER {eer:.2f} down (planted ones, in 90 % of draws)",
+        "note",
+    ),
+    "leak-missed": Wording(
+        "no leak was found, and of planted ones only those from EER {eer:.2f} down are: this says "
+        "little; test more people"
+    ),
+    "eraser-without-guarantee": Wording(
+        "identity was taken out by {eraser}, which promises nothing about what is left", "note"
+    ),
     "pixels-as-descriptor": Wording(
         "pixels stand in for a face-recognition descriptor of the other photograph: a lower bound"
     ),

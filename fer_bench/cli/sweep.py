@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -169,11 +170,22 @@ def _say_plan(experiment: Experiment, folder: Path, options: Options) -> None:
         raise typer.Exit(1)
 
 
+class Attackers(StrEnum):
+    """Who attacks the embeddings of finished runs."""
+
+    default = "default"
+    all = "all"
+
+
 def score(
     folder: Folder,
     metrics: Annotated[
         str | None, typer.Option(help="Names with commas between; all default ones otherwise.")
     ] = None,
+    attackers: Annotated[
+        Attackers,
+        typer.Option(help="all: also a trained attacker, and how small a leak would be found."),
+    ] = Attackers.default,
     again: Annotated[
         bool, typer.Option(help="Compute all anew, not only what is missing.")
     ] = False,
@@ -185,10 +197,12 @@ def score(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
 ) -> None:
     """Score finished runs again from their saved arrays: only what is missing or outdated."""
+    from fer_bench.metrics.metric import metric_names
     from fer_bench.runs.store import RunStore
     from fer_bench.sweep.sweep import score_store
 
-    names = [name.strip() for name in metrics.split(",")] if metrics else None
+    named = [name.strip() for name in metrics.split(",")] if metrics else None
+    names = metric_names(named, attackers=attackers.value)
     records = score_store(
         RunStore(folder), metrics=names, seed=seed, again=again, workers=workers, quiet=quiet
     )

@@ -105,6 +105,20 @@ def load_metrics(names: Sequence[str] | None = None) -> dict[str, Metric]:
     return {name: metric for name, metric in found.items() if metric.default}
 
 
+def metric_names(
+    names: Sequence[str] | None, *, attackers: Literal["default", "all"] = "default"
+) -> tuple[str, ...] | None:
+    """Metrics to run: those named, or all default ones (None); "all" adds trained attackers.
+
+    >>> metric_names(["leakage"], attackers="all")
+    ('leakage', 'attackers-all')
+    """
+    if attackers == "default":
+        return None if names is None else tuple(names)
+    chosen = load_metrics() if names is None else names
+    return tuple(dict.fromkeys((*chosen, "attackers-all")))
+
+
 def score_specs() -> dict[str, ScoreSpec]:
     """What every registered metric declares, by "<metric>/<score key>".
 
