@@ -74,6 +74,10 @@ def prepare(
     min_sharpness: Annotated[
         float, typer.Option("--min-sharpness", help="Below this a face counts as blurred.")
     ] = 0.015,
+    max_distortion: Annotated[
+        float,
+        typer.Option("--max-distortion", help="Above this factor a face is too wide or too high."),
+    ] = 1.4,
     crop: Annotated[
         str, typer.Option("--crop", help="loose: with hair and forehead; tight: brows to chin.")
     ] = "loose",
@@ -97,6 +101,7 @@ def prepare(
         several=several,  # type: ignore[arg-type]
         min_eyes=min_eyes,
         min_sharpness=min_sharpness,
+        max_distortion=max_distortion,
         without_eyes=without_eyes,  # type: ignore[arg-type]
         **preparing.CROPS[crop],
     )
@@ -164,10 +169,15 @@ def capture(
     mirror: Annotated[
         bool, typer.Option("--mirror/--no-mirror", help="Show a mirror image.")
     ] = True,
+    keys: Annotated[
+        str | None,
+        typer.Option("--keys", help="Other keys, such as n=neutral,h=happiness,c=contempt."),
+    ] = None,
 ) -> None:
-    """Record labelled faces: n h s u f d a store an expression, z takes back, q stops."""
+    """Record labelled faces: n h s p f d a store an expression, z takes back, q stops."""
     from fer_bench.data import capture as capturing
 
+    chosen = capturing.KEYS if keys is None else capturing.parsed_keys(keys)
     text = capturing.CONSENT.format(folder=out.resolve())
     typer.echo(text)
     name = subject or typer.prompt("\nName or code of the person")
@@ -179,7 +189,7 @@ def capture(
     try:
         frames = capturing.camera_frames(camera)
         recorder.consent(text)
-        counts = capturing.record(recorder, frames, window, mirror=mirror)
+        counts = capturing.record(recorder, frames, window, keys=chosen, mirror=mirror)
     finally:
         window.close()
     for expression, count in counts.items():
