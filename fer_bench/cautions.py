@@ -233,6 +233,16 @@ WORDINGS: dict[str, Wording] = {
         "training.compile changes nothing: this method has no backbone to compile"
     ),
     "backbone-weights": Wording("backbone weights: {report}", "note"),
+    "frozen-features-augmented": Wording(
+        "the frozen part of the backbone was run anew in every epoch: training.augment = "
+        "'{augment}' shows no face twice; 'flip' and 'none' read its features from a cache",
+        "note",
+    ),
+    "frozen-features-inside": Wording(
+        "the frozen part of the backbone was run anew in every epoch: it cannot be run apart from "
+        "the rest of this network",
+        "note",
+    ),
     "branch-collapsed": Wording(
         "the non-expression branch has collapsed: effective rank {rank:.1f}, variance "
         "{share:.1e} of the expression branch's."
@@ -270,6 +280,40 @@ WORDINGS: dict[str, Wording] = {
     "no-candidates": Wording("no query has a candidate to find", "error"),
     "queries-subset": Wording(
         "{queries} random queries against {gallery} of {total} images", "note"
+    ),
+    # Attackers.
+    "few-for-far": Wording(
+        "a false-accept rate of {rate:g} needs {needed} impostor pairs of {people_needed} pairs "
+        "of people; there are {pairs} of {people_pairs}",
+        "error",
+    ),
+    "few-for-search": Wording(
+        "{targets} people (or expressions) can be searched for, and {least} are needed", "error"
+    ),
+    "few-for-worst": Wording(
+        "{people} people have enough faces for two halves, and {least} are needed", "error"
+    ),
+    "few-attacked": Wording(
+        "the {part} part has {people} people with {pairs} pairs of one person in two expressions: "
+        "too few to see a leak"
+    ),
+    "attacker-not-fitted": Wording(
+        "the attacker {attacker} reads AUC {auc:.3f} on its own training people, no more than the "
+        "cosine ({ignorant:.3f}): it was not fitted"
+    ),
+    "foreign-embedding": Wording(
+        "the embeddings of training and test people have second moments of correlation "
+        "{across:.2f} (two halves of the training people {within:.2f}): are they of one run?"
+    ),
+    "permuted-above-chance": Wording(
+        "with permuted people the attacker reads AUC {auc:.3f} instead of .5: compare with that"
+    ),
+    "validation-not-repeated": Wording(
+        "the attacker reads AUC {validation:.3f} on validation people and {test:.3f} on test "
+        "people: are the subjects of the test part right?"
+    ),
+    "pixels-as-descriptor": Wording(
+        "pixels stand in for a face-recognition descriptor of the other photograph: a lower bound"
     ),
     # Mutual information.
     "above-entropy": Wording("above H({of}) = {entropy:.3f} nats: impossible, the estimator errs"),
@@ -385,6 +429,43 @@ WORDINGS: dict[str, Wording] = {
     "people-overlap": Wording("{n} test people are among those the decoder was fitted on"),
     "no-faces": Wording("no test face has what this needs", "error"),
     "no-swaps": Wording("no two test faces differ in person and expression", "error"),
+    # Embeddings brought from elsewhere.
+    "encoder-people-unknown": Wording(
+        "it is unknown whether the encoder was trained on the people it is tested on: if it was, "
+        "all these numbers flatter it",
+        "error",
+    ),
+    "tested-people-trained-on": Wording(
+        "{people} people of the test part are also in the training part", "error"
+    ),
+    "no-training-people": Wording("there are no training people: not asked are {attackers}"),
+    "split-made": Wording(
+        "no split was given: {people} people were divided at random to fit probes and attackers",
+        "note",
+    ),
+    "predictions-at-chance": Wording(
+        "predictions agree with {share:.1%} of the labels and would by chance with {chance:.1%}: "
+        "either nothing was learned, or rows, ids or the order of the classes are shuffled",
+        "error",
+    ),
+    "hard-predictions": Wording(
+        "only the predicted classes are known, not their scores: calibration and likelihood say "
+        "nothing here"
+    ),
+    "rows-copied": Wording(
+        "{n} of {of} test rows have exactly the embedding of a row of the other parts: the same "
+        "picture is on both sides",
+        "error",
+    ),
+    "rows-without-subject": Wording("{n} rows have no subject and are left out"),
+    "video-for-person": Wording("people are unknown: the video stands for the person"),
+    "image-for-sequence": Wording(
+        "expressions are unknown: people are told apart between any two of their pictures, which "
+        "near copies make easy"
+    ),
+    "frames-thinned": Wording(
+        "at most {most} frames of a video, evenly spaced: {kept} of {total} rows", "note"
+    ),
     # Comparisons of methods.
     "no-value-from": Wording("no value from {methods}: left out", "note"),
     "cells-incomplete": Wording(

@@ -6,7 +6,19 @@ from typing import Annotated
 
 import typer
 
-from fer_bench.cli import check, data, listing, mi, power, protocol, report, search, sweep
+from fer_bench.cli import (
+    check,
+    data,
+    evaluate,
+    listing,
+    mi,
+    power,
+    protocol,
+    report,
+    search,
+    store,
+    sweep,
+)
 
 app = typer.Typer(
     name="fer-bench",
@@ -19,6 +31,7 @@ app = typer.Typer(
 
 app.command("run")(sweep.run)
 app.command("search")(search.search)
+app.command("evaluate")(evaluate.evaluate)
 app.command("plan")(power.plan)
 app.command("score")(sweep.score)
 app.command("transfer")(sweep.transfer)
@@ -30,6 +43,8 @@ app.command("check-protocol")(protocol.check_protocol)
 app.add_typer(mi.app, name="mi")
 app.add_typer(data.app, name="data")
 app.command("list")(listing.list_names)
+app.command("status")(store.status)
+app.command("check")(store.check)
 app.command("check-method")(check.check_method)
 app.command("doctor")(check.doctor)
 

@@ -79,7 +79,12 @@ def prepare(
         typer.Option("--max-distortion", help="Above this factor a face is too wide or too high."),
     ] = 1.4,
     crop: Annotated[
-        str, typer.Option("--crop", help="loose: with hair and forehead; tight: brows to chin.")
+        str,
+        typer.Option(
+            "--crop",
+            help="loose: with hair and forehead; tight: brows to chin; recognition: as "
+            "face-recognition networks expect faces.",
+        ),
     ] = "loose",
     without_eyes: Annotated[
         str, typer.Option("--without-eyes", help="No eyes: reject, or take the whole-image.")

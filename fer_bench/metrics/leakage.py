@@ -143,6 +143,8 @@ SPECS = (
             ("auc_centred", "the same, expression known", "With the expression taken off."),
             ("eer", "the same, equal error rate", "Equal error rate of verification."),
             ("map", "retrieval, mean average precision", "Of retrieval by cosine."),
+            ("precision@<k>", "retrieval, precision", "Of the k nearest test faces."),
+            ("tar@<rate>", "true accepts", "At this rate of false accepts."),
         )
     ),
 )
@@ -178,7 +180,8 @@ def _named_people(
 ) -> dict[str, Score]:
     """Closed-set probes of each embedding, the label floor, and what E leaks above it."""
     part, truth = problem.part, problem.truth
-    one_hot = np.eye(len(part.classes) + 1)[part.y][:, : len(part.classes)]
+    columns = max(1, len(part.classes))  # one constant column where no expression is known
+    one_hot = np.eye(len(part.classes) + 1)[part.y][:, :columns]
     attacks = identity_attacks(
         {**embeddings, FLOOR: one_hot}, problem.subject, part.y, problem.split, seed=seed
     )
