@@ -77,7 +77,7 @@ def mi(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
     they were (a subject that was never seen cannot be named); sequences stay together.
     """
     part = run.test
-    embeddings = part.embeddings
+    embeddings = part.spaces
     out: dict[str, Score] = {}
     sequences = part.sequences
     people = part.s if part.has_subjects else None
