@@ -45,13 +45,27 @@ def show(
         str, typer.Option("--augment", help="none, flip, rotations or affine.")
     ] = "rotations",
     seed: Annotated[int, typer.Option("--seed", help="Of the choice of faces.")] = 0,
+    answers: Annotated[
+        str | None,
+        typer.Option("--answers", help="Also what a model says of each face: clip or tiny-clip."),
+    ] = None,
     options: Options = None,
 ) -> None:
-    """Draw contact sheets, pairs, and what the augmentation does."""
+    """Draw contact sheets, pairs, what the augmentation does, and a model's answers."""
     from fer_bench.data import show as drawing
+    from fer_bench.data.answers import agreement
+    from fer_bench.registry import attribute_readers
 
+    reader = attribute_readers.get(answers) if answers is not None else None
     data = _load(name, root, size, options)
     drawn = drawing.sheets(data, what or drawing.WHAT, mode=augment, seed=seed)
+    if reader is not None:
+        said = reader(data)
+        drawn[f"Answers of {answers}, in per cent; red contradicts the data"] = (
+            drawing.answer_sheet(data, said, seed=seed)
+        )
+        for line in agreement(data, said) or ["no column holds what was answered"]:
+            typer.echo(str(line))
     typer.echo(f"{data!r}\n{drawing.save(out, data, drawn)}")
 
 
