@@ -154,7 +154,11 @@ class RunRecord:
             role=self.environment["method"]["role"],
             seed=self.spec.seed,
             fold=self.spec.fold,
-            facts={"data": self.spec.data.name, "label": self.spec.label},
+            facts={
+                "data": self.spec.data.name,
+                "label": self.spec.label,
+                "size": self.environment.get("size"),
+            },
             read_faces=partial(
                 RunStore(self.folder.parent.parent).thumbnails, self.spec.fingerprint
             ),
