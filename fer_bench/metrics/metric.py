@@ -75,6 +75,7 @@ _REASONS: dict[str, str] = {
     "factors": "the data have no exact factors (only generated faces do)",
     "attributes": "the data have no attribute columns",
     "extra_tests": "the experiment names no further test sets",
+    "size": "the size was not measured: these results were trained by an earlier version",
     "faces": "no small copies of the faces are kept with the results",
 }
 
@@ -90,6 +91,7 @@ def missing(metric: Metric, run: RunArrays) -> str | None:
         and bool((test.target == test.target).any()),
         "factors": bool(test.factor_names()),
         "attributes": bool(test.attribute_names()),
+        "size": bool(run.facts.get("size")),
         "extra_tests": any(name.startswith("test:") for name in run.parts),
         # Read from disk only for a metric that looks at them.
         "faces": "faces" in metric.needs and run.faces is not None,

@@ -37,6 +37,7 @@ from fer_bench.training.checkpoint import Position, copy_state
 from fer_bench.training.loop import OnEpoch, OnHistory
 from fer_bench.training.outcome import CODES, prediction_cautions
 from fer_bench.training.session import Session
+from fer_bench.training.size import model_size
 
 State = Literal["done", "kept", "failed", "busy"]
 
@@ -232,7 +233,10 @@ def write_run(spec: RunSpec, trained: Trained, working: Path, *, started: float)
             str(trained.session.batcher.device),
             time.monotonic() - started,
         )
-        | {"tie": list(trained.rows.notes)},
+        | {
+            "tie": list(trained.rows.notes),
+            "size": model_size(method, trained.session.batcher),
+        },
     )
     pd.DataFrame(position.history, columns=HISTORY).to_csv(working / "history.csv", index=False)
 
