@@ -16,6 +16,7 @@ from fer_bench.cli import (
     protocol,
     report,
     search,
+    sharing,
     sweep,
 )
 
@@ -38,6 +39,7 @@ app.command("report")(report.report)
 app.command("table")(report.table)
 app.command("figures")(report.figures)
 app.command("export")(report.export)
+app.command("verify")(sharing.verify)
 app.command("check-protocol")(protocol.check_protocol)
 app.add_typer(mi.app, name="mi")
 app.add_typer(data.app, name="data")

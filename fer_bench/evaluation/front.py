@@ -316,7 +316,7 @@ def evaluate(
         read = [(n, _contents(n, own, described, inputs, pictures)) for n, own in several.items()]
         # Several models in one call share the rows of the call.
         planned = _planned(read, None, name, replace(options, by_position=len(read) > 1))
-    return score_planned(planned, out=out, metrics=metrics, seed=seed, quiet=quiet)
+    return score_planned(planned, out=out, metrics=metrics, quiet=quiet)
 
 
 def score_planned(
@@ -324,7 +324,6 @@ def score_planned(
     *,
     out: str | Path | None = None,
     metrics: Sequence[str] | None = None,
-    seed: int = 0,
     workers: int | None = 1,
     quiet: bool = True,
 ) -> Evaluation:
@@ -334,7 +333,7 @@ def score_planned(
     temporary = tempfile.TemporaryDirectory(prefix="fer-bench-") if out is None else None
     root = Path(temporary.name if temporary else out)  # type: ignore[arg-type]
     store = write_results(planned, root)
-    score_store(store, metrics=metrics, seed=seed, workers=workers, quiet=quiet)
+    score_store(store, metrics=metrics, seed=planned.seed, workers=workers, quiet=quiet)
     return Evaluation(store.root, planned.describe(), temporary)
 
 

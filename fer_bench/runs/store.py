@@ -62,12 +62,12 @@ class RunRecord:
     @cached_property
     def spec(self) -> RunSpec:
         """What was run."""
-        return RunSpec.model_validate(_read_json(self.folder / "spec.json"))
+        return RunSpec.model_validate(read_json(self.folder / "spec.json"))
 
     @cached_property
     def environment(self) -> dict[str, Any]:
         """Versions, device, wall time, warnings, and facts about the method."""
-        return _read_json(self.folder / "environment.json")
+        return read_json(self.folder / "environment.json")
 
     @cached_property
     def history(self) -> pd.DataFrame:
@@ -101,7 +101,7 @@ class RunRecord:
         path = self.folder / "scores.json"
         if not path.exists():
             return {}
-        return {name: Outcome.from_json(value) for name, value in _read_json(path).items()}
+        return {name: Outcome.from_json(value) for name, value in read_json(path).items()}
 
     def save_outcomes(self, outcomes: Mapping[str, Outcome]) -> None:
         """Add or replace the scores of some metrics, and their arrays; the others stay."""
@@ -129,7 +129,7 @@ class RunRecord:
 
     def verify(self) -> list[str]:
         """Names of files that are missing or differ from their checksum in `done.json`."""
-        expected = _read_json(self.folder / "done.json")["sha256"]
+        expected = read_json(self.folder / "done.json")["sha256"]
         return [
             name
             for name, digest in expected.items()
@@ -174,7 +174,7 @@ class RunStore:
     def failures(self) -> dict[str, dict[str, Any]]:
         """Why planned runs are not there: run id -> {"label", "reason", "kind"}."""
         found = sorted((self.root / "failures").glob("*.json"))
-        return {path.stem: _read_json(path) for path in found}
+        return {path.stem: read_json(path) for path in found}
 
     def save_failure(
         self,
@@ -221,7 +221,7 @@ class RunStore:
     def deaths(self, run_id: str) -> int:
         """How often the process of a run that is not there ended before it could say why."""
         path = self._failure(run_id)
-        return int(_read_json(path).get("deaths", 0)) if path.exists() else 0
+        return int(read_json(path).get("deaths", 0)) if path.exists() else 0
 
     def _failure(self, run_id: str) -> Path:
         return self.root / "failures" / f"{run_id}.json"
@@ -233,7 +233,7 @@ class RunStore:
     def experiment(self) -> Experiment | None:
         """The experiment that made this folder, if it is known."""
         path = self.root / "experiment.json"
-        return Experiment.model_validate(_read_json(path)) if path.exists() else None
+        return Experiment.model_validate(read_json(path)) if path.exists() else None
 
     def save_experiment(self, experiment: Experiment) -> None:
         """Keep the validated experiment beside its results."""
@@ -241,7 +241,7 @@ class RunStore:
 
     def data_card(self, fingerprint: str) -> dict[str, Any]:
         """The card of a data set used here (see `fer_bench.sweep.card`)."""
-        return _read_json(self.root / "data" / f"{fingerprint[:16]}.json")
+        return read_json(self.root / "data" / f"{fingerprint[:16]}.json")
 
     def thumbnails(self, fingerprint: str) -> np.ndarray | None:
         """Small faces uint8 [n, side, side, C], row for row of the data set, or None."""
@@ -350,7 +350,7 @@ def write_json(path: Path, content: Any) -> None:
         aside.write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")
 
 
-def _read_json(path: Path) -> Any:
+def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
