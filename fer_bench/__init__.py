@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from fer_bench.information import estimate_mi
     from fer_bench.score import Score
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "FaceData",

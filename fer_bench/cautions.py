@@ -218,6 +218,9 @@ WORDINGS: dict[str, Wording] = {
     "fold-tests-known-subjects": Wording(
         "fold {fold}: {subjects} subjects are both trained on and tested"
     ),
+    "validation-of-known-subjects": Wording(
+        "the training and the validation faces share {subjects} subjects"
+    ),
     "fold-validates-known-subjects": Wording(
         "fold {fold}: train and validation share {subjects} subjects"
     ),
@@ -230,6 +233,16 @@ WORDINGS: dict[str, Wording] = {
         "training.compile changes nothing: this method has no backbone to compile"
     ),
     "backbone-weights": Wording("backbone weights: {report}", "note"),
+    "frozen-features-augmented": Wording(
+        "the frozen part of the backbone was run anew in every epoch: training.augment = "
+        "'{augment}' shows no face twice; 'flip' and 'none' read its features from a cache",
+        "note",
+    ),
+    "frozen-features-inside": Wording(
+        "the frozen part of the backbone was run anew in every epoch: it cannot be run apart from "
+        "the rest of this network",
+        "note",
+    ),
     "branch-collapsed": Wording(
         "the non-expression branch has collapsed: effective rank {rank:.1f}, variance "
         "{share:.1e} of the expression branch's."
@@ -267,6 +280,40 @@ WORDINGS: dict[str, Wording] = {
     "no-candidates": Wording("no query has a candidate to find", "error"),
     "queries-subset": Wording(
         "{queries} random queries against {gallery} of {total} images", "note"
+    ),
+    # Attackers.
+    "few-for-far": Wording(
+        "a false-accept rate of {rate:g} needs {needed} impostor pairs of {people_needed} pairs "
+        "of people; there are {pairs} of {people_pairs}",
+        "error",
+    ),
+    "few-for-search": Wording(
+        "{targets} people (or expressions) can be searched for, and {least} are needed", "error"
+    ),
+    "few-for-worst": Wording(
+        "{people} people have enough faces for two halves, and {least} are needed", "error"
+    ),
+    "few-attacked": Wording(
+        "the {part} part has {people} people with {pairs} pairs of one person in two expressions: "
+        "too few to see a leak"
+    ),
+    "attacker-not-fitted": Wording(
+        "the attacker {attacker} reads AUC {auc:.3f} on its own training people, no more than the "
+        "cosine ({ignorant:.3f}): it was not fitted"
+    ),
+    "foreign-embedding": Wording(
+        "the embeddings of training and test people have second moments of correlation "
+        "{across:.2f} (two halves of the training people {within:.2f}): are they of one run?"
+    ),
+    "permuted-above-chance": Wording(
+        "with permuted people the attacker reads AUC {auc:.3f} instead of .5: compare with that"
+    ),
+    "validation-not-repeated": Wording(
+        "the attacker reads AUC {validation:.3f} on validation people and {test:.3f} on test "
+        "people: are the subjects of the test part right?"
+    ),
+    "pixels-as-descriptor": Wording(
+        "pixels stand in for a face-recognition descriptor of the other photograph: a lower bound"
     ),
     # Mutual information.
     "above-entropy": Wording("above H({of}) = {entropy:.3f} nats: impossible, the estimator errs"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -141,7 +141,12 @@ class Outcome:
 Direction = Literal["high", "low", ""]
 Aspect = Literal["recognition", "affect", "leak", "separation", ""]
 Style = Literal["percent", "ratio", "nats", "count"]
-_STYLES: dict[str, Style] = {"fraction": "percent", "nats": "nats", "count": "count"}
+_STYLES: dict[str, Style] = {
+    "fraction": "percent",
+    "nats": "nats",
+    "count": "count",
+    "images": "count",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +161,8 @@ class ScoreSpec:
             in "test.recall.<class>".
         title: in the head of a table.
         meaning: one sentence for a reader who has never seen it.
-        unit: of the value: "fraction", "nats", "count", or "" for a bare number.
+        unit: of the value: "fraction", "nats", "count", "images", or "" for a number that is
+            printed as it is, such as an AUC.
         better: which way is better; "" where neither is (a target of zero, or a fact).
         range: what the value can be.
         needs: what a run must have, beyond what the metric needs.
@@ -210,6 +216,31 @@ class ScoreSpec:
         pattern = re.sub(r"<(\w+)>", r"(?P<\1>.+?)", re.sub(r"([^\w<>])", r"\\\1", self.key))
         match = re.fullmatch(pattern, key)
         return None if match is None else match.groupdict()
+
+
+def on_every_part(specs: Iterable[ScoreSpec]) -> tuple[ScoreSpec, ...]:
+    """Specs of scores of the test part, followed by those of the same scores on other parts.
+
+    The others stand in no table: training rows are fitted, further test sets have a metric of
+    their own ("transfer").
+
+    >>> [s.key for s in on_every_part([ScoreSpec("test.rmse", "RMSE", "Error.", column="main")])]
+    ['test.rmse', '<part>.rmse']
+    """
+    own = tuple(specs)
+    others = (
+        ScoreSpec(
+            f"<part>.{spec.key.removeprefix('test.')}",
+            spec.title,
+            spec.meaning,
+            spec.unit,
+            spec.better,
+            spec.range,
+        )
+        for spec in own
+        if spec.key.startswith("test.")
+    )
+    return (*own, *others)
 
 
 def _finite(value: Any) -> Any:

@@ -12,11 +12,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import torch
-from threadpoolctl import threadpool_limits
-
 RUN_THREADS = 1  # of a run, unless the experimenter asks for more
-_WORTH_ONE_MORE = 2_000_000  # multiplications that keep a further thread busy
+_WORTH_ONE_MORE = 20_000_000  # multiplications that take a thread about a millisecond
 
 
 def cores() -> int:
@@ -27,21 +24,27 @@ def cores() -> int:
 
 
 def threads_for(multiplications: float) -> int:
-    """Threads that an operation of this size can keep busy, as many as torch uses at most.
+    """Threads that a step of this size can keep busy, at most as many as torch uses.
 
     >>> threads_for(64 * 128 * 128)
     1
     """
+    import torch
+
     return max(1, min(torch.get_num_threads(), int(multiplications // _WORTH_ONE_MORE)))
 
 
 @contextmanager
 def limited_threads(threads: int) -> Iterator[None]:
     """At most this many threads in torch and in the numerical libraries; then as before."""
+    import torch
+    from threadpoolctl import threadpool_limits
+
     before = torch.get_num_threads()
-    torch.set_num_threads(min(threads, before))
+    most = min(threads, before)
+    torch.set_num_threads(most)
     try:
-        with threadpool_limits(threads):
+        with threadpool_limits(most):
             yield
     finally:
         torch.set_num_threads(before)
@@ -49,6 +52,9 @@ def limited_threads(threads: int) -> Iterator[None]:
 
 def fix_threads(threads: int) -> None:
     """Use exactly this many threads from here on, in this process and those it starts."""
+    import torch
+    from threadpoolctl import threadpool_limits
+
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = str(threads)
     torch.set_num_threads(threads)

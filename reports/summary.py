@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -199,7 +200,7 @@ def _one_line(text: str) -> str:
 
 
 def summarise(store: RunStore) -> Summary:
-    """Summarise a result folder and save it there as `summary.json`.
+    """Summarise a result folder and save it there as `summary.json`, where it may be written.
 
     Raises:
         RunError: there is no finished run in the folder.
@@ -252,7 +253,8 @@ def summarise(store: RunStore) -> Summary:
         | {"code": dict(first.spec.code)},
         experiment=experiment.model_dump(mode="json") if experiment else {},
     )
-    write_json(store.root / "summary.json", summary.to_json())
+    with suppress(OSError):  # results that cannot be written to can be read
+        write_json(store.root / "summary.json", summary.to_json())
     return summary
 
 

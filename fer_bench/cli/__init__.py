@@ -7,6 +7,7 @@ or by SIGTERM.
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -25,7 +26,7 @@ class Stopped(BaseException):
 def main() -> None:
     """Entry point of `fer-bench`: expected failures are one sentence and exit status 2."""
     from fer_bench.cli.app import app
-    from fer_bench.errors import FerBenchError
+    from fer_bench.errors import FerBenchError, os_sentence
     from fer_bench.terminal import protected_streams
 
     with protected_streams():
@@ -34,6 +35,12 @@ def main() -> None:
                 app()
         except FerBenchError as error:
             print(f"fer-bench: {error}", file=sys.stderr)
+            raise SystemExit(2) from None
+        except BrokenPipeError:  # whoever read our output has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            raise SystemExit(1) from None
+        except OSError as error:
+            print(f"fer-bench: {os_sentence(error)}", file=sys.stderr)
             raise SystemExit(2) from None
         except (Stopped, KeyboardInterrupt) as stop:
             number = stop.number if isinstance(stop, Stopped) else signal.SIGINT

@@ -17,6 +17,7 @@ from fer_bench.cli import (
     report,
     search,
     sharing,
+    store,
     sweep,
 )
 
@@ -44,6 +45,8 @@ app.command("check-protocol")(protocol.check_protocol)
 app.add_typer(mi.app, name="mi")
 app.add_typer(data.app, name="data")
 app.command("list")(listing.list_names)
+app.command("status")(store.status)
+app.command("check")(store.check)
 app.command("check-method")(check.check_method)
 app.command("doctor")(check.doctor)
 

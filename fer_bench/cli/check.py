@@ -16,8 +16,12 @@ def check_method(
 
     Each finding is printed when it is made. Exit status 1 if anything is wrong.
     """
+    import torch
+
     from fer_bench import conformance, registry
 
+    # The faces are so few that threads would wait for each other longer than they work.
+    torch.set_num_threads(1)
     adapter = registry.methods.get(name)
     typer.echo(f"Checking {name} on generated faces, a minute or less on an idle core.", err=True)
     sound = True

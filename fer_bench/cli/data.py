@@ -75,7 +75,12 @@ def prepare(
         float, typer.Option("--min-sharpness", help="Below this a face counts as blurred.")
     ] = 0.015,
     crop: Annotated[
-        str, typer.Option("--crop", help="loose: with hair and forehead; tight: brows to chin.")
+        str,
+        typer.Option(
+            "--crop",
+            help="loose: with hair and forehead; tight: brows to chin; recognition: as "
+            "face-recognition networks expect faces.",
+        ),
     ] = "loose",
     without_eyes: Annotated[
         str, typer.Option("--without-eyes", help="No eyes: reject, or take the whole-image.")

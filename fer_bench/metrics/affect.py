@@ -19,7 +19,7 @@ from fer_bench.errors import FerBenchError
 from fer_bench.metrics.classification import FITTED
 from fer_bench.metrics.common import Floats, ratio_scores, undefined
 from fer_bench.metrics.metric import metric
-from fer_bench.score import Direction, Score, ScoreSpec
+from fer_bench.score import Direction, Score, ScoreSpec, on_every_part
 
 DIMENSIONS = ("valence", "arousal")
 ZERO_RULE = "sign(0) = 0: a target of exactly 0 agrees with a prediction of exactly 0 only"
@@ -209,10 +209,15 @@ SPECS = (
         for name, what, better in _MEASURES
         for side in ("valence", "arousal")
     ),
+    *(
+        ScoreSpec(f"test.{name}.mean", f"{name.upper()}, mean", f"{what}, mean of both.", unit="")
+        for name, what, _ in _MEASURES
+        if name != "ccc"
+    ),
 )
 
 
-@metric("affect", needs={"valence_arousal"}, scores=SPECS)
+@metric("affect", needs={"valence_arousal"}, scores=on_every_part(SPECS))
 def affect(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
     """Valence and arousal on test, on train (marked as fitted), and on further test sets."""
     out: dict[str, Score] = {}

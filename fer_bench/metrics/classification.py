@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -14,7 +15,7 @@ from fer_bench.cautions import Caution
 from fer_bench.errors import FerBenchError
 from fer_bench.metrics.common import Floats, ratio_scores, undefined
 from fer_bench.metrics.metric import metric
-from fer_bench.score import Direction, Score, ScoreSpec
+from fer_bench.score import Direction, Score, ScoreSpec, on_every_part
 
 BINS = 15  # of the calibration error (Guo et al. 2017)
 FITTED = Caution("fitted")
@@ -181,7 +182,7 @@ _PER_CLASS: tuple[tuple[str, str, str, str, Direction], ...] = (
     ),
     ("recall", "Recall", "Of the faces of this class, how many are named so.", "fraction", "high"),
     ("f1", "F1", "Harmonic mean of precision and recall.", "fraction", "high"),
-    ("support", "Support", "Test faces of the class.", "count", ""),
+    ("support", "Support", "Faces of the class.", "images", ""),
 )
 SPECS = (
     ScoreSpec(
@@ -243,10 +244,12 @@ SPECS = (
         )
         for name, title, meaning, unit, better in _PER_CLASS
     ),
+    ScoreSpec("test.nll", "NLL", "Mean surprise at the true class.", "nats", "low", (0, math.inf)),
+    ScoreSpec("test.confusion", "Confusion", "Accuracy; the counts are in its details."),
 )
 
 
-@metric("classification", needs={"logits"}, scores=SPECS)
+@metric("classification", needs={"logits"}, scores=on_every_part(SPECS))
 def classification(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
     """Recognition on test, on train (marked as fitted), and on every further test set."""
     out: dict[str, Score] = {}

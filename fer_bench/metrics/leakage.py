@@ -143,6 +143,8 @@ SPECS = (
             ("auc_centred", "the same, expression known", "With the expression taken off."),
             ("eer", "the same, equal error rate", "Equal error rate of verification."),
             ("map", "retrieval, mean average precision", "Of retrieval by cosine."),
+            ("precision@<k>", "retrieval, precision", "Of the k nearest test faces."),
+            ("tar@<rate>", "true accepts", "At this rate of false accepts."),
         )
     ),
 )

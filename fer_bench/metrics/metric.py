@@ -14,6 +14,7 @@ from fer_bench import registry
 from fer_bench.arrays import RunArrays
 from fer_bench.errors import FerBenchError
 from fer_bench.score import Outcome, Score, ScoreSpec
+from fer_bench.threads import RUN_THREADS, limited_threads
 
 Requirement = Literal[
     "logits",
@@ -176,8 +177,9 @@ class FunctionMetric:
         object.__setattr__(self, "__doc__", self.function.__doc__)
 
     def __call__(self, run: RunArrays, *, seed: int = 0) -> Mapping[str, Score]:
-        """Score one run."""
-        return self.function(run, seed=seed)
+        """Score one run, with as many threads as a run trains with: the work is small."""
+        with limited_threads(RUN_THREADS):
+            return self.function(run, seed=seed)
 
 
 def metric(

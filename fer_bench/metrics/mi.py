@@ -51,9 +51,21 @@ _TERMS: tuple[tuple[str, str, str, Direction], ...] = (
     ("I.identity", "I(I; identity)", "What I should hold.", "high"),
     ("I.expression", "I(I; expression)", "What I should not hold.", "low"),
 )
-SPECS = tuple(
-    ScoreSpec(key, title, meaning, unit="nats", better=better, order=76, tables=("information",))
-    for key, title, meaning, better in _TERMS
+SPECS = (
+    *(
+        ScoreSpec(
+            key, title, meaning, unit="nats", better=better, order=76, tables=("information",)
+        )
+        for key, title, meaning, better in _TERMS
+    ),
+    ScoreSpec(
+        "<space>.gap",
+        "Gap of blocks",
+        "What an embedding holds of its own factor less what it holds of the other, over the "
+        "entropy of its own.",
+        better="high",
+        range=(-1, 1),
+    ),
 )
 
 

@@ -238,15 +238,25 @@ SHARED, LEAKED, MIG = "I(E_M; E_N)", "I(E_M; I_M)", "MIG"
 
 def _terms_by(estimator: str, title: str) -> tuple[ScoreSpec, ...]:
     """The terms of the MIG by a further estimator."""
-    return tuple(
-        ScoreSpec(
-            f"{estimator}.{key}",
-            f"{name}, {title}",
-            "The same, by another estimator.",
-            unit="nats",
-            tables=("information",),
-        )
-        for key, name in (("shared", SHARED), ("leaked", LEAKED), ("mig", MIG))
+    bounded = ScoreSpec(
+        f"{estimator}.normalised",
+        f"MIG, normalised, {title}",
+        "The same, by another estimator.",
+        unit="",
+        range=(-1, 1),
+    )
+    return (
+        bounded,
+        *(
+            ScoreSpec(
+                f"{estimator}.{key}",
+                f"{name}, {title}",
+                "The same, by another estimator.",
+                unit="nats",
+                tables=("information",),
+            )
+            for key, name in (("shared", SHARED), ("leaked", LEAKED), ("mig", MIG))
+        ),
     )
 
 

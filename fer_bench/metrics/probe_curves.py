@@ -47,6 +47,12 @@ SPECS = (
         range=(0, 1),
         tables=("capacity",),
     ),
+    ScoreSpec(
+        "<space>.<target>.linear",
+        "All components",
+        "Accuracy of a linear probe on the whole embedding, to compare the others with.",
+        range=(0, 1),
+    ),
 )
 
 

@@ -23,9 +23,13 @@ _ELSEWHERE: tuple[tuple[str, str, str, Direction], ...] = (
     ("macro_f1", "Macro F1", "On that set, among the classes that both have.", "high"),
     ("drop", "Drop", "Accuracy on the method's own test people less that.", "low"),
 )
-SPECS = tuple(
-    ScoreSpec(f"<set>.{key}", title, meaning, better=better, tables=("transfer",))
-    for key, title, meaning, better in _ELSEWHERE
+SPECS = (
+    *(
+        ScoreSpec(f"<set>.{key}", title, meaning, better=better, tables=("transfer",))
+        for key, title, meaning, better in _ELSEWHERE
+    ),
+    ScoreSpec("<set>.nll", "NLL", "Mean surprise at the true class there.", "nats", "low"),
+    ScoreSpec("<set>.<score>", "Further score", "As on the method's own test people."),
 )
 
 

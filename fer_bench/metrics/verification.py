@@ -120,19 +120,20 @@ def equal_error_rate(false_rejects: Floats, false_accepts: Floats) -> Floats:
 
     Args:
         false_rejects: [b, t] (or [t]) rising with the threshold.
-        false_accepts: [t] falling with the threshold.
+        false_accepts: [b, t] or [t] falling with the threshold.
 
     Returns:
         [b] rates.
     """
-    accepts = np.asarray(false_accepts)
-    gap = np.atleast_2d(np.asarray(false_rejects) - accepts)
+    gap = np.atleast_2d(np.asarray(false_rejects) - np.asarray(false_accepts))
+    accepts = np.broadcast_to(false_accepts, gap.shape)
     right = np.clip(np.sum(gap < 0, axis=1), 1, gap.shape[1] - 1)
     row = np.arange(len(gap))
     before, after = gap[row, right - 1], gap[row, right]
     rise = np.where(after > before, after - before, 1.0)
     share = np.clip(-before / rise, 0.0, 1.0)
-    return accepts[right - 1] + share * (accepts[right] - accepts[right - 1])
+    low, high = accepts[row, right - 1], accepts[row, right]
+    return np.asarray(low + share * (high - low))
 
 
 def verification_scores(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -20,7 +19,8 @@ from fer_bench.runs.store import RunRecord, RunStore
 from fer_bench.sweep.worker import folds_path
 
 OWN_PARTS = ("train", "validation", "test")
-_LATER = ("done.json", "scores.json", "maps.safetensors")  # written after a run was sealed
+# Written after a run was sealed.
+_LATER = ("done.json", "scores.json", "maps.safetensors", "parts/checksums.json")
 _DECLARED = ("fold-tests-known-subjects", "tested-people-trained-on")
 _DECLARED_COPIES = ("rows-copied",)
 
@@ -31,8 +31,7 @@ def inspect_run(store: RunStore, record: RunRecord) -> Iterator[Caution]:
     yield from _files(record, run)
     try:
         spec, arrays = record.spec, record.arrays
-        manifest = json.loads((record.folder / "done.json").read_text(encoding="utf-8"))
-        if not spec.id == run == manifest["id"]:
+        if spec.id != run:
             yield Caution("run-renamed", run=run, id=spec.id)
         folds = FoldFile.load(folds_path(store, spec.fold_hash))
     except FerBenchError as error:
@@ -74,11 +73,9 @@ def inspect_folder(store: RunStore, records: list[RunRecord]) -> Iterator[Cautio
 
 def _files(record: RunRecord, run: str) -> Iterator[Caution]:
     try:
-        manifest = json.loads((record.folder / "done.json").read_text(encoding="utf-8"))
-        expected = dict(manifest["sha256"])
-        changed = record.verify()
-    except (FerBenchError, OSError, ValueError, KeyError, TypeError) as error:
-        yield Caution("unreadable", run=run, reason=f"done.json: {error}")
+        expected, changed = record.checksums, record.verify()
+    except FerBenchError as error:
+        yield Caution("unreadable", run=run, reason=str(error))
         return
     for name in changed:
         there = (record.folder / name).is_file()
@@ -158,6 +155,8 @@ def _plan(store: RunStore, records: list[RunRecord]) -> Iterator[Caution]:
         yield Caution("unreadable", run="experiment.json", reason=str(error).splitlines()[0])
         return
     if experiment is None:
+        if (store.root / "experiment.json").exists():
+            yield Caution("unreadable", run="experiment.json", reason="it is damaged")
         return
     there: Counter[tuple[str, int, int]] = Counter()
     for record in records:

@@ -7,6 +7,7 @@ train again to the same result from its seed. What no folder can show is in docs
 
 from __future__ import annotations
 
+import json
 import platform
 import random
 import shutil
@@ -28,7 +29,7 @@ from fer_bench import registry
 from fer_bench.cautions import Caution
 from fer_bench.errors import FerBenchError, RunError
 from fer_bench.metrics.metric import score_run
-from fer_bench.runs.store import RunRecord, RunStore, read_json, sha256, write_json
+from fer_bench.runs.store import RunRecord, RunStore, sha256, write_json
 from fer_bench.sharing.differences import differences
 from fer_bench.sharing.inspect import inspect_folder, inspect_run
 from fer_bench.sweep.executors import workers_of
@@ -165,7 +166,7 @@ def verify(
     path = Path(source)
     with _opened(path) as root:
         store = RunStore(root)
-        records = store.records()
+        records = [store.record(run_id) for run_id in store.run_ids()]
         loose = sorted(p.name for p in store.runs.glob("[!.]*") if not (p / "done.json").is_file())
         if not records and not loose:
             raise RunError(f"there is no finished run in {str(path)!r}: is it a result folder?")
@@ -255,8 +256,8 @@ def _score_seed(store: RunStore) -> int:
         if experiment is not None:
             return experiment.scores.seed
         about = store.root / "evaluation.json"
-        return int(read_json(about)["seed"]) if about.exists() else 0
-    except (FerBenchError, ValueError, KeyError, TypeError):
+        return int(json.loads(about.read_text(encoding="utf-8"))["seed"]) if about.exists() else 0
+    except (FerBenchError, OSError, ValueError, KeyError, TypeError):
         return 0
 
 
@@ -311,7 +312,8 @@ def rescore(record: RunRecord, *, seed: int) -> dict[str, Any]:
     """
     run = record.folder.name
     path = record.folder / "scores.json"
-    recorded: dict[str, Any] = read_json(path) if path.exists() else {}
+    text = path.read_text(encoding="utf-8") if path.exists() else "{}"
+    recorded: dict[str, Any] = json.loads(text)
     bad: list[Caution] = []
     skipped: list[Caution] = []
     if not recorded:

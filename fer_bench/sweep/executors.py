@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from fer_bench.errors import ExperimentError, did_you_mean
+from fer_bench.errors import ExperimentError, RunError, did_you_mean, free_space
 from fer_bench.experiment import RunSpec
+from fer_bench.runs.log import RunLog
 from fer_bench.runs.store import RunStore
 from fer_bench.sweep.job import Job
 from fer_bench.sweep.processes import End, Limits, Processes, memory_of_machine
@@ -132,6 +134,8 @@ def run_specs(
                 state, text = end.value
                 yield spec, state, text
                 continue
+            if end.disk_full:
+                raise RunError(_no_space(store, specs))
             reason = _record(store, spec, end)
             if tried[spec.id] <= options.retry:
                 progress.say(f"{spec.label} {spec.place}: failed: {reason} Trying again.")
@@ -147,8 +151,22 @@ def _record(store: RunStore, spec: RunSpec, end: End) -> str:
     reason = end.error
     if end.reason is not None and deaths >= MOST_DEATHS:
         reason += f" That was time {deaths}: only `--retry` starts it again."
-    store.save_failure(spec, reason=reason, kind="failed", deaths=deaths, traceback=end.traceback)
+    with suppress(OSError):  # what cannot be written down is still said
+        store.save_failure(
+            spec, reason=reason, kind="failed", deaths=deaths, traceback=end.traceback
+        )
+        RunLog(store.log(spec.id)).write("failed", reason=reason)
     return reason
+
+
+def _no_space(store: RunStore, specs: Sequence[RunSpec]) -> str:
+    left = sum(not store.is_done(spec.id) for spec in specs)
+    free, size = free_space(store.root), store.run_size()
+    needed = "" if size is None else f" of about {left * size / 2**20:.0f} MiB they need"
+    return (
+        f"no space is left in {str(store.root)!r} for {left} more runs: {free / 2**20:.0f} MiB are "
+        f"free{needed}; finished runs are kept, and the same command goes on once there is space."
+    )
 
 
 def needs_fresh_process(spec: RunSpec) -> bool:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from fer_bench import registry
-from fer_bench.errors import FerBenchError
+from fer_bench.errors import FerBenchError, disk_is_full, os_sentence
 
 Tell = Callable[..., None]  # sends one message to the driver
 
@@ -130,7 +130,7 @@ def run_job(surroundings: Surroundings, pickled: bytes, tell: Tell) -> dict[str,
     """Do a job in this process.
 
     Returns:
-        {"value": ...}, or {"error": one sentence, "traceback": text or None}.
+        {"value": ...}, or what `failure` returns.
     """
     try:
         surroundings.enter()
@@ -153,16 +153,18 @@ def run_job(surroundings: Surroundings, pickled: bytes, tell: Tell) -> dict[str,
 
 
 def failure(error: BaseException) -> dict[str, Any]:
-    """How a job failed: one sentence, and the traceback where its author will need it."""
+    """How a job failed: one sentence, the traceback where its author will need it, the disk."""
     expected = isinstance(error, FerBenchError)
     trace = None if expected else "".join(traceback.format_exception(error))
-    return {"error": explain(error), "traceback": trace}
+    return {"error": explain(error), "traceback": trace, "disk_full": disk_is_full(error)}
 
 
 def explain(error: BaseException) -> str:
     """One sentence for a failure that is kept as a value."""
     if isinstance(error, FerBenchError):
         return str(error)
+    if isinstance(error, OSError) and error.errno is not None:
+        return os_sentence(error)
     if isinstance(error, SystemExit):
         return f"it called sys.exit({error.code!r})."
     return f"{type(error).__name__}: {error}"

@@ -32,6 +32,7 @@ import psutil
 from fer_bench.errors import RunError
 from fer_bench.sweep import server
 from fer_bench.sweep.job import Job, Surroundings, Unpicklable, by_reference, failure
+from fer_bench.terminal import duration
 from fer_bench.threads import limited_threads
 
 _POLL_S = 0.2
@@ -64,6 +65,7 @@ class End:
         value: what its function returned, as JSON.
         error: one sentence, if it returned nothing.
         traceback: where that happened, if it is known.
+        disk_full: whether there was no space to write to.
         reason: why its process ended before the function did; None if it did not.
         seconds: from start to end.
     """
@@ -71,6 +73,7 @@ class End:
     value: Any = None
     error: str | None = None
     traceback: str | None = None
+    disk_full: bool = False
     reason: Reason | None = None
     seconds: float = 0.0
 
@@ -283,7 +286,7 @@ def _ended(running: _Running, status: int) -> End:
     if "value" in last:
         return End(last["value"], seconds=seconds)
     if "error" in last:
-        return End(error=last["error"], traceback=last.get("traceback"), seconds=seconds)
+        return End(**last, seconds=seconds)
     reason, sentence = running.stopped or ("died", _last_words(status))
     return End(error=sentence, traceback=_tail(running.job.output), reason=reason, seconds=seconds)
 
@@ -323,23 +326,6 @@ def memory_of_machine() -> int:
     with suppress(OSError, ValueError):  # of a container: "max" where there is no limit
         total = min(total, int(Path("/sys/fs/cgroup/memory.max").read_text()))
     return total
-
-
-def duration(seconds: float) -> str:
-    """Seconds in words.
-
-    >>> duration(5400), duration(90)
-    ('1 h 30 min', '1 min 30 s')
-    """
-    parts = []
-    rest = round(seconds) if seconds >= 10 else round(seconds, 1)
-    for unit, size in (("h", 3600), ("min", 60)):
-        if rest >= size:
-            parts.append(f"{int(rest // size)} {unit}")
-            rest %= size
-    if rest or not parts:
-        parts.append(f"{rest:g} s")
-    return " ".join(parts[:2])
 
 
 class _Server:

@@ -103,13 +103,15 @@ def run_experiment(
 def prepare(store: RunStore, experiment: Experiment, planned: Plan) -> None:
     """Write what belongs to the sweep as a whole: experiment, folds, data cards, skips."""
     store.root.mkdir(parents=True, exist_ok=True)
+    store.remove_leftovers()
     store.save_experiment(experiment)
     path = folds_path(store, planned.folds.hash)
     path.parent.mkdir(exist_ok=True)
     planned.folds.save(path)  # the same rows with today's cautions: tests may have been added
     for fingerprint, data in planned.data.items():
-        if not (store.root / "data" / f"{fingerprint[:16]}.json").exists():
+        if not store.has_data_card(fingerprint):
             store.save_data_card(fingerprint, data_card(data), thumbnails(data))
+    store.save_plan({spec.id: f"{spec.label} {spec.place}" for spec in planned.runs})
     for spec, reason in planned.skipped:
         store.save_failure(spec, reason=reason, kind="skipped")
 

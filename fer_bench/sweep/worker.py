@@ -27,7 +27,7 @@ from fer_bench.experiment import RunSpec
 from fer_bench.method import Method, MethodInfo
 from fer_bench.metrics.metric import Metric, load_metrics, score_run
 from fer_bench.runs.log import RunLog
-from fer_bench.runs.store import RunRecord, RunStore, write_json, write_part
+from fer_bench.runs.store import RESUME, RunRecord, RunStore, atomic_path, write_json, write_part
 from fer_bench.score import Outcome
 from fer_bench.sweep.job import Tell
 from fer_bench.sweep.plan import RunRows, load_faces, published_folds, rows_of
@@ -117,7 +117,7 @@ def _train_into(
     on_history: OnHistory | None,
 ) -> None:
     started = time.monotonic()
-    resume = working / "resume.safetensors"
+    resume = working / RESUME
     folds = published_folds(folds_path(store, spec.fold_hash), spec, data_of(spec))
     trained = train(spec, folds, resume=resume, on_epoch=on_epoch, on_history=on_history)
     write_run(spec, trained, working, started=started)
@@ -211,9 +211,8 @@ def write_run(spec: RunSpec, trained: Trained, working: Path, *, started: float)
     method, position = trained.session.method, trained.position
     for part in parts_of(spec, trained):
         write_part(working / "parts", part)
-    save_file(
-        {k: v.contiguous() for k, v in copy_state(method).items()}, working / "model.safetensors"
-    )
+    with atomic_path(working / "model.safetensors") as aside:
+        save_file({k: v.contiguous() for k, v in copy_state(method).items()}, aside)
     write_json(working / "spec.json", spec.model_dump(mode="json"))
     write_json(
         working / "environment.json",
@@ -241,6 +240,7 @@ def load_session(record: RunRecord) -> Session:
     folds = published_folds(folds_path(store, spec.fold_hash), spec, data)
     rows = rows_of(data, spec, folds)
     session = new_session(spec, data, rows, torch.device("cpu"))
+    record.sealed("model.safetensors")  # compared with its checksum
     session.load(record.folder / "model.safetensors", rows.fold.train)
     return session
 

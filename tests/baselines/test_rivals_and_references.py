@@ -234,17 +234,6 @@ def test_pixels_take_fewer_faces_than_components():
     assert not method.axes[5:].any()
 
 
-@pytest.mark.parametrize("kind", [RandomEncoder, Pixels])
-def test_heads_see_scaled_features_from_the_first_step(kind, batch):
-    """Running estimates start at 1: with few steps a head on small features learns nothing."""
-    method = build(kind)
-    method.fit_arrays(batch.images)
-    method.eval()
-    scaled = method.scale(method.features(batch.images))
-    varied = scaled.std(0) > 0  # fewer faces than components: the rest is zero
-    assert torch.allclose(scaled[:, varied].std(0), torch.ones(int(varied.sum())), atol=0.1)
-
-
 def test_random_encoder_has_no_weights_and_frozen_backbone_needs_them():
     with pytest.raises(MethodError, match="frozen-backbone"):
         build(RandomEncoder, backbone={"weights": "x.safetensors"})

@@ -16,7 +16,7 @@ import pytest
 from fer_bench.errors import FerBenchError
 from fer_bench.reports.columns import leaderboard_columns
 from fer_bench.reports.page import _cards, write_report
-from fer_bench.runs.store import RunStore
+from fer_bench.runs.store import RunStore, seal
 
 VOID = {"meta", "link", "input", "br", "img", "hr", "col"}
 
@@ -203,6 +203,7 @@ def test_folder_without_scores_thumbnails_or_experiment(results, tmp_path):
     (root / "experiment.json").unlink()
     for path in root.glob("runs/*/history.csv"):
         path.write_text("stage,epoch,split,player,term,value\n")
+        seal(path.parent, path.parent.name)
     words = write_report(root, maps="none").read_text("utf-8")
     assert "there is nothing to compare" in words
 
@@ -216,6 +217,7 @@ def test_missing_subjects_and_labels_stay_unknown(build, two_methods, tmp_path):
         table["subject"] = None
         table.loc[0, "expression"] = None
         table.to_parquet(path, index=False)
+        seal(path.parents[1], path.parents[1].name)
     assert "subject unknown" in write_report(root, maps="tsne").read_text("utf-8")
 
 

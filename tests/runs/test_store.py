@@ -84,7 +84,24 @@ def test_a_run_is_there_only_when_sealed(tmp_path, spec):
     assert store.records() == []
     assert not store.is_done(spec.id)
     with store.claim(spec) as again:
-        assert (again / "history.csv").exists(), "what a killed process left must be found again"
+        assert not (again / "history.csv").exists(), "what may be half written is not kept"
+
+
+def test_a_killed_run_goes_on_from_its_checkpoint_and_seals_no_leftovers(tmp_path, spec):
+    store = RunStore(tmp_path)
+    with pytest.raises(KeyboardInterrupt), store.claim(spec) as working:
+        (working / "resume.safetensors").write_bytes(b"state")
+        (working / ".resume.safetensors.12-34").write_bytes(b"half")
+        (working / "parts" / "stranger.parquet").write_bytes(b"half")
+        raise KeyboardInterrupt
+    with store.claim(spec) as working:
+        assert (working / "resume.safetensors").read_bytes() == b"state"
+        (working / "resume.safetensors").unlink()
+        fill(working, spec)
+        (working / ".spec.json.12-34").write_bytes(b"half")
+        record = store.publish(spec, working)
+    assert not any("half" in str(name) or "12-34" in str(name) for name in record.checksums)
+    assert "parts/stranger.parquet" not in record.checksums
 
 
 def test_a_claimed_run_is_nobody_elses(tmp_path, spec):
@@ -119,7 +136,7 @@ def test_a_foreign_folder_in_the_way_is_moved_not_merged(tmp_path, spec):
     record = publish(store, spec)
     assert record.verify() == []
     assert not (record.folder / "precious.txt").exists()
-    assert [p.read_text() for p in store.runs.glob(".*.damaged*/precious.txt")] == ["x"]
+    assert [p.read_text() for p in store.root.glob("damaged/*/precious.txt")] == ["x"]
 
 
 def test_scores_are_merged(tmp_path, spec):
@@ -165,7 +182,7 @@ def test_failures_are_values(tmp_path, spec):
 def test_damaged_json_is_one_sentence(tmp_path, spec):
     record = publish(RunStore(tmp_path), spec)
     (record.folder / "spec.json").write_text('{"method": ')
-    with pytest.raises(RunError, match="spec.json' cannot be read"):
+    with pytest.raises(RunError, match="spec.json' cannot be used .*: the file is damaged"):
         _ = record.spec
     with pytest.raises(RunError, match="no finished run 'x'"):
         RunStore(tmp_path).record("x")

@@ -272,6 +272,9 @@ def reseal(root: Path) -> None:
             content["id"] = folder.name
 
         edited(folder / "done.json", again)
+        sums = {p.relative_to(folder).as_posix(): sha256(p) for p in folder.glob("scores/*.saf*")}
+        sums["scores.json"] = sha256(folder / "scores.json")
+        (folder / "scores" / "checksums.json").write_text(json.dumps(sums))
 
 
 CONTRADICTED = [
