@@ -50,3 +50,26 @@ def test_verify_of_no_results_is_one_sentence(invoke, tmp_path):
     status, out, err = invoke("verify", tmp_path)
     assert (status, out) == (2, "")
     assert err.count("\n") == 1
+
+
+def test_pack_says_what_it_contains_and_board_shows_it(invoke, results, tmp_path):
+    (tmp_path / "files").mkdir()
+    target = tmp_path / "files" / "ours.json"
+    status, out, err = invoke("pack", results, "--out", target)
+    assert status == 0
+    assert "contains: no faces and no embeddings" in err
+    status, out, _ = invoke("board", tmp_path / "files")
+    assert (status, (tmp_path / "files" / "index.html").is_file()) == (0, True)
+    status, out, _ = invoke("board", tmp_path / "files", "--check")
+    assert (status, out) == (0, "1 of 1 result files are sound\n")
+    target.write_text(target.read_text().replace('"model"', '"models"'))
+    status, out, err = invoke("board", tmp_path / "files", "--check")
+    assert status == 1
+    assert "was changed after it was packed" in err
+
+
+def test_protocols_are_listed_with_their_hash(invoke, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "400")
+    status, out, _ = invoke("list", "protocols")
+    assert status == 0
+    assert "generated 1" in out
