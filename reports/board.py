@@ -92,6 +92,8 @@ def _problems(content: dict[str, Any]) -> Iterator[str]:
         then = {run: hashes.get("scores") for run, hashes in found["runs"].items()}
         if then != {run: about["scored"] for run, about in content["runs"].items()}:
             yield "carries a verification of other scores"
+        if not found["passed"]:
+            yield "carries a verification that found contradictions"
 
 
 def _wrong_mean(

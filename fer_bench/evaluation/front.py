@@ -23,11 +23,12 @@ from fer_bench.evaluation.recorder import as_array
 from fer_bench.runs.store import RunStore
 
 SHOWN: Mapping[str, str] = {
-    "classification/test.accuracy": "accuracy, %",
+    "classification/test.accuracy": "accuracy, % (chance)",
     "affect/test.ccc.mean": "CCC",
     "leakage/E.identity.strongest": "person from E, % (chance)",
     "leakage/E.identity.excess": "above what labels tell, %",
     "leakage/E.identity.auc": "same person from E, AUC % (chance)",
+    "attackers/E.identity.eer": "same person, strongest attacker, EER % (permuted)",
     "leakage/E.expression.strongest": "expression from E, % (chance)",
     "leakage/I.identity.strongest": "person from I, % (chance)",
     "leakage/I.expression.strongest": "expression from I, % (chance)",

@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,7 @@ import pytest
 
 import fer_bench
 from fer_bench.errors import RunError
+from fer_bench.experiment import load_experiment
 from fer_bench.metrics.metric import load_metrics
 from fer_bench.reports.board import check_file, write_board
 from fer_bench.reports.pack import contents_of, pack, result_of, self_hash
@@ -166,6 +168,23 @@ def test_protocol_hashes_follow_the_facts(results, files):
     contents = [json.loads(path.read_text()) for path in files.glob("*.json")]
     hashes = {c["title"]: c["protocol"]["hash"] for c in contents}
     assert len(set(hashes.values())) == 2
+
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_results_of_the_baselines_are_sound():
+    """Adding a row is one file; what continuous integration checks holds here, too."""
+    for path in sorted((ROOT / "baselines" / "results").glob("*.json")):
+        assert check_file(path) == []
+
+
+def test_the_experiment_of_the_baselines_follows_its_protocol():
+    experiment = load_experiment(ROOT / "baselines" / "generated.toml")
+    protocol = card("generated")
+    assert protocol.describes(experiment.data, experiment.split)
+    assert experiment.scores.metrics == protocol.metrics
+    assert experiment.seeds == protocol.seeds
 
 
 def test_cards_are_complete_and_told_apart():
