@@ -513,5 +513,77 @@ WORDINGS: dict[str, Wording] = {
         "{metric} was recorded by its version {recorded}, and version {here} is installed"
     ),
     "never-scored": Wording("{run} has no scores"),
+    # The headline of a page.
+    "best-alone": Wording(
+        "{best} has the best {measure}: {value}{margins}, ahead of all {others} others", "note"
+    ),
+    "best-tied": Wording(
+        "{best} has the best {measure}: {value}{margins}, but cannot be told apart from {tied}",
+        "note",
+    ),
+    "only-method": Wording("{best} has an {measure} of {value}{margins}", "note"),
+    "all-at-chance": Wording(
+        "no method is shown to be better than guessing: the best {measure} is {value}, that of "
+        "guessing {chance}",
+        "note",
+    ),
+    "nothing-recognised": Wording("no method has a score yet: there is nothing to compare", "note"),
+    "leak-without-people": Wording(
+        "how much of the person is left in the embeddings cannot be measured: the data name no "
+        "people",
+        "note",
+    ),
+    "leak-unmeasured": Wording("how much of the person is left was not measured", "note"),
+    "leak-below-eraser": Wording(
+        "{methods} keep less of the person than ERM with an eraser does at the same accuracy",
+        "note",
+    ),
+    "leak-not-below-eraser": Wording(
+        "no method keeps less of the person than ERM with an eraser does at the same accuracy",
+        "note",
+    ),
+    "leak-least": Wording(
+        "of those that can be compared, {least} keeps least of the person: {value} of what can be "
+        "read; ERM with an eraser was "
+        "not run, so whether that is little cannot be said",
+        "note",
+    ),
+    "leak-tied": Wording(
+        "of those that can be compared, {least} keeps least of the person: {value} of what can be "
+        "read, but cannot be told apart from {tied}; ERM with an eraser was not run, so whether "
+        "that is little cannot be said",
+        "note",
+    ),
+    "one-method": Wording("with one method there is nothing to tell apart", "note"),
+    "all-separated": Wording("the {pairs} paired runs tell the best from all {others}", "note"),
+    "too-few-runs": Wording(
+        "{open} of {others} methods cannot be told from the best with {pairs} paired runs: it "
+        "takes {least} at least, so more seeds or folds",
+        "note",
+    ),
+    "not-separated-from-best": Wording(
+        "{open} of {others} methods cannot be told from the best with {pairs} paired runs: it "
+        "takes more people or more seeds, or they are equal",
+        "note",
+    ),
+    "row-failed": Wording("failed: {reason}", "error"),
+    "row-collapsed": Wording("its embedding has collapsed", "error"),
+    "row-at-chance": Wording("no better than guessing ({chance})", "error"),
     # Summaries of a result folder.
+    "runs-failed": Wording(
+        "planned runs that failed: {runs}; the numbers rest on the others", "error"
+    ),
+    "runs-skipped": Wording(
+        "planned runs that could not be done: {runs}; the numbers rest on the others"
+    ),
+    "older-runs": Wording(
+        "older runs of the same row, seed and fold that are left out (other parameters or "
+        "another version): {runs}"
+    ),
+    "metric-failed": Wording("the metric {metric!r} failed: {error}", "error"),
+    "few-runs": Wording(
+        "fewer than {least} runs: no paired rank test can reach 5 % with so few pairs, whatever "
+        "the numbers are",
+        "note",
+    ),
 }

@@ -107,12 +107,12 @@ class Ranking:
 def estimates(frame: pd.DataFrame) -> dict[str, dict[str, Estimate]]:
     """Label -> key -> mean over seeds and folds, of the tidy table of all scores."""
     frame = frame[~frame["key"].str.match(_UNSHOWN)].sort_values(["seed", "fold"])
-    found = statistics.summarise(_for_statistics(frame))
+    summary = statistics.summarise(_for_statistics(frame))
     runs: dict[tuple[str, str], list[Any]] = defaultdict(list)
     for line in frame[frame["value"].notna()].itertuples():
         runs[str(line.label), str(line.key)].append(line)
     out: dict[str, dict[str, Estimate]] = defaultdict(dict)
-    for row in found.itertuples():
+    for row in summary.itertuples():
         label, key = str(row.method), str(row.metric)
         known = runs[label, key]
         if not known:
@@ -155,9 +155,9 @@ def comparison(
 ) -> tuple[dict[str, Difference], Ranking]:
     """The best row against each of the others on one score, and the ranks of all of them."""
     part = _for_statistics(frame[(frame["key"] == key) & frame["label"].isin(labels)])
-    found = statistics.compare(part, key, higher_is_better=higher_is_better, methods=labels)
+    compared = statistics.compare(part, key, higher_is_better=higher_is_better, methods=labels)
     against = {}
-    for pair in found.pairs.itertuples():
+    for pair in compared.pairs.itertuples():
         if best not in (pair.better, pair.worse):
             continue
         turn = 1 if pair.better == best else -1
@@ -173,13 +173,13 @@ def comparison(
             verdict=pair.verdict,
         )
     return {label: against[label] for label in labels if label in against}, Ranking(
-        ranks=dict(found.ranks),
-        blocks=found.blocks,
-        friedman_p=None if found.friedman is None else _finite(found.friedman.f_p),
-        critical_difference=found.critical_difference,
-        why_not=found.diagram,
-        cliques=found.cliques,
-        notes=found.notes,
+        ranks=dict(compared.ranks),
+        blocks=compared.blocks,
+        friedman_p=None if compared.friedman is None else _finite(compared.friedman.f_p),
+        critical_difference=compared.critical_difference,
+        why_not=compared.diagram,
+        cliques=compared.cliques,
+        notes=compared.notes,
     )
 
 

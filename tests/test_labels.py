@@ -7,7 +7,103 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from fer_bench.labels import entropy_of_counts, label_codes, label_entropy
+from fer_bench.errors import FerBenchError
+from fer_bench.labels import (
+    entropy_of_counts,
+    groups_of_codes,
+    label_codes,
+    label_entropy,
+    read_classes,
+    read_groups,
+    read_labels,
+    renumbered,
+)
+
+NAMES = ("a", "b", "c")
+CODES = st.lists(st.none() | st.integers(0, 2), min_size=1)
+AS_LABELS = {
+    "codes": lambda codes: codes,
+    "floats": lambda codes: [np.nan if c is None else float(c) for c in codes],
+    "minus one": lambda codes: [-1 if c is None else c for c in codes],
+    "names": lambda codes: [None if c is None else NAMES[c] for c in codes],
+    "categories": lambda codes: pd.Categorical([None if c is None else NAMES[c] for c in codes]),
+    "Int64": lambda codes: pd.Series(codes, dtype="Int64"),
+    "string": lambda codes: pd.Series(
+        [None if c is None else NAMES[c] for c in codes], dtype="string"
+    ),
+    "masked": lambda codes: np.ma.array(
+        [c or 0 for c in codes], mask=[c is None for c in codes], dtype=int
+    ),
+    "column": lambda codes: np.array([codes], dtype=object).T,
+}
+
+
+@pytest.mark.parametrize("kind", AS_LABELS)
+@given(CODES)
+def test_labels_are_read_alike_however_they_are_written(kind, codes):
+    expected = [-1 if code is None else code for code in codes]
+    assert read_labels(AS_LABELS[kind](codes), "y", classes=NAMES).tolist() == expected
+
+
+@given(st.lists(st.floats(-1, 2), min_size=1))
+def test_fractions_are_no_labels(values):
+    if all(value == int(value) for value in values):
+        assert read_labels(values, "y").tolist() == values
+    else:
+        row = next(i for i, value in enumerate(values) if value != int(value))
+        with pytest.raises(FerBenchError, match=rf"first at row {row}\), which is no label"):
+            read_labels(values, "y")
+
+
+@given(st.lists(st.integers(-3, 5), min_size=1))
+def test_codes_of_no_class_are_named_by_row(codes):
+    odd = [i for i, code in enumerate(codes) if not -1 <= code <= 2]
+    if not odd:
+        assert read_labels(codes, "y", classes=3).tolist() == codes
+    else:
+        with pytest.raises(FerBenchError, match=rf"row {odd[0]}\): give codes 0 to 2"):
+            read_labels(codes, "y", classes=3)
+
+
+def test_names_of_no_class_are_named_with_the_nearest():
+    with pytest.raises(FerBenchError, match="holds 'angry', which is no class: did you mean"):
+        read_labels(["angry"], "y", classes=("anger", "fear"))
+    with pytest.raises(FerBenchError, match="names 'a' twice"):
+        read_classes(["a", "b", "a"])
+
+
+@given(st.lists(st.none() | st.sampled_from("abcd"), min_size=1), st.permutations([-7, -1, 0, 99]))
+def test_groups_may_have_any_ids(names, ids):
+    """A person is one whatever the id, and those without one are nobody else."""
+    other = dict(zip("abcd", ids, strict=True))
+    first, count = read_groups(names, len(names))
+    second, again = read_groups([None if n is None else other[n] for n in names], len(names))
+    assert count == again == len({n for n in names if n is not None}) + names.count(None)
+    assert sorted(set(first)) == list(range(count))
+    for i, a in enumerate(names):
+        for j, b in enumerate(names):
+            same = i == j or (a is not None and a == b)
+            assert (first[i] == first[j]) == (second[i] == second[j]) == same
+
+
+def test_one_group_a_row():
+    with pytest.raises(FerBenchError, match="groups has 2 entries for 3 rows"):
+        read_groups([1, 2], 3)
+
+
+@given(st.lists(st.integers(-1, 10**12), min_size=1))
+def test_renumbered_codes_keep_their_order(codes):
+    codes = np.array(codes)
+    dense = renumbered(codes)
+    assert np.array_equal(dense < 0, codes < 0)
+    assert np.array_equal(np.argsort(dense, kind="stable"), np.argsort(codes, kind="stable"))
+    assert set(dense) - {-1} == set(range(len(set(codes) - {-1})))
+
+
+@given(st.lists(st.integers(-1, 3), min_size=1))
+def test_unknown_codes_are_groups_of_their_own(codes):
+    groups = groups_of_codes(np.array(codes))
+    assert len(set(groups)) == len(set(codes) - {-1}) + codes.count(-1)
 
 
 @given(st.lists(st.sampled_from(["a", "b", "c", "d", None, float("nan")])))

@@ -27,7 +27,7 @@ def list_names(
 
     from fer_bench.terminal import make_console
 
-    columns, rows = _TABLES[kind]()
+    columns, rows = TABLES[kind]()
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         table.add_column(column, overflow="fold")
@@ -124,7 +124,7 @@ def _first_line(thing: Any) -> str:
     return text.strip().splitlines()[0] if text.strip() else ""
 
 
-_TABLES = {
+TABLES = {
     Kind.methods: _methods,
     Kind.datasets: _datasets,
     Kind.metrics: _metrics,

@@ -82,11 +82,11 @@ def run(
         f"{sweep.done} runs trained, {sweep.kept} kept, {len(sweep.failed)} failed{busy}", err=True
     )
     if report and sweep.records():
+        from fer_bench.cli.report import steps_shown
         from fer_bench.reports.page import write_report
 
-        if not quiet:
-            typer.echo("writing the report ...", err=True)
-        page = write_report(folder)
+        with steps_shown(quiet=quiet) as progress:
+            page = write_report(folder, progress=progress)
         typer.echo(f"report: {page.resolve()}")
     if sweep.failed:
         raise typer.Exit(1)

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from fer_bench.data.labels import EXPRESSIONS, in_canonical_order, plain
 from fer_bench.errors import DataError, did_you_mean
 from fer_bench.labels import label_codes
+from fer_bench.reading import as_array
 
 TEXT_COLUMNS = ("expression", "subject", "split", "sequence", "path")
 NUMBER_COLUMNS = ("valence", "arousal")
@@ -104,6 +105,10 @@ class FaceData:
         fingerprint: str | None = None,
         rejects: pd.DataFrame | None = None,
     ) -> None:
+        if type(images) not in (np.ndarray, np.memmap):
+            images = as_array(images, "images")
+        if not isinstance(table, pd.DataFrame):
+            raise DataError(f"the table is one {type(table).__name__}: give a data frame.")
         if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] not in (1, 3):
             raise DataError(
                 f"images must be uint8 [N, H, W, 1 or 3], not {images.dtype} {images.shape}."

@@ -7,9 +7,6 @@ array [n] of codes 0 .. k-1, so the number of dimensions alone tells which is wh
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, timedelta
-from decimal import Decimal
-from numbers import Complex, Integral, Real
 from typing import Any
 
 import numpy as np
@@ -19,21 +16,20 @@ from scipy.stats import rankdata
 
 from fer_bench.cautions import Caution
 from fer_bench.errors import DataError
+from fer_bench.labels import as_text, read_groups
+from fer_bench.reading import (
+    READINGS,
+    as_array,
+    as_floats,
+    first_no_number,
+    readings,
+    refuse_gaps,
+)
 
 MIN_ROWS = 10  # below this no estimator here has anything to say
 FEW_ROWS = 30
 MAX_COLUMNS = 128  # principal components that networks see of a wider side
 SAME = 1 - 1e-9  # a correlation that only rounding keeps from one
-
-# What an object in an array counts as: the first that fits (a timedelta64 is an Integral too).
-READINGS: dict[str, tuple[type, ...]] = {
-    "times": (date, timedelta, np.datetime64, np.timedelta64),
-    "whole numbers": (Integral, np.bool_),
-    "numbers": (Real, Decimal),
-    "complex numbers": (Complex,),
-    "text": (str, bytes),
-    "lists": (list, np.ndarray),
-}
 
 
 class ReadingError(DataError):
@@ -99,7 +95,7 @@ def clean_pair(
             column) of integers, booleans or strings is read as labels, all else as measured.
             Objects count by what they hold: a column of floats among them is measured, one of
             whole numbers or text is labels, and several columns must all hold numbers.
-        groups: [n] subject (or other cluster) of each row.
+        groups: [n] subject (or other cluster) of each row; one that is missing is its own.
         discrete_x, discrete_y: True or False overrules that reading.
 
     Raises:
@@ -120,11 +116,8 @@ def clean_pair(
         cautions.append(Caution("few-rows-for-mi", n=n))
     codes = None
     if groups is not None:
-        labels = _numpy(groups, "groups").reshape(-1)
-        if len(labels) != n:
-            raise DataError(f"groups has {len(labels)} entries for {n} rows: give one per row.")
-        codes = _codes(labels, "groups")
-        if codes.max() == 0:
+        codes, count = read_groups(groups, n)
+        if count == 1:
             cautions.append(Caution("one-group"))
             codes = None
     cautions += _pair_cautions(left, right, columns_x, columns_y)
@@ -149,7 +142,7 @@ _Cleaned = tuple[np.ndarray, list[Caution], np.ndarray]
 
 
 def _clean_side(values: Any, name: str, discrete: bool | None) -> _Cleaned:
-    array = _numpy(values, name)
+    array = as_array(values, name)
     if array.ndim == 0:
         raise DataError(f"{name} is one {type(values).__name__}: give an array [n] or [n, d].")
     if array.ndim > 2:
@@ -192,13 +185,7 @@ def _continuous_side(array: np.ndarray, name: str, column: bool) -> _Cleaned:
     cautions: list[Caution] = []
     kind = array.dtype
     values = _without_offset(array.reshape(len(array), -1)).astype(np.float64)
-    bad = ~np.isfinite(values)
-    if bad.any():
-        row, col = np.argwhere(bad)[0]
-        raise DataError(
-            f"{name} has {int(bad.sum())} NaN or infinite values (first at row {row}, column "
-            f"{col}): drop or repair those rows."
-        )
+    refuse_gaps(values, name)
     constant = (values == values[:1]).all(axis=0)
     if constant.all():
         cautions.append(Caution("constant-side", side=name))
@@ -334,74 +321,27 @@ def _unit(values: np.ndarray) -> np.ndarray:
     return centred / np.maximum(np.linalg.norm(centred, axis=0), 1e-6)
 
 
-def _numpy(values: Any, name: str) -> np.ndarray:
-    """An array of any shape and plain dtype in which what was missing still is."""
-    array = _array(values, name)
-    if array.dtype.kind == "c":
-        raise DataError(f"{name} is complex: give real and imaginary parts as two columns.")
-    if array.dtype.kind == "V":
-        raise DataError(f"{name} has dtype {array.dtype}: give its fields as columns of an array.")
-    if isinstance(values, np.ma.MaskedArray) and values.mask.any():
-        # As floats, whole-number labels would pass for measurements.
-        array = array.astype(array.dtype if array.dtype.kind in "fMm" else object)
-        array[values.mask] = None
-    return array
-
-
-def _array(values: Any, name: str) -> np.ndarray:
-    if hasattr(values, "detach"):  # a tensor, without importing torch
-        values = values.detach()
-        if str(values.dtype) == "torch.bfloat16":
-            values = values.float()
-        return values.numpy(force=True)
-    if hasattr(values, "to_numpy"):  # pandas
-        nullable = getattr(getattr(values, "dtype", None), "na_value", None) is not None
-        kind = getattr(getattr(values, "dtype", None), "kind", "")
-        if nullable and kind in "iub" and values.isna().any():
-            values = values.astype(object)  # as floats, whole-number labels would pass for values
-        return np.asarray(values)
-    try:
-        array = np.asarray(values)
-        if array.dtype.kind in "US" and not hasattr(values, "dtype"):
-            array = np.asarray(values, dtype=object)  # as text, a NaN would be a class "nan"
-    except ValueError as error:
-        raise DataError(f"{name} is not a rectangular array: {error}.") from None
-    return array
-
-
 def _labels_by_type(array: np.ndarray) -> bool:
     """Whether one column of what an array holds is read as labels."""
     if array.dtype.kind != "O":
         return array.dtype.kind in "iubUS"
-    found = {_reading(kind) for kind in set(map(type, array[~pd.isna(array)]))}
-    return "text" in found or found <= {"whole numbers"} or not found <= READINGS.keys()
-
-
-def _reading(kind: type) -> str:
-    """What objects of a type count as, which is their own name where nothing fits."""
-    fits = (what for what, kinds in READINGS.items() if issubclass(kind, kinds))
-    return next(fits, kind.__name__)
+    kinds = readings(array)
+    return "text" in kinds or kinds <= {"whole numbers"} or not kinds <= READINGS.keys()
 
 
 def _measurements(array: np.ndarray, name: str) -> np.ndarray:
     """What an array holds as numbers, with NaN where one is missing."""
-    if array.dtype.kind not in "OUSMm":
+    if array.dtype.kind in "biuf":
         return array
-    present = ~pd.isna(array)
-    kinds = set(map(type, array[present]))
-    if odd := {kind for kind in kinds if _reading(kind) not in ("whole numbers", "numbers")}:
-        rows = array.reshape(len(array), -1)
-        row, col = next(place for place in np.ndindex(rows.shape) if type(rows[place]) in odd)
+    if odd := first_no_number(array):
+        what, row, col = odd
         raise ReadingError(
-            f"{name} holds {_reading(type(rows[row, col]))} (first at row {row}, column {col}): "
+            f"{name} holds {what} (first at row {row}, column {col}): "
             "give numbers (days for times, say), or pass ",
             f"discrete_{name}=True",
             " if they are labels.",
         )
-    try:
-        return np.where(present, array.astype(object), np.nan).astype(np.float64)
-    except OverflowError:
-        raise DataError(f"{name} holds whole numbers beyond 1e308: scale them down.") from None
+    return as_floats(array, name)
 
 
 def _codes(labels: np.ndarray, name: str) -> np.ndarray:
@@ -415,7 +355,7 @@ def _codes(labels: np.ndarray, name: str) -> np.ndarray:
             f"{int(np.argmax(rows))}): drop those rows from both sides."
         )
     if labels.dtype.kind == "O":
-        labels = np.frompyfunc(str, 1, 1)(labels).astype(str)
+        labels = as_text(labels.reshape(-1)).reshape(labels.shape)
     labels = labels.reshape(len(labels), -1)
     axis = 0 if labels.shape[1] > 1 else None  # sorting rows of one is slow
     return np.unique(labels, axis=axis, return_inverse=True)[1].reshape(-1).astype(np.int64)

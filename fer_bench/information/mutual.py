@@ -6,10 +6,7 @@ import math
 from dataclasses import replace
 from typing import Any, Literal
 
-import numpy as np
-
 from fer_bench.cautions import Caution
-from fer_bench.errors import DataError
 from fer_bench.information.calibration import calibrate_value
 from fer_bench.information.conditional import estimate_conditional
 from fer_bench.information.estimator import (
@@ -21,6 +18,7 @@ from fer_bench.information.estimator import (
 )
 from fer_bench.information.inputs import Sample, clean_pair, clean_side
 from fer_bench.information.scoring import in_bits, score_sample
+from fer_bench.labels import read_groups
 from fer_bench.score import Score
 
 
@@ -100,7 +98,7 @@ def estimate_mi(
         score = estimate_conditional(sample, condition, estimator, seed=seed, null=null, **options)
     else:
         if clusters is not None:
-            clusters = _clusters(clusters, sample.n)
+            clusters, _ = read_groups(clusters, sample.n, "clusters")
         tool = make(estimator, seed=seed, **options)
         score = score_sample(sample, tool, null=null, clusters=clusters)
         tasks = getattr(tool, "calibrated", 0) if calibrated is None else calibrated
@@ -112,13 +110,6 @@ def estimate_mi(
     if not interval:
         score = replace(score, low=None, high=None)
     return in_bits(score) if unit == "bits" else score
-
-
-def _clusters(clusters: Any, n: int) -> np.ndarray:
-    codes, _ = clean_side(clusters, "clusters", discrete=True)
-    if len(codes) != n:
-        raise DataError(f"clusters has {len(codes)} entries for {n} rows: give one per row.")
-    return codes
 
 
 def _calibrated(sample: Sample, tool: Estimator, score: Score, tasks: int, seed: int) -> Score:

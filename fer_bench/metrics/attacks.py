@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fer_bench.cautions import Caution
+from fer_bench.labels import read_labels, renumbered
 from fer_bench.metrics.common import (
     Floats,
     Ints,
@@ -22,7 +24,9 @@ from fer_bench.metrics.probes import (
     knn_probe,
     linear_probe,
     mlp_probes,
+    split_labels,
 )
+from fer_bench.reading import read_matrix
 from fer_bench.score import Score
 from fer_bench.statistics.bootstrap import bootstrap_draws, cluster_sums, delete_one
 from fer_bench.statistics.permutation import agreement_null, permutations
@@ -102,12 +106,27 @@ def identity_attacks(
 
     The control task (Hewitt and Liang, EMNLP 2019) is the same probe, fitted on permuted
     subject labels: what it still scores is memory and prior, not leakage.
+
+    Args:
+        embeddings: [n, d] by name.
+        subject: [n] labels, known in the rows of the split.
+        expression: [n] labels, -1 where unknown.
+        split: rows to fit, tune and test on.
+        seed: of controls and networks.
+
+    Raises:
+        DataError: lengths differ, embeddings have gaps, a row of the split has no subject.
     """
-    s, y = np.asarray(subject, dtype=np.int64), np.asarray(expression, dtype=np.int64)
+    s = read_labels(subject, "subject")
+    y = renumbered(read_labels(expression, "expression", rows=len(s)))
+    embeddings = {
+        name: read_matrix(x, f"embedding {name!r}", rows=len(s)) for name, x in embeddings.items()
+    }
+    split_labels(s, split)
     truth = s[split.test]
     shuffled = [_permuted(s, split.fit, seed + k) for k in range(CONTROLS)]
     out: dict[str, dict[str, Attack]] = {}
-    views: dict[str, Floats] = {}
+    views: dict[str, NDArray[Any]] = {}
     settings: dict[str, str] = {}
     for name, x in embeddings.items():
         candidates = attacker_views(x, y, split)
@@ -139,9 +158,9 @@ def identity_attacks(
     return out
 
 
-def attacker_views(x: ArrayLike, expression: Ints, split: Split) -> dict[str, Floats]:
+def attacker_views(x: ArrayLike, expression: Ints, split: Split) -> dict[str, NDArray[Any]]:
     """An embedding as it is, and less the mean of each expression where that is known."""
-    views = {"": np.asarray(x, dtype=np.float64)}
+    views = {"": np.asarray(x)}
     if (expression[split.test] >= 0).any():
         views["expression-centred"] = centred(x, expression)
     return views

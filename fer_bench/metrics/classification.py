@@ -12,9 +12,11 @@ from scipy.special import log_softmax
 
 from fer_bench.arrays import RunArrays
 from fer_bench.cautions import Caution
-from fer_bench.errors import FerBenchError
+from fer_bench.errors import DataError
+from fer_bench.labels import read_classes, read_groups, read_labels
 from fer_bench.metrics.common import Floats, ratio_scores, undefined
 from fer_bench.metrics.metric import metric
+from fer_bench.reading import read_matrix, read_number
 from fer_bench.score import Direction, Score, ScoreSpec, on_every_part
 
 BINS = 15  # of the calibration error (Guo et al. 2017)
@@ -24,11 +26,22 @@ FITTED = Caution("fitted")
 def confusion_matrix(y: ArrayLike, predicted: ArrayLike, n_classes: int) -> NDArray[np.int64]:
     """Counts [true, predicted].
 
+    Args:
+        y: [n] class codes; rows without a label (-1, NaN) are left out.
+        predicted: [n] class codes, none missing.
+        n_classes: number of classes.
+
+    Raises:
+        DataError: lengths differ, or a code is of no class.
+
     >>> confusion_matrix([0, 0, 1], [0, 1, 1], 2).tolist()
     [[1, 1], [0, 1]]
     """
-    cells = np.asarray(y, dtype=np.int64) * n_classes + np.asarray(predicted, dtype=np.int64)
-    return np.bincount(cells, minlength=n_classes**2).reshape(n_classes, n_classes)
+    count = int(read_number(n_classes, "n_classes", least=1, whole=True))
+    truth = read_labels(y, "y", classes=count)
+    guess = read_labels(predicted, "predicted", rows=len(truth), classes=count, missing=False)
+    cells = (truth * count + guess)[truth >= 0]
+    return np.bincount(cells, minlength=count**2).reshape(count, count)
 
 
 def _per_class(confusion: Floats) -> tuple[Floats, Floats, Floats, Floats]:
@@ -56,9 +69,10 @@ def classification_scores(
 
     Args:
         logits: [n, C] unnormalised log-probabilities.
-        y: [n] class codes 0..C-1; rows with -1 (no label) are left out.
+        y: [n] class codes 0..C-1, or names of classes; rows without a label (-1, NaN, None)
+            are left out.
         classes: C names, in the order of the logits.
-        groups: [n] subject codes for the intervals; None resamples images.
+        groups: [n] subjects for the intervals; None resamples images.
         draws: bootstrap resamples.
         seed: of the bootstrap.
 
@@ -70,26 +84,24 @@ def classification_scores(
         probability (Guo et al., ICML 2017).
 
     Raises:
-        FerBenchError: shapes differ, or a logit is not finite.
+        DataError: shapes differ, a logit is not finite, a label or group is of no use.
 
     >>> scores = classification_scores([[2, 0], [0, 1], [3, 0]], [0, 1, 1], classes=["a", "b"])
     >>> round(scores["accuracy"].value, 3), scores["confusion"].details["matrix"]
     (0.667, [[1, 0], [1, 1]])
     """
-    z = np.asarray(logits, dtype=np.float64)
-    truth = np.asarray(y, dtype=np.int64)
+    classes = read_classes(classes)
     count = len(classes)
-    if z.ndim != 2 or z.shape != (len(truth), count):
-        raise FerBenchError(
+    truth = read_labels(y, "y", classes=classes)
+    z = read_matrix(logits, "logits").astype(np.float64)
+    if z.shape != (len(truth), count):
+        raise DataError(
             f"logits have shape {z.shape}, expected ({len(truth)}, {count}): "
             "one row an image, one column a class."
         )
-    if not np.isfinite(z).all():
-        row = int(np.argwhere(~np.isfinite(z))[0, 0])
-        raise FerBenchError(f"logits are not finite in row {row}: the method diverged.")
     known = truth >= 0
+    group = None if groups is None else read_groups(groups, len(truth))[0][known]
     z, truth = z[known], truth[known]
-    group = None if groups is None else np.asarray(groups)[known]
     n = len(truth)
     if n == 0:
         return {"accuracy": undefined(Caution("no-labels", of="expression", where="this part"))}

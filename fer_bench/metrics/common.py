@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fer_bench.cautions import Caution
+from fer_bench.labels import read_groups
+from fer_bench.reading import read_matrix
 from fer_bench.score import Effects, Score
 from fer_bench.statistics.bootstrap import (
     bootstrap_draws,
     cluster_sums,
     delete_one,
-    group_codes,
     interval,
 )
 
@@ -107,13 +108,14 @@ def person_effects(changes: Floats, groups: ArrayLike | None, *, n: int) -> list
         groups: [n] subject codes that were clustered, or None.
         n: number of rows.
     """
-    codes, count = group_codes(groups, n)
+    codes, count = read_groups(groups, n)
     if count > MOST_EFFECTS:
         return [None] * changes.shape[1]
     people = np.arange(count)
     if groups is not None:
+        ids = np.asarray(groups)
         people = np.full(count, -1)
-        people[codes] = np.asarray(groups)
+        people[codes] = ids if ids.dtype.kind in "iu" else codes
         if len(np.unique(people)) < count:  # rows of nobody known
             return [None] * changes.shape[1]
     faces = np.bincount(codes, minlength=count).astype(np.float64)
@@ -182,14 +184,31 @@ def bounds(value: float, half: float) -> tuple[float | None, float | None]:
 def standardise(x: ArrayLike, like: ArrayLike | None = None) -> Floats:
     """Columns of x with the mean and spread of `like` (x itself by default) removed.
 
-    Columns without spread become 0.
+    Columns without spread become 0, and so do those that vary by no more than rounding in the
+    precision `like` is given in.
     """
+    base = np.asarray(x if like is None else like)
+    mean, spread = _moments(base)
+    flat = spread <= rounding(base.dtype) * np.maximum(np.abs(mean), np.finfo(np.float64).tiny)
     values = np.asarray(x, dtype=np.float64)
-    base = values if like is None else np.asarray(like, dtype=np.float64)
-    mean, spread = base.mean(axis=0), base.std(axis=0)
-    # Spread that is only rounding of a large offset is no spread.
-    flat = spread <= 1e-7 * np.maximum(np.abs(mean), np.finfo(np.float64).tiny)
     return np.where(flat, 0.0, (values - mean) / np.where(flat, 1.0, spread))
+
+
+def _moments(values: NDArray[Any]) -> tuple[Floats, Floats]:
+    """Mean and standard deviation of columns [n, d], at any scale a float can have."""
+    scale = np.maximum(np.abs(values).max(axis=0, initial=0.0).astype(np.float64), 1e-300)
+    scale = 2.0 ** np.floor(np.log2(scale))  # a power of two divides without rounding
+    scaled = values / scale
+    return scaled.mean(axis=0) * scale, scaled.std(axis=0) * scale
+
+
+def rounding(dtype: np.dtype[Any]) -> float:
+    """Relative spread of a column that may be rounding alone, in the precision it is given in.
+
+    >>> rounding(np.dtype("float32"))
+    1e-07
+    """
+    return {"float16": 1e-3, "float32": 1e-7}.get(dtype.name, 1e-14)
 
 
 def effective_rank(x: ArrayLike) -> float:
@@ -201,12 +220,16 @@ def effective_rank(x: ArrayLike) -> float:
     2.0
     >>> effective_rank([[3, 3], [3, 3]])
     0.0
+
+    Raises:
+        DataError: x has gaps, or is no matrix of numbers.
     """
-    values = np.asarray(x, dtype=np.float64)
-    centred = values - values.mean(axis=0)
-    scale = np.abs(values).max(initial=0.0)
-    if np.abs(centred).max(initial=0.0) <= 1e-7 * scale:
+    values = read_matrix(x, "x")
+    centred = values - values.mean(axis=0, dtype=np.float64)
+    scale, spread = np.abs(values).max(), np.abs(centred).max()
+    if spread <= rounding(values.dtype) * scale:
         return 0.0
+    centred /= spread  # squares of 1e300 are no numbers
     gram = centred.T @ centred if values.shape[1] <= len(values) else centred @ centred.T
     spectrum = np.clip(np.linalg.eigvalsh(gram), 0.0, None)
     share = spectrum[spectrum > 0] / spectrum.sum()

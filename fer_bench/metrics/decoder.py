@@ -30,6 +30,7 @@ from fer_bench.arrays import Part, RunArrays
 from fer_bench.cautions import Caution
 from fer_bench.metrics.common import Floats, Ints, mean_scores, ratio_scores, standardise, undefined
 from fer_bench.metrics.metric import Scores, metric
+from fer_bench.reading import read_matrix
 from fer_bench.score import Score, ScoreSpec
 
 COMPONENTS = 256
@@ -98,6 +99,7 @@ class Decoder:
 
     def __call__(self, x: ArrayLike) -> Floats:
         """Draw faces [n, p]."""
+        x = read_matrix(x, "x", columns=self.like.shape[1])
         w1, b1, w2, b2 = self.weights
         # Beyond a few spreads there was nothing to learn from: the drawing stays as it is there.
         z = np.clip(standardise(x, self.like), -6.0, 6.0)
@@ -106,10 +108,10 @@ class Decoder:
 
 def fit_decoder(
     x: ArrayLike,
-    faces: Floats,
+    faces: ArrayLike,
     *,
     basis: Basis | None = None,
-    held: tuple[ArrayLike, Floats] | None = None,
+    held: tuple[ArrayLike, ArrayLike] | None = None,
     hidden: int = HIDDEN,
     steps: int = STEPS,
     seed: int = 0,
@@ -127,6 +129,9 @@ def fit_decoder(
         held: embeddings and faces of other people, to choose the state.
         hidden, steps, seed: of the network.
 
+    Raises:
+        DataError: gaps, or not as many faces as embeddings.
+
     >>> rng = np.random.default_rng(0)
     >>> x = rng.normal(size=(200, 2))
     >>> faces = 0.5 + 0.1 * x @ rng.normal(size=(2, 12))
@@ -138,7 +143,12 @@ def fit_decoder(
     from torch import nn
     from torch.nn import functional
 
-    like = np.asarray(x, dtype=np.float64)
+    like = read_matrix(x, "x", least=2)
+    faces = read_matrix(faces, "faces", rows=len(like)).astype(np.float64)
+    if held is not None:
+        x = read_matrix(held[0], "held embeddings", columns=like.shape[1])
+        shown = read_matrix(held[1], "held faces", rows=len(x), columns=faces.shape[1])
+        held = x, shown.astype(np.float64)
     basis = basis or Basis.of(faces)
 
     def tensors(x: ArrayLike, faces: Floats) -> tuple[torch.Tensor, torch.Tensor]:

@@ -9,9 +9,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from fer_bench.arrays import RunArrays
 from fer_bench.cautions import Caution
-from fer_bench.labels import label_codes
+from fer_bench.errors import DataError
+from fer_bench.labels import label_codes, read_classes, read_groups, read_labels
 from fer_bench.metrics.common import Floats, Ints, mean_scores, undefined, with_interval
 from fer_bench.metrics.metric import metric
+from fer_bench.reading import read_vector
 from fer_bench.score import Score, ScoreSpec
 from fer_bench.statistics.bootstrap import bootstrap_draws, cluster_sums
 from fer_bench.statistics.permutation import null_of
@@ -32,20 +34,29 @@ def group_scores(
 
     Args:
         correct: [n] whether each image was recognised.
-        group: [n] codes into names, -1 where unknown (left out).
+        group: [n] codes into names, or names; missing ones (-1, NaN) are left out.
         names: of the groups.
-        subjects: [n] codes; groups are compared by subjects, where a subject lies in one group.
+        subjects: [n] ids; groups are compared by subjects, where a subject lies in one group.
         seed: of bootstrap and permutations.
 
     Returns:
         "<name>" for each group; "worst" and "gap" (largest - smallest accuracy) over groups of
         at least ten images. The gap's null and p come from permuting the group among subjects:
         the gap of several equal groups is above 0 by itself.
+
+    Raises:
+        DataError: lengths differ, `correct` has gaps, a group has no name.
+
+    >>> scores = group_scores([1] * 15 + [0] * 5, ["f", "m"] * 10, names=["f", "m"])
+    >>> round(scores["f"].value, 3), round(scores["gap"].value, 3)
+    (0.8, 0.1)
     """
-    right, code = np.asarray(correct, dtype=np.float64), np.asarray(group, dtype=np.int64)
+    names = read_classes(names, "names")
+    code = read_labels(group, "group", classes=names)
+    right = _hits(correct, len(code))
     known = code >= 0
+    who = read_groups(subjects, len(code), "subjects")[0][known]
     right, code = right[known], code[known]
-    who = np.arange(len(code)) if subjects is None else np.asarray(subjects)[known]
     out = {
         name: _accuracy(right[code == index], who[code == index], seed=seed)
         for index, name in enumerate(names)
@@ -62,6 +73,14 @@ def group_scores(
         names=[names[index] for index in compared],
         seed=seed,
     )
+
+
+def _hits(correct: ArrayLike, rows: int) -> Floats:
+    """Whether each image was recognised, as numbers from 0 to 1."""
+    right = read_vector(correct, "correct", rows=rows)
+    if ((right < 0) | (right > 1)).any():
+        raise DataError("correct holds values outside 0 to 1: give one truth value an image.")
+    return right
 
 
 def _accuracy(right: Floats, who: Ints, *, seed: int) -> Score:
@@ -134,16 +153,24 @@ def worst_cell_score(
 
     Args:
         correct: [n] whether each image was recognised.
-        group, expression: [n] codes into names and classes, -1 where unknown (left out).
-        subjects: [n] codes, whom the interval counts.
+        group, expression: [n] codes into names and classes, or names; missing ones (-1, NaN)
+            are left out.
+        names, classes: of groups and expressions.
+        subjects: [n] ids, whom the interval counts.
         seed: of the bootstrap.
+
+    Raises:
+        DataError: as in `group_scores`.
 
     >>> cell = [0] * 10 + [1] * 10
     >>> worst_cell_score([1] * 15 + [0] * 5, cell, [0] * 20, names="ab", classes=["x"]).value
     0.5
     """
-    right = np.asarray(correct, dtype=np.float64)
-    g, y = np.asarray(group, dtype=np.int64), np.asarray(expression, dtype=np.int64)
+    names, classes = read_classes(names, "names"), read_classes(classes)
+    g = read_labels(group, "group", classes=names)
+    y = read_labels(expression, "expression", rows=len(g), classes=classes)
+    right = _hits(correct, len(g))
+    who = None if subjects is None else read_groups(subjects, len(g), "subjects")[0]
     known = np.flatnonzero((g >= 0) & (y >= 0))
     cell = g[known] * len(classes) + y[known]
     count = np.bincount(cell, minlength=len(names) * len(classes))
@@ -153,7 +180,7 @@ def worst_cell_score(
     rows = np.isin(cell, kept)
     at, k = np.searchsorted(kept, cell[rows]), len(kept)
     table = _hits_and_sizes(right[known][rows], at, k)
-    sums = cluster_sums(table, None if subjects is None else np.asarray(subjects)[known][rows])
+    sums = cluster_sums(table, None if who is None else who[known][rows])
 
     def worst(totals: Floats) -> Floats:
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -196,6 +223,14 @@ def _permuted_gaps(
 
 SPECS = (
     ScoreSpec(
+        "<attribute>.<group>",
+        "Accuracy of a group",
+        "Accuracy on the test faces of this group.",
+        better="high",
+        range=(0, 1),
+        tables=("groups",),
+    ),
+    ScoreSpec(
         "<attribute>.worst_cell",
         "Worst group × expression",
         "Accuracy of the worst attribute level and expression together.",
@@ -219,14 +254,6 @@ SPECS = (
         range=(0, 1),
         null="null",
         tables=("groups",),
-    ),
-    ScoreSpec(
-        "<attribute>.<group>",
-        "Accuracy of a group",
-        "Accuracy on the test faces of this group.",
-        better="high",
-        range=(0, 1),
-        tables=("group",),
     ),
 )
 

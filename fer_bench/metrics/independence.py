@@ -12,17 +12,19 @@ anything is left given the expression.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fer_bench.arrays import RunArrays
 from fer_bench.cautions import Caution
-from fer_bench.errors import FerBenchError
+from fer_bench.errors import DataError
+from fer_bench.labels import read_labels, renumbered
 from fer_bench.metrics.attacks import centred
-from fer_bench.metrics.common import Floats, random_rows, standardise, undefined
+from fer_bench.metrics.common import Floats, random_rows, rounding, standardise, undefined
 from fer_bench.metrics.metric import metric
+from fer_bench.reading import read_matrix
 from fer_bench.score import Score, ScoreSpec
 from fer_bench.statistics.permutation import null_of, permutations
 
@@ -55,10 +57,29 @@ def _median_distance(x: Floats) -> float:
     return float(np.median(positive)) if len(positive) else 1.0
 
 
-def _prepare(x: ArrayLike) -> Floats:
-    values = np.asarray(x, dtype=np.float64)
-    values = values[:, None] if values.ndim == 1 else values
-    return values - values.mean(axis=0)
+def _sides(x: ArrayLike, y: ArrayLike, *, least: int) -> tuple[Floats, Floats]:
+    """Centred rows [n, d] and [n, e] of one n."""
+    a, b = read_matrix(x, "x", vector=True), read_matrix(y, "y", vector=True)
+    if len(a) != len(b) or len(a) < least:
+        raise DataError(
+            f"x has {len(a)} rows and y {len(b)}: give the same number, at least {least}."
+        )
+    return _centre(a), _centre(b)
+
+
+def _centre(values: NDArray[Any]) -> Floats:
+    """Columns less their mean; 0 where they vary by rounding alone."""
+    rows = values.astype(np.float64)
+    mean = rows.mean(axis=0)
+    rows -= mean
+    rows[:, np.abs(rows).max(axis=0) <= rounding(values.dtype) * np.abs(mean)] = 0.0
+    return rows
+
+
+def _scaled(rows: Floats) -> Floats:
+    """Centred rows on a scale of 1: dependence does not change with the unit."""
+    largest = float(np.abs(rows).max(initial=0.0))
+    return rows / largest if largest > 0 else rows
 
 
 def dependence(x: ArrayLike, y: ArrayLike, *, kernel: Kernel = "rbf") -> float:
@@ -76,14 +97,15 @@ def dependence(x: ArrayLike, y: ArrayLike, *, kernel: Kernel = "rbf") -> float:
     Returns:
         U(x, y) / sqrt(U(x, x) U(y, y)), at most 1; 0 where a side is constant.
 
+    Raises:
+        DataError: fewer than four rows, another number on both sides, or gaps.
+
     >>> x = np.random.default_rng(0).normal(size=(200, 3))
     >>> round(dependence(x, 2 * x + 1, kernel="distance"), 6)
     1.0
     """
-    a, b = _prepare(x), _prepare(y)
+    a, b = (_scaled(side) for side in _sides(x, y, least=4))
     n = len(a)
-    if len(b) != n or n < 4:
-        raise FerBenchError(f"x has {n} rows and y {len(b)}: give the same number, at least 4.")
     similar = [_similarity(kernel, _median_distance(s) if kernel == "rbf" else 1) for s in (a, b)]
     rows = np.zeros((2, n))
     products = np.zeros(3)  # xy, xx, yy
@@ -144,16 +166,19 @@ def dependence_score(
         y: [n, e].
         kernel: as for `dependence`.
         given: [n] labels; the value is then the mean over labels, by their number of rows, of
-            the dependence among rows of one label (labels with fewer than eight rows are left
-            out), and permutations stay within labels.
+            the dependence among rows of one label (labels with fewer than eight rows, and rows
+            without a label, are left out), and permutations stay within labels.
         draws: permutations, on a random 600 of the rows where there are more (stated).
         seed: of permutations and subset.
+
+    Raises:
+        DataError: another number of rows on both sides, gaps, or labels that cannot be read.
     """
-    a, b = _prepare(x), _prepare(y)
+    a, b = (_scaled(side) for side in _sides(x, y, least=1))
     labels = np.zeros(len(a), dtype=np.int64)
     if given is not None:
-        labels = np.unique(np.asarray(given), return_inverse=True)[1]
-    big = np.flatnonzero(np.bincount(labels) >= 8)
+        labels = renumbered(read_labels(given, "given", rows=len(a)))
+    big = np.flatnonzero(np.bincount(labels[labels >= 0]) >= 8)
     keep = np.isin(labels, big)
     if not keep.any():
         return undefined(Caution("few-per-label"), n=len(a))
@@ -199,10 +224,17 @@ def dependence_score(
 def cross_covariance(x: ArrayLike, y: ArrayLike) -> float:
     """Squared Frobenius norm of the cross-covariance, with 1 / (n - 1) (EIF's L_cov).
 
+    Args:
+        x: [n, d], n >= 2.
+        y: [n, e].
+
+    Raises:
+        DataError: fewer than two rows, another number on both sides, or gaps.
+
     >>> cross_covariance([[1.0], [-1.0]], [[2.0], [-2.0]])
     16.0
     """
-    a, b = _prepare(x), _prepare(y)
+    a, b = _sides(x, y, least=2)
     return float(np.sum((a.T @ b / (len(a) - 1)) ** 2))
 
 
@@ -220,8 +252,11 @@ def cross_covariance_score(
     scale and size compare: the mean squared correlation, 0 to 1. With `given`, columns lose
     their mean within each label first and permutations stay within labels.
     """
-    a, b = _prepare(x), _prepare(y)
-    labels = None if given is None else np.unique(np.asarray(given), return_inverse=True)[1]
+    a, b = (_scaled(side) for side in _sides(x, y, least=1))
+    labels = None
+    if given is not None:
+        labels = renumbered(read_labels(given, "given", rows=len(a)))
+        a, b, labels = a[labels >= 0], b[labels >= 0], labels[labels >= 0]
     if labels is not None:
         a, b = centred(a, labels), centred(b, labels)
     a, b = standardise(a), standardise(b)

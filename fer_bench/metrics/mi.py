@@ -15,9 +15,14 @@ from fer_bench.information import Estimator, estimate_mi
 from fer_bench.information.calibration import calibrate_value
 from fer_bench.information.estimator import make
 from fer_bench.information.inputs import clean_pair
-from fer_bench.labels import label_entropy
+from fer_bench.labels import (
+    groups_of_codes,
+    label_entropy,
+    read_groups,
+    read_labels,
+    renumbered,
+)
 from fer_bench.metrics.common import (
-    Floats,
     bounds,
     effective_rank,
     half_width,
@@ -27,8 +32,8 @@ from fer_bench.metrics.common import (
 )
 from fer_bench.metrics.disentanglement.discrete import mutual_information
 from fer_bench.metrics.metric import metric
+from fer_bench.reading import read_matrix
 from fer_bench.score import Direction, Score, ScoreSpec
-from fer_bench.statistics.bootstrap import group_codes
 
 MIN_ROWS = 30
 ROWS = 20_000  # rows an estimate rests on at most (a random subset, stated)
@@ -79,7 +84,7 @@ def mi(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
     part = run.test
     embeddings = part.embeddings
     out: dict[str, Score] = {}
-    sequences = part.sequences
+    sequences = None if part.sequences is None else groups_of_codes(part.sequences)
     people = part.s if part.has_subjects else None
     for name, x in embeddings.items():
         for label, codes in (("expression", part.y), ("identity", part.s)):
@@ -122,8 +127,8 @@ def label_information(
 
     Args:
         x: [n, d] embeddings.
-        codes: [n] labels; rows with -1 are left out.
-        groups: [n] rows of a group stay on one side of a fit (-1: a group of its own).
+        codes: [n] labels; rows without one (-1) are left out.
+        groups: [n] rows of a group stay on one side of a fit; one that is missing is its own.
         clusters: [n] subjects, which the interval counts.
         estimator: of `fer_bench.information`.
         calibration: number of planted problems of known MI the estimator is tried on, as in
@@ -133,8 +138,16 @@ def label_information(
 
     Returns:
         Score whose details hold "entropy" H(label) and "uncertainty" I / H.
+
+    Raises:
+        DataError: x has gaps, lengths differ, or labels cannot be read.
     """
-    values, labels = as_rows(x), np.asarray(codes, dtype=np.int64)
+    labels = read_labels(codes, "codes")
+    values = read_matrix(x, "x", rows=len(labels), vector=True)
+    group, cluster = (
+        None if ids is None else read_groups(ids, len(labels), name)[0]
+        for ids, name in ((groups, "groups"), (clusters, "clusters"))
+    )
     rows, cautions = random_rows(np.flatnonzero(labels >= 0), ROWS, seed=seed)
     entropy = label_entropy(labels[rows])
     if len(rows) < MIN_ROWS:
@@ -142,7 +155,6 @@ def label_information(
         return undefined(few, n=len(rows), unit="nats")
     if entropy == 0.0:
         return undefined(Caution("one-label"), n=len(rows), unit="nats")
-    group = None if groups is None else group_codes(np.asarray(groups)[rows], len(rows))[0]
     options = options or (dict(LABEL_OPTIONS) if estimator == LABEL_ESTIMATOR else {})
     call, options = split_options(options)
     tool = make(estimator, seed=seed, **options)
@@ -150,8 +162,8 @@ def label_information(
         values[rows],
         labels[rows],
         estimator=tool,
-        groups=group,
-        clusters=None if clusters is None else np.asarray(clusters)[rows],
+        groups=None if group is None else group[rows],
+        clusters=None if cluster is None else cluster[rows],
         seed=seed,
         discrete_y=True,
         calibrated=0,
@@ -190,10 +202,12 @@ def conditional_information(
 
     Args:
         x: [n, d] embeddings.
-        codes, given: [n] labels; rows where either is -1 are left out.
+        codes, given: [n] labels; rows where either is missing (-1) are left out.
         groups, clusters, seed: as in `label_information`.
     """
-    label, condition = (np.asarray(c, dtype=np.int64) for c in (codes, given))
+    label = read_labels(codes, "codes")
+    condition = renumbered(read_labels(given, "given", rows=len(label)))
+    x = read_matrix(x, "x", rows=len(label), vector=True)
     label = np.where(condition >= 0, label, -1)
     one_hot = np.eye(int(condition.max(initial=0)) + 1)[np.maximum(condition, 0)]
     both = np.concatenate([standardise(x), one_hot], axis=1)
@@ -234,12 +248,6 @@ def _block_gap(own: Score, other: Score) -> Score:
         cautions=(*own.cautions, *other.cautions),
         details={"own": own.value / h_own, "other": other.value / h_other},
     )
-
-
-def as_rows(x: ArrayLike) -> Floats:
-    """Embeddings [n, d]; a vector [n] as one column."""
-    values = np.asarray(x, dtype=np.float64)
-    return values[:, None] if values.ndim == 1 else values
 
 
 def split_options(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

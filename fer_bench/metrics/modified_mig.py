@@ -25,12 +25,12 @@ from fer_bench.metrics.mi import (
     CALIBRATION_TASKS,
     MIN_ROWS,
     ROWS,
-    as_rows,
     collapse_cautions,
     split_options,
     with_calibration,
 )
 from fer_bench.metrics.pairing import expression_pairs
+from fer_bench.reading import read_matrix
 from fer_bench.score import Score, ScoreSpec
 
 # The default, by its values on kept-out rows, which the bound H(Y) holds for.
@@ -103,9 +103,14 @@ def modified_mig(
         "normalised" (`normalised_mig`). The interval of a difference adds the squared half
         widths of both terms, which is conservative, as the terms share their rows.
 
+    Raises:
+        DataError: gaps, other numbers of rows, or E of different width for the two images.
+
     Source: DICE-FER (Aquib, Verma, Akhtar, CVPR Workshops 2025) for the difference.
     """
-    pairs = _same_width(*(as_rows(x) for x in (e_m, e_n, i_m)))
+    e = read_matrix(e_m, "e_m", vector=True)
+    partner = read_matrix(e_n, "e_n", rows=len(e), columns=e.shape[1], vector=True)
+    pairs = _same_width(e, partner, read_matrix(i_m, "i_m", rows=len(e), vector=True))
     shared, leaked, tool = _both_terms(pairs, groups, clusters, estimator, seed, options)
     e, *others = pairs
     if calibration:
@@ -266,7 +271,6 @@ MIG_SPECS = (
         SHARED,
         "Two people, one expression: the shared part.",
         unit="nats",
-        better="high",
         order=78,
         tables=("mig", "information"),
     ),
@@ -275,7 +279,6 @@ MIG_SPECS = (
         LEAKED,
         "One face, both embeddings: the leak between them.",
         unit="nats",
-        better="low",
         order=79,
         tables=("mig", "information"),
     ),

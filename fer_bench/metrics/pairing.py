@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fer_bench.metrics.common import (
-    Ints,
-)
+from fer_bench.labels import groups_of_codes, read_labels, renumbered
+from fer_bench.metrics.common import Ints
 
 BLOCKS = 20  # groups of images within which pairs are drawn
 
@@ -30,9 +29,9 @@ def expression_pairs(
     subjects would let the one image betray the subject of the other.
 
     Args:
-        expression: [n] codes; rows with -1 have no partner.
-        subject: [n] codes; None or -1: any other image of the expression will do.
-        sequence: [n] codes of images to keep together, -1 alone.
+        expression: [n] labels; rows without one (-1) have no partner.
+        subject: [n] labels; None or -1: any other image of the expression will do.
+        sequence: [n] labels of images to keep together, -1 alone.
         blocks: at most; fewer where a block could not hold several pairs of each expression.
         seed: of blocks and partners.
 
@@ -40,17 +39,21 @@ def expression_pairs(
         Rows m, their partners and the block of each pair, equally long; rows without a partner
         are left out.
 
+    Raises:
+        DataError: lengths differ, or labels cannot be read.
+
     >>> m, partner, block = expression_pairs([0, 0, 1, 1], [0, 1, 0, 1])
     >>> partner.tolist()
     [1, 0, 3, 2]
     """
-    y = np.asarray(expression, dtype=np.int64)
-    s = np.full(len(y), -1) if subject is None else np.asarray(subject, dtype=np.int64)
+    y = renumbered(read_labels(expression, "expression"))
+    s = np.full(len(y), -1) if subject is None else read_labels(subject, "subject", rows=len(y))
+    q = None if sequence is None else read_labels(sequence, "sequence", rows=len(y))
     rng = np.random.default_rng(seed)
     known = np.flatnonzero(y >= 0)
     smallest = np.unique(y[known], return_counts=True)[1].min() if len(known) else 0
     count = int(np.clip(smallest // 4, 1, blocks))
-    block = _deal(y, sequence, count, rng)
+    block = _deal(y, q, count, rng)
     partner = np.full(len(y), -1, dtype=np.int64)
     cell = np.where(y >= 0, block * (y.max(initial=0) + 1) + y, -1)
     for code in np.unique(cell[cell >= 0]):
@@ -60,12 +63,9 @@ def expression_pairs(
     return m, partner[m], block[m]
 
 
-def _deal(y: Ints, sequence: ArrayLike | None, count: int, rng: np.random.Generator) -> Ints:
+def _deal(y: Ints, sequence: Ints | None, count: int, rng: np.random.Generator) -> Ints:
     """Deal images (or sequences) into blocks, evenly over expressions."""
-    unit = np.arange(len(y))
-    if sequence is not None:
-        q = np.asarray(sequence, dtype=np.int64)
-        unit = np.where(q >= 0, q, q.max(initial=-1) + 1 + unit)
+    unit = np.arange(len(y)) if sequence is None else groups_of_codes(sequence)
     _, first, unit = np.unique(unit, return_index=True, return_inverse=True)
     order = rng.permutation(len(first))
     order = order[np.argsort(y[first[order]], kind="stable")]

@@ -136,7 +136,7 @@ def _curves(
 
 def _principal(x: ArrayLike, split: Split) -> Floats:
     """Rows along the principal axes of the fitted rows' standardised columns, widest first."""
-    values = np.asarray(x, dtype=np.float64)
+    values = np.asarray(x)
     z = standardise(values, values[split.fit])
     _, axes = np.linalg.eigh(np.cov(z[split.fit], rowvar=False).reshape(z.shape[1], -1))
     return z @ axes[:, ::-1]

@@ -11,11 +11,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fer_bench.errors import DataError
+from fer_bench.labels import read_labels, renumbered
 from fer_bench.metrics.common import Floats, Ints, standardise
+from fer_bench.reading import read_matrix, read_rows
 
 SHRINKAGES = (0.001, 0.01, 0.05, 0.2, 0.5, 0.9)
 NEIGHBOURS = (1, 3, 5, 9, 15)
@@ -31,16 +35,31 @@ class Split:
         train: the probe is fitted on these.
         validation: choose its hyper-parameter; may be empty, then defaults are used.
         test: the predictions are for these.
+
+    Raises:
+        DataError: they are no row numbers, or a row stands in two sets.
     """
 
     train: Ints
     validation: Ints
     test: Ints
 
+    def __post_init__(self) -> None:
+        for name in ("train", "validation", "test"):
+            object.__setattr__(self, name, read_rows(getattr(self, name), name))
+        sets = np.concatenate([np.unique(rows) for rows in (self.fit, self.test)])
+        if len(np.unique(sets)) < len(sets):
+            raise DataError("a split tests rows that it also fits on: keep its sets disjoint.")
+
     @property
     def fit(self) -> Ints:
         """Rows that the final fit may use: train and validation."""
         return np.concatenate([self.train, self.validation])
+
+    @property
+    def rows(self) -> Ints:
+        """All rows."""
+        return np.concatenate([self.train, self.validation, self.test])
 
 
 @dataclass(frozen=True)
@@ -78,21 +97,26 @@ def within_subject_split(
     instead, so that neighbouring frames never stand on both sides.
 
     Args:
-        subject: [n] codes, -1 where unknown (left out).
-        expression: [n] codes, -1 where unknown.
-        sequence: [n] codes, -1 where unknown.
+        subject: [n] labels, -1 where unknown (left out).
+        expression: [n] labels, -1 where unknown.
+        sequence: [n] labels, -1 where unknown.
         seed: of the assignment.
 
     Returns:
         The split, holding the subjects with rows on both sides; and the unit it kept apart:
         "expression" or "sequence".
 
+    Raises:
+        DataError: lengths differ, or labels cannot be read.
+
     >>> split, unit = within_subject_split([0] * 4 + [1] * 4, [0, 0, 1, 1] * 2)
     >>> unit, len(split.test)
     ('expression', 4)
     """
-    s = np.asarray(subject, dtype=np.int64)
-    y = np.asarray(expression, dtype=np.int64)
+    s = bounded(read_labels(subject, "subject"))
+    y = bounded(read_labels(expression, "expression", rows=len(s)))
+    if sequence is not None:
+        sequence = read_labels(sequence, "sequence", rows=len(s))
     unit = probe_unit(s, y, sequence)
     rng = np.random.default_rng(seed)
     if unit == "expression":
@@ -192,8 +216,20 @@ def subject_halves(subject: ArrayLike, expression: ArrayLike, *, seed: int = 0) 
 
     Within the fitting half, a quarter of its subjects (at least one, if there are two) is for
     validation.
+
+    Args:
+        subject, expression: [n] labels; rows where either is missing (-1) are in no set.
+        seed: of the halves.
+
+    Raises:
+        DataError: lengths differ, or labels cannot be read.
+
+    >>> first, second = subject_halves([0, 0, 1, 1], [0, 1, 0, 1])
+    >>> sorted([*first.test, *second.test])
+    [0, 1, 2, 3]
     """
-    s, y = np.asarray(subject, dtype=np.int64), np.asarray(expression, dtype=np.int64)
+    s = read_labels(subject, "subject")
+    y = read_labels(expression, "expression", rows=len(s))
     usable = (s >= 0) & (y >= 0)
     rng = np.random.default_rng(seed)
     people = rng.permutation(np.unique(s[usable]))
@@ -207,6 +243,40 @@ def subject_halves(subject: ArrayLike, expression: ArrayLike, *, seed: int = 0) 
         ]
         splits.append(Split(*rows))
     return splits
+
+
+# --- what every probe is asked ------------------------------------------------------------
+
+
+def split_labels(y: ArrayLike, split: Split, *, name: str = "y") -> tuple[Ints, Ints]:
+    """Codes [n] of the labels of a split's rows, and the given code of each [k].
+
+    Raises:
+        DataError: a row of the split does not exist or has no label, or none is fitted.
+    """
+    labels = read_labels(y, name)
+    rows = split.rows
+    if not len(split.fit):
+        raise DataError("the split has no rows to fit on.")
+    if rows.max() >= len(labels):
+        raise DataError(f"the split has row {rows.max()}, and {name} has {len(labels)} rows only.")
+    if (labels[rows] < 0).any():
+        row = rows[np.argmax(labels[rows] < 0)]
+        raise DataError(f"{name} has no label in row {row}, which the split uses: leave it out.")
+    codes = bounded(labels)
+    given = np.arange(codes.max() + 1) if codes is labels else np.unique(labels[labels >= 0])
+    return codes, given
+
+
+def bounded(codes: Ints) -> Ints:
+    """Codes as they are, or renumbered where tables of all codes below would be large."""
+    return codes if codes.max(initial=0) < max(1_000, 2 * len(codes)) else renumbered(codes)
+
+
+def _problem(x: ArrayLike, y: ArrayLike, split: Split) -> tuple[NDArray[Any], Ints, Ints]:
+    """Embeddings [n, d], codes [n], and the given code of each."""
+    codes, given = split_labels(y, split)
+    return read_matrix(x, "x", rows=len(codes)), codes, given
 
 
 # --- linear ------------------------------------------------------------------------------
@@ -259,8 +329,11 @@ def linear_probe(x: ArrayLike, y: ArrayLike, split: Split) -> Probed:
 
     Args:
         x: [n, d] embeddings.
-        y: [n] class codes, >= 0 on the rows of the split.
+        y: [n] class labels, known in the rows of the split.
         split: rows to fit, tune and test on.
+
+    Raises:
+        DataError: x has gaps, lengths differ, or a row of the split has no label.
 
     >>> rng = np.random.default_rng(0)
     >>> y = np.arange(90) % 3
@@ -269,7 +342,7 @@ def linear_probe(x: ArrayLike, y: ArrayLike, split: Split) -> Probed:
     >>> float(np.mean(linear_probe(x, y, rows).predicted == y[60:]))
     1.0
     """
-    values, labels = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.int64)
+    values, labels, given = _problem(x, y, split)
     shrinkage, accuracy = 0.2, float("nan")
     count = int(labels[split.fit].max()) + 1
     if len(split.validation):
@@ -284,7 +357,7 @@ def linear_probe(x: ArrayLike, y: ArrayLike, split: Split) -> Probed:
         shrinkage, accuracy = SHRINKAGES[choice], right[choice]
     fitted = Discriminant(values[split.fit], labels[split.fit], count)
     predicted = fitted.predict(values[split.test], shrinkage)
-    return Probed(predicted, accuracy, f"shrinkage {shrinkage:g}")
+    return Probed(given[predicted], accuracy, f"shrinkage {shrinkage:g}")
 
 
 # --- nearest neighbours --------------------------------------------------------------------
@@ -296,7 +369,9 @@ def unit_rows(x: ArrayLike) -> NDArray[np.float32]:
     >>> unit_rows([[3.0, 4.0], [0.0, 0.0]]).tolist()
     [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
     """
-    values = np.asarray(x, dtype=np.float64)
+    values = read_matrix(x, "x").astype(np.float64)
+    # The largest first, so that squares of 1e300 and of 1e-300 are numbers.
+    values /= np.maximum(np.abs(values).max(axis=1, keepdims=True), 1e-300)
     length = np.linalg.norm(values, axis=1, keepdims=True)
     return (values / np.where(length > 0, length, 1.0)).astype(np.float32)
 
@@ -337,10 +412,14 @@ def knn_probe(x: ArrayLike, y: ArrayLike, split: Split) -> Probed:
 
     Args:
         x: [n, d] embeddings.
-        y: [n] class codes, >= 0 on the rows of the split.
+        y: [n] class labels, known in the rows of the split.
         split: rows to fit, tune and test on.
+
+    Raises:
+        DataError: as in `linear_probe`.
     """
-    rows, labels = unit_rows(x), np.asarray(y, dtype=np.int64)
+    values, labels, given = _problem(x, y, split)
+    rows = unit_rows(values)
     count = int(labels[split.fit].max()) + 1
     k, accuracy = 1, float("nan")
     if len(split.validation):
@@ -360,7 +439,8 @@ def knn_probe(x: ArrayLike, y: ArrayLike, split: Split) -> Probed:
         k, accuracy = tried[choice], right[choice]
     gallery = _thin(split.fit, KNN_ROWS)
     near, cosine = _neighbours(rows[split.test], rows[gallery], k)
-    return Probed(_vote(labels[gallery][near], cosine, count), accuracy, f"k = {k}")
+    predicted = _vote(labels[gallery][near], cosine, count)
+    return Probed(given[predicted], accuracy, f"k = {k}")
 
 
 def _thin(rows: Ints, limit: int) -> Ints:
@@ -392,24 +472,29 @@ def mlp_probes(
 
     Args:
         xs: P embeddings [n, d_p] (dimensions may differ).
-        ys: P label codes [n].
+        ys: P class labels [n], known in the rows of the split.
         split: rows to fit, tune and test on, the same for all problems.
         hidden: units of each hidden layer.
         steps: of the optimiser.
         batch: rows a step.
         learning_rate: of Adam.
         seed: of the weights and batches.
+
+    Raises:
+        DataError: as in `linear_probe`, or there are not as many labels as embeddings.
     """
     import torch
     from torch.nn import functional as F
 
-    labels = np.stack([np.asarray(y, dtype=np.int64) for y in ys])
+    if len(xs) != len(ys) or not len(xs):
+        raise DataError(f"there are {len(xs)} embeddings and {len(ys)} labels: give one for each.")
+    problems = [_problem(x, y, split) for x, y in zip(xs, ys, strict=True)]
+    labels = np.stack([codes for _, codes, _ in problems])
     count = int(labels[:, split.fit].max()) + 1
     train = _thin(split.train, MLP_ROWS)
-    width = max(np.asarray(x).shape[1] for x in xs)
+    width = max(values.shape[1] for values, _, _ in problems)
     stacked = np.zeros((len(xs), labels.shape[1], width), dtype=np.float32)
-    for p, x in enumerate(xs):
-        values = np.asarray(x, dtype=np.float64)
+    for p, (values, _, _) in enumerate(problems):
         stacked[p, :, : values.shape[1]] = standardise(values, values[train])
     np.clip(stacked, -10.0, 10.0, out=stacked)  # one far outlier must not rule the fit
 
@@ -480,7 +565,10 @@ def mlp_probes(
             else [float("nan")] * len(xs)
         )
     setting = f"2 x {hidden}, {steps} steps"
-    return [Probed(p, float(a), setting) for p, a in zip(predicted, accuracy, strict=True)]
+    return [
+        Probed(given[p], float(a), setting)
+        for p, a, (_, _, given) in zip(predicted, accuracy, problems, strict=True)
+    ]
 
 
 def _by_code(codes: Ints) -> list[Ints]:

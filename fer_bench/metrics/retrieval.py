@@ -9,9 +9,11 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import digamma
 
 from fer_bench.cautions import Caution
+from fer_bench.labels import read_groups, read_labels
 from fer_bench.metrics.common import Floats, Ints, mean_scores, undefined
 from fer_bench.metrics.probes import unit_rows
 from fer_bench.metrics.verification import ROUND
+from fer_bench.reading import read_matrix
 from fer_bench.score import Score
 
 QUERIES = 1_000
@@ -45,30 +47,37 @@ def retrieval_scores(
 
     Args:
         x: [n, d] embeddings.
-        target: [n] codes that make a hit (subject or expression); rows with -1 are left out.
-        groups: [n] subject codes, for intervals over the queries' subjects.
-        same_target_excluded: [n] codes; gallery images with the query's code are not
-            candidates (identity: images of the query's own expression; expression: images of
-            the query's own subject), so that no near-duplicate counts as a find.
+        target: [n] labels that make a hit (subject or expression); missing ones (-1) are left
+            out.
+        groups: [n] subjects, for intervals over the queries' subjects.
+        same_target_excluded: [n] labels, -1 where unknown; gallery images with the query's
+            label are not candidates (identity: images of the query's own expression;
+            expression: images of the query's own subject), so that no near-duplicate counts as
+            a find.
         draws: bootstrap resamples.
         seed: of the subset of queries (at most 1,000) and gallery (at most 20,000).
 
     Returns:
         "map" and "precision@6"; null = a random ranking.
+
+    Raises:
+        DataError: x has gaps, lengths differ, or labels cannot be read.
     """
-    t = np.asarray(target, dtype=np.int64)
+    t = read_labels(target, "target")
+    x = read_matrix(x, "x", rows=len(t))
+    excluded = read_labels(same_target_excluded, "same_target_excluded", rows=len(t))
+    people = None if groups is None else read_groups(groups, len(t))[0]
     rng = np.random.default_rng(seed)
     known = np.flatnonzero(t >= 0)
     # A random order of the gallery makes ties random, where file order would favour subjects.
     gallery = rng.permutation(known)[:GALLERY]
     queries = np.sort(rng.permutation(known)[:QUERIES])
-    excluded = np.asarray(same_target_excluded, dtype=np.int64)
     values, chance = _ranked(unit_rows(x), t, excluded, queries, gallery)
     usable = np.isfinite(values[:, 0])
     if not usable.any():
         reason = Caution("no-candidates")
         return {key: undefined(reason, unit="fraction") for key in RETRIEVAL_KEYS}
-    group = None if groups is None else np.asarray(groups)[queries][usable]
+    group = None if people is None else people[queries][usable]
     n = int(usable.sum())
     scores = mean_scores(
         dict(zip(RETRIEVAL_KEYS, values[usable].T, strict=True)), group, draws=draws, seed=seed
@@ -126,10 +135,14 @@ def nearest_images(
         For each query {"query": row, "hits": [rows], "cosine": [values]}, nearest first; rows
         are positions in x.
 
+    Raises:
+        DataError: x has gaps, lengths differ, or labels cannot be read.
+
     >>> nearest_images([[1, 0], [1, 0.1], [0, 1]], [0, 0, 1], queries=1, hits=2)[0]["hits"]
     [1, 2]
     """
-    rows, y = unit_rows(x), np.asarray(expression, dtype=np.int64)
+    y = read_labels(expression, "expression")
+    rows = unit_rows(read_matrix(x, "x", rows=len(y)))
     order = np.random.default_rng(seed).permutation(len(y))
     # The k-th image of every expression before the (k + 1)-th of any.
     turn = np.empty(len(y), dtype=np.int64)

@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fer_bench.cautions import Caution
+from fer_bench.labels import read_labels
 from fer_bench.metrics.common import Floats, Ints, replace_bounds, undefined, with_interval
 from fer_bench.metrics.probes import unit_rows
+from fer_bench.reading import read_matrix, read_rows, read_vector
 from fer_bench.score import Effects, Score
 from fer_bench.statistics.bootstrap import bootstrap_draws, cluster_sums, jackknife_interval
 
@@ -27,6 +29,10 @@ class Pairs:
     first: Ints
     second: Ints
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "first", read_rows(self.first, "first"))
+        object.__setattr__(self, "second", read_rows(self.second, "second"))
+
     def __len__(self) -> int:
         return len(self.first)
 
@@ -40,15 +46,16 @@ def verification_pairs(
     embedding would look *worse* than chance. Where expressions are unknown any two images do.
 
     Args:
-        subject: [n] codes; rows with -1 are left out.
-        expression: [n] codes (or sequence codes), -1 where unknown.
+        subject: [n] labels; missing ones (-1) are left out.
+        expression: [n] labels (or those of sequences), -1 where unknown.
         seed: of the subsampling (at most 200,000 genuine and 500,000 impostor pairs).
 
     >>> genuine, impostor = verification_pairs([0, 0, 1, 1], [0, 1, 0, 1])
     >>> len(genuine), len(impostor)
     (2, 2)
     """
-    s, y = np.asarray(subject, dtype=np.int64), np.asarray(expression, dtype=np.int64)
+    s = read_labels(subject, "subject")
+    y = read_labels(expression, "expression", rows=len(s))
     rng = np.random.default_rng(seed)
     rows = np.flatnonzero(s >= 0)
     n = len(rows)
@@ -102,10 +109,16 @@ def pair_cosines(x: ArrayLike, pairs: Pairs) -> Floats:
 def roc_auc(genuine: ArrayLike, impostor: ArrayLike) -> float:
     """Probability that a genuine pair scores above an impostor one (ties count half).
 
+    Args:
+        genuine, impostor: [m], [k] similarities, each at least one.
+
+    Raises:
+        DataError: a side is empty, or has gaps.
+
     >>> roc_auc([0.9, 0.5], [0.1, 0.5])
     0.875
     """
-    g, m = np.asarray(genuine), np.sort(np.asarray(impostor))
+    g, m = read_vector(genuine, "genuine"), np.sort(read_vector(impostor, "impostor"))
     return float(_below(g, m).mean() / len(m))
 
 
@@ -149,8 +162,8 @@ def verification_scores(
 
     Args:
         x: [n, d] embeddings, compared by cosine.
-        subject: [n] codes; rows with -1 are left out.
-        expression: [n] codes, -1 where unknown.
+        subject: [n] labels; missing ones (-1) are left out.
+        expression: [n] labels, -1 where unknown.
         pairs: genuine and impostor pairs (`verification_pairs`), to share them.
         draws: bootstrap resamples.
         seed: of the pairs and the bootstrap.
@@ -159,8 +172,12 @@ def verification_scores(
         "auc" (interval by jackknife over subjects, as pairs join two of them), "eer",
         "tar@0.1", "tar@0.01" (intervals by bootstrap over the subjects of genuine pairs).
         All fractions; n = number of genuine pairs. Chance: AUC .5, EER .5, TAR = FAR.
+
+    Raises:
+        DataError: x has gaps, lengths differ, or labels cannot be read.
     """
-    s = np.asarray(subject, dtype=np.int64)
+    s = read_labels(subject, "subject")
+    x = read_matrix(x, "x", rows=len(s))
     genuine, impostor = pairs or verification_pairs(s, expression, seed=seed)
     if not len(genuine) or not len(impostor):
         reason = Caution("no-pairs")

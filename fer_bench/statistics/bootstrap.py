@@ -13,40 +13,30 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
+from fer_bench.labels import read_groups
+from fer_bench.reading import as_array, as_floats, column, read_matrix, read_number
+
 _BLOCK = 4_000_000  # resampling weights held in memory at once
 
 Floats = NDArray[np.float64]
 
 
-def group_codes(groups: ArrayLike | None, n: int) -> tuple[NDArray[np.int64], int]:
-    """Return codes 0..G-1 of the clusters and G; every row is its own cluster without groups.
-
-    Rows whose group is missing (code -1 or a missing value) are clusters of their own.
-
-    >>> group_codes(["b", "a", "b"], 3)[0].tolist()
-    [1, 0, 1]
-    """
-    if groups is None:
-        return np.arange(n), n
-    values = np.asarray(groups)
-    if len(values) != n:
-        raise ValueError(f"there are {len(values)} groups for {n} rows: give one group a row")
-    unknown = values < 0 if values.dtype.kind in "iu" else values != values
-    unique, codes = np.unique(values[~unknown], return_inverse=True)
-    out = np.empty(n, dtype=np.int64)
-    out[~unknown] = codes
-    out[unknown] = len(unique) + np.arange(int(unknown.sum()))
-    return out, len(unique) + int(unknown.sum())
-
-
 def cluster_sums(rows: ArrayLike, groups: ArrayLike | None = None) -> Floats:
-    """Sum rows [n, k] within clusters: [G, k].
+    """Sum rows [n, k] within clusters: [G, k], in the order of their ids.
+
+    Args:
+        rows: [n, k] statistics of each row.
+        groups: [n] ids of the clusters (people); a row whose id is missing is its own cluster,
+            as every row is without ids.
+
+    Raises:
+        DataError: rows are not finite numbers, or there is not one id a row.
 
     >>> cluster_sums([[1.0], [2.0], [4.0]], [0, 0, 1]).tolist()
     [[3.0], [4.0]]
     """
-    values = np.asarray(rows, dtype=np.float64)
-    codes, count = group_codes(groups, len(values))
+    values = read_matrix(rows, "rows").astype(np.float64, copy=False)
+    codes, count = read_groups(groups, len(values))
     if count == len(values):
         sums = np.empty_like(values)
         sums[codes] = values
@@ -85,13 +75,14 @@ def bootstrap_draws(
     Returns:
         [draws] or [draws, m] values.
 
+    Raises:
+        DataError: `sums` has no rows, or what is not a finite number.
+
     >>> right = cluster_sums([[1, 1], [0, 1], [1, 1], [1, 1]], [0, 0, 1, 1])
     >>> bootstrap_draws(right, lambda t: t[:, 0] / t[:, 1], draws=200).shape
     (200,)
     """
-    table = np.asarray(sums, dtype=np.float64)
-    if not len(table):
-        raise ValueError("there is nothing to resample: `sums` has no rows")
+    table = read_matrix(sums, "sums").astype(np.float64, copy=False)
     blocks = [
         function(weights @ table)
         for weights in resampling_weights(len(table), draws=draws, seed=seed)
@@ -132,9 +123,13 @@ def interval(draws: ArrayLike, *, clusters: int, level: float = 0.95) -> tuple[f
 
     Returns:
         (low, high); both NaN with fewer than two clusters or no finite draw.
+
+    Raises:
+        DataError: `draws` are no numbers, or a setting is out of range.
     """
-    values = np.asarray(draws, dtype=np.float64)
-    values = values[np.isfinite(values)]
+    values = finite_numbers(draws, "draws")
+    clusters = int(read_number(clusters, "clusters", least=0, whole=True))
+    read_number(level, "level", least=0, most=1)
     if clusters < 2 or not len(values):
         return float("nan"), float("nan")
     t = stats.t.ppf((1 + level) / 2, clusters - 1)
@@ -150,12 +145,29 @@ def jackknife_interval(
 
     For statistics of *pairs* of clusters (verification), where resampling with replacement
     would compare a cluster with itself.
+
+    Args:
+        value: of the statistic on all clusters.
+        leave_one_out: [G] its value without each cluster; NaN where it is not defined.
+        level: nominal coverage.
+
+    Returns:
+        (low, high); both NaN with fewer than three values.
+
+    Raises:
+        DataError: `leave_one_out` are no numbers, or the level is out of range.
     """
-    values = np.asarray(leave_one_out, dtype=np.float64)
-    values = values[np.isfinite(values)]
+    values = finite_numbers(leave_one_out, "leave_one_out")
+    read_number(level, "level", least=0, most=1)
     clusters = len(values)
     if clusters < 3 or not np.isfinite(value):
         return float("nan"), float("nan")
     error = np.sqrt((clusters - 1) / clusters * np.sum((values - values.mean()) ** 2))
     half = stats.t.ppf((1 + level) / 2, clusters - 1) * error
     return float(value - half), float(value + half)
+
+
+def finite_numbers(values: ArrayLike, name: str) -> Floats:
+    """The finite ones of numbers [n]: a resample may well have no value."""
+    numbers = as_floats(column(as_array(values, name), name), name).astype(np.float64)
+    return numbers[np.isfinite(numbers)]

@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from fer_bench.cautions import Caution
-from fer_bench.errors import FerBenchError, did_you_mean
+from fer_bench.errors import DataError, FerBenchError, did_you_mean
+from fer_bench.reading import read_number, read_vector
 from fer_bench.statistics.summary import check_frame
 
 MIN_BLOCKS = 5  # folds (or seeds) that average ranks need
@@ -24,10 +25,15 @@ Floats = NDArray[np.float64]
 def holm(p_values: ArrayLike) -> Floats:
     """Holm's step-down adjusted p-values (NaN stays NaN and does not count).
 
+    Raises:
+        DataError: a value is no probability.
+
     >>> holm([0.01, 0.04, 0.03]).tolist()
     [0.03, 0.06, 0.06]
     """
-    p = np.asarray(p_values, dtype=np.float64)
+    p = read_vector(p_values, "p_values", missing=True, least=0)
+    if ((p < 0) | (p > 1)).any():
+        raise DataError(f"p_values holds {p[(p < 0) | (p > 1)][0]:g}: give values from 0 to 1.")
     out = np.full(p.shape, np.nan)
     known = np.flatnonzero(np.isfinite(p))
     order = known[np.argsort(p[known], kind="stable")]
@@ -60,10 +66,15 @@ def corrected_t_test(
         test_to_train: n_test / n_train; 1 / (K - 1) for K folds, 0 for one fixed split.
         level: of the interval.
 
+    Raises:
+        DataError: a difference is missing or no number, or a setting is out of range.
+
     >>> round(corrected_t_test([1.0, 2.0, 3.0, 2.0], test_to_train=1 / 3).p, 3)
     0.049
     """
-    d = np.asarray(differences, dtype=np.float64)
+    d = read_vector(differences, "differences", least=0)
+    read_number(test_to_train, "test_to_train", least=0)
+    read_number(level, "level", least=0, most=1)
     n = len(d)
     nan = float("nan")
     if n < 2:
@@ -84,8 +95,18 @@ def corrected_t_test(
 
 
 def wilcoxon_p(differences: ArrayLike) -> float:
-    """Two-sided Wilcoxon signed-rank p-value (exact for few pairs); 1 without a difference."""
-    d = np.asarray(differences, dtype=np.float64)
+    """Two-sided Wilcoxon signed-rank p-value (exact for few pairs); 1 without a difference.
+
+    Args:
+        differences: [n] of pairs, none missing; those of 0 are left out.
+
+    Raises:
+        DataError: a difference is missing or no number.
+
+    >>> wilcoxon_p([1.0, 2.0, 3.0])
+    0.25
+    """
+    d = read_vector(differences, "differences", least=0)
     d = d[d != 0]
     if not len(d):
         return 1.0
@@ -103,9 +124,15 @@ def nemenyi_critical_difference(methods: int, blocks: int, *, alpha: float = 0.0
 
     `q sqrt(k (k + 1) / (6 N))`, q the studentised range over sqrt(2).
 
+    Raises:
+        DataError: fewer than two methods, no blocks, or alpha outside 0 to 1.
+
     >>> round(nemenyi_critical_difference(4, 14), 4)
     1.2536
     """
+    methods = int(read_number(methods, "methods", least=2, whole=True))
+    blocks = int(read_number(blocks, "blocks", least=1, whole=True))
+    read_number(alpha, "alpha", least=0, most=1)
     q = stats.studentized_range.ppf(1 - alpha, methods, np.inf) / np.sqrt(2)
     return float(q * np.sqrt(methods * (methods + 1) / (6 * blocks)))
 
@@ -123,12 +150,20 @@ class Friedman:
 def friedman(ranks: ArrayLike, blocks: int) -> Friedman:
     """Friedman test from average ranks [k] over N blocks (Demsar 2006).
 
+    Raises:
+        DataError: fewer than two ranks, one that no average of 1 to k is, or no blocks.
+
     >>> test = friedman([3.143, 2.000, 2.893, 1.964], 14)
     >>> round(test.chi2, 2), round(test.f, 2)
     (9.28, 3.69)
     """
-    r = np.asarray(ranks, dtype=np.float64)
+    r = read_vector(ranks, "ranks", least=2)
+    blocks = int(read_number(blocks, "blocks", least=2, whole=True))
     k = len(r)
+    if abs(r.sum() - k * (k + 1) / 2) > 1e-2 * k or r.min() < 1 or r.max() > k:
+        raise DataError(
+            f"ranks {r.round(3).tolist()}: give the mean ranks of {k} methods, each from 1 to {k}."
+        )
     chi2 = 12 * blocks / (k * (k + 1)) * (np.sum(r**2) - k * (k + 1) ** 2 / 4)
     room = blocks * (k - 1) - chi2
     f = np.inf if room <= 0 else (blocks - 1) * chi2 / room

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from fer_bench.errors import DataError
+from fer_bench.labels import read_groups, read_labels
+from fer_bench.reading import NUMERIC, as_array, check_rows, column, readings
+from fer_bench.statistics.bootstrap import finite_numbers
 
 
 @dataclass(frozen=True)
@@ -31,12 +37,18 @@ class Null:
 def null_of(observed: float, values: ArrayLike) -> Null:
     """Summarise permuted `values` against the `observed` one (larger means more).
 
+    Args:
+        observed: the value; NaN where it is not defined, and then the null is not either.
+        values: [draws] permuted values; those that are not finite are left out.
+
+    Raises:
+        DataError: `values` are no numbers.
+
     >>> null_of(3.0, [0.0, 1.0, 2.0]).p
     0.25
     """
-    null = np.asarray(values, dtype=np.float64)
-    null = null[np.isfinite(null)]
-    if not len(null):
+    null = finite_numbers(values, "values")
+    if not len(null) or not np.isfinite(observed):
         nan = float("nan")
         return Null(nan, nan, nan, nan, 0)
     # A tie up to rounding counts as "at least as large": discrete scores tie often.
@@ -65,7 +77,7 @@ def permutations(
     keys = rng.random((draws, n))
     if within is None:
         return np.argsort(keys, axis=1)
-    _, codes = np.unique(np.asarray(within), return_inverse=True)
+    codes, _ = read_groups(within, n, "within")
     target = np.argsort(codes, kind="stable")  # positions of each stratum, in order
     source = np.argsort(codes + keys, axis=1)  # the same strata, shuffled inside
     out = np.empty((draws, n), dtype=np.int64)
@@ -103,9 +115,32 @@ def agreement_null(
 ) -> Null:
     """Null of the accuracy of fixed predictions when the true labels are permuted.
 
+    Args:
+        predicted, truth: [n] labels, both as codes or both as text, none missing.
+        draws: number of permutations.
+        seed: of the permutations.
+        within: [n] stratum of each row, as in `permutation_null`.
+
+    Raises:
+        DataError: lengths differ, a label is missing, or codes are compared with text.
+
     >>> agreement_null([0, 1] * 10, [0, 1] * 10, draws=99).p
     0.01
     """
-    guess, label = np.asarray(predicted), np.asarray(truth)
+    guess, label = _comparable(predicted, truth)
     orders = permutations(len(label), draws=draws, seed=seed, within=within)
     return null_of(float(np.mean(guess == label)), (label[orders] == guess).mean(axis=1))
+
+
+def _comparable(predicted: ArrayLike, truth: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Both sides as codes [n] that are equal where the labels are."""
+    sides = [
+        column(as_array(values, name), name)
+        for values, name in ((predicted, "predicted"), (truth, "truth"))
+    ]
+    check_rows(sides[0], "predicted", len(sides[1]))
+    numeric = {readings(side) <= NUMERIC for side in sides}
+    if len(numeric) > 1:
+        raise DataError("predicted and truth: one holds codes and the other text; name both alike.")
+    codes = read_labels(np.concatenate(sides), "predicted and truth", missing=False)
+    return codes[: len(sides[0])], codes[len(sides[0]) :]

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from fer_bench.errors import FerBenchError
+from fer_bench.reading import as_array, as_floats
 
 KEYS = ("method", "metric")
 REQUIRED = ("method", "seed", "fold", "metric", "value")
@@ -17,8 +18,10 @@ def check_frame(frame: pd.DataFrame) -> pd.DataFrame:
     """The frame with numeric values and optional columns filled in.
 
     Raises:
-        FerBenchError: a column is missing, or two rows tell of one run.
+        FerBenchError: no frame, a column is missing or no numbers, or two rows tell of one run.
     """
+    if not isinstance(frame, pd.DataFrame):
+        raise FerBenchError(f"the scores are one {type(frame).__name__}: give a data frame.")
     lacking = [name for name in REQUIRED if name not in frame]
     if lacking:
         raise FerBenchError(
@@ -27,7 +30,7 @@ def check_frame(frame: pd.DataFrame) -> pd.DataFrame:
         )
     out = frame.copy()
     for name in ("value", "low", "high"):
-        out[name] = pd.to_numeric(out.get(name, np.nan), errors="coerce")
+        out[name] = _numbers(out[name], name) if name in out else np.nan
     twice = out.duplicated(["method", "seed", "fold", "metric"])
     if twice.any():
         row = out.loc[twice].iloc[0]
@@ -36,6 +39,12 @@ def check_frame(frame: pd.DataFrame) -> pd.DataFrame:
             f"metric {row['metric']!r}: keep one (or summarise the data sets apart)."
         )
     return out
+
+
+def _numbers(column: pd.Series, name: str) -> NDArray[np.float64]:
+    """A column of scores, NaN where a run has none."""
+    numbers = as_floats(as_array(column, f"the column {name!r}"), f"the column {name!r}")
+    return numbers.astype(np.float64)
 
 
 def summarise(frame: pd.DataFrame, *, level: float = 0.95) -> pd.DataFrame:

@@ -53,7 +53,7 @@ def test_blocks_give_the_same(pair, kernel, monkeypatch):
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_value_and_null_use_one_statistic(pair, kernel):
     """On few rows the permutation test's observed value is the reported one."""
-    x, y = (module._prepare(s) for s in pair)
+    x, y = (module._scaled(s) for s in module._sides(*pair, least=4))
     sides = [module._u_centred(s, kernel, module._median_distance(s)) for s in (x, y)]
     ratio = np.vdot(*sides) / np.sqrt(np.vdot(sides[0], sides[0]) * np.vdot(sides[1], sides[1]))
     assert dependence(*pair, kernel=kernel) == pytest.approx(ratio)
