@@ -523,6 +523,41 @@ WORDINGS: dict[str, Wording] = {
         "differences, or three folds",
         "note",
     ),
+    # Verification of a result folder.
+    "file-missing": Wording("{run}: {file} is missing", "error"),
+    "file-changed": Wording("{run}: {file} was changed after the run was sealed", "error"),
+    "file-added": Wording("{run}: {file} was added after the run was sealed", "error"),
+    "unreadable": Wording("{run} cannot be read: {reason}", "error"),
+    "run-renamed": Wording("{run}: its spec is that of {id}", "error"),
+    "run-lacking": Wording(
+        "{method}, seed {seed}, fold {fold} is planned, and neither there nor failed", "error"
+    ),
+    "run-not-planned": Wording("{method}, seed {seed}, fold {fold} is not in the plan", "error"),
+    "folds-of-others": Wording("{run}: the fold file is not the one it was planned with", "error"),
+    "rows-elsewhere": Wording(
+        "{run}: {n} rows of the {part} part are not where the folds put them", "error"
+    ),
+    "people-across": Wording("{run}: {people} tested people are also in other parts", "error"),
+    "rows-copied-across": Wording(
+        "{run}: {n} test rows are copies of rows of the other parts", "error"
+    ),
+    "people-copied": Wording("{run}: {n} rows are there under two people", "error"),
+    "labels-differ": Wording("{run}: row {row} has other labels than in the other runs", "error"),
+    "card-differs": Wording("the data card says {said} for {what}, and the labels do not", "error"),
+    "score-missing": Wording("{run}: {score} is not recorded", "error"),
+    "score-added": Wording("{run}: {score} is recorded and does not come out", "error"),
+    "score-differs": Wording("{run}: {score} is recorded as {recorded} and is {again}", "error"),
+    "score-rounded": Wording(
+        "{run}: {score} is recorded as {recorded}, rounded from {again}", "error"
+    ),
+    "metric-arrays-differ": Wording(
+        "{run}: the array {array} that {metric} keeps does not come out", "error"
+    ),
+    "metric-unknown": Wording("no metric {metric} is installed"),
+    "metric-version": Wording(
+        "{metric} was recorded by its version {recorded}, and version {here} is installed"
+    ),
+    "never-scored": Wording("{run} has no scores"),
     # The headline of a page.
     "best-alone": Wording(
         "{best} has the best {measure}: {value}{margins}, ahead of all {others} others", "note"

@@ -168,12 +168,13 @@ def _effect_arrays(
             people = score.effects.people
             named = run.test.groups is not None and people.max() < len(run.test.subjects)
             names = [run.test.subjects[i] if named else f"{run.fold}:{i}" for i in people]
-            ids = np.array([_person_id(name) for name in names])
+            ids = np.array([person_id(name) for name in names])
             out |= replace(score.effects, people=ids).to_arrays(key)
     return out
 
 
-def _person_id(name: str) -> int:
+def person_id(name: str) -> int:
+    """The number by which the effects of a person are kept; it is the same in every run."""
     digest = hashlib.sha256(name.encode()).digest()
     return int.from_bytes(digest[:8], "little", signed=True)
 
