@@ -18,13 +18,14 @@ def null_of(value: Estimate, column: Column) -> float | None:
 
 
 def at_null(value: Estimate, column: Column) -> bool:
-    """Whether a value is not shown to be better than the one without any effect."""
+    """Whether a value is not shown to be better than the one without any effect.
+
+    Of what should be low, such as a leak, the value without any effect is the best there is.
+    """
     null = null_of(value, column)
-    if null is None or not column.better:
+    if null is None or column.better != "high":
         return False
-    low = value.mean if value.low is None else value.low
-    high = value.mean if value.high is None else value.high
-    return low <= null if column.better == "high" else high >= null
+    return (value.mean if value.low is None else value.low) <= null
 
 
 def collapsed(scores: Mapping[str, Estimate]) -> bool:

@@ -91,3 +91,11 @@ def test_a_bar_of_a_negative_number_ends_at_zero(summary):
         zero = -lowest / span
         assert length == pytest.approx(abs(cell.order) / span)
         assert start == pytest.approx(min(zero, (cell.order - lowest) / span))
+
+
+def test_the_lowest_leak_has_the_star_where_it_is_alone(summary):
+    (column,) = [c for c in deciding_columns(summary) if "leak" in c.title]
+    verdict = replace(summary.verdict(column.key), tied=())
+    others = [v for v in summary.verdicts if v.key != column.key]
+    made = replace(summary, verdicts=(verdict, *others))
+    assert _ranks(made, column) == {verdict.best: "best"}
