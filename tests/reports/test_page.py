@@ -168,7 +168,7 @@ def test_wrong_options_are_one_sentence(results):
 def test_a_failing_page_leaves_the_old_one(results, tmp_path, monkeypatch):
     target = tmp_path / "report.html"
     target.write_text("old")
-    monkeypatch.setattr("fer_bench.reports.page.template_text", lambda name: 1 / 0)
+    monkeypatch.setattr("fer_bench.reports.page.page_of", lambda material: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         write_report(results, out=target, maps="none")
     assert target.read_text() == "old"
