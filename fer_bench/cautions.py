@@ -612,6 +612,11 @@ WORDINGS: dict[str, Wording] = {
         "far training varies",
         "note",
     ),
+    "takes-trainings": Wording(
+        "{open} of {others} methods cannot be told from the best: with fewer than three seeds or "
+        "folds a small difference is no claim, even where people agree on it",
+        "note",
+    ),
     "takes-people": Wording(
         "{open} of {others} methods cannot be told from the best; a difference of {margin} would "
         "be seen {chance} of the time with these {people} test people and {seeds} seeds, and four "
@@ -625,7 +630,7 @@ WORDINGS: dict[str, Wording] = {
     ),
     "would-be-seen": Wording(
         "{open} of {others} methods cannot be told from the best, though a difference of {margin} "
-        "would be seen {chance} of the time: they are about equal",
+        "would be seen {chance} of the time",
         "note",
     ),
     "not-separated-from-best": Wording(
