@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -94,11 +95,11 @@ def run(
         f"{sweep.done} runs trained, {sweep.kept} kept, {len(sweep.failed)} failed{busy}", err=True
     )
     if report and sweep.records():
+        from fer_bench.cli.report import steps_shown
         from fer_bench.reports.page import write_report
 
-        if not quiet:
-            typer.echo("writing the report ...", err=True)
-        page = write_report(folder)
+        with steps_shown(quiet=quiet) as progress:
+            page = write_report(folder, progress=progress)
         typer.echo(f"report: {page.resolve()}")
     if sweep.failed:
         raise typer.Exit(1)
@@ -133,18 +134,25 @@ def _by_reason(failed: Mapping[str, str]) -> dict[str, list[str]]:
 
 def _say_plan(experiment: Experiment, folder: Path, options: Options) -> None:
     """Say what would run, what it would take, and what would fail."""
+    from fer_bench.cautions import Caution, merged
     from fer_bench.runs.store import RunStore
     from fer_bench.sweep.forecast import forecast
-    from fer_bench.sweep.plan import foreign_code, plan
+    from fer_bench.sweep.plan import foreign_code, plan, planned_steps
     from fer_bench.sweep.sweep import outlook
     from fer_bench.terminal import duration
+    from fer_bench.training.outcome import FEW_STEPS
 
-    planned, store = plan(experiment), RunStore(folder)
+    planned, store, few = plan(experiment), RunStore(folder), []
     for line in foreign_code(experiment):
         typer.echo(line)
     for spec in planned.runs:
         state = "kept" if store.is_done(spec.id) else "to run"
-        typer.echo(f"{state:7}{spec.label}  {spec.place}  {spec.id}")
+        steps = planned_steps(planned, spec)
+        typer.echo(f"{state:7}{spec.label}  {spec.place}  {spec.id}  {steps:,} steps")
+        if steps < FEW_STEPS:
+            few.append(Caution("few-steps-planned", steps=steps, least=FEW_STEPS))
+    if few:
+        typer.echo(f"caution: {merged(few)}")
     for spec, reason in planned.skipped:
         typer.echo(f"skipped {spec.label}: {reason}")
     todo = [spec for spec in planned.runs if not store.is_done(spec.id)]
@@ -162,11 +170,22 @@ def _say_plan(experiment: Experiment, folder: Path, options: Options) -> None:
         raise typer.Exit(1)
 
 
+class Attackers(StrEnum):
+    """Who attacks the embeddings of finished runs."""
+
+    default = "default"
+    all = "all"
+
+
 def score(
     folder: Folder,
     metrics: Annotated[
         str | None, typer.Option(help="Names with commas between; all default ones otherwise.")
     ] = None,
+    attackers: Annotated[
+        Attackers,
+        typer.Option(help="all: also a trained attacker, and how small a leak would be found."),
+    ] = Attackers.default,
     again: Annotated[
         bool, typer.Option(help="Compute all anew, not only what is missing.")
     ] = False,
@@ -178,10 +197,12 @@ def score(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
 ) -> None:
     """Score finished runs again from their saved arrays: only what is missing or outdated."""
+    from fer_bench.metrics.metric import metric_names
     from fer_bench.runs.store import RunStore
     from fer_bench.sweep.sweep import score_store
 
-    names = [name.strip() for name in metrics.split(",")] if metrics else None
+    named = [name.strip() for name in metrics.split(",")] if metrics else None
+    names = metric_names(named, attackers=attackers.value)
     records = score_store(
         RunStore(folder), metrics=names, seed=seed, again=again, workers=workers, quiet=quiet
     )

@@ -54,7 +54,7 @@ from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from fer_bench.arrays import Part, RunArrays
+from fer_bench.arrays import FURTHER, Part, RunArrays, further_of
 from fer_bench.errors import RunError
 from fer_bench.experiment import Experiment, RunSpec
 from fer_bench.score import Outcome
@@ -155,7 +155,11 @@ class RunRecord:
             role=self.environment["method"]["role"],
             seed=self.spec.seed,
             fold=self.spec.fold,
-            facts={"data": self.spec.data.name, "label": self.spec.label},
+            facts={
+                "data": self.spec.data.name,
+                "label": self.spec.label,
+                "size": self.environment.get("size"),
+            },
             read_faces=partial(
                 RunStore(self.folder.parent.parent).thumbnails, self.spec.fingerprint
             ),
@@ -167,7 +171,14 @@ class RunRecord:
             arrays = safetensors.numpy.load(self._written(f"{file}.safetensors"))
             labels = pd.read_parquet(BytesIO(self._written(f"{file}.parquet")))
             loaded = {key: arrays.get(key) for key in _ARRAYS[1:]}
-            return Part(name, arrays["expression"], labels=labels, classes=classes, **loaded)
+            return Part(
+                name,
+                arrays["expression"],
+                labels=labels,
+                classes=classes,
+                further=further_of(arrays),
+                **loaded,
+            )
         except RunError:
             raise
         except Exception as error:
@@ -596,6 +607,10 @@ def write_part(folder: Path, part: Part, *, faces: str = "") -> list[Path]:
         name: np.ascontiguousarray(getattr(part, name), dtype=np.float32)
         for name in _ARRAYS
         if getattr(part, name) is not None
+    }
+    arrays |= {
+        f"{FURTHER}{name}": np.ascontiguousarray(value, dtype=np.float32)
+        for name, value in part.further.items()
     }
     table, file = folder / f"{stem}.parquet", folder / f"{stem}.safetensors"
     with atomic_path(table) as aside:

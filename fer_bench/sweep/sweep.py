@@ -9,6 +9,7 @@ from pathlib import Path
 
 from fer_bench.errors import RunError, free_space
 from fer_bench.experiment import Experiment, RunSpec
+from fer_bench.metrics.metric import metric_names
 from fer_bench.runs.store import RunRecord, RunStore
 from fer_bench.sweep.executors import Options, run_specs, workers_of
 from fer_bench.sweep.forecast import Forecast, forecast
@@ -89,7 +90,7 @@ def run_experiment(
             specs,
             str(store.root),
             options=options,
-            metrics=experiment.scores.metrics,
+            metrics=metric_names(experiment.scores.metrics, attackers=experiment.scores.attackers),
             seed=experiment.scores.seed,
             progress=progress,
         )

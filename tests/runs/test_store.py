@@ -41,7 +41,8 @@ def part(name="test", n=4):
         }
     )
     features = np.arange(n * 3, dtype=np.float32).reshape(n, 3)
-    return Part(name, features, None, features[:, :2], None, labels, ("neutral", "anger"))
+    further = {"z_exp": features[:, 1:]}
+    return Part(name, features, None, features[:, :2], None, labels, ("neutral", "anger"), further)
 
 
 def fill(working, spec):
@@ -73,6 +74,8 @@ def test_what_is_written_is_read(tmp_path, spec):
     test = arrays.test
     np.testing.assert_array_equal(test.expression, part().expression)
     assert test.identity is None
+    assert list(test.spaces) == ["E", "z_exp"]
+    np.testing.assert_array_equal(test.further["z_exp"], part().further["z_exp"])
     assert test.y.tolist() == [1, -1, 0, 1]
     assert test.s.tolist() == [0, 1, 0, -1]
     assert np.isnan(test.target[1]).all()
