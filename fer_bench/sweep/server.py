@@ -64,6 +64,7 @@ def main(fd: int) -> None:
     gc.collect()
     gc.freeze()  # else the first collection in a child copies every page
     server.serve()
+    os._exit(0)  # at once: taking the interpreter apart would keep the driver waiting
 
 
 def _preload() -> None:
