@@ -137,10 +137,16 @@ class Batch:
 
 @dataclass(frozen=True)
 class Embeddings:
-    """Expression embedding [B, d_e] and, where the method has one, identity embedding [B, d_i]."""
+    """Expression embedding [B, d_e] and, where the method has one, identity embedding [B, d_i].
+
+    `further` holds embeddings [B, d] that the method has beside these, by the names of its paper
+    (letters, digits and underscores): they are stored, probed and mapped as well, and compared
+    with no other method's.
+    """
 
     expression: Tensor
     identity: Tensor | None = None
+    further: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

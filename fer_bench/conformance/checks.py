@@ -197,6 +197,7 @@ def _wrong_shapes(
     found = {
         "embed().expression": embeddings.expression,
         "embed().identity": embeddings.identity,
+        **{f"embed().further[{name!r}]": x for name, x in embeddings.further.items()},
         "predict().logits": prediction.logits,
         "predict().valence_arousal": prediction.valence_arousal,
     }
