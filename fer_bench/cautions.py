@@ -229,6 +229,34 @@ WORDINGS: dict[str, Wording] = {
         "epochs were chosen on the test part (training.selection = 'oracle'): these numbers "
         "flatter the method and compare with no others"
     ),
+    "few-steps": Wording("{steps} optimiser steps in all, fewer than {least}"),
+    "few-steps-planned": Wording(
+        "{steps} optimiser steps in a stage of full share, fewer than {least}: raise "
+        "training.steps or training.epochs"
+    ),
+    "first-epoch-kept": Wording(
+        "stage {stage!r}: the first of {epochs} epochs was kept: later ones did no better on the "
+        "validation part"
+    ),
+    "bound-near-zero": Wording(
+        "stage {stage!r}: the bound {term} is {value:.2f} of at most {ceiling:.2f}: it has learned "
+        "hardly anything"
+    ),
+    "bound-memorised": Wording(
+        "stage {stage!r}: the bound {term} is {train:.2f} on training and {validation:.2f} on "
+        "validation faces: it has memorised its faces"
+    ),
+    "one-class-predicted": Wording(
+        "all {faces} faces of the {part} part are predicted as {predicted}"
+    ),
+    "accuracy-at-chance": Wording(
+        "the balanced accuracy on the {part} part, {accuracy:.1%}, cannot be told from chance, "
+        "{chance:.1%}"
+    ),
+    "loss-above-uniform": Wording(
+        "the cross-entropy on its own training faces is {loss:.2f}, above ln C = {uniform:.2f}: "
+        "equal probabilities would do better"
+    ),
     "compile-without-backbone": Wording(
         "training.compile changes nothing: this method has no backbone to compile"
     ),
@@ -493,5 +521,137 @@ WORDINGS: dict[str, Wording] = {
     "few-pairs": Wording("cannot be separated with {n} pairs", "note"),
     "not-separated": Wording("not separated at {alpha:g} with {n} pairs", "note"),
     "separated": Wording("{better} is better", "note"),
+    "may-be-chance": Wording("the difference may be chance", "note"),
+    "few-trainings": Wording(
+        "training was repeated too seldom for a claim: it takes two seeds, three for small "
+        "differences, or three folds",
+        "note",
+    ),
+    # Verification of a result folder.
+    "file-missing": Wording("{run}: {file} is missing", "error"),
+    "file-changed": Wording("{run}: {file} was changed after the run was sealed", "error"),
+    "file-added": Wording("{run}: {file} was added after the run was sealed", "error"),
+    "unreadable": Wording("{run} cannot be read: {reason}", "error"),
+    "run-renamed": Wording("{run}: its spec is that of {id}", "error"),
+    "run-lacking": Wording(
+        "{method}, seed {seed}, fold {fold} is planned, and neither there nor failed", "error"
+    ),
+    "run-not-planned": Wording("{method}, seed {seed}, fold {fold} is not in the plan", "error"),
+    "folds-of-others": Wording("{run}: the fold file is not the one it was planned with", "error"),
+    "rows-elsewhere": Wording(
+        "{run}: {n} rows of the {part} part are not where the folds put them", "error"
+    ),
+    "people-across": Wording("{run}: {people} tested people are also in other parts", "error"),
+    "rows-copied-across": Wording(
+        "{run}: {n} test rows are copies of rows of the other parts", "error"
+    ),
+    "people-copied": Wording("{run}: {n} rows are there under two people", "error"),
+    "labels-differ": Wording("{run}: row {row} has other labels than in the other runs", "error"),
+    "card-differs": Wording("the data card says {said} for {what}, and the labels do not", "error"),
+    "score-missing": Wording("{run}: {score} is not recorded", "error"),
+    "score-added": Wording("{run}: {score} is recorded and does not come out", "error"),
+    "score-differs": Wording("{run}: {score} is recorded as {recorded} and is {again}", "error"),
+    "score-rounded": Wording(
+        "{run}: {score} is recorded as {recorded}, rounded from {again}", "error"
+    ),
+    "metric-arrays-differ": Wording(
+        "{run}: the array {array} that {metric} keeps does not come out", "error"
+    ),
+    "metric-unknown": Wording("no metric {metric} is installed"),
+    "metric-version": Wording(
+        "{metric} was recorded by its version {recorded}, and version {here} is installed"
+    ),
+    "never-scored": Wording("{run} has no scores"),
+    # The headline of a page.
+    "best-alone": Wording(
+        "{best} has the best {measure}: {value}{margins}, ahead of all {others} others", "note"
+    ),
+    "best-tied": Wording(
+        "{best} has the best {measure}: {value}{margins}, but cannot be told apart from {tied}",
+        "note",
+    ),
+    "only-method": Wording("{best} has an {measure} of {value}{margins}", "note"),
+    "all-at-chance": Wording(
+        "no method is shown to be better than guessing: the best {measure} is {value}, that of "
+        "guessing {chance}",
+        "note",
+    ),
+    "nothing-recognised": Wording("no method has a score yet: there is nothing to compare", "note"),
+    "leak-without-people": Wording(
+        "how much of the person is left in the embeddings cannot be measured: the data name no "
+        "people",
+        "note",
+    ),
+    "leak-unmeasured": Wording("how much of the person is left was not measured", "note"),
+    "leak-below-eraser": Wording(
+        "{methods} keep less of the person than ERM with an eraser does at the same accuracy",
+        "note",
+    ),
+    "leak-not-below-eraser": Wording(
+        "no method keeps less of the person than ERM with an eraser does at the same accuracy",
+        "note",
+    ),
+    "leak-least": Wording(
+        "of those that can be compared, {least} keeps least of the person: {value} of what can be "
+        "read; ERM with an eraser was "
+        "not run, so whether that is little cannot be said",
+        "note",
+    ),
+    "leak-tied": Wording(
+        "of those that can be compared, {least} keeps least of the person: {value} of what can be "
+        "read, but cannot be told apart from {tied}; ERM with an eraser was not run, so whether "
+        "that is little cannot be said",
+        "note",
+    ),
+    "one-method": Wording("with one method there is nothing to tell apart", "note"),
+    "all-separated": Wording("the {pairs} paired runs tell the best from all {others}", "note"),
+    "too-few-runs": Wording(
+        "{open} of {others} methods cannot be told from the best with {pairs} paired runs: it "
+        "takes {least} at least, so more seeds or folds",
+        "note",
+    ),
+    "one-seed": Wording(
+        "{open} of {others} methods cannot be told from the best: with one seed nothing says how "
+        "far training varies",
+        "note",
+    ),
+    "takes-people": Wording(
+        "{open} of {others} methods cannot be told from the best; a difference of {margin} would "
+        "be seen {chance} of the time with these {people} test people and {seeds} seeds, and four "
+        "times in five with {needed} people",
+        "note",
+    ),
+    "takes-seeds": Wording(
+        "{open} of {others} methods cannot be told from the best; a difference of {margin} would "
+        "be seen {chance} of the time, and with {seeds} seeds no number of people is enough",
+        "note",
+    ),
+    "would-be-seen": Wording(
+        "{open} of {others} methods cannot be told from the best, though a difference of {margin} "
+        "would be seen {chance} of the time: they are about equal",
+        "note",
+    ),
+    "not-separated-from-best": Wording(
+        "{open} of {others} methods cannot be told from the best with {pairs} paired runs: it "
+        "takes more people or more seeds, or they are equal",
+        "note",
+    ),
+    "row-failed": Wording("failed: {reason}", "error"),
+    "row-collapsed": Wording("its embedding has collapsed", "error"),
+    "row-at-chance": Wording("no better than guessing ({chance})", "error"),
     # Summaries of a result folder.
+    "runs-failed": Wording(
+        "planned runs that failed: {runs}; the numbers rest on the others", "error"
+    ),
+    "runs-skipped": Wording(
+        "planned runs that could not be done: {runs}; the numbers rest on the others"
+    ),
+    "older-runs": Wording(
+        "older runs of the same row, seed and fold that are left out (other parameters or "
+        "another version): {runs}"
+    ),
+    "metric-failed": Wording("the metric {metric!r} failed: {error}", "error"),
+    "one-run": Wording(
+        "trained once: nothing tells how far another seed or fold would change its numbers", "note"
+    ),
 }

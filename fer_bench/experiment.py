@@ -263,6 +263,19 @@ class ReportSpec(_Strict):
 class Experiment(_Strict):
     """A whole experiment file.
 
+    Attributes:
+        name: of the experiment and of its result folder; the file's name by default.
+        notes: for the reader of the report.
+        data: the faces.
+        tests: further test sets by name, on which every method is tested as well.
+        split: the folds.
+        confound: a shortcut to train with, at several strengths.
+        training: the budget, the same for every method.
+        seeds: of training; every method is trained once for each.
+        methods: what is compared.
+        scores: what is measured.
+        report: what the page shows.
+
     >>> Experiment(methods=[{"name": "erm"}], seeds=[0, 1]).seeds
     (0, 1)
     """

@@ -9,10 +9,10 @@ from typing import Any
 
 from fer_bench.baselines.published import all_published
 from fer_bench.reports.summary import Summary
+from fer_bench.reports.text import UNITS
 from fer_bench.score import Style
 
 _STYLES: dict[str, Style] = {"fraction": "percent", "nats": "nats", "": "ratio"}
-_UNITS = {"percent": " %", "nats": " nats"}
 _WORDS = {
     "accuracy": "accuracy",
     "class_accuracy": "accuracy of the class",
@@ -52,7 +52,7 @@ class PublishedNumber:
 
     def __str__(self) -> str:
         value = 100 * self.value if self.style == "percent" else self.value
-        return f"{value:.10g}{_UNITS.get(self.style, '')}"
+        return f"{value:.10g} {UNITS[self.style]}".strip()
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,10 @@ from fer_bench.cli import (
     mi,
     power,
     protocol,
+    realism,
     report,
     search,
+    sharing,
     store,
     sweep,
 )
@@ -39,9 +41,13 @@ app.command("report")(report.report)
 app.command("table")(report.table)
 app.command("figures")(report.figures)
 app.command("export")(report.export)
+app.command("verify")(sharing.verify)
+app.command("pack")(sharing.pack)
+app.command("board")(sharing.board)
 app.command("check-protocol")(protocol.check_protocol)
 app.add_typer(mi.app, name="mi")
 app.add_typer(data.app, name="data")
+app.add_typer(realism.app, name="realism")
 app.command("list")(listing.list_names)
 app.command("status")(store.status)
 app.command("check")(store.check)

@@ -223,6 +223,14 @@ def _permuted_gaps(
 
 SPECS = (
     ScoreSpec(
+        "<attribute>.<group>",
+        "Accuracy of a group",
+        "Accuracy on the test faces of this group.",
+        better="high",
+        range=(0, 1),
+        tables=("groups",),
+    ),
+    ScoreSpec(
         "<attribute>.worst_cell",
         "Worst group × expression",
         "Accuracy of the worst attribute level and expression together.",
@@ -246,14 +254,6 @@ SPECS = (
         range=(0, 1),
         null="null",
         tables=("groups",),
-    ),
-    ScoreSpec(
-        "<attribute>.<group>",
-        "Accuracy of a group",
-        "Accuracy on the test faces of this group.",
-        better="high",
-        range=(0, 1),
-        tables=("group",),
     ),
 )
 

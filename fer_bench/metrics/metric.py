@@ -75,6 +75,7 @@ _REASONS: dict[str, str] = {
     "factors": "the data have no exact factors (only generated faces do)",
     "attributes": "the data have no attribute columns",
     "extra_tests": "the experiment names no further test sets",
+    "size": "the size was not measured: these results were trained by an earlier version",
     "faces": "no small copies of the faces are kept with the results",
 }
 
@@ -90,6 +91,7 @@ def missing(metric: Metric, run: RunArrays) -> str | None:
         and bool((test.target == test.target).any()),
         "factors": bool(test.factor_names()),
         "attributes": bool(test.attribute_names()),
+        "size": bool(run.facts.get("size")),
         "extra_tests": any(name.startswith("test:") for name in run.parts),
         # Read from disk only for a metric that looks at them.
         "faces": "faces" in metric.needs and run.faces is not None,
@@ -166,12 +168,13 @@ def _effect_arrays(
             people = score.effects.people
             named = run.test.groups is not None and people.max() < len(run.test.subjects)
             names = [run.test.subjects[i] if named else f"{run.fold}:{i}" for i in people]
-            ids = np.array([_person_id(name) for name in names])
+            ids = np.array([person_id(name) for name in names])
             out |= replace(score.effects, people=ids).to_arrays(key)
     return out
 
 
-def _person_id(name: str) -> int:
+def person_id(name: str) -> int:
+    """The number by which the effects of a person are kept; it is the same in every run."""
     digest = hashlib.sha256(name.encode()).digest()
     return int.from_bytes(digest[:8], "little", signed=True)
 

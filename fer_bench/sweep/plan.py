@@ -36,7 +36,10 @@ from fer_bench.experiment import (
 )
 from fer_bench.method import Method
 from fer_bench.runs.store import sha256
+from fer_bench.training.batches import batches_in
+from fer_bench.training.loop import stage_budget
 
+OWN = "fer-bench"  # the distribution that this package is in
 REVERSED = "reversed"  # the test part in which the attribute says the opposite
 
 
@@ -254,9 +257,35 @@ def rows_of(data: FaceData, spec: RunSpec, folds: FoldFile) -> RunRows:
     return RunRows(fold, {REVERSED: against}, folds.cautions, notes)
 
 
+def foreign_code(experiment: Experiment) -> list[str]:
+    """A line for everything of an experiment that another distribution brings.
+
+    Its code runs with the rights of whoever starts the experiment, so it is named before it does.
+    """
+    used = [("method", registry.methods, entry.name) for entry in experiment.methods]
+    sets = [experiment.data, *experiment.tests.values()]
+    used += [("data set", registry.datasets, spec.name) for spec in sets]
+    names = experiment.scores.metrics or registry.metrics.names()
+    used += [("metric", registry.metrics, name) for name in names]
+    lines = []
+    for kind, known, name in dict.fromkeys(used):
+        origin = known.origin(name)
+        if origin != OWN:
+            version = f" {_version(origin)}" if _version(origin) else ""
+            lines.append(f"the {kind} {name!r} is code of {origin}{version}, not of FER-Bench")
+    return lines
+
+
+def planned_steps(planned: Plan, spec: RunSpec) -> int:
+    """Optimiser steps that a run gives to a stage of full share."""
+    rows = rows_of(planned.data[spec.fingerprint], spec, planned.folds)
+    per_epoch = batches_in(len(rows.fold.train), spec.training.batch_size)
+    return stage_budget(1.0, spec.training, per_epoch).steps
+
+
 def code_versions(method: str) -> dict[str, str]:
     """Versions of this package and of the package that brings the method."""
-    names = {"fer-bench", registry.methods.origin(method)}
+    names = {OWN, registry.methods.origin(method)}
     return {name: _version(name) for name in sorted(names) if _version(name)}
 
 

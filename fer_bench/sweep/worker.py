@@ -35,7 +35,9 @@ from fer_bench.sweep.job import Tell
 from fer_bench.sweep.plan import RunRows, load_faces, published_folds, rows_of
 from fer_bench.training.checkpoint import Position, copy_state
 from fer_bench.training.loop import OnEpoch, OnHistory
+from fer_bench.training.outcome import CODES, prediction_cautions
 from fer_bench.training.session import Session
+from fer_bench.training.size import model_size
 
 State = Literal["done", "kept", "failed", "busy"]
 
@@ -214,8 +216,11 @@ def parts_of(spec: RunSpec, trained: Trained) -> Iterator[Part]:
 def write_run(spec: RunSpec, trained: Trained, working: Path, *, started: float) -> None:
     """Write all files of a trained run into `working`; `started` is when work on it began."""
     method, position = trained.session.method, trained.position
+    learned: list[Caution] = []
     for part in parts_of(spec, trained):
         write_part(working / "parts", part)
+        if part.name in ("train", "test") and method.info.role != "oracle":
+            learned += prediction_cautions(part)
     with atomic_path(working / "model.safetensors") as aside:
         save_file({k: v.contiguous() for k, v in copy_state(method).items()}, aside)
     write_json(working / "spec.json", spec.model_dump(mode="json"))
@@ -224,11 +229,14 @@ def write_run(spec: RunSpec, trained: Trained, working: Path, *, started: float)
         environment(
             method,
             position,
-            [*trained.rows.cautions, *position.cautions],
+            [*trained.rows.cautions, *position.cautions, *learned],
             str(trained.session.batcher.device),
             time.monotonic() - started,
         )
-        | {"tie": list(trained.rows.notes)},
+        | {
+            "tie": list(trained.rows.notes),
+            "size": model_size(method, trained.session.batcher),
+        },
     )
     pd.DataFrame(position.history, columns=HISTORY).to_csv(working / "history.csv", index=False)
 
@@ -324,6 +332,10 @@ def headline(record: RunRecord) -> str:
         parts.append(f"accuracy {accuracy}")
     elif ccc is not None:
         parts.append(f"CCC {ccc}")
+    if steps := record.environment.get("steps"):
+        parts.append(f"{steps:,} steps")
+    said = map(Caution.from_json, record.environment["warnings"])
+    parts += [str(caution) for caution in said if caution.code in CODES]
     failed = [name for name, outcome in record.outcomes().items() if outcome.failed]
     if failed:
         parts.append(f"metrics failed: {', '.join(failed)}")
@@ -349,6 +361,7 @@ def environment(
         "n_parameters": sum(p.numel() for p in method.parameters()),
         "n_train_subjects": method.task.n_train_subjects,
         "stages": position.stages,
+        "steps": sum(stage["steps"] for stage in position.stages),
         "images_seen": position.images_seen,
         "warnings": [caution.to_json() for caution in dict.fromkeys(cautions)],
     }

@@ -59,7 +59,7 @@ def test_a_notebook_shows_the_numbers_and_what_is_unknown(evaluated):
 
 
 def test_all_commands_work_on_the_folder(evaluated, tmp_path):
-    from fer_bench.reports.compare import compare_summaries
+    from fer_bench.reports.change import compare_summaries
     from fer_bench.reports.export import write_exports
     from fer_bench.reports.page import write_report
     from fer_bench.reports.summary import summarise
