@@ -340,6 +340,10 @@ WORDINGS: dict[str, Wording] = {
         "the attacker reads AUC {validation:.3f} on validation people and {test:.3f} on test "
         "people: are the subjects of the test part right?"
     ),
+    "training-people-at-chance": Wording(
+        "the cosine reads AUC {training:.3f} on training people and {validation:.3f} on "
+        "validation people: are the subjects of the train part right?"
+    ),
     "finds-leaks": Wording(
         "this evaluation finds leaks from EER {eer:.2f} down (planted ones, in 90 % of draws)",
         "note",
