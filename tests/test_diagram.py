@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from base64 import b64decode
 from pathlib import Path
+from types import SimpleNamespace
 from xml.etree import ElementTree
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,6 +16,7 @@ from hypothesis import strategies as st
 from fer_bench import baselines
 from fer_bench.conformance.diagram import method_diagram
 from fer_bench.diagram import plan_svg
+from fer_bench.reports.sections.methods import _diagram
 
 CARDS = {
     "adversarial-branch": "adversarial_branch",
@@ -70,3 +74,21 @@ def test_names_of_others_cannot_break_the_picture(title, stage, player, term):
     assert {title, stage, player} <= set(shown)
     box = re.search(r'viewBox="0 0 (\d+) (\d+)"', svg)
     assert all(float(y) < int(box[2]) for y in re.findall(r' y="([\d.]+)"', svg))
+
+
+def test_the_page_shows_the_plan_of_the_run():
+    history = pd.DataFrame(
+        [("train", 1, "train", "model", "total", 1.0), ("train", 1, "train", "model", "kl", 0.1),
+         ("train", 1, "validation", "model", "accuracy", 0.5)],
+        columns=["stage", "epoch", "split", "player", "term", "value"],
+    )  # fmt: skip
+    players = [{"name": "model", "modules": ["encoder"], "steps": 1, "claims": []}]
+    plan = [{"name": "train", "batch": "images", "share": 1.0, "select": "prediction",
+             "frozen": [], "players": players}]  # fmt: skip
+    record = SimpleNamespace(environment={"plan": plan}, history=history)
+    row = SimpleNamespace(title="Own <method>")
+    address = _diagram(record, row)
+    shown = texts(b64decode(address.partition("base64,")[2]).decode())
+    assert {"Own <method>", "model", "owns encoder", "kl"} <= set(shown)
+    assert not {"total", "accuracy"} & set(shown)
+    assert _diagram(SimpleNamespace(environment={}), row) is None

@@ -80,11 +80,10 @@ def _diagram(record: RunRecord, row: Row) -> str | None:
     if plan is None:
         return None
     history = record.history
-    known = history[history["term"] != "total"].drop_duplicates(["stage", "player", "term"])
+    trained = history[(history["split"] == "train") & (history["term"] != "total")]
+    known = trained[["stage", "player", "term"]].drop_duplicates().astype(str)
     terms: dict[tuple[str, str], list[str]] = {}
-    for stage, player, term in (
-        known[["stage", "player", "term"]].astype(str).itertuples(index=False)
-    ):
+    for stage, player, term in known.itertuples(index=False):
         terms.setdefault((stage, player), []).append(term)
     picture = plan_svg(plan, row.title, terms)
     return f"data:image/svg+xml;base64,{b64encode(picture.encode('utf-8', 'replace')).decode()}"
