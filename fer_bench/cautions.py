@@ -229,6 +229,34 @@ WORDINGS: dict[str, Wording] = {
         "epochs were chosen on the test part (training.selection = 'oracle'): these numbers "
         "flatter the method and compare with no others"
     ),
+    "few-steps": Wording("{steps} optimiser steps in all, fewer than {least}"),
+    "few-steps-planned": Wording(
+        "{steps} optimiser steps in a stage of full share, fewer than {least}: raise "
+        "training.steps or training.epochs"
+    ),
+    "first-epoch-kept": Wording(
+        "stage {stage!r}: the first of {epochs} epochs was kept: later ones did no better on the "
+        "validation part"
+    ),
+    "bound-near-zero": Wording(
+        "stage {stage!r}: the bound {term} is {value:.2f} of at most {ceiling:.2f}: it has learned "
+        "hardly anything"
+    ),
+    "bound-memorised": Wording(
+        "stage {stage!r}: the bound {term} is {train:.2f} on training and {validation:.2f} on "
+        "validation faces: it has memorised its faces"
+    ),
+    "one-class-predicted": Wording(
+        "all {faces} faces of the {part} part are predicted as {predicted}"
+    ),
+    "accuracy-at-chance": Wording(
+        "the balanced accuracy on the {part} part, {accuracy:.1%}, cannot be told from chance, "
+        "{chance:.1%}"
+    ),
+    "loss-above-uniform": Wording(
+        "the cross-entropy on its own training faces is {loss:.2f}, above ln C = {uniform:.2f}: "
+        "equal probabilities would do better"
+    ),
     "compile-without-backbone": Wording(
         "training.compile changes nothing: this method has no backbone to compile"
     ),
@@ -311,6 +339,17 @@ WORDINGS: dict[str, Wording] = {
     "validation-not-repeated": Wording(
         "the attacker reads AUC {validation:.3f} on validation people and {test:.3f} on test "
         "people: are the subjects of the test part right?"
+    ),
+    "finds-leaks": Wording(
+        "this evaluation finds leaks from EER {eer:.2f} down (planted ones, in 90 % of draws)",
+        "note",
+    ),
+    "leak-missed": Wording(
+        "no leak was found, and of planted ones only those from EER {eer:.2f} down are: this says "
+        "little; test more people"
+    ),
+    "eraser-without-guarantee": Wording(
+        "identity was taken out by {eraser}, which promises nothing about what is left", "note"
     ),
     "pixels-as-descriptor": Wording(
         "pixels stand in for a face-recognition descriptor of the other photograph: a lower bound"
@@ -478,6 +517,47 @@ WORDINGS: dict[str, Wording] = {
     "few-pairs": Wording("cannot be separated with {n} pairs", "note"),
     "not-separated": Wording("not separated at {alpha:g} with {n} pairs", "note"),
     "separated": Wording("{better} is better", "note"),
+    "may-be-chance": Wording("the difference may be chance", "note"),
+    "few-trainings": Wording(
+        "training was repeated too seldom for a claim: it takes two seeds, three for small "
+        "differences, or three folds",
+        "note",
+    ),
+    # Verification of a result folder.
+    "file-missing": Wording("{run}: {file} is missing", "error"),
+    "file-changed": Wording("{run}: {file} was changed after the run was sealed", "error"),
+    "file-added": Wording("{run}: {file} was added after the run was sealed", "error"),
+    "unreadable": Wording("{run} cannot be read: {reason}", "error"),
+    "run-renamed": Wording("{run}: its spec is that of {id}", "error"),
+    "run-lacking": Wording(
+        "{method}, seed {seed}, fold {fold} is planned, and neither there nor failed", "error"
+    ),
+    "run-not-planned": Wording("{method}, seed {seed}, fold {fold} is not in the plan", "error"),
+    "folds-of-others": Wording("{run}: the fold file is not the one it was planned with", "error"),
+    "rows-elsewhere": Wording(
+        "{run}: {n} rows of the {part} part are not where the folds put them", "error"
+    ),
+    "people-across": Wording("{run}: {people} tested people are also in other parts", "error"),
+    "rows-copied-across": Wording(
+        "{run}: {n} test rows are copies of rows of the other parts", "error"
+    ),
+    "people-copied": Wording("{run}: {n} rows are there under two people", "error"),
+    "labels-differ": Wording("{run}: row {row} has other labels than in the other runs", "error"),
+    "card-differs": Wording("the data card says {said} for {what}, and the labels do not", "error"),
+    "score-missing": Wording("{run}: {score} is not recorded", "error"),
+    "score-added": Wording("{run}: {score} is recorded and does not come out", "error"),
+    "score-differs": Wording("{run}: {score} is recorded as {recorded} and is {again}", "error"),
+    "score-rounded": Wording(
+        "{run}: {score} is recorded as {recorded}, rounded from {again}", "error"
+    ),
+    "metric-arrays-differ": Wording(
+        "{run}: the array {array} that {metric} keeps does not come out", "error"
+    ),
+    "metric-unknown": Wording("no metric {metric} is installed"),
+    "metric-version": Wording(
+        "{metric} was recorded by its version {recorded}, and version {here} is installed"
+    ),
+    "never-scored": Wording("{run} has no scores"),
     # The headline of a page.
     "best-alone": Wording(
         "{best} has the best {measure}: {value}{margins}, ahead of all {others} others", "note"
@@ -526,6 +606,27 @@ WORDINGS: dict[str, Wording] = {
         "takes {least} at least, so more seeds or folds",
         "note",
     ),
+    "one-seed": Wording(
+        "{open} of {others} methods cannot be told from the best: with one seed nothing says how "
+        "far training varies",
+        "note",
+    ),
+    "takes-people": Wording(
+        "{open} of {others} methods cannot be told from the best; a difference of {margin} would "
+        "be seen {chance} of the time with these {people} test people and {seeds} seeds, and four "
+        "times in five with {needed} people",
+        "note",
+    ),
+    "takes-seeds": Wording(
+        "{open} of {others} methods cannot be told from the best; a difference of {margin} would "
+        "be seen {chance} of the time, and with {seeds} seeds no number of people is enough",
+        "note",
+    ),
+    "would-be-seen": Wording(
+        "{open} of {others} methods cannot be told from the best, though a difference of {margin} "
+        "would be seen {chance} of the time: they are about equal",
+        "note",
+    ),
     "not-separated-from-best": Wording(
         "{open} of {others} methods cannot be told from the best with {pairs} paired runs: it "
         "takes more people or more seeds, or they are equal",
@@ -546,9 +647,7 @@ WORDINGS: dict[str, Wording] = {
         "another version): {runs}"
     ),
     "metric-failed": Wording("the metric {metric!r} failed: {error}", "error"),
-    "few-runs": Wording(
-        "fewer than {least} runs: no paired rank test can reach 5 % with so few pairs, whatever "
-        "the numbers are",
-        "note",
+    "one-run": Wording(
+        "trained once: nothing tells how far another seed or fold would change its numbers", "note"
     ),
 }

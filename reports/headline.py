@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from fer_bench.cautions import Caution
 from fer_bench.reports.columns import Column
+from fer_bench.reports.paired import Outlook
 from fer_bench.reports.standing import ERASED, at_null, collapsed
 from fer_bench.reports.summary import Row, Summary, Verdict
 from fer_bench.reports.text import capitalised, formatted, listed, with_unit
@@ -157,8 +158,28 @@ def _open(summary: Summary) -> Caution:
     open_, others = len(verdict.tied), verdict.comparable - 1
     if not open_:
         return Caution("all-separated", pairs=pairs, others=others)
+    if verdict.outlook is not None:
+        return _outlook(verdict.outlook, use, open=open_, others=others)
+    if "seeds" in verdict.missing:
+        return Caution("one-seed", open=open_, others=others)
     code = "too-few-runs" if pairs < MIN_PAIRS else "not-separated-from-best"
     return Caution(code, open=open_, others=others, pairs=pairs, least=MIN_PAIRS)
+
+
+def _outlook(outlook: Outlook, use: Column, **counts: int) -> Caution:
+    """What a small difference would take, from the spreads of this sweep."""
+    values: dict[str, str | int] = {
+        "margin": _gain(outlook.difference, "", use).removesuffix(" above ").strip(),
+        "chance": f"{outlook.chance:.0%}".replace("%", " %"),
+        "seeds": outlook.seeds,
+        "people": outlook.people,
+        **counts,
+    }
+    if outlook.needed is None:
+        return Caution("takes-seeds", **values)
+    if outlook.needed <= outlook.people:
+        return Caution("would-be-seen", **values)
+    return Caution("takes-people", needed=outlook.needed, **values)
 
 
 def _text(value: float | None, column: Column) -> str:

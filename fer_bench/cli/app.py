@@ -17,6 +17,7 @@ from fer_bench.cli import (
     realism,
     report,
     search,
+    sharing,
     store,
     sweep,
 )
@@ -40,6 +41,9 @@ app.command("report")(report.report)
 app.command("table")(report.table)
 app.command("figures")(report.figures)
 app.command("export")(report.export)
+app.command("verify")(sharing.verify)
+app.command("pack")(sharing.pack)
+app.command("board")(sharing.board)
 app.command("check-protocol")(protocol.check_protocol)
 app.add_typer(mi.app, name="mi")
 app.add_typer(data.app, name="data")

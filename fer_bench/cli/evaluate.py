@@ -87,9 +87,7 @@ def evaluate(
     if dry_run:
         return
     folder = out or Path("fer-bench-results") / planned.data.info.name
-    result = score_planned(
-        planned, out=folder, metrics=names, seed=seed, workers=workers, quiet=quiet
-    )
+    result = score_planned(planned, out=folder, metrics=names, workers=workers, quiet=quiet)
     typer.echo(result.table(), nl=False)
     if report:
         from fer_bench.reports.page import write_report

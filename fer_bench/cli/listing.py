@@ -16,6 +16,7 @@ class Kind(StrEnum):
     datasets = "datasets"
     metrics = "metrics"
     estimators = "estimators"
+    protocols = "protocols"
 
 
 def list_names(
@@ -106,6 +107,18 @@ def _estimators() -> Listing:
     return ("estimator", "what it is"), rows
 
 
+def _protocols() -> Listing:
+    from fer_bench.sharing.protocols import cards
+
+    rows = []
+    for card in cards():
+        folds = "its own split" if card.split.official else f"{len(card.split.indices)} of "
+        folds += "" if card.split.official else f"{card.split.folds} folds over people"
+        about = (", ".join(card.metrics), card.attackers, card.nulls, card.hash)
+        rows.append((f"{card.name} {card.version}", card.title, folds, *about))
+    return ("protocol", "data", "folds", "metrics", "attackers", "nulls", "hash"), rows
+
+
 def _first_line(thing: Any) -> str:
     text = thing.__doc__ or ("" if isinstance(thing, type) else type(thing).__doc__) or ""
     return text.strip().splitlines()[0] if text.strip() else ""
@@ -116,4 +129,5 @@ TABLES = {
     Kind.datasets: _datasets,
     Kind.metrics: _metrics,
     Kind.estimators: _estimators,
+    Kind.protocols: _protocols,
 }

@@ -25,7 +25,7 @@ from fer_bench.evaluation.matching import Gathered, Model
 from fer_bench.evaluation.people import divide, faces_of
 from fer_bench.experiment import DataSpec, RunSpec, SplitSpec, TrainingSpec
 from fer_bench.method import MethodInfo
-from fer_bench.runs.store import RunStore, write_json, write_part
+from fer_bench.runs.store import RunStore, sha256, write_json, write_part
 from fer_bench.sweep.plan import data_card
 from fer_bench.sweep.worker import HISTORY, folds_path, info_json, thumbnails
 
@@ -45,6 +45,7 @@ class Planned:
         folds: who is in which part.
         used: the folds that become runs.
         cautions: for every run.
+        seed: of the draw of people and of the scores.
     """
 
     gathered: Gathered
@@ -52,6 +53,7 @@ class Planned:
     folds: FoldFile
     used: tuple[int, ...]
     cautions: tuple[Caution, ...]
+    seed: int = 0
 
     def describe(self) -> list[str]:
         """What was understood, in words, for the terminal."""
@@ -108,7 +110,7 @@ def plan(
         copies = copied_rows(values, np.r_[fold.train, fold.validation], fold.test)
         if len(copies):
             model.cautions.append(Caution("rows-copied", n=len(copies), of=len(fold.test)))
-    return Planned(gathered, data, made, used, tuple(dict.fromkeys(cautions)))
+    return Planned(gathered, data, made, used, tuple(dict.fromkeys(cautions)), seed)
 
 
 def write_results(planned: Planned, root: str | Path) -> RunStore:
@@ -135,6 +137,9 @@ def write_results(planned: Planned, root: str | Path) -> RunStore:
     for model in planned.gathered.models:
         for fold in planned.used:
             _write_run(store, planned, model, fold)
+    files = {str(m.file.name): sha256(m.file) for m in planned.gathered.models if m.file.is_file()}
+    about = {"format": "fer-bench evaluation 1", "seed": planned.seed, "files": files}
+    write_json(store.root / "evaluation.json", about)
     return store
 
 

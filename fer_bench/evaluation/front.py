@@ -23,11 +23,12 @@ from fer_bench.evaluation.recorder import as_array
 from fer_bench.runs.store import RunStore
 
 SHOWN: Mapping[str, str] = {
-    "classification/test.accuracy": "accuracy, %",
+    "classification/test.accuracy": "accuracy, % (chance)",
     "affect/test.ccc.mean": "CCC",
     "leakage/E.identity.strongest": "person from E, % (chance)",
     "leakage/E.identity.excess": "above what labels tell, %",
     "leakage/E.identity.auc": "same person from E, AUC % (chance)",
+    "attackers/E.identity.eer": "same person, strongest attacker, EER % (permuted)",
     "leakage/E.expression.strongest": "expression from E, % (chance)",
     "leakage/I.identity.strongest": "person from I, % (chance)",
     "leakage/I.expression.strongest": "expression from I, % (chance)",
@@ -316,7 +317,7 @@ def evaluate(
         read = [(n, _contents(n, own, described, inputs, pictures)) for n, own in several.items()]
         # Several models in one call share the rows of the call.
         planned = _planned(read, None, name, replace(options, by_position=len(read) > 1))
-    return score_planned(planned, out=out, metrics=metrics, seed=seed, quiet=quiet)
+    return score_planned(planned, out=out, metrics=metrics, quiet=quiet)
 
 
 def score_planned(
@@ -324,7 +325,6 @@ def score_planned(
     *,
     out: str | Path | None = None,
     metrics: Sequence[str] | None = None,
-    seed: int = 0,
     workers: int | None = 1,
     quiet: bool = True,
 ) -> Evaluation:
@@ -334,7 +334,7 @@ def score_planned(
     temporary = tempfile.TemporaryDirectory(prefix="fer-bench-") if out is None else None
     root = Path(temporary.name if temporary else out)  # type: ignore[arg-type]
     store = write_results(planned, root)
-    score_store(store, metrics=metrics, seed=seed, workers=workers, quiet=quiet)
+    score_store(store, metrics=metrics, seed=planned.seed, workers=workers, quiet=quiet)
     return Evaluation(store.root, planned.describe(), temporary)
 
 

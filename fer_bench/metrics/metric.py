@@ -108,6 +108,20 @@ def load_metrics(names: Sequence[str] | None = None) -> dict[str, Metric]:
     return {name: metric for name, metric in found.items() if metric.default}
 
 
+def metric_names(
+    names: Sequence[str] | None, *, attackers: Literal["default", "all"] = "default"
+) -> tuple[str, ...] | None:
+    """Metrics to run: those named, or all default ones (None); "all" adds trained attackers.
+
+    >>> metric_names(["leakage"], attackers="all")
+    ('leakage', 'attackers-all')
+    """
+    if attackers == "default":
+        return None if names is None else tuple(names)
+    chosen = load_metrics() if names is None else names
+    return tuple(dict.fromkeys((*chosen, "attackers-all")))
+
+
 def score_specs() -> dict[str, ScoreSpec]:
     """What every registered metric declares, by "<metric>/<score key>".
 
@@ -155,12 +169,13 @@ def _effect_arrays(
             people = score.effects.people
             named = run.test.groups is not None and people.max() < len(run.test.subjects)
             names = [run.test.subjects[i] if named else f"{run.fold}:{i}" for i in people]
-            ids = np.array([_person_id(name) for name in names])
+            ids = np.array([person_id(name) for name in names])
             out |= replace(score.effects, people=ids).to_arrays(key)
     return out
 
 
-def _person_id(name: str) -> int:
+def person_id(name: str) -> int:
+    """The number by which the effects of a person are kept; it is the same in every run."""
     digest = hashlib.sha256(name.encode()).digest()
     return int.from_bytes(digest[:8], "little", signed=True)
 

@@ -64,6 +64,7 @@ RESUME = "resume.safetensors"  # where training stands, while it goes on
 _ARRAYS = ("expression", "identity", "logits", "valence_arousal")
 _SEALED = ("spec.json", "environment.json", "history.csv")  # of every run
 _ADDED = "parts/checksums.json"  # of parts that came later
+_HARMLESS = re.compile(r"[^/\\\x00-\x1f\x7f]+")
 _PART = re.compile(r"parts/[^/]+\.safetensors")
 _ASIDE = re.compile(r"\..+\.\d+-\d+")  # a file that `atomic_path` has not finished
 _OLD_S = 3600.0
@@ -228,7 +229,7 @@ class RunRecord:
         return safetensors.numpy.load_file(path)
 
     def _arrays_path(self, metric: str) -> Path:
-        return self.folder / "scores" / f"{metric}.safetensors"
+        return self.folder / "scores" / f"{file_name(metric)}.safetensors"
 
     def _score_damage(self) -> list[str]:
         """Names of files of the scores that are missing or are not what was written.
@@ -298,7 +299,7 @@ class RunStore:
 
     def is_done(self, run_id: str) -> bool:
         """Whether a run is complete."""
-        return (self.runs / run_id / "done.json").is_file()
+        return (self.runs / file_name(run_id) / "done.json").is_file()
 
     def record(self, run_id: str) -> RunRecord:
         """One finished run, as it is: its files are checked when they are read.
@@ -427,11 +428,11 @@ class RunStore:
         return self._read_failure(path)["deaths"] if path.exists() else 0
 
     def _failure(self, run_id: str) -> Path:
-        return self.root / "failures" / f"{run_id}.json"
+        return self.root / "failures" / f"{file_name(run_id)}.json"
 
     def log(self, run_id: str) -> Path:
         """The log of a run (see `fer_bench.runs.log`)."""
-        return self.root / "logs" / f"{run_id}.jsonl"
+        return self.root / "logs" / f"{file_name(run_id)}.jsonl"
 
     def experiment(self) -> Experiment | None:
         """The experiment that made this folder; None if it is not known or damaged."""
@@ -538,7 +539,7 @@ class RunStore:
         The folder survives a kill, so that the next claim finds the checkpoints in it.
         """
         self.runs.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.runs / f".{spec.id}.lock")
+        lock = FileLock(self.runs / f".{file_name(spec.id)}.lock")
         try:
             lock.acquire(timeout=0)
         except Timeout:
@@ -568,6 +569,20 @@ class RunStore:
         return RunRecord(final)
 
 
+def file_name(name: str) -> str:
+    """A name, if it can be that of a file and leads nowhere else.
+
+    Raises:
+        RunError: it cannot.
+    """
+    if not name or name.startswith(".") or not _HARMLESS.fullmatch(name):
+        raise RunError(
+            f"{name!r} cannot name a file of the results: write it without slashes, control "
+            "characters and a dot in front."
+        )
+    return name
+
+
 def seal(folder: Path, run_id: str) -> None:
     """Write the checksums of a complete run: what is not listed there is not part of it."""
     files = [p for p in sorted(folder.rglob("*")) if p.is_file() and p.name[0] != "."]
@@ -586,7 +601,7 @@ def write_part(folder: Path, part: Part, *, faces: str = "") -> list[Path]:
     Returns:
         The files.
     """
-    stem = part.name.replace(":", "--")
+    stem = file_name(part.name.replace(":", "--"))
     folder.mkdir(parents=True, exist_ok=True)
     arrays = {
         name: np.ascontiguousarray(getattr(part, name), dtype=np.float32)
