@@ -12,13 +12,14 @@ from fer_bench.reports.figures.affect import affect_figure
 from fer_bench.reports.figures.confounding import confounding_figure
 from fer_bench.reports.figures.embeddings import static_maps
 from fer_bench.reports.figures.heat import confusion_figure, transfer_heat
+from fer_bench.reports.figures.overview import overview, training_recalls
 from fer_bench.reports.figures.per_class import per_class_figure
 from fer_bench.reports.figures.probes import probe_curves
 from fer_bench.reports.figures.ranks import rank_diagram
 from fer_bench.reports.figures.style import drawing
 from fer_bench.reports.figures.traces import trace_figure
 from fer_bench.reports.figures.trade_off import trade_off
-from fer_bench.reports.figures.training import training_curves
+from fer_bench.reports.figures.training import term_curves, training_curves
 from fer_bench.reports.figures.two_people import attribute_maps, people_affect, people_map
 from fer_bench.reports.maps import KINDS, Which, maps_of
 from fer_bench.reports.summary import Row, Summary, summarise
@@ -86,7 +87,10 @@ def _of_row(
     yield from _there(
         {
             "per-class": per_class_figure(row),
+            "overview": overview(row),
+            "per-class-train": training_recalls(row.confusion.get("train", []), summary.classes),
             "training": training_curves([store.record(run) for run in row.runs], paper=True),
+            "terms": term_curves([store.record(run) for run in row.runs], paper=True),
             "probes": probe_curves(row, paper=True),
         }
     )

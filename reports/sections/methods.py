@@ -14,7 +14,7 @@ from fer_bench.reports.figures.affect import affect_figure
 from fer_bench.reports.figures.embeddings import static_maps
 from fer_bench.reports.figures.probes import probe_curves
 from fer_bench.reports.figures.traces import trace_figure
-from fer_bench.reports.figures.training import training_curves
+from fer_bench.reports.figures.training import term_curves, training_curves
 from fer_bench.reports.maps import TITLES
 from fer_bench.reports.material import Material
 from fer_bench.reports.nearest import face_facts
@@ -66,6 +66,7 @@ def _figures(page: Material, row: Row) -> dict[str, Any]:
         "curves": svg(
             training_curves(records), f"Loss and validation figures of {label} over epochs"
         ),
+        "terms": svg(term_curves(records), f"Loss terms of {label} over epochs"),
         "probes": svg(
             probe_curves(row), f"What probes of rising capacity read from {label}"
         ),
