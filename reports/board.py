@@ -15,8 +15,9 @@ from typing import Any
 
 from fer_bench.data.pages import render, write_page
 from fer_bench.errors import RunError
-from fer_bench.reports.columns import formatted, leaderboard_columns, main_columns
+from fer_bench.reports.columns import leaderboard_columns, main_columns
 from fer_bench.reports.pack import FORMAT, self_hash
+from fer_bench.reports.text import formatted
 from fer_bench.sharing.protocols import protocol_hash
 
 _ROUNDING = 1e-6
