@@ -229,6 +229,34 @@ WORDINGS: dict[str, Wording] = {
         "epochs were chosen on the test part (training.selection = 'oracle'): these numbers "
         "flatter the method and compare with no others"
     ),
+    "few-steps": Wording("{steps} optimiser steps in all, fewer than {least}"),
+    "few-steps-planned": Wording(
+        "{steps} optimiser steps in a stage of full share, fewer than {least}: raise "
+        "training.steps or training.epochs"
+    ),
+    "first-epoch-kept": Wording(
+        "stage {stage!r}: the first of {epochs} epochs was kept: later ones did no better on the "
+        "validation part"
+    ),
+    "bound-near-zero": Wording(
+        "stage {stage!r}: the bound {term} is {value:.2f} of at most {ceiling:.2f}: it has learned "
+        "hardly anything"
+    ),
+    "bound-memorised": Wording(
+        "stage {stage!r}: the bound {term} is {train:.2f} on training and {validation:.2f} on "
+        "validation faces: it has memorised its faces"
+    ),
+    "one-class-predicted": Wording(
+        "all {faces} faces of the {part} part are predicted as {predicted}"
+    ),
+    "accuracy-at-chance": Wording(
+        "the balanced accuracy on the {part} part, {accuracy:.1%}, cannot be told from chance, "
+        "{chance:.1%}"
+    ),
+    "loss-above-uniform": Wording(
+        "the cross-entropy on its own training faces is {loss:.2f}, above ln C = {uniform:.2f}: "
+        "equal probabilities would do better"
+    ),
     "compile-without-backbone": Wording(
         "training.compile changes nothing: this method has no backbone to compile"
     ),
@@ -311,6 +339,17 @@ WORDINGS: dict[str, Wording] = {
     "validation-not-repeated": Wording(
         "the attacker reads AUC {validation:.3f} on validation people and {test:.3f} on test "
         "people: are the subjects of the test part right?"
+    ),
+    "finds-leaks": Wording(
+        "this evaluation finds leaks from EER {eer:.2f} down (planted ones, in 90 % of draws)",
+        "note",
+    ),
+    "leak-missed": Wording(
+        "no leak was found, and of planted ones only those from EER {eer:.2f} down are: this says "
+        "little; test more people"
+    ),
+    "eraser-without-guarantee": Wording(
+        "identity was taken out by {eraser}, which promises nothing about what is left", "note"
     ),
     "pixels-as-descriptor": Wording(
         "pixels stand in for a face-recognition descriptor of the other photograph: a lower bound"
@@ -478,6 +517,12 @@ WORDINGS: dict[str, Wording] = {
     "few-pairs": Wording("cannot be separated with {n} pairs", "note"),
     "not-separated": Wording("not separated at {alpha:g} with {n} pairs", "note"),
     "separated": Wording("{better} is better", "note"),
+    "may-be-chance": Wording("the difference may be chance", "note"),
+    "few-trainings": Wording(
+        "training was repeated too seldom for a claim: it takes two seeds, three for small "
+        "differences, or three folds",
+        "note",
+    ),
     # Verification of a result folder.
     "file-missing": Wording("{run}: {file} is missing", "error"),
     "file-changed": Wording("{run}: {file} was changed after the run was sealed", "error"),
@@ -543,27 +588,54 @@ WORDINGS: dict[str, Wording] = {
         "note",
     ),
     "leak-least": Wording(
-        "of those that can be compared, {least} keeps least of the person: {value} of what can be "
-        "read; ERM with an eraser was "
-        "not run, so whether that is little cannot be said",
+        "of those that can be compared, {least} keeps least of the person ({measure} {value}); "
+        "ERM with an eraser was not run, so whether that is little cannot be said",
         "note",
     ),
     "leak-tied": Wording(
-        "of those that can be compared, {least} keeps least of the person: {value} of what can be "
-        "read, but cannot be told apart from {tied}; ERM with an eraser was not run, so whether "
-        "that is little cannot be said",
+        "of those that can be compared, {least} keeps least of the person ({measure} {value}), "
+        "but cannot be told apart from {tied}; ERM with an eraser was not run, so whether that is "
+        "little cannot be said",
         "note",
     ),
     "one-method": Wording("with one method there is nothing to tell apart", "note"),
-    "all-separated": Wording("the {pairs} paired runs tell the best from all {others}", "note"),
+    "all-separated": Wording(
+        "all {others} others can be told from the best (pairs of runs: {pairs})", "note"
+    ),
     "too-few-runs": Wording(
-        "{open} of {others} methods cannot be told from the best with {pairs} paired runs: it "
-        "takes {least} at least, so more seeds or folds",
+        "{open} of {others} other methods cannot be told from the best (pairs of runs: {pairs}): "
+        "it takes {least} at least, so more seeds or folds",
+        "note",
+    ),
+    "one-seed": Wording(
+        "{open} of {others} methods cannot be told from the best: with one seed nothing says how "
+        "far training varies",
+        "note",
+    ),
+    "takes-trainings": Wording(
+        "{open} of {others} methods cannot be told from the best: with fewer than three seeds or "
+        "folds a small difference is no claim, even where people agree on it",
+        "note",
+    ),
+    "takes-people": Wording(
+        "{open} of {others} methods cannot be told from the best; a difference of {margin} would "
+        "be seen {chance} of the time with these {people} test people and {seeds} seeds, and four "
+        "times in five with {needed} people",
+        "note",
+    ),
+    "takes-seeds": Wording(
+        "{open} of {others} methods cannot be told from the best; a difference of {margin} would "
+        "be seen {chance} of the time, and with {seeds} seeds no number of people is enough",
+        "note",
+    ),
+    "would-be-seen": Wording(
+        "{open} of {others} methods cannot be told from the best, though a difference of {margin} "
+        "would be seen {chance} of the time",
         "note",
     ),
     "not-separated-from-best": Wording(
-        "{open} of {others} methods cannot be told from the best with {pairs} paired runs: it "
-        "takes more people or more seeds, or they are equal",
+        "{open} of {others} other methods cannot be told from the best (pairs of runs: {pairs}): "
+        "it takes more people or more seeds, or they are equal",
         "note",
     ),
     "row-failed": Wording("failed: {reason}", "error"),
@@ -581,9 +653,7 @@ WORDINGS: dict[str, Wording] = {
         "another version): {runs}"
     ),
     "metric-failed": Wording("the metric {metric!r} failed: {error}", "error"),
-    "few-runs": Wording(
-        "fewer than {least} runs: no paired rank test can reach 5 % with so few pairs, whatever "
-        "the numbers are",
-        "note",
+    "one-run": Wording(
+        "trained once: nothing tells how far another seed or fold would change its numbers", "note"
     ),
 }

@@ -14,11 +14,13 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from fer_bench import registry
-from fer_bench.errors import ExperimentError, UnknownNameError
+from fer_bench.errors import ExperimentError, UnknownNameError, did_you_mean
 from fer_bench.space import Between
 from fer_bench.validation import Location, Source, validate
 
 Seeds = Annotated[tuple[Annotated[int, Field(ge=0, lt=2**32)], ...], Field(min_length=1)]
+
+ERASED = "erased"  # the one name of a row that trains nothing: see fer_bench.attackers.erased
 
 _MOST_RUNS = 50_000
 _MOST_LEVELS = 32
@@ -164,9 +166,12 @@ class MethodSpec(_Strict):
         seeds: instead of the experiment's, where fewer are enough (oracles, reference rows).
         folds: instead of the split's, where parameters were chosen for each fold apart (entries
             of one method with different folds are one row).
+        of: for "erased", the name or label of the entry whose embeddings identity is taken out of
+            (see `fer_bench.attackers.erased`); it has that entry's seeds, folds and training.
     """
 
     name: str
+    of: str | None = None
     label: str | None = None
     parameters: dict[str, Any] = Field(default_factory=dict)
     training: dict[str, Any] = Field(default_factory=dict)
@@ -225,14 +230,17 @@ class ConfoundSpec(_Strict):
 
 
 class ScoresSpec(_Strict):
-    """`[scores]`: what is measured after training.
+    """`[scores]`: which metrics run after training.
 
     Attributes:
-        metrics: their names; by default those that `fer-bench list metrics` marks.
-        seed: of probes, critics, bootstraps and permutations.
+        metrics: their names; all default ones otherwise.
+        attackers: "all" adds the metric "attackers-all": a trained attacker, and how small a leak
+            would have been found (minutes a run).
+        seed: of bootstrap, permutations and probes.
     """
 
     metrics: tuple[str, ...] | None = None
+    attackers: Literal["default", "all"] = "default"
     seed: int = 0
 
 
@@ -386,7 +394,35 @@ def parse_experiment(
     for i, method in enumerate(experiment.methods):
         training_of(experiment, method, where=source, at=("methods", i, "training"))
         resolve_method(method, i, where=source)
+        _check_of(experiment, method, source, ("methods", i))
     return experiment
+
+
+def _check_of(experiment: Experiment, entry: MethodSpec, source: Source, at: Location) -> None:
+    """An erased row, and nothing else, names the row that it erases."""
+    if entry.name != ERASED and entry.of is not None:
+        raise ExperimentError(
+            f"{source.place((*at, 'of'))}: 'of' belongs to the method {ERASED!r}: take it out."
+        )
+    if entry.name == ERASED and (entry.of is None or encoder_of(experiment, entry) is None):
+        known = [m.label or m.name for m in experiment.methods if m.name != ERASED]
+        told = "" if entry.of is None else f" not {entry.of!r}: {did_you_mean(entry.of, known)}"
+        raise ExperimentError(
+            f"{source.place(at)}: the method {ERASED!r} needs 'of', the name or label of another "
+            f"entry of [[methods]]{told or '.'}"
+        )
+    if entry.name == ERASED and (entry.seeds or entry.folds or entry.training):
+        raise ExperimentError(
+            f"{source.place(at)}: an erased row has the seeds, folds and training of {entry.of!r}: "
+            "take them out."
+        )
+
+
+def encoder_of(experiment: Experiment, entry: MethodSpec) -> MethodSpec | None:
+    """The entry that an erased one names by its label or name; None where there is none."""
+    others = [method for method in experiment.methods if method.name != ERASED]
+    by_label = (method for method in others if entry.of == method.label)
+    return next(by_label, next((m for m in others if entry.of == m.name), None))
 
 
 def _check_name(name: str, source: Source) -> None:
@@ -455,8 +491,13 @@ def resolve_method(
         ExperimentError: a parameter is wrong.
     """
     source = Source(where) if isinstance(where, str) else where
-    with _placed(source, ("methods", index, "name")):
-        method = registry.methods.get(entry.name)
+    if entry.name == ERASED:
+        from fer_bench.attackers.erased import Erased  # heavy
+
+        method: Any = Erased
+    else:
+        with _placed(source, ("methods", index, "name")):
+            method = registry.methods.get(entry.name)
     at = ("methods", index, "parameters")
     config = validate(method.Config, entry.parameters, where=source, at=at)
     return method, config.model_dump(mode="json")
@@ -472,6 +513,7 @@ class RunSpec(_Strict):
         tests: further test sets, likewise.
         split, fold, fold_hash: the folds and which of them.
         tie: how the fold's faces are confounded, or None.
+        of: id of the run whose embeddings are erased, or None.
         training, seed: budget and randomness.
         code: versions of this package and of the one that brings the method.
     """
@@ -488,6 +530,7 @@ class RunSpec(_Strict):
     fold: int
     fold_hash: str
     tie: TieSpec | None = None
+    of: str | None = None
     training: TrainingSpec
     seed: int
     code: dict[str, str]
@@ -528,8 +571,9 @@ class RunSpec(_Strict):
             del training["steps"]
         if self.training.schedule != "step":
             del training["decay"]
-        if self.tie is None:
-            del content["tie"]
+        for absent in ("tie", "of"):
+            if content[absent] is None:
+                del content[absent]
         return hashlib.sha256(canonical_json(content).encode()).hexdigest()
 
 

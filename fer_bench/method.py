@@ -47,6 +47,7 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 from fer_bench.cautions import Caution
+from fer_bench.errors import MethodError
 from fer_bench.published import Published
 
 Need = Literal["pairs", "subjects", "attributes", "valence_arousal"]
@@ -136,10 +137,16 @@ class Batch:
 
 @dataclass(frozen=True)
 class Embeddings:
-    """Expression embedding [B, d_e] and, where the method has one, identity embedding [B, d_i]."""
+    """Expression embedding [B, d_e] and, where the method has one, identity embedding [B, d_i].
+
+    `further` holds embeddings [B, d] that the method has beside these, by the names of its paper
+    (letters, digits and underscores): they are stored, probed and mapped as well, and compared
+    with no other method's.
+    """
 
     expression: Tensor
     identity: Tensor | None = None
+    further: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -210,6 +217,8 @@ class Stage:
         augment: whether training faces are augmented.
         batch_size: overrides the run's, where a method depends on it.
         claims: what the losses claim, checked by the sign audit.
+        ceilings: the largest value that a bound among the terms can take, by term; a run says so
+            where a bound stays near 0, or holds on training faces alone.
         on_start: called once before the stage with the number of steps to come (schedules,
             warm starts).
         on_step: called before every batch with progress in [0, 1) (ramps).
@@ -225,6 +234,7 @@ class Stage:
     augment: bool = True
     batch_size: int | None = None
     claims: Sequence[Claim] = ()
+    ceilings: Mapping[str, float] = field(default_factory=dict)
     on_start: Callable[[int], None] | None = None
     on_step: Callable[[float], None] | None = None
 
@@ -239,6 +249,14 @@ class Method(nn.Module):
     """
 
     info: ClassVar[MethodInfo]
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "warnings" in vars(cls):
+            raise MethodError(
+                f"{cls.__module__}.{cls.__qualname__}.warnings() is called by nobody: rename it to "
+                "cautions(); it may return sentences as before."
+            )
 
     class Config(BaseModel):
         """Parameters of a method; unknown keys are refused."""

@@ -31,7 +31,6 @@ KINDS: dict[str, tuple[Kind, ...]] = {
     "both": ("tsne", "umap"),
 }
 TITLES = {"tsne": "t-SNE", "umap": "UMAP"}
-SPACES = {"E": "expression", "I": "identity"}
 
 _VERSION = "1"
 _NEIGHBOURS = 15
@@ -84,7 +83,7 @@ def maps_of(
         if key in points:
             continue
         space, kind = key.split(".")
-        vectors = getattr(part, SPACES[space])[rows]
+        vectors = part.spaces[space][rows]
         points[key] = project(vectors, kind=kind, seed=seed)  # type: ignore[arg-type]
         trust[key] = trust_of(vectors, points[key], seed=seed)
     maps = Maps(rows, points, trust, seed)
@@ -94,9 +93,7 @@ def maps_of(
 
 
 def _spaces(record: RunRecord) -> list[str]:
-    if record.environment["method"].get("produces_identity"):
-        return ["E", "I"]
-    return ["E"]
+    return list(record.arrays.test.spaces)
 
 
 def _thinned(n: int, max_points: int, seed: int) -> NDArray[np.int64]:

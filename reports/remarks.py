@@ -17,7 +17,6 @@ from fer_bench.reports.text import capitalised
 from fer_bench.runs.store import RunRecord
 
 LEVELS = ("error", "warning", "note")
-FEW_RUNS = 6  # pairs that a rank test needs to reach 5 %
 
 
 @dataclass(frozen=True)
@@ -125,8 +124,8 @@ def said_of_runs(
     for label, metric, error in failed_metrics:
         yield Said(Caution("metric-failed", metric=metric, error=error), label)
     for label, n in runs.items():
-        if n < FEW_RUNS:
-            yield Said(Caution("few-runs", least=FEW_RUNS), label)
+        if n < 2:
+            yield Said(Caution("one-run"), label)
 
 
 def _by_kind(failures: Iterable[Any]) -> dict[str, list[str]]:

@@ -11,7 +11,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,16 @@ import pandas as pd
 
 from fer_bench.cautions import Caution
 from fer_bench.errors import RunError
-from fer_bench.reports.aggregate import Difference, Estimate, Ranking, comparison, estimates
+from fer_bench.reports.aggregate import (
+    Difference,
+    Estimate,
+    Ranking,
+    comparison,
+    estimates,
+    with_intervals,
+)
 from fer_bench.reports.columns import Column, columns_about, columns_of, leaderboard_columns
+from fer_bench.reports.paired import Outlook, PairedScores, outlook
 from fer_bench.reports.remarks import (
     Remark,
     remarks,
@@ -48,8 +56,8 @@ class Row:
         method, role, title, paper, year, needs, produces_identity: facts about the method.
         published: numbers printed in papers, never measured here.
         deviations: from the paper, stated by the adapter.
-        runs: run id -> {"seed", "fold", "wall_s", "device", "kept"}; "kept" says in words which
-            epoch of every stage was kept, and by which rule.
+        runs: run id -> {"seed", "fold", "wall_s", "device", "kept", "steps"}; "kept" says in words
+            which epoch of every stage was kept, and by which rule.
         representative: id of the run whose faces and maps are shown (first seed, first fold).
         parameters, training: as run.
         n_parameters: trained numbers, or None where unknown.
@@ -101,6 +109,8 @@ class Verdict:
         against: label -> paired difference to the best row (best minus other).
         comparable: how many methods have the number.
         ranking: average ranks, and the critical difference where it is allowed.
+        missing: sources of variation that the intervals of the differences do not contain.
+        outlook: what it would take to tell small differences, where that is known.
     """
 
     key: str
@@ -112,6 +122,8 @@ class Verdict:
     against: dict[str, Difference]
     comparable: int
     ranking: Ranking
+    missing: tuple[str, ...] = ()
+    outlook: Outlook | None = None
 
 
 @dataclass(frozen=True)
@@ -199,7 +211,8 @@ def summarise(store: RunStore) -> Summary:
     columns = tuple(
         c.key for c in leaderboard_columns().values() if any(c.key in row.scores for row in rows)
     )
-    rows = _sorted(rows, columns)
+    paired = PairedScores(records, frame, derived=_parents(rows))
+    rows = _sorted(_with_intervals(rows, columns, paired), columns)
     failures = tuple(_failures(store))
     first = records[0]
     summary = Summary(
@@ -218,7 +231,7 @@ def summarise(store: RunStore) -> Summary:
         fold_hash=first.spec.fold_hash,
         columns=columns,
         rows=rows,
-        verdicts=tuple(_verdicts(rows, columns, frame)),
+        verdicts=tuple(_verdicts(rows, columns, frame, paired)),
         cautions=_remarks(rows, records, frame, failures, superseded),
         failures=failures,
         environment={
@@ -263,6 +276,7 @@ def _row(label: str, records: Sequence[RunRecord], scores: dict[str, Estimate]) 
                 "wall_s": r.environment.get("wall_s"),
                 "device": r.environment.get("device"),
                 "kept": _kept(r),
+                "steps": r.environment.get("steps"),
             }
             for r in sorted(records, key=lambda r: (r.spec.seed, r.spec.fold))
         },
@@ -335,7 +349,7 @@ def _sorted(rows: tuple[Row, ...], columns: Sequence[str]) -> tuple[Row, ...]:
 
 
 def _verdicts(
-    rows: Sequence[Row], columns: Sequence[str], frame: pd.DataFrame
+    rows: Sequence[Row], columns: Sequence[str], frame: pd.DataFrame, paired: PairedScores
 ) -> Iterable[Verdict]:
     """The best method of every column, and what the comparison says of the others.
 
@@ -351,8 +365,15 @@ def _verdicts(
         sign = 1 if column.better == "high" else -1
         eligible = [row for row in able if sound(row.scores, use)] or able
         best = max(eligible, key=lambda row: sign * row.scores[key].mean)
+        labels = [row.label for row in able]
+        crossed = paired.compare(key, labels, own_spread=_apart(able, use))
         against, ranking = comparison(
-            frame, key, [row.label for row in able], best=best.label, higher_is_better=sign > 0
+            frame,
+            key,
+            labels,
+            best=best.label,
+            higher_is_better=sign > 0,
+            crossed=crossed,
         )
         yield Verdict(
             key=key,
@@ -364,7 +385,35 @@ def _verdicts(
             against=against,
             comparable=len(able),
             ranking=ranking,
+            missing=() if crossed is None else crossed.missing,
+            outlook=None if crossed is None else outlook(crossed, best.label),
         )
+
+
+def _parents(rows: Sequence[Row]) -> dict[str, str]:
+    """Rows made of the trained runs of another row -> that row."""
+    labels = {row.method: row.label for row in rows} | {row.label: row.label for row in rows}
+    sources = {row.label: str(row.parameters.get("of", "")) for row in rows}
+    return {row: labels[of] for row, of in sources.items() if of in labels}
+
+
+def _apart(rows: Sequence[Row], use: Column | None) -> set[str]:
+    """Rows whose spread over seeds says nothing about that of sound methods."""
+    return {row.label for row in rows if row.role != "method" or not sound(row.scores, use)}
+
+
+def _with_intervals(
+    rows: Sequence[Row], columns: Sequence[str], paired: PairedScores
+) -> tuple[Row, ...]:
+    """The rows with the intervals of the crossed model in the columns of the leaderboard."""
+    use = next((c for a in USES for c in columns_about(a) if c.key in columns), None)
+    apart = _apart(rows, use)
+    labels = [row.label for row in rows]
+    compared = {key: paired.compare(key, labels, own_spread=apart) for key in columns}
+    crossed = {key: found for key, found in compared.items() if found is not None}
+    return tuple(
+        replace(row, scores=with_intervals(row.scores, crossed, row.label)) for row in rows
+    )
 
 
 def _remarks(

@@ -60,7 +60,8 @@ class EIF(Method):
     """Facial feature z with an information bottleneck, made independent of retrieved attributes.
 
     E is mu, the mean of z: the paper predicts from it alone at test time. I is z_id = R(z_att),
-    the paper's ID feature: what the attributes of the face say.
+    the paper's ID feature: what the attributes of the face say. z_exp, the paper's expression
+    feature, is a further embedding.
 
     >>> from dataclasses import replace
     >>> from fer_bench.conformance import example_task
@@ -247,10 +248,10 @@ class EIF(Method):
         return cross_entropy(self.identity_head(code), subject)
 
     def embed(self, images: Tensor) -> Embeddings:
-        """mu and z_id."""
+        """mu and z_id, and z_exp beside them."""
         mu, _ = self.encoder(images)
-        z_id = self.residual(self.aggregator(self.attributes(images)))
-        return Embeddings(mu, z_id)
+        z_exp, z_id = self.factorise(mu, self.attributes(images))
+        return Embeddings(mu, z_id, {"z_exp": z_exp})
 
     def predict(self, images: Tensor) -> Prediction:
         """f(mu)."""

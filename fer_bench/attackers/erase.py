@@ -251,11 +251,12 @@ def make_eraser(name: str, strength: int | None) -> _Eraser:
 
 
 def strengths(name: str, *, columns: int, people: int) -> tuple[int, ...]:
-    """The ranks (or numbers of people) that a curve sweeps, doubling.
+    """The ranks (or numbers of people) that a curve sweeps: doubling, up to all but one.
 
     >>> strengths("leace", columns=64, people=20)
-    (1, 2, 4, 8, 16)
+    (1, 2, 4, 8, 16, 19)
     """
     most = people if name == "k-same" else min(columns, people) - 1
     first = 2 if name == "k-same" else 1
-    return tuple(k for k in (first * 2**i for i in range(12)) if k <= most)
+    doubling = (first * 2**i for i in range(most.bit_length()))
+    return (*(k for k in doubling if k < most), most)

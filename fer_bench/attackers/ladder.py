@@ -70,12 +70,14 @@ class Ladder:
     Attributes:
         rungs: by name, from the ignorant one up.
         chosen: the name of the best one on the validation people.
-        test: the faces that it was read on, at most a few a person.
+        train, validation, test: the faces, at most a few a person.
         cautions: alarms about the evaluation as a whole.
     """
 
     rungs: Mapping[str, Rung]
     chosen: str
+    train: Faces
+    validation: Faces
     test: Faces
     cautions: tuple[Caution, ...]
 
@@ -132,7 +134,7 @@ def climb(
         rungs[attacker.name] = Rung(attacker, training, tuned, compared, scores, cautions)
     chosen = max(rungs.values(), key=lambda rung: (rung.validation, -rung.attacker.step))
     alarms = reading_alarms(train, validation, test, chosen.validation, chosen.scores)
-    return Ladder(rungs, chosen.attacker.name, test, alarms)
+    return Ladder(rungs, chosen.attacker.name, train, validation, test, alarms)
 
 
 def template_numbers(ladder: Ladder, *, draws: int = 300, seed: int = 0) -> dict[str, Score]:

@@ -70,6 +70,16 @@ def verification_numbers(
     return out | _withheld(out, counts)
 
 
+def resampled_auc(compared: Comparisons, *, draws: int, seed: int = 0) -> Floats:
+    """[draws] AUC when people are resampled on both sides of a pair.
+
+    Equal seeds and people give equal resamples, so that differences are paired.
+    """
+    curve = _Curve(compared)
+    blocks = resampling_weights(compared.n_people, draws=draws, seed=seed)
+    return np.array([curve.numbers(weights)[KEYS.index("auc")] for b in blocks for weights in b])
+
+
 class _Curve:
     """The ROC curve of comparisons on fixed thresholds, for any weights of the people."""
 

@@ -14,6 +14,7 @@ from fer_bench.cli import (
     mi,
     power,
     protocol,
+    realism,
     report,
     search,
     sharing,
@@ -46,6 +47,7 @@ app.command("board")(sharing.board)
 app.command("check-protocol")(protocol.check_protocol)
 app.add_typer(mi.app, name="mi")
 app.add_typer(data.app, name="data")
+app.add_typer(realism.app, name="realism")
 app.command("list")(listing.list_names)
 app.command("status")(store.status)
 app.command("check")(store.check)

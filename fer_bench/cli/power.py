@@ -119,7 +119,7 @@ def _measured(folder: Path, key: str) -> tuple[Spread, Design, str]:
     from fer_bench.runs.paired import run_scores
     from fer_bench.runs.store import RunStore
     from fer_bench.statistics import compare_crossed
-    from fer_bench.statistics.power import Design, Spread
+    from fer_bench.statistics.power import Spread
 
     records = [r for r in RunStore(folder).records() if r.environment["method"]["role"] == "method"]
     runs = [run for run in run_scores(records, key) if run.people.size]
@@ -130,15 +130,13 @@ def _measured(folder: Path, key: str) -> tuple[Spread, Design, str]:
             f"{str(folder)!r} has {methods} scored methods with {seeds} seeds for {key!r}: a pilot "
             "needs two of each, scored by this version (`fer-bench score` renews the scores)."
         )
-    people = sum({run.fold: len(run.people) for run in runs}.values())
     comparison = compare_crossed(runs)
-    spreads = [Spread.of(comparison, pair, people) for pair in comparison.pairs]
+    spreads = [Spread.of(comparison, pair, comparison.size.people) for pair in comparison.pairs]
     spread = Spread(
         people=float(np.median([s.people for s in spreads])),
         seeds=float(np.sqrt(np.mean(list(comparison.seed_variance.values())))),
     )
-    design = Design(people, seeds, len({run.fold for run in runs}), methods)
-    return spread, design, f"median of {len(spreads)} pairs of methods in {folder}"
+    return spread, comparison.size, f"median of {len(spreads)} pairs of methods in {folder}"
 
 
 def _design(path: Path) -> Design:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from fer_bench.experiment import Experiment
+    from fer_bench.sweep.executors import Options
 
 Folder = Annotated[Path, typer.Argument(help="Result folder.", show_default=False)]
 
@@ -45,7 +51,9 @@ def run(
     ] = None,
     retry: Annotated[int, typer.Option(min=0, help="How often a failed run is started again.")] = 0,
     report: Annotated[bool, typer.Option(help="Write the HTML report at the end.")] = True,
-    dry_run: Annotated[bool, typer.Option(help="Say what would run, and stop.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option(help="Say what would run, take and fail, and stop.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
 ) -> None:
     """Train and score methods, then write one HTML report.
@@ -53,16 +61,11 @@ def run(
     Runs that the result folder already has are kept, so a killed command is simply given again.
     """
     from fer_bench.experiment import load_experiment
+    from fer_bench.sweep.plan import foreign_code
 
     parsed = load_experiment(experiment, overrides=set_ or ())
     folder = out or Path("fer-bench-results") / parsed.name
-    if dry_run:
-        _say_plan(parsed, folder)
-        return
-    if not quiet:
-        typer.echo(f"{parsed.name}: results go to {folder}", err=True)
     from fer_bench.sweep.executors import Options
-    from fer_bench.sweep.sweep import run_experiment
 
     options = Options.of(
         executor,
@@ -72,11 +75,21 @@ def run(
         memory_limit=int(memory_limit * 2**30) if memory_limit else None,
         retry=retry,
     )
-    sweep = run_experiment(parsed, folder, options=options, quiet=quiet)
+    if dry_run:
+        _say_plan(parsed, folder, options)
+        return
+    if not quiet:
+        typer.echo(f"{parsed.name}: results go to {folder}", err=True)
+        for line in foreign_code(parsed):
+            typer.echo(line, err=True)
+    from fer_bench.sweep.sweep import run_experiment
+
+    sweep = run_experiment(parsed, folder, options=options, rehearse=True, quiet=quiet)
     for reason in sorted(set(sweep.skipped.values())):
         typer.echo(f"skipped: {reason}", err=True)
-    for run_id, reason in sweep.failed.items():
-        typer.echo(f"failed: {run_id}: {reason}", err=True)
+    for reason, ids in _by_reason(sweep.failed).items():
+        more = f" and {len(ids) - 1} more" if len(ids) > 1 else ""
+        typer.echo(f"failed: {ids[0]}{more}: {reason}", err=True)
     busy = f", {sweep.busy} left to another command that is at them" if sweep.busy else ""
     typer.echo(
         f"{sweep.done} runs trained, {sweep.kept} kept, {len(sweep.failed)} failed{busy}", err=True
@@ -112,16 +125,56 @@ def _seconds(written: str | None) -> float | None:
     return seconds
 
 
-def _say_plan(experiment: Any, folder: Path) -> None:
-    from fer_bench.runs.store import RunStore
-    from fer_bench.sweep.plan import plan
+def _by_reason(failed: Mapping[str, str]) -> dict[str, list[str]]:
+    reasons: dict[str, list[str]] = {}
+    for run_id, reason in failed.items():
+        reasons.setdefault(reason, []).append(run_id)
+    return reasons
 
-    planned, store = plan(experiment), RunStore(folder)
+
+def _say_plan(experiment: Experiment, folder: Path, options: Options) -> None:
+    """Say what would run, what it would take, and what would fail."""
+    from fer_bench.cautions import Caution, merged
+    from fer_bench.runs.store import RunStore
+    from fer_bench.sweep.forecast import forecast
+    from fer_bench.sweep.plan import foreign_code, plan, planned_steps
+    from fer_bench.sweep.sweep import outlook
+    from fer_bench.terminal import duration
+    from fer_bench.training.outcome import FEW_STEPS
+
+    planned, store, few = plan(experiment), RunStore(folder), []
+    for line in foreign_code(experiment):
+        typer.echo(line)
     for spec in planned.runs:
         state = "kept" if store.is_done(spec.id) else "to run"
-        typer.echo(f"{state:7}{spec.label}  {spec.place}  {spec.id}")
+        steps = planned_steps(planned, spec)
+        typer.echo(f"{state:7}{spec.label}  {spec.place}  {spec.id}  {steps:,} steps")
+        if steps < FEW_STEPS:
+            few.append(Caution("few-steps-planned", steps=steps, least=FEW_STEPS))
+    if few:
+        typer.echo(f"caution: {merged(few)}")
     for spec, reason in planned.skipped:
         typer.echo(f"skipped {spec.label}: {reason}")
+    todo = [spec for spec in planned.runs if not store.is_done(spec.id)]
+    forecasts = []
+    for one in forecast(todo, options):
+        forecasts.append(one)
+        if one.problem is None:
+            took = f"at least {duration(one.seconds)}, {one.size / 2**20:.1f} MiB"
+            typer.echo(f"{one.label}: {one.runs} runs of {took}")
+        else:
+            typer.echo(f"{one.label}: all {one.runs} runs would fail: {one.problem}")
+    if forecasts:
+        typer.echo(outlook(forecasts, store, options))
+    if any(one.problem is not None for one in forecasts):
+        raise typer.Exit(1)
+
+
+class Attackers(StrEnum):
+    """Who attacks the embeddings of finished runs."""
+
+    default = "default"
+    all = "all"
 
 
 def score(
@@ -129,6 +182,10 @@ def score(
     metrics: Annotated[
         str | None, typer.Option(help="Names with commas between; all default ones otherwise.")
     ] = None,
+    attackers: Annotated[
+        Attackers,
+        typer.Option(help="all: also a trained attacker, and how small a leak would be found."),
+    ] = Attackers.default,
     again: Annotated[
         bool, typer.Option(help="Compute all anew, not only what is missing.")
     ] = False,
@@ -140,10 +197,12 @@ def score(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
 ) -> None:
     """Score finished runs again from their saved arrays: only what is missing or outdated."""
+    from fer_bench.metrics.metric import metric_names
     from fer_bench.runs.store import RunStore
     from fer_bench.sweep.sweep import score_store
 
-    names = [name.strip() for name in metrics.split(",")] if metrics else None
+    named = [name.strip() for name in metrics.split(",")] if metrics else None
+    names = metric_names(named, attackers=attackers.value)
     records = score_store(
         RunStore(folder), metrics=names, seed=seed, again=again, workers=workers, quiet=quiet
     )

@@ -16,10 +16,11 @@ from fer_bench.conformance.examples import (
     batch_of,
     example_batch,
     example_task,
+    few_faces,
     first_rows,
 )
 from fer_bench.conformance.finding import Finding
-from fer_bench.conformance.rehearsal import copied, play, training_mode
+from fer_bench.conformance.rehearsal import copied, estimate_statistics, play, training_mode
 from fer_bench.conformance.signs import INITIALISATIONS, audit_claims, settled
 from fer_bench.errors import FerBenchError
 from fer_bench.method import Batch, Embeddings, Method, Oracle, Prediction, Stage, Task, infer
@@ -53,6 +54,9 @@ def checking(adapter: type[Method], **parameters: Any) -> Iterator[Finding]:
     return _Check(adapter, parameters).run()
 
 
+_FIT_STEPS = 150
+
+
 class _Check:
     """The checks of one adapter; each yields findings, a crash becomes a finding of its own."""
 
@@ -67,7 +71,7 @@ class _Check:
                 yield built
                 return
             yield Finding("build", True, f"{type(built).__name__} builds from a task and a config")
-            for check in (self._answers, self._repeats, self._stages):
+            for check in (self._answers, self._repeats, self._stages, self._fits):
                 try:
                     yield from check()
                 except Exception as error:
@@ -143,6 +147,22 @@ class _Check:
             first, *others = (partial(self._stage, number, seed) for seed in INITIALISATIONS)
             yield from settled(first(), others)
 
+    def _fits(self) -> Iterator[Finding]:
+        """Eight faces can be learned by heart."""
+        method, faces = self.new(), few_faces(self.task)
+        stages = list(method.stages())
+        for stage in stages:
+            play(method, stage, faces, steps=_FIT_STEPS)
+            estimate_statistics(method, stage, faces)
+        _, prediction = infer(method.eval(), faces)
+        if not stages or prediction.logits is None:
+            return
+        right = int((prediction.logits.argmax(1) == faces.expression).sum())
+        text = f"{right} of {len(faces)} training faces are right after {_FIT_STEPS} steps a stage"
+        if right < len(faces):
+            text += ": what cannot fit eight faces cannot learn from more"
+        yield Finding("fit", right == len(faces), text)
+
     def _stage(self, number: int, seed: int) -> Iterator[Finding]:
         """One stage of a method with the initial weights of a seed, after those before it."""
         method = self.new(seed)
@@ -177,6 +197,7 @@ def _wrong_shapes(
     found = {
         "embed().expression": embeddings.expression,
         "embed().identity": embeddings.identity,
+        **{f"embed().further[{name!r}]": x for name, x in embeddings.further.items()},
         "predict().logits": prediction.logits,
         "predict().valence_arousal": prediction.valence_arousal,
     }

@@ -153,10 +153,13 @@ SPECS = (
 @metric("leakage", scores=SPECS)
 def leakage(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
     """The 2 x 2 matrix of one run, with probes, verification, retrieval and the label floor."""
-    embeddings = run.test.embeddings
-    out = identity_scores(run.test, embeddings, seed=seed)
-    out |= expression_scores(run, list(embeddings), seed=seed)
-    out |= _retrieval(run.test, embeddings, seed=seed)
+    out: dict[str, Score] = {}
+    # Apart, so that what is read from E and I does not depend on what else a method has.
+    for embeddings in (run.test.embeddings, run.test.further):
+        if embeddings:
+            out |= identity_scores(run.test, embeddings, seed=seed)
+            out |= expression_scores(run, list(embeddings), seed=seed)
+            out |= _retrieval(run.test, embeddings, seed=seed)
     return out
 
 
@@ -169,7 +172,7 @@ def identity_scores(
         keys = ("linear", "knn", "mlp", "strongest", "auc", "eer")
         return _undefined_cells("identity", embeddings, keys, problem)
     if problem.part is not part:
-        embeddings = {name: problem.part.embeddings[name] for name in embeddings}
+        embeddings = {name: problem.part.spaces[name] for name in embeddings}
     out = _named_people(problem, embeddings, seed)
     out = {key: score.with_caution(*problem.cautions) for key, score in out.items()}
     return out | _verified_people(problem, embeddings, seed)
@@ -201,6 +204,8 @@ def _named_people(
         for name in embeddings
         for key, score in scores[name].items()
     }
+    if "E" not in embeddings:
+        return out
     out["E.identity.floor"] = scores[FLOOR]["strongest"]
     out["E.identity.excess"] = excess_score(
         attacks["E"], attacks[FLOOR], truth, details=problem.details, seed=seed
@@ -277,7 +282,7 @@ def _expression_attacks(
                 named_setting(linear_probe(centred(x, s), y, split), "subject-centred")
             )
         if halves and all(len(half.train) >= 2 for half in halves):
-            attacks["heldout"] = Attack(_cross_fitted(test.embeddings[name], test.y, halves))
+            attacks["heldout"] = Attack(_cross_fitted(test.spaces[name], test.y, halves))
         out[name] = attacks
     return out
 

@@ -75,6 +75,7 @@ _REASONS: dict[str, str] = {
     "factors": "the data have no exact factors (only generated faces do)",
     "attributes": "the data have no attribute columns",
     "extra_tests": "the experiment names no further test sets",
+    "size": "the size was not measured: these results were trained by an earlier version",
     "faces": "no small copies of the faces are kept with the results",
 }
 
@@ -90,6 +91,7 @@ def missing(metric: Metric, run: RunArrays) -> str | None:
         and bool((test.target == test.target).any()),
         "factors": bool(test.factor_names()),
         "attributes": bool(test.attribute_names()),
+        "size": bool(run.facts.get("size")),
         "extra_tests": any(name.startswith("test:") for name in run.parts),
         # Read from disk only for a metric that looks at them.
         "faces": "faces" in metric.needs and run.faces is not None,
@@ -103,6 +105,20 @@ def load_metrics(names: Sequence[str] | None = None) -> dict[str, Metric]:
         return {name: registry.metrics.get(name) for name in names}
     found = {name: registry.metrics.get(name) for name in registry.metrics.names()}
     return {name: metric for name, metric in found.items() if metric.default}
+
+
+def metric_names(
+    names: Sequence[str] | None, *, attackers: Literal["default", "all"] = "default"
+) -> tuple[str, ...] | None:
+    """Metrics to run: those named, or all default ones (None); "all" adds trained attackers.
+
+    >>> metric_names(["leakage"], attackers="all")
+    ('leakage', 'attackers-all')
+    """
+    if attackers == "default":
+        return None if names is None else tuple(names)
+    chosen = load_metrics() if names is None else names
+    return tuple(dict.fromkeys((*chosen, "attackers-all")))
 
 
 def score_specs() -> dict[str, ScoreSpec]:

@@ -82,7 +82,7 @@ def mi(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
     they were (a subject that was never seen cannot be named); sequences stay together.
     """
     part = run.test
-    embeddings = part.embeddings
+    embeddings = part.spaces
     out: dict[str, Score] = {}
     sequences = None if part.sequences is None else groups_of_codes(part.sequences)
     people = part.s if part.has_subjects else None

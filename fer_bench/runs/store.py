@@ -54,7 +54,7 @@ from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from fer_bench.arrays import Part, RunArrays
+from fer_bench.arrays import FURTHER, Part, RunArrays, further_of
 from fer_bench.errors import RunError
 from fer_bench.experiment import Experiment, RunSpec
 from fer_bench.score import Outcome
@@ -64,6 +64,7 @@ RESUME = "resume.safetensors"  # where training stands, while it goes on
 _ARRAYS = ("expression", "identity", "logits", "valence_arousal")
 _SEALED = ("spec.json", "environment.json", "history.csv")  # of every run
 _ADDED = "parts/checksums.json"  # of parts that came later
+_HARMLESS = re.compile(r"[^/\\\x00-\x1f\x7f]+")
 _PART = re.compile(r"parts/[^/]+\.safetensors")
 _ASIDE = re.compile(r"\..+\.\d+-\d+")  # a file that `atomic_path` has not finished
 _OLD_S = 3600.0
@@ -154,7 +155,11 @@ class RunRecord:
             role=self.environment["method"]["role"],
             seed=self.spec.seed,
             fold=self.spec.fold,
-            facts={"data": self.spec.data.name, "label": self.spec.label},
+            facts={
+                "data": self.spec.data.name,
+                "label": self.spec.label,
+                "size": self.environment.get("size"),
+            },
             read_faces=partial(
                 RunStore(self.folder.parent.parent).thumbnails, self.spec.fingerprint
             ),
@@ -166,7 +171,14 @@ class RunRecord:
             arrays = safetensors.numpy.load(self._written(f"{file}.safetensors"))
             labels = pd.read_parquet(BytesIO(self._written(f"{file}.parquet")))
             loaded = {key: arrays.get(key) for key in _ARRAYS[1:]}
-            return Part(name, arrays["expression"], labels=labels, classes=classes, **loaded)
+            return Part(
+                name,
+                arrays["expression"],
+                labels=labels,
+                classes=classes,
+                further=further_of(arrays),
+                **loaded,
+            )
         except RunError:
             raise
         except Exception as error:
@@ -217,7 +229,7 @@ class RunRecord:
         return safetensors.numpy.load_file(path)
 
     def _arrays_path(self, metric: str) -> Path:
-        return self.folder / "scores" / f"{metric}.safetensors"
+        return self.folder / "scores" / f"{file_name(metric)}.safetensors"
 
     def _score_damage(self) -> list[str]:
         """Names of files of the scores that are missing or are not what was written.
@@ -287,7 +299,7 @@ class RunStore:
 
     def is_done(self, run_id: str) -> bool:
         """Whether a run is complete."""
-        return (self.runs / run_id / "done.json").is_file()
+        return (self.runs / file_name(run_id) / "done.json").is_file()
 
     def record(self, run_id: str) -> RunRecord:
         """One finished run, as it is: its files are checked when they are read.
@@ -416,11 +428,11 @@ class RunStore:
         return self._read_failure(path)["deaths"] if path.exists() else 0
 
     def _failure(self, run_id: str) -> Path:
-        return self.root / "failures" / f"{run_id}.json"
+        return self.root / "failures" / f"{file_name(run_id)}.json"
 
     def log(self, run_id: str) -> Path:
         """The log of a run (see `fer_bench.runs.log`)."""
-        return self.root / "logs" / f"{run_id}.jsonl"
+        return self.root / "logs" / f"{file_name(run_id)}.jsonl"
 
     def experiment(self) -> Experiment | None:
         """The experiment that made this folder; None if it is not known or damaged."""
@@ -527,7 +539,7 @@ class RunStore:
         The folder survives a kill, so that the next claim finds the checkpoints in it.
         """
         self.runs.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.runs / f".{spec.id}.lock")
+        lock = FileLock(self.runs / f".{file_name(spec.id)}.lock")
         try:
             lock.acquire(timeout=0)
         except Timeout:
@@ -557,6 +569,20 @@ class RunStore:
         return RunRecord(final)
 
 
+def file_name(name: str) -> str:
+    """A name, if it can be that of a file and leads nowhere else.
+
+    Raises:
+        RunError: it cannot.
+    """
+    if not name or name.startswith(".") or not _HARMLESS.fullmatch(name):
+        raise RunError(
+            f"{name!r} cannot name a file of the results: write it without slashes, control "
+            "characters and a dot in front."
+        )
+    return name
+
+
 def seal(folder: Path, run_id: str) -> None:
     """Write the checksums of a complete run: what is not listed there is not part of it."""
     files = [p for p in sorted(folder.rglob("*")) if p.is_file() and p.name[0] != "."]
@@ -575,12 +601,16 @@ def write_part(folder: Path, part: Part, *, faces: str = "") -> list[Path]:
     Returns:
         The files.
     """
-    stem = part.name.replace(":", "--")
+    stem = file_name(part.name.replace(":", "--"))
     folder.mkdir(parents=True, exist_ok=True)
     arrays = {
         name: np.ascontiguousarray(getattr(part, name), dtype=np.float32)
         for name in _ARRAYS
         if getattr(part, name) is not None
+    }
+    arrays |= {
+        f"{FURTHER}{name}": np.ascontiguousarray(value, dtype=np.float32)
+        for name, value in part.further.items()
     }
     table, file = folder / f"{stem}.parquet", folder / f"{stem}.safetensors"
     with atomic_path(table) as aside:

@@ -144,6 +144,23 @@ class Pair:
 
 
 @dataclass(frozen=True)
+class Design:
+    """The size of a sweep.
+
+    Attributes:
+        people: test people in all folds together.
+        seeds: trainings of each method on each fold.
+        folds: of people.
+        methods: trained ones, over which the seed variance is pooled.
+    """
+
+    people: int
+    seeds: int
+    folds: int = 1
+    methods: int = 2
+
+
+@dataclass(frozen=True)
 class CrossedComparison:
     """What `compare_crossed` returns.
 
@@ -154,6 +171,7 @@ class CrossedComparison:
         seed_variance: method -> variance of a run's score over seeds (people held fixed).
         spreads_p: of equal seed variances (Bartlett), or None with fewer than three seeds.
         missing: sources of variation that no interval here contains.
+        size: of the sweep; the seeds are those of most runs.
     """
 
     means: Mapping[str, Interval]
@@ -162,6 +180,7 @@ class CrossedComparison:
     seed_variance: Mapping[str, float]
     spreads_p: float | None
     missing: tuple[Source, ...]
+    size: Design
 
     def pair(self, first: str, second: str) -> Pair:
         """The comparison of two methods, first less second.
@@ -246,6 +265,7 @@ def compare_crossed(
         seed_variance=dict(spread.variance),
         spreads_p=spread.p,
         missing=_missing(table),
+        size=_size(table, spread),
     )
 
 
@@ -576,6 +596,15 @@ def _may_claim(table: _Table, trained: Collection[str], difference: float) -> bo
         return True
     seeds = min(len(cell.seeds) for cell in cells)
     return seeds >= 3 or (seeds == 2 and abs(difference) > SMALL_MARGIN)
+
+
+def _size(table: _Table, spread: _Spreads) -> Design:
+    return Design(
+        people=len(set().union(*(ids.tolist() for ids in table.people.values()))),
+        seeds=max(len(cell.seeds) for cell in table.cells.values()),
+        folds=len({fold for _, fold in table.cells}),
+        methods=max(len(spread.pooled), 1),
+    )
 
 
 def _missing(table: _Table) -> tuple[Source, ...]:

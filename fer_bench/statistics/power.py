@@ -8,7 +8,9 @@ import numpy as np
 from scipy import stats
 
 from fer_bench.errors import FerBenchError
-from fer_bench.statistics.crossed import CrossedComparison, Pair
+from fer_bench.statistics.crossed import CrossedComparison, Design, Pair
+
+__all__ = ["Design", "Spread", "people_needed", "power"]
 
 MOST_PEOPLE = 100_000
 
@@ -49,23 +51,6 @@ class Spread:
             people=float(np.sqrt(pair.difference.variance("people") * people)),
             seeds=float(np.sqrt(np.mean(known))) if known else 0.0,
         )
-
-
-@dataclass(frozen=True)
-class Design:
-    """The size of a sweep.
-
-    Attributes:
-        people: test people in all folds together.
-        seeds: trainings of each method on each fold.
-        folds: of people.
-        methods: trained ones, over which the seed variance is pooled.
-    """
-
-    people: int
-    seeds: int
-    folds: int = 1
-    methods: int = 2
 
 
 def power(spread: Spread, design: Design, difference: float, *, level: float = 0.95) -> float:

@@ -124,15 +124,26 @@ def run_specs(
             elif options.workers == 1:
                 progress.epochs_of(spec)(*message["epoch"])
 
+        waiting = [s for s in specs if s.of is not None and not store.is_done(s.of)]
         for spec in specs:
+            if spec in waiting:
+                continue
             if store.is_done(spec.id) or store.deaths(spec.id) < MOST_DEATHS or options.retry:
                 submit(spec)
             else:
                 yield spec, "failed", store.failures()[spec.id]["reason"]
+                for later in (s for s in waiting if s.of == spec.id):
+                    yield later, "failed", _record_without_encoder(store, later)
         for spec, end in processes.ends():
+            after = [s for s in waiting if s.of == spec.id]
             if end.error is None:
                 state, text = end.value
                 yield spec, state, text
+                for later in after:
+                    if state == "busy":
+                        yield later, state, text
+                    else:
+                        submit(later)
                 continue
             if end.disk_full:
                 raise RunError(_no_space(store, specs))
@@ -140,8 +151,17 @@ def run_specs(
             if tried[spec.id] <= options.retry:
                 progress.say(f"{spec.label} {spec.place}: failed: {reason} Trying again.")
                 submit(spec)
-            else:
-                yield spec, "failed", reason
+                continue
+            yield spec, "failed", reason
+            for later in after:
+                yield later, "failed", _record_without_encoder(store, later)
+
+
+def _record_without_encoder(store: RunStore, spec: RunSpec) -> str:
+    """Keep that an erased row failed with the run whose embeddings it erases."""
+    reason = f"the run {spec.of!r}, whose embeddings it erases, failed."
+    store.save_failure(spec, reason=reason, kind="failed")
+    return reason
 
 
 def _record(store: RunStore, spec: RunSpec, end: End) -> str:

@@ -56,6 +56,10 @@ class Limits:
     seconds: float | None = None
     memory: int | None = None
 
+    def within(self, seconds: float) -> Limits:
+        """The same, and no longer than this."""
+        return Limits(min(seconds, self.seconds or seconds), self.memory)
+
 
 @dataclass(frozen=True)
 class End:

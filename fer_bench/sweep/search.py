@@ -284,7 +284,7 @@ def _play(
             values = book.propose(now[i])
             spec = setting(now[i].spec, values)
             trying[i] = spec, values
-            arguments = {"spec": spec, "resume": root / f".{spec.id}.safetensors"}
+            arguments = {"spec": spec, "resume": _resume(root, spec)}
             fresh = needs_fresh_process(spec)
             processes.submit(i, Job(try_out, arguments, threads=threads, fresh=fresh))
 
@@ -293,12 +293,18 @@ def _play(
     for i, end in processes.ends():
         spec, values = trying.pop(i)
         score, text = (None, end.error) if end.error is not None else end.value
+        _resume(root, spec).unlink(missing_ok=True)
         now[i] = book.write(now[i], Trial(values, score, text))
         state = "done" if score is not None else "failed"
         number = len(now[i].trials)
         progress.finished(spec, state, f"trial {number}: {text}{_so_far(now[i])}")
         start(i)
     return now
+
+
+def _resume(root: Path, spec: RunSpec) -> Path:
+    """Where a trial keeps its state while it trains."""
+    return root / f".{spec.id}.safetensors"
 
 
 def _so_far(study: Study) -> str:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fer_bench.errors import RunError
-from fer_bench.experiment import Experiment
+from fer_bench.errors import RunError, free_space
+from fer_bench.experiment import Experiment, RunSpec
+from fer_bench.metrics.metric import metric_names
 from fer_bench.runs.store import RunRecord, RunStore
 from fer_bench.sweep.executors import Options, run_specs, workers_of
+from fer_bench.sweep.forecast import Forecast, forecast
 from fer_bench.sweep.job import Job
 from fer_bench.sweep.plan import Plan, data_card, plan
 from fer_bench.sweep.processes import Processes
 from fer_bench.sweep.progress import Progress
 from fer_bench.sweep.worker import folds_path, metrics_to_do, score_only, thumbnails
+from fer_bench.terminal import duration
 from fer_bench.threads import RUN_THREADS
 from fer_bench.training.scalars import require as require_tensorboard
 
@@ -52,6 +56,7 @@ def run_experiment(
     out: str | Path,
     *,
     options: Options = Options(),  # noqa: B008
+    rehearse: bool = False,
     quiet: bool = False,
 ) -> Sweep:
     """Run an experiment into a folder: only what the folder does not have yet.
@@ -61,6 +66,8 @@ def run_experiment(
         out: result folder; made if absent. Giving the same folder again goes on where a killed
             sweep was.
         options: how the runs are executed; by default one after the other.
+        rehearse: first let every method see a batch. One that fails does not fail in each of its
+            runs again, and the longest runs are started first.
         quiet: no progress on the terminal.
 
     Raises:
@@ -76,11 +83,14 @@ def run_experiment(
     counts = {"done": 0, "kept": 0, "busy": 0}
     failed: dict[str, str] = {}
     with Progress(len(planned.runs), quiet=quiet) as progress:
+        specs: Sequence[RunSpec] = planned.runs
+        if rehearse:
+            specs, failed = _rehearsed(store, specs, options, progress)
         results = run_specs(
-            planned.runs,
+            specs,
             str(store.root),
             options=options,
-            metrics=experiment.scores.metrics,
+            metrics=metric_names(experiment.scores.metrics, attackers=experiment.scores.attackers),
             seed=experiment.scores.seed,
             progress=progress,
         )
@@ -97,6 +107,42 @@ def run_experiment(
         busy=counts["busy"],
         failed=failed,
         skipped={spec.id: reason for spec, reason in planned.skipped},
+    )
+
+
+def _rehearsed(
+    store: RunStore, specs: Sequence[RunSpec], options: Options, progress: Progress
+) -> tuple[Sequence[RunSpec], dict[str, str]]:
+    """The runs that may succeed, the longest first, and the others with the reason."""
+    todo = [spec for spec in specs if not store.is_done(spec.id)]
+    counts = Counter(spec.label for spec in todo)
+    several = [spec for spec in todo if counts[spec.label] > 1]  # one run says it itself
+    known = {one.label: one for one in forecast(several, options)}
+    failed: dict[str, str] = {}
+    for spec in several:
+        problem = known[spec.label].problem
+        if problem is not None:
+            deaths = store.deaths(spec.id)
+            store.save_failure(spec, reason=problem, kind="failed", deaths=deaths)
+            failed[spec.id] = problem
+            progress.finished(spec, "failed", problem)
+    if known:
+        progress.say(outlook(list(known.values()), store, options))
+    left = [spec for spec in specs if spec.id not in failed]
+    if options.workers > 1:
+        left.sort(key=lambda s: -known[s.label].seconds if s.label in known else 0.0)
+    return left, failed
+
+
+def outlook(forecasts: Sequence[Forecast], store: RunStore, options: Options) -> str:
+    """How long some runs will take and how much space, in one line."""
+    able = [one for one in forecasts if one.problem is None]
+    runs = sum(one.runs for one in able)
+    seconds = sum(one.runs * one.seconds for one in able) / min(options.workers, max(1, runs))
+    size = sum(one.runs * one.size for one in able)
+    return (
+        f"{runs} runs to train: at least {duration(seconds)} and {size / 2**20:.1f} MiB, of "
+        f"{free_space(store.root) / 2**20:.0f} MiB that are free"
     )
 
 

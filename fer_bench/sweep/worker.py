@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+import safetensors.numpy
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import save_file
@@ -19,6 +20,7 @@ from safetensors.torch import save_file
 import fer_bench
 from fer_bench import registry
 from fer_bench.arrays import Part
+from fer_bench.attackers.erased import erase_run
 from fer_bench.cautions import Caution
 from fer_bench.data.faces import FaceData
 from fer_bench.data.splits import FoldFile
@@ -33,7 +35,9 @@ from fer_bench.sweep.job import Tell
 from fer_bench.sweep.plan import RunRows, load_faces, published_folds, rows_of
 from fer_bench.training.checkpoint import Position, copy_state
 from fer_bench.training.loop import OnEpoch, OnHistory
+from fer_bench.training.outcome import CODES, prediction_cautions
 from fer_bench.training.session import Session
+from fer_bench.training.size import model_size
 
 State = Literal["done", "kept", "failed", "busy"]
 
@@ -117,6 +121,9 @@ def _train_into(
     on_history: OnHistory | None,
 ) -> None:
     started = time.monotonic()
+    if spec.of is not None:
+        write_erased(spec, store.record(spec.of), working, started=started)
+        return
     resume = working / RESUME
     folds = published_folds(folds_path(store, spec.fold_hash), spec, data_of(spec))
     trained = train(spec, folds, resume=resume, on_epoch=on_epoch, on_history=on_history)
@@ -209,8 +216,11 @@ def parts_of(spec: RunSpec, trained: Trained) -> Iterator[Part]:
 def write_run(spec: RunSpec, trained: Trained, working: Path, *, started: float) -> None:
     """Write all files of a trained run into `working`; `started` is when work on it began."""
     method, position = trained.session.method, trained.position
+    learned: list[Caution] = []
     for part in parts_of(spec, trained):
         write_part(working / "parts", part)
+        if part.name in ("train", "test") and method.info.role != "oracle":
+            learned += prediction_cautions(part)
     with atomic_path(working / "model.safetensors") as aside:
         save_file({k: v.contiguous() for k, v in copy_state(method).items()}, aside)
     write_json(working / "spec.json", spec.model_dump(mode="json"))
@@ -219,22 +229,53 @@ def write_run(spec: RunSpec, trained: Trained, working: Path, *, started: float)
         environment(
             method,
             position,
-            [*trained.rows.cautions, *position.cautions],
+            [*trained.rows.cautions, *position.cautions, *learned],
             str(trained.session.batcher.device),
             time.monotonic() - started,
         )
-        | {"tie": list(trained.rows.notes)},
+        | {
+            "tie": list(trained.rows.notes),
+            "size": model_size(method, trained.session.batcher),
+        },
     )
     pd.DataFrame(position.history, columns=HISTORY).to_csv(working / "history.csv", index=False)
+
+
+def write_erased(spec: RunSpec, encoder: RunRecord, working: Path, *, started: float) -> None:
+    """Write an erased run: the arrays of its encoder's run without identity, and a new head."""
+    erased = erase_run(encoder.arrays, spec.parameters)
+    for part in erased.parts:
+        write_part(working / "parts", part)
+    with atomic_path(working / "model.safetensors") as aside:
+        safetensors.numpy.save_file(
+            {name: np.ascontiguousarray(array) for name, array in erased.state.items()}, aside
+        )
+    write_json(working / "spec.json", spec.model_dump(mode="json"))
+    said = [Caution.from_json(caution) for caution in encoder.environment["warnings"]]
+    environment = encoder.environment | {
+        "method": info_json(erased.info),
+        "warnings": [caution.to_json() for caution in (*said, *erased.cautions)],
+        "stages": [],
+        "training_s": 0.0,
+        "wall_s": round(time.monotonic() - started, 2),
+        "of": encoder.spec.id,
+    }
+    write_json(working / "environment.json", environment)
+    pd.DataFrame([], columns=HISTORY).to_csv(working / "history.csv", index=False)
 
 
 def load_session(record: RunRecord) -> Session:
     """The trained method of a finished run with its faces, ready to embed on the CPU.
 
     Raises:
-        RunError: the data or the folds are not those the run was trained on.
+        RunError: the data or the folds are not those the run was trained on, or it is an erased
+            row, which has no network of its own.
     """
     spec = record.spec
+    if spec.of is not None:
+        raise RunError(
+            f"the run {spec.id!r} is an erased row and has no network of its own: use {spec.of!r}."
+        )
     data = data_of(spec)
     store = RunStore(record.folder.parent.parent)
     folds = published_folds(folds_path(store, spec.fold_hash), spec, data)
@@ -291,6 +332,10 @@ def headline(record: RunRecord) -> str:
         parts.append(f"accuracy {accuracy}")
     elif ccc is not None:
         parts.append(f"CCC {ccc}")
+    if steps := record.environment.get("steps"):
+        parts.append(f"{steps:,} steps")
+    said = map(Caution.from_json, record.environment["warnings"])
+    parts += [str(caution) for caution in said if caution.code in CODES]
     failed = [name for name, outcome in record.outcomes().items() if outcome.failed]
     if failed:
         parts.append(f"metrics failed: {', '.join(failed)}")
@@ -316,6 +361,7 @@ def environment(
         "n_parameters": sum(p.numel() for p in method.parameters()),
         "n_train_subjects": method.task.n_train_subjects,
         "stages": position.stages,
+        "steps": sum(stage["steps"] for stage in position.stages),
         "images_seen": position.images_seen,
         "warnings": [caution.to_json() for caution in dict.fromkeys(cautions)],
     }

@@ -33,6 +33,7 @@ from fer_bench.training.checkpoint import (
     restore_optimizer,
     save_resume,
 )
+from fer_bench.training.outcome import bounds_at, training_cautions
 
 OnEpoch = Callable[[int, int, str], None]
 OnHistory = Callable[[Sequence[Sequence[Any]]], None]
@@ -135,13 +136,14 @@ class Trainer:
         self.position.seconds += time.monotonic() - self._started
         self.method.requires_grad_(True).eval()
         self.position.note(self.method.cautions())
+        self.position.note(training_cautions(self.position.stages))
         reports = [backbone.weights_report for backbone in backbones_of(self.method)]
         self.position.note(Caution("backbone-weights", report=r) for r in reports if r)
         return self.position
 
     def _budget(self, stage: Stage) -> Budget:
         size = stage.batch_size or self.training.batch_size
-        return stage_budget(stage, self.training, batches_in(len(self.train_rows), size))
+        return stage_budget(stage.share, self.training, batches_in(len(self.train_rows), size))
 
     def _materialise(self) -> None:
         """One forward pass, so that lazy modules have their shapes before optimisers exist."""
@@ -232,15 +234,17 @@ class Trainer:
         if best is not None:
             self.method.load_state_dict(best)
         position = self.position
+        kept = position.best_epoch or position.epoch
         position.stages.append(
             {
                 "name": stage.name,
                 "epochs": budgets[index].epochs,
                 "epochs_run": position.epoch,
                 "steps": min(budgets[index].steps, position.epoch * budgets[index].per_epoch),
-                "best_epoch": position.best_epoch or position.epoch,
+                "best_epoch": kept,
                 "select": self._rule(stage),
                 "value": position.best[0] if position.best else None,
+                "bounds": bounds_at(position.history, stage.name, kept, stage.ceilings),
             }
         )
         position.stage, position.epoch = index + 1, 0
@@ -448,17 +452,17 @@ def seed_everything(*seed: int, device: torch.device | None = None) -> torch.Gen
     return generator
 
 
-def stage_budget(stage: Stage, training: TrainingSpec, per_epoch: int) -> Budget:
+def stage_budget(share: float, training: TrainingSpec, per_epoch: int) -> Budget:
     """The share that a stage has of the steps of a run, or of its epochs; at least one.
 
-    >>> stage_budget(Stage("s", players=[], share=0.5), TrainingSpec(epochs=3), per_epoch=7)
+    >>> stage_budget(0.5, TrainingSpec(epochs=3), per_epoch=7)
     Budget(steps=14, per_epoch=7)
-    >>> stage_budget(Stage("s", players=[], share=0.5), TrainingSpec(steps=30), per_epoch=7).epochs
+    >>> stage_budget(0.5, TrainingSpec(steps=30), per_epoch=7).epochs
     3
     """
     if training.steps is not None:
-        return Budget(max(1, round(stage.share * training.steps)), per_epoch)
-    return Budget(max(1, round(stage.share * training.epochs)) * per_epoch, per_epoch)
+        return Budget(max(1, round(share * training.steps)), per_epoch)
+    return Budget(max(1, round(share * training.epochs)) * per_epoch, per_epoch)
 
 
 def lr_factor(training: TrainingSpec, step: int, budget: Budget) -> float:

@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from fer_bench.arrays import Part
+from fer_bench.arrays import FURTHER, Part, further_of
 from fer_bench.cautions import Caution
 from fer_bench.errors import MethodError
 from fer_bench.method import Task
@@ -93,14 +93,17 @@ def _tensors(part: Part) -> dict[str, Tensor]:
     table = BytesIO()
     part.labels.to_parquet(table, index=False)
     arrays = {key: getattr(part, key) for key in _ARRAYS if getattr(part, key) is not None}
+    arrays |= {f"{FURTHER}{name}": value for name, value in part.further.items()}
     arrays["labels"] = np.frombuffer(table.getvalue(), dtype=np.uint8).copy()
     return {key: torch.from_numpy(np.ascontiguousarray(value)) for key, value in arrays.items()}
 
 
 def _part(name: str, tensors: Mapping[str, Tensor], classes: tuple[str, ...]) -> Part:
-    arrays = {key: tensors[key].numpy() if key in tensors else None for key in _ARRAYS}
-    labels = pd.read_parquet(BytesIO(tensors["labels"].numpy().tobytes()))
-    return Part(name=name, labels=labels, classes=classes, **arrays)  # type: ignore[arg-type]
+    stored = {key: value.numpy() for key, value in tensors.items()}
+    arrays = {key: stored.get(key) for key in _ARRAYS}
+    labels = pd.read_parquet(BytesIO(stored["labels"].tobytes()))
+    further = further_of(stored)
+    return Part(name=name, labels=labels, classes=classes, further=further, **arrays)  # type: ignore[arg-type]
 
 
 def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -56,7 +56,12 @@ def _comparison(summary: Summary, columns: Sequence[Column], *, caption: str) ->
     failures = [
         f"{f.label}, seed {f.seed}, fold {f.fold} {f.kind}: {f.reason}" for f in summary.failures
     ]
-    return Table(caption, heads, groups, notes.texts, failures)
+    learned = [
+        f"{', '.join(remark.rows)}: {remark.text}"
+        for remark in summary.cautions
+        if "training" in remark.metrics and remark.level != "note"
+    ]
+    return Table(caption, heads, groups, notes.texts, [*failures, *learned])
 
 
 def _head(column: Column) -> Head:

@@ -172,6 +172,16 @@ def test_irm_penalty_is_zero_where_the_scale_is_at_its_optimum(batch):
     assert method.loss(batch)["penalty"].item() == pytest.approx(0.0, abs=1e-8)
 
 
+def test_irm_penalty_by_hand_is_never_negative(batch):
+    """IRMv1: the squared gradient of an environment's risk with respect to a scale of the head."""
+    method = build(IRM, environments=1).eval()
+    output = method.head(method.encoder(batch.images)).detach()
+    step = 1e-3
+    up, down = (method.head.loss(output * (1 + s), batch) for s in (step, -step))
+    gradient = float(up - down) / (2 * step)
+    assert float(method.loss(batch)["penalty"]) == pytest.approx(gradient**2, rel=1e-2)
+
+
 def test_group_dro_raises_the_share_of_the_worst(batch):
     method = build(GroupDRO, environments=4, eta=1.0)
     method.train()

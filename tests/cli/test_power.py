@@ -25,7 +25,7 @@ OVERRIDES = (
 def pilot(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pilot")
     experiment = load_experiment(None, overrides=OVERRIDES)
-    return run_experiment(experiment, folder, executor="serial", quiet=True)
+    return run_experiment(experiment, folder, quiet=True)
 
 
 def test_runs_keep_what_each_person_changes(pilot) -> None:

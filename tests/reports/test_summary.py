@@ -65,11 +65,17 @@ def test_verdicts_name_the_best_mean_and_never_an_oracle(summary):
         assert set(verdict.against) == set(means) - {verdict.best}
 
 
-def test_few_pairs_never_separate(summary):
+def test_differences_are_paired_by_person(summary):
     verdict = summary.verdict(ACCURACY)
-    assert "EIF" in verdict.tied or verdict.best == "EIF"
-    assert verdict.against["EIF"].n_pairs == 5
-    assert verdict.against["EIF"].verdict == Caution("few-pairs", n=5)
+    gap = verdict.against["EIF"]
+    assert gap.n_pairs == 5
+    assert gap.verdict == (
+        Caution("separated", better=verdict.best) if gap.separated else Caution("may-be-chance")
+    )
+    assert verdict.missing == ()
+    assert verdict.outlook is not None
+    assert verdict.outlook.people == 24
+    assert 0 < verdict.outlook.chance < 1
 
 
 def test_failures_and_warnings_are_there(summary):

@@ -3,11 +3,13 @@ import threading
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fer_bench.arrays import Part
 from fer_bench.errors import RunError
 from fer_bench.experiment import DataSpec, RunSpec, SplitSpec, TrainingSpec
-from fer_bench.runs.store import RunStore, atomic_path, write_json, write_part
+from fer_bench.runs.store import RunStore, atomic_path, file_name, write_json, write_part
 from fer_bench.score import Outcome, Score
 
 
@@ -39,7 +41,8 @@ def part(name="test", n=4):
         }
     )
     features = np.arange(n * 3, dtype=np.float32).reshape(n, 3)
-    return Part(name, features, None, features[:, :2], None, labels, ("neutral", "anger"))
+    further = {"z_exp": features[:, 1:]}
+    return Part(name, features, None, features[:, :2], None, labels, ("neutral", "anger"), further)
 
 
 def fill(working, spec):
@@ -71,6 +74,8 @@ def test_what_is_written_is_read(tmp_path, spec):
     test = arrays.test
     np.testing.assert_array_equal(test.expression, part().expression)
     assert test.identity is None
+    assert list(test.spaces) == ["E", "z_exp"]
+    np.testing.assert_array_equal(test.further["z_exp"], part().further["z_exp"])
     assert test.y.tolist() == [1, -1, 0, 1]
     assert test.s.tolist() == [0, 1, 0, -1]
     assert np.isnan(test.target[1]).all()
@@ -196,3 +201,23 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
         raise ValueError("boom")
     assert path.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["x.txt"]
+
+
+@given(st.text(st.sampled_from("./\\a\0\n~"), max_size=8))
+def test_no_name_leads_out_of_the_results(tmp_path_factory, name):
+    root = tmp_path_factory.mktemp("results")
+    store = RunStore(root)
+    makes = [
+        lambda: store.log(name),
+        lambda: store._failure(name),
+        lambda: write_part(root / "parts", part(f"test:{name}"))[0],
+        lambda: store.runs / name if store.is_done(name) else store.runs / file_name(name),
+    ]
+    for make in makes:
+        try:
+            path = make()
+        except RunError:
+            continue
+        assert path.parent.parent == root
+        assert path.name not in ("", ".", "..")
+        assert path.resolve().is_relative_to(root.resolve())

@@ -222,8 +222,7 @@ def test_steps_are_those_of_torch():
     steps=st.integers(1, 500), per_epoch=st.integers(1, 60), share=st.sampled_from([0.25, 0.5, 1])
 )
 def test_a_budget_of_steps_is_spent_to_the_last_step(steps, per_epoch, share):
-    stage = Stage("s", players=[], share=share)
-    budget = loop.stage_budget(stage, TrainingSpec(steps=steps), per_epoch)
+    budget = loop.stage_budget(share, TrainingSpec(steps=steps), per_epoch)
     assert budget.steps == max(1, round(share * steps))
     assert sum(budget.of_epoch(epoch) for epoch in range(budget.epochs)) == budget.steps
     assert all(1 <= budget.of_epoch(epoch) <= per_epoch for epoch in range(budget.epochs))
@@ -253,12 +252,12 @@ def test_where_the_weights_came_from_is_said(make_trainer, tmp_path):
     state = {f"module.{key}": value for key, value in source.body.state_dict().items()}
     save_file(state | {"module.fc.weight": torch.zeros(7, 32)}, tmp_path / "w.safetensors")
     _, trainer = make_trainer(erm(weights=str(tmp_path / "w.safetensors")), epochs=1)
-    (said,) = trainer.run().cautions
+    _few, said = trainer.run().cautions
     assert str(said).startswith("backbone weights: ")
     assert "'module.' taken off" in str(said)
     assert "not used: fc.weight" in str(said)
     _, trainer = make_trainer(erm(), epochs=1)
-    assert trainer.run().cautions == []
+    assert [caution.code for caution in trainer.run().cautions] == ["few-steps"]
 
 
 def test_a_game_has_losses_on_validation_people_but_keeps_its_last_epoch(make_trainer, two_players):
@@ -326,3 +325,11 @@ def test_cuda_is_refused_where_there_is_none(monkeypatch):
 def test_speed_switches_learn_the_same(make_trainer, two_players, switch):
     _, trainer = make_trainer(two_players, epochs=6, **switch)
     assert trainer.run().stages[0]["value"] > 0.8
+
+
+def test_a_hook_under_its_old_name_is_refused_at_once(two_players):
+    with pytest.raises(MethodError, match=r"Old.warnings\(\) is called by nobody: rename it"):
+
+        class Old(two_players):
+            def warnings(self):
+                return ["read with care"]
