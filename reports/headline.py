@@ -159,6 +159,8 @@ def _open(summary: Summary) -> Caution:
     open_, others = len(verdict.tied), verdict.comparable - 1
     if not open_:
         return Caution("all-separated", pairs=pairs, others=others)
+    if any(verdict.against[label].verdict.code == "few-trainings" for label in verdict.tied):
+        return Caution("takes-trainings", open=open_, others=others)
     if verdict.outlook is not None:
         return _outlook(verdict.outlook, use, open=open_, others=others)
     if "seeds" in verdict.missing:

@@ -10,10 +10,11 @@ from numpy.typing import ArrayLike
 
 from fer_bench.arrays import RunArrays
 from fer_bench.cautions import Caution
+from fer_bench.errors import DataError
 from fer_bench.metrics.common import random_rows, undefined
 from fer_bench.metrics.disentanglement.beta_vae import beta_vae_score
 from fer_bench.metrics.disentanglement.dci import dci_importance, dci_scores
-from fer_bench.metrics.disentanglement.discrete import BINS, information
+from fer_bench.metrics.disentanglement.discrete import BINS, information, read_varying
 from fer_bench.metrics.disentanglement.explicitness import explicitness
 from fer_bench.metrics.disentanglement.factor_vae import factor_vae_score
 from fer_bench.metrics.disentanglement.infomec import infoe_score, infomec_scores
@@ -39,7 +40,12 @@ def factor_scores(
     """All factor scores of codes [n, d] and factors [n, k], each between 0 and 1.
 
     Those of discrete information (mig, modularity, infom, infoc) have the mean of a permutation
-    null taken off the information; all that fit something are valued on rows kept out.
+    null taken off the information; all that fit something are valued on rows kept out. Factors
+    that are constant are left out.
+
+    Raises:
+        DataError: codes or factors have gaps, not the same rows, or fewer than ten; or no factor
+            varies.
 
     >>> rng = np.random.default_rng(0)
     >>> factors = rng.integers(0, 5, size=(600, 3))
@@ -47,6 +53,9 @@ def factor_scores(
     >>> scores["mig"] > 0.8, scores["dci_disentanglement"] > 0.9
     (True, True)
     """
+    codes, factors = read_varying(codes, factors)
+    if not factors.shape[1]:
+        raise DataError("no factor varies: there is nothing that a code could hold.")
     shared = information(codes, factors, bins=bins, permutations=permutations, seed=seed)
     importance, quality = dci_importance(codes, factors, bins=bins, seed=seed)
     disentangled, complete = dci_scores(importance)
@@ -104,7 +113,7 @@ SPECS = tuple(
 )
 
 
-@metric("factors", version=2, needs={"factors"}, default=False, scores=SPECS)
+@metric("factors", version=3, needs={"factors"}, default=False, scores=SPECS)
 def factors(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
     """Factor scores of E and I against the exact factors of generated faces."""
     part = run.test

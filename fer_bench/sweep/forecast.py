@@ -81,7 +81,7 @@ def rehearse(spec: RunSpec) -> tuple[float, int]:
     for stage in session.method.stages():
         size = stage.batch_size or spec.training.batch_size
         batches = batches_in(len(rows.fold.train), size)
-        tried, all_of_it = (stage_budget(stage, t, batches) for t in (short, spec.training))
+        tried, all_of_it = (stage_budget(stage.share, t, batches) for t in (short, spec.training))
         seconds += spent[stage.name] * all_of_it.steps / tried.steps
     part = session.extract(rows.fold.train[:2], name="train")
     arrays = (part.expression, part.identity, part.logits, part.valence_arousal)

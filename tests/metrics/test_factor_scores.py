@@ -1,10 +1,12 @@
 """Factor metrics: the reference values of the field's own unit tests, and honest behaviour."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import mutual_info_score
+from scipy.special import log_softmax
+from sklearn.metrics import mutual_info_score, roc_auc_score
 
 from fer_bench.errors import FerBenchError
 from fer_bench.metrics import (
@@ -24,8 +26,9 @@ from fer_bench.metrics import (
     mutual_information,
     sap_score,
 )
-from fer_bench.metrics.disentanglement.discrete import entropy
+from fer_bench.metrics.disentanglement.discrete import entropy, halves
 from fer_bench.metrics.factors import factors
+from fer_bench.metrics.probes import Discriminant
 
 EYE = np.eye(5)
 
@@ -298,3 +301,96 @@ def test_metric(planted):
     assert scores["E.mig"].details["factors"] == ["factor_age", "factor_light"]
     assert scores["E.dci_informativeness"].value > 0.2
     assert {key.split(".")[0] for key in scores} == {"E", "I"}
+
+
+SCORES = {
+    "dci": lambda codes, f: np.concatenate(
+        [part.ravel() for part in dci_importance(codes, f, trees=5)]
+    ).tolist(),
+    "explicitness": explicitness,
+    "factor_vae": lambda codes, f: factor_vae_score(codes, f, votes=300),
+    "beta_vae": lambda codes, f: beta_vae_score(codes, f, votes=100),
+    "infoe": infoe_score,
+    "irs": irs_score,
+    "sap": sap_score,
+    "mig": lambda codes, f: mig_score(information(codes, f).mi, information(codes, f).entropies),
+}
+
+
+@pytest.mark.parametrize("score", SCORES.values(), ids=SCORES)
+@settings(max_examples=4, deadline=None)
+@given(st.integers(-12, 12), st.sampled_from([0.0, 1e4, -1e8]), st.integers(0, 1000))
+def test_neither_unit_nor_offset_of_codes_and_factors_matters(score, power, offset, seed):
+    """Powers of two scale without rounding; an offset of 1e8 leaves eight digits."""
+    rng = np.random.default_rng(seed)
+    f = np.c_[rng.integers(0, 3, (120, 2)), rng.integers(0, 2**12, 120) / 2**12]
+    codes = np.round((f + 0.2 * rng.normal(size=f.shape)) * 2**14) / 2**14
+    scaled = codes * 2.0**power
+    expected, other = score(codes, f), score(scaled, f * 2.0 ** min(power, 0))
+    assert other == pytest.approx(expected, rel=1e-5, abs=1e-6)
+    assert score(codes + offset, f) == pytest.approx(expected, rel=1e-3, abs=0.02)
+
+
+@pytest.mark.parametrize("score", SCORES.values(), ids=SCORES)
+def test_a_tiny_spread_at_an_offset_is_a_spread(score):
+    rng = np.random.default_rng(0)
+    f = rng.integers(0, 3, (200, 2))
+    codes = f + 0.05 * rng.normal(size=f.shape)
+    expected = score(codes, f)
+    for spread, offset in ((1e-3, 1e4), (1e-8, 0.0), (1.0, 1e8), (1e-150, 0.0), (1e150, 0.0)):
+        assert score(offset + spread * codes, f) == pytest.approx(expected, abs=0.02), offset
+
+
+@pytest.mark.parametrize("score", list(SCORES)[1:])
+def test_a_constant_factor_changes_no_score(score):
+    rng = np.random.default_rng(1)
+    f = rng.integers(0, 3, (150, 2))
+    codes = f + 0.3 * rng.normal(size=f.shape)
+    beside = np.insert(f, 1, 7, axis=1)
+    assert SCORES[score](codes, beside) == pytest.approx(SCORES[score](codes, f), abs=1e-9)
+
+
+def test_all_scores_leave_constant_factors_out():
+    rng = np.random.default_rng(2)
+    f = rng.integers(0, 3, (150, 2))
+    codes = f + 0.3 * rng.normal(size=f.shape)
+    alone, beside = factor_scores(codes, f), factor_scores(codes, np.c_[f, np.full(150, 0.1)])
+    assert beside == pytest.approx(alone, abs=1e-9)
+    with pytest.raises(FerBenchError, match="no factor varies"):
+        factor_scores(codes, np.ones((150, 2)))
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10_000), st.integers(2, 4))
+def test_auc_of_tied_codes_is_scikit_learns(seed, classes):
+    rng = np.random.default_rng(seed)
+    y = rng.permutation(np.arange(80) % classes)
+    codes = np.c_[y == 0, rng.random(80) < 0.3].astype(float)
+    fit, held = halves(80, 0)
+    model = Discriminant(codes[fit], y[fit], classes)
+    z = log_softmax(model.decision(codes[held], 0.05), axis=1)
+    present = [k for k in range(classes) if 0 < (y[held] == k).sum() < len(held)]
+    areas = [2 * roc_auc_score(y[held] == k, z[:, k]) - 1 for k in present if (y[fit] == k).any()]
+    expected = max(float(np.mean(areas)), 0.0)
+    assert explicitness(codes, y[:, None])["auc"] == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("score", SCORES.values(), ids=SCORES)
+def test_gaps_are_no_class_and_no_code(score):
+    rng = np.random.default_rng(0)
+    f, codes = rng.integers(0, 3, (40, 2)).astype(float), rng.normal(size=(40, 2))
+    for side in (f, codes):
+        kept = side[5, 1]
+        side[5, 1] = np.nan
+        with pytest.raises(FerBenchError, match="NaN or infinite.*row 5"):
+            score(codes, f)
+        side[5, 1] = kept
+
+
+def test_factors_may_be_text():
+    rng = np.random.default_rng(0)
+    f = rng.integers(0, 3, (60, 2))
+    codes = f + rng.normal(size=f.shape)
+    named = pd.DataFrame({"mood": np.array(["a", "b", "c"])[f[:, 0]], "light": f[:, 1]})
+    for score in SCORES.values():
+        assert score(codes, named) == score(codes, f)

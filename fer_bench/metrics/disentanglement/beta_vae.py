@@ -9,9 +9,9 @@ from fer_bench.metrics.common import standardise
 from fer_bench.metrics.disentanglement.discrete import (
     BINS,
     Ints,
-    check_rows,
     factor_labels,
     halves,
+    read_varying,
 )
 from fer_bench.metrics.probes import Discriminant
 
@@ -28,10 +28,15 @@ def beta_vae_score(
     """BetaVAE score (Higgins et al., ICLR 2017), on given rows instead of a simulator.
 
     Mean absolute difference of pairs that share one factor; a linear classifier names the
-    factor. Fitted on pairs of one half of the rows, valued on the other. Chance is 1 / k.
+    factor. Fitted on pairs of one half of the rows, valued on the other. Chance is 1 / k for k
+    factors that vary; the others are left out.
+
+    Raises:
+        DataError: codes or factors have gaps, not the same rows, or fewer than ten.
     """
-    x, f = np.asarray(codes, dtype=np.float64), np.asarray(factors)
-    check_rows(x, f)
+    x, f = read_varying(codes, factors)
+    if not f.shape[1]:
+        return 0.0
     labels = factor_labels(f, bins=bins)
     rng = np.random.default_rng(seed)
     z = standardise(x).astype(np.float32)

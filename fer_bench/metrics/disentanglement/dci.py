@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fer_bench.metrics.common import standardise
 from fer_bench.metrics.disentanglement.discrete import (
     BINS,
     Floats,
     Ints,
-    check_rows,
     halves,
     is_continuous,
+    read_amounts,
+    read_codes,
 )
 
 
@@ -24,10 +26,13 @@ def dci_scores(importance: ArrayLike) -> tuple[float, float]:
     One minus the entropy (base k, or d) of each code's (factor's) shares, weighted by how much
     each matters. A matrix of zeros gives (0, 0).
 
+    Raises:
+        DataError: the importances have gaps, or one is below 0.
+
     >>> [round(value, 6) for value in dci_scores([[1, 0], [0, 1], [0, 0]])]
     [1.0, 1.0]
     """
-    r = np.asarray(importance, dtype=np.float64)
+    r = read_amounts(importance, "importance")
     if r.sum() <= 0:
         return 0.0, 0.0
     return _concentration(r), _concentration(r.T)
@@ -55,12 +60,15 @@ def dci_importance(
 
     Returns:
         Importance [d, k], at least 0; and the held-out score [k] on a scale where 0 is the
-        majority class (the mean) and 1 is perfect.
+        majority class (the mean) and 1 is perfect. A factor that is constant has 0 of both.
+
+    Raises:
+        DataError: codes or factors have gaps, not the same rows, or fewer than ten.
     """
     from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
 
-    x, f = np.asarray(codes, dtype=np.float64), np.asarray(factors)
-    check_rows(x, f)
+    x, f = read_codes(codes, factors)
+    x = standardise(x)  # trees take spreads below 1e-7 for none
     fit, held = halves(len(x), seed)
     fit, held = fit[:5_000], held[:2_000]  # more rows do not move the shares
     rng = np.random.default_rng(seed)
@@ -72,7 +80,7 @@ def dci_importance(
     base = np.zeros(k)  # of a guess without codes: squared error, or share of hits
     for j in range(k):
         if is_continuous(f[:, j], bins):
-            target[:, j] = f[:, j]
+            target[:, j] = standardise(f[:, [j]])[:, 0]
             base[j] = np.mean((target[held, j] - target[fit, j].mean()) ** 2)
             model = ExtraTreesRegressor(max_features=None, **options)
         else:

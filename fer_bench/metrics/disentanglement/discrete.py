@@ -13,14 +13,16 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fer_bench.errors import FerBenchError
-from fer_bench.labels import label_entropy
+from fer_bench.errors import DataError
+from fer_bench.labels import entropy_of_counts, read_labels
+from fer_bench.reading import NUMERIC, as_array, as_floats, read_matrix, readings, refuse_gaps
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Binning = Literal["quantile", "width"]
 
 BINS = 20
+LEAST = 10  # rows: what is fitted on half of fewer says nothing
 
 
 def discretise(x: ArrayLike, *, bins: int = BINS, binning: Binning = "quantile") -> Ints:
@@ -29,56 +31,77 @@ def discretise(x: ArrayLike, *, bins: int = BINS, binning: Binning = "quantile")
     Columns of at most `bins` distinct values keep them under "quantile"; "width" always cuts
     the range into equal widths (`histogram_discretize` of disentanglement_lib counts from 1).
 
+    Raises:
+        DataError: x has gaps, or is neither [n, d] nor [n].
+
     >>> discretise([0.1, 0.2, 0.3, 0.4, 0.5, 0.6], bins=3, binning="width").tolist()
     [0, 0, 1, 1, 2, 2]
     >>> discretise([5, 7, 5, 9], bins=4).tolist()
     [0, 1, 0, 2]
     """
-    values = np.asarray(x)
-    if values.ndim == 1:
-        return discretise(values[:, None], bins=bins, binning=binning)[:, 0]
-    out = np.empty(values.shape, dtype=np.int64)
-    for column in range(values.shape[1]):
-        out[:, column] = _bin(values[:, column], bins, binning)
-    return out
+    values = read_matrix(x, "x", vector=True).astype(np.float64)
+    binned = np.stack([_bin(code, bins, binning) for code in values.T], axis=1)
+    return binned[:, 0] if np.ndim(x) == 1 else binned
 
 
-def _bin(column: NDArray[Any], bins: int, binning: Binning) -> Ints:
+def _bin(values: Floats, bins: int, binning: Binning) -> Ints:
     if binning == "width":
-        edges = np.histogram(column, bins)[1][:-1]
-        return np.digitize(column, edges).astype(np.int64) - 1
-    distinct, codes = np.unique(column, return_inverse=True)
+        values = values - values.min()  # at an offset of 1e8 there may be no room for the edges
+        top = values.max()
+        edges = np.linspace(0, top, bins + 1)[:-1] if top > 0 else np.zeros(1)
+        return np.digitize(values, edges).astype(np.int64) - 1
+    distinct, codes = np.unique(values, return_inverse=True)
     if len(distinct) <= bins:
         return codes.astype(np.int64)
-    edges = np.unique(np.quantile(column, np.linspace(0, 1, bins + 1)[1:-1]))
-    return np.searchsorted(edges, column, side="right").astype(np.int64)
+    edges = np.unique(np.quantile(values, np.linspace(0, 1, bins + 1)[1:-1]))
+    return np.searchsorted(edges, values, side="right").astype(np.int64)
 
 
 def entropy(labels: ArrayLike) -> Floats:
-    """Plug-in entropy in nats of each column of integer codes [n, k]; a float for [n].
+    """Plug-in entropy in nats of each column of labels [n, k]; a float for [n].
 
     >>> round(float(entropy([1, 1, 2, 2, 3, 3])), 6)
     1.098612
     """
-    values = np.asarray(labels, dtype=np.int64)
-    if values.ndim == 1:
-        return entropy(values[:, None])[0]
-    return np.array([label_entropy(column) for column in values.T])
+    columns = _label_columns(labels, "labels")
+    out = np.array([entropy_of_counts(np.unique(c, return_counts=True)[1]) for c in columns.T])
+    return out[0] if np.ndim(labels) == 1 else out
+
+
+def _label_columns(values: ArrayLike, name: str) -> Ints:
+    """Labels [n, d] or [n] as codes [n, d], none missing."""
+    array = as_array(values, name)
+    if array.ndim not in (1, 2) or not array.size:
+        raise DataError(f"{name} has shape {array.shape}: give labels [n] or [n, d].")
+    rows = array.reshape(len(array), -1)
+    return np.stack([read_labels(labels, name, missing=False) for labels in rows.T], axis=1)
 
 
 def mutual_information(a: ArrayLike, b: ArrayLike) -> Floats:
-    """Plug-in mutual information in nats between columns of integer codes [n, d] and [n, k].
+    """Plug-in mutual information in nats between columns of labels [n, d] and [n, k].
+
+    Args:
+        a, b: whole numbers, text or categories, none missing; measurements are cut into classes
+            by `discretise` first.
 
     Returns:
         [d, k]; a float for two vectors [n].
 
+    Raises:
+        DataError: fractions, missing labels, or another number of rows.
+
     >>> round(float(mutual_information([1, 3, 2, 0, 1], [0, 3, 2, 2, 1])), 6)
     1.05492
     """
-    left, right = np.asarray(a, dtype=np.int64), np.asarray(b, dtype=np.int64)
-    if left.ndim == 1 and right.ndim == 1:
-        return mutual_information(left[:, None], right[:, None])[0, 0]
-    check_rows(left, right)
+    left, right = _label_columns(a, "a"), _label_columns(b, "b")
+    if len(left) != len(right):
+        raise DataError(f"a has {len(left)} rows and b {len(right)}: give the same number.")
+    mi = _information(left, right)
+    return mi[0, 0] if np.ndim(a) == np.ndim(b) == 1 else mi
+
+
+def _information(left: Ints, right: Ints) -> Floats:
+    """`mutual_information` of columns [n, d] and [n, k] of whole numbers."""
     left, sizes_a = _dense(left)
     right, sizes_b = _dense(right)
     n, d = left.shape
@@ -130,13 +153,45 @@ def _dense(codes: Ints) -> tuple[Ints, Ints]:
     return out, sizes
 
 
-def check_rows(a: NDArray[Any], b: NDArray[Any]) -> None:
-    """Refuse codes and factors that are not [n, d] and [n, k] with one n > 0."""
-    if a.ndim != 2 or b.ndim != 2 or len(a) != len(b) or not len(a):
-        raise FerBenchError(
-            f"codes have shape {a.shape} and factors {b.shape}: give [n, d] and [n, k] with the "
+def read_codes(
+    codes: ArrayLike, factors: ArrayLike, *, least: int = LEAST
+) -> tuple[NDArray[Any], Floats]:
+    """Codes [n, d] and factors [n, k] as numbers; factors that are text become labels.
+
+    Raises:
+        DataError: other shapes, fewer than `least` rows, gaps.
+    """
+    x, f = as_array(codes, "codes"), as_array(factors, "factors")
+    if x.ndim != 2 or f.ndim != 2 or len(x) != len(f) or not x.size or not f.size:
+        raise DataError(
+            f"codes have shape {x.shape} and factors {f.shape}: give [n, d] and [n, k] with the "
             "same n > 0."
         )
+    values = [_factor(values, f"factor {j}") for j, values in enumerate(f.T)]
+    return read_matrix(x, "codes", least=least), np.stack(values, axis=1)
+
+
+def _factor(values: NDArray[Any], name: str) -> Floats:
+    """One factor [n]: measurements or whole numbers as they are, text as codes."""
+    if readings(values) <= NUMERIC:
+        return refuse_gaps(as_floats(values, name).astype(np.float64), name)
+    return read_labels(values, name, missing=False).astype(np.float64)
+
+
+def read_amounts(values: ArrayLike, name: str) -> Floats:
+    """A matrix [d, k] of what codes tell of factors, nowhere below 0 but by rounding."""
+    amounts = read_matrix(values, name).astype(np.float64)
+    if (amounts < -1e-9 * max(float(amounts.max()), 1.0)).any():
+        raise DataError(f"{name} holds {amounts.min():.3g}: it is nowhere below 0.")
+    return np.maximum(amounts, 0.0)
+
+
+def read_varying(
+    codes: ArrayLike, factors: ArrayLike, *, least: int = LEAST
+) -> tuple[NDArray[Any], Floats]:
+    """`read_codes` without factors that are constant, which no code can hold."""
+    x, f = read_codes(codes, factors, least=least)
+    return x, f[:, (f != f[:1]).any(axis=0)]
 
 
 @dataclass(frozen=True)
@@ -176,17 +231,19 @@ def information(
             code reaches (at n = 1,000 and 20 bins about .06 nats for 7 classes, and .6 to .9
             for 100 identities) and is subtracted. 0 leaves the plug-in values.
         seed: of the permutations.
+
+    Raises:
+        DataError: codes or factors have gaps, or not the same rows.
     """
-    x, f = np.asarray(codes, dtype=np.float64), np.asarray(factors)
-    check_rows(x, f)
+    x, f = read_codes(codes, factors, least=1)
     left = discretise(x, bins=bins, binning=binning)
     right = factor_labels(f, bins=bins)
-    mi = mutual_information(left, right)
+    mi = _information(left, right)
     if not permutations:
         return Information(mi, np.zeros_like(mi), entropy(right))
     rng = np.random.default_rng(seed)
     null = np.stack(
-        [mutual_information(left, right[rng.permutation(len(right))]) for _ in range(permutations)]
+        [_information(left, right[rng.permutation(len(right))]) for _ in range(permutations)]
     )
     # What permutations (nearly) reach is nothing: noise left over in an empty code would make
     # the scores of shares (modularity, InfoM) anything.
@@ -195,25 +252,22 @@ def information(
     return Information(np.where(above, mi - mean, 0.0), mean, entropy(right))
 
 
-def factor_labels(factors: ArrayLike, *, bins: int = BINS) -> Ints:
+def factor_labels(factors: Floats, *, bins: int = BINS) -> Ints:
     """Integer codes of factors [n, k]: whole numbers as they are, the others in quantile bins."""
-    f = np.asarray(factors)
-    out = np.empty(f.shape, dtype=np.int64)
-    for column in range(f.shape[1]):
-        values = f[:, column]
-        whole = values.dtype.kind in "iub" or bool(np.all(np.mod(values, 1) == 0))
-        if whole:
-            out[:, column] = np.unique(values, return_inverse=True)[1]
-        else:
-            out[:, column] = _bin(values, bins, "quantile")
-    return out
+    columns = [
+        np.unique(f, return_inverse=True)[1] if _whole(f) else _bin(f, bins, "quantile")
+        for f in factors.T
+    ]
+    return np.stack(columns, axis=1).astype(np.int64)
 
 
-def is_continuous(values: NDArray[Any], bins: int) -> bool:
+def is_continuous(values: Floats, bins: int) -> bool:
     """Whether a factor is a measurement, not a label: fractions, and more values than bins."""
-    if values.dtype.kind in "iub":
-        return False
-    return len(np.unique(values)) > bins and not bool(np.all(np.mod(values, 1) == 0))
+    return not _whole(values) and len(np.unique(values)) > bins
+
+
+def _whole(values: Floats) -> bool:
+    return bool(np.all(np.mod(values, 1) == 0))
 
 
 def halves(n: int, seed: int) -> tuple[Ints, Ints]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import log_softmax
+from scipy.stats import rankdata
 
 from fer_bench.metrics.disentanglement.dci import dci_importance
 from fer_bench.metrics.disentanglement.discrete import (
     BINS,
-    check_rows,
     factor_labels,
     halves,
+    read_varying,
 )
 from fer_bench.metrics.probes import Discriminant
 
@@ -27,20 +28,23 @@ def explicitness(
         "linear", "forest": score between majority (0) and perfect (1) of a linear
             discriminant and of a forest: what the second adds is there, but not linearly.
             InfoE is the same question in nats: `infoe_score`.
+        Factors that are constant are left out.
+
+    Raises:
+        DataError: codes or factors have gaps, not the same rows, or fewer than ten.
     """
-    x, f = np.asarray(codes, dtype=np.float64), np.asarray(factors)
-    check_rows(x, f)
+    x, f = read_varying(codes, factors)
+    if not f.shape[1]:
+        return {"auc": 0.0, "linear": 0.0, "forest": 0.0}
     labels = factor_labels(f, bins=bins)
     fit, held = halves(len(x), seed)
     areas, linear = [], []
     for j in range(labels.shape[1]):
         y = labels[:, j]
         classes = int(y.max()) + 1
-        if classes < 2:
-            continue
         model = Discriminant(x[fit], y[fit], classes)
         z = log_softmax(model.decision(x[held], 0.05), axis=1)
-        ranks = np.argsort(np.argsort(z, axis=0), axis=0) + 1.0
+        ranks = rankdata(z, axis=0)  # ties share a rank, as in scikit-learn's AUC
         member = np.eye(classes)[y[held]]
         inside = member.sum(axis=0)
         outside = len(held) - inside
@@ -51,8 +55,6 @@ def explicitness(
         base = float(np.mean(y[held] == np.bincount(y[fit]).argmax()))
         right = float(np.mean(z.argmax(axis=1) == y[held]))
         linear.append(max(right - base, 0.0) / (1 - base) if base < 1 else 0.0)
-    if not areas:
-        return {"auc": 0.0, "linear": 0.0, "forest": 0.0}
     _, quality = dci_importance(x, labels, bins=bins, seed=seed)
     return {
         "auc": float(np.mean(areas)),

@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fer_bench.metrics.common import standardise
 from fer_bench.metrics.disentanglement.discrete import (
     BINS,
     Ints,
-    check_rows,
     factor_labels,
     halves,
+    read_varying,
 )
 
 
@@ -27,15 +28,17 @@ def factor_vae_score(
 
     Sets of rows that share one factor are drawn; the code with the least relative variance
     votes, and a majority table names the factor. The table comes from one half of the rows,
-    the accuracy from the other. Chance is 1 / k.
+    the accuracy from the other. Chance is 1 / k for k factors that vary; the others, and codes
+    that are constant, are left out.
+
+    Raises:
+        DataError: codes or factors have gaps, not the same rows, or fewer than ten.
     """
-    x, f = np.asarray(codes, dtype=np.float64), np.asarray(factors)
-    check_rows(x, f)
-    spread = x.var(axis=0)
-    keep = spread > 1e-12 * max(float(spread.max()), 1e-300)
-    if not keep.any() or not spread.max():
+    x, f = read_varying(codes, factors)
+    z = standardise(x).astype(np.float32)
+    z = z[:, z.any(axis=0)]
+    if not z.shape[1] or not f.shape[1]:
         return 0.0
-    z = (x[:, keep] / np.sqrt(spread[keep])).astype(np.float32)
     labels = factor_labels(f, bins=bins)
     rng = np.random.default_rng(seed)
     tables = []

@@ -9,10 +9,12 @@ from fer_bench.metrics.common import standardise
 from fer_bench.metrics.disentanglement.discrete import (
     BINS,
     Floats,
-    check_rows,
     factor_labels,
     halves,
+    read_amounts,
+    read_varying,
 )
+from fer_bench.reading import read_vector
 
 INFOE_ROWS = 5_000
 
@@ -26,11 +28,14 @@ def infomec_scores(mi: ArrayLike, code_entropies: ArrayLike | None = None) -> tu
     Args:
         mi: [d, k], normalised by the factor's entropy or not.
         code_entropies: [d]; codes with none are inactive.
+
+    Raises:
+        DataError: gaps, or an information below 0.
     """
-    m = np.asarray(mi, dtype=np.float64)
+    m = read_amounts(mi, "mi")
     active = m.max(axis=1, initial=0.0) > 1e-9
     if code_entropies is not None:
-        active &= np.asarray(code_entropies) > 0
+        active &= read_vector(code_entropies, "code_entropies", rows=len(m)) > 0
     m = m[active]
     if not m.size:
         return 0.0, 0.0
@@ -49,11 +54,15 @@ def infoe_score(codes: ArrayLike, factors: ArrayLike, *, bins: int = BINS, seed:
         factors: [n, k].
         bins: of factors with more values.
         seed: of the halves.
+
+    Raises:
+        DataError: codes or factors have gaps, not the same rows, or fewer than ten.
     """
     from sklearn.linear_model import LogisticRegression
 
-    x, f = np.asarray(codes, dtype=np.float64), np.asarray(factors)
-    check_rows(x, f)
+    x, f = read_varying(codes, factors)
+    if not f.shape[1]:
+        return 0.0
     labels = factor_labels(f, bins=bins)
     fit, held = halves(len(x), seed)
     fit = fit[:INFOE_ROWS]

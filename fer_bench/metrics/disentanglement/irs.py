@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fer_bench.metrics.common import standardise
 from fer_bench.metrics.disentanglement.discrete import (
     BINS,
     Floats,
-    check_rows,
     factor_labels,
+    read_varying,
 )
 
 
@@ -21,15 +22,21 @@ def irs_score(
     For each code and factor: the largest deviation (its 99 % quantile) from the mean at a fixed
     value of the factor, averaged over values, relative to the largest deviation at all. A
     code's score is one minus that for its best factor; codes weigh by their largest deviation.
+    Codes and factors that are constant are left out.
+
+    Raises:
+        DataError: codes or factors have gaps, not the same rows, or a single one.
     """
-    x, f = np.asarray(codes, dtype=np.float64), np.asarray(factors)
-    check_rows(x, f)
-    labels = factor_labels(f, bins=bins)
-    largest = np.abs(x - x.mean(axis=0)).max(axis=0)
-    keep = largest > 0
-    if not keep.any():
+    x, f = read_varying(codes, factors, least=2)
+    if not f.shape[1]:
         return 0.0
-    x, largest = x[:, keep], largest[keep]
+    labels = factor_labels(f, bins=bins)
+    x = x[:, standardise(x).any(axis=0)].astype(np.float64)
+    if not x.shape[1]:
+        return 0.0
+    x -= x.mean(axis=0)
+    x /= np.abs(x).max()
+    largest = np.abs(x).max(axis=0)
     deviation = np.zeros((x.shape[1], labels.shape[1]))
     for j in range(labels.shape[1]):
         order = np.argsort(labels[:, j], kind="stable")

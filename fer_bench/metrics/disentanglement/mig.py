@@ -5,6 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fer_bench.metrics.disentanglement.discrete import read_amounts
+from fer_bench.reading import read_vector
+
 
 def mig_score(mi: ArrayLike, entropies: ArrayLike) -> float:
     """Mutual information gap (Chen et al., NeurIPS 2018).
@@ -12,10 +15,18 @@ def mig_score(mi: ArrayLike, entropies: ArrayLike) -> float:
     Mean over factors of (largest - second largest information of a code) / H(factor). With a
     single code the second is 0. Factors without entropy are left out.
 
+    Args:
+        mi: [d, k] information of d codes and k factors.
+        entropies: [k], in the same unit.
+
+    Raises:
+        DataError: gaps, an information below 0, or not one entropy a factor.
+
     >>> mig_score([[1.0, 0.0], [0.0, 1.0]], [1.0, 1.0])
     1.0
     """
-    m, h = np.asarray(mi, dtype=np.float64), np.asarray(entropies, dtype=np.float64)
+    m = read_amounts(mi, "mi")
+    h = read_vector(entropies, "entropies", rows=m.shape[1])
     ordered = np.sort(np.vstack([m, np.zeros((1, m.shape[1]))]), axis=0)[::-1]
     keep = h > 0
     if not keep.any():

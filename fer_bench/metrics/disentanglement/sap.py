@@ -12,10 +12,10 @@ from fer_bench.metrics.disentanglement.discrete import (
     BINS,
     Floats,
     Ints,
-    check_rows,
     discretise,
     halves,
     is_continuous,
+    read_varying,
 )
 
 
@@ -26,9 +26,14 @@ def sap_score(codes: ArrayLike, factors: ArrayLike, *, bins: int = BINS, seed: i
     factors: squared correlation, as in the paper. Labels: accuracy above the majority rate, on
     the half of the rows that was not fitted, of the best guess in each quantile bin of the code
     (the paper fits a linear SVM to each single code, which is blind to a class in the middle).
+    Factors that are constant are left out.
+
+    Raises:
+        DataError: codes or factors have gaps, not the same rows, or fewer than ten.
     """
-    x, f = np.asarray(codes, dtype=np.float64), np.asarray(factors)
-    check_rows(x, f)
+    x, f = read_varying(codes, factors)
+    if not f.shape[1]:
+        return 0.0
     fit, held = halves(len(x), seed)
     binned = discretise(x, bins=bins)
     scores = np.zeros((x.shape[1], f.shape[1]))
