@@ -340,6 +340,10 @@ WORDINGS: dict[str, Wording] = {
         "the attacker reads AUC {validation:.3f} on validation people and {test:.3f} on test "
         "people: are the subjects of the test part right?"
     ),
+    "training-people-at-chance": Wording(
+        "the cosine reads AUC {training:.3f} on training people and {validation:.3f} on "
+        "validation people: are the subjects of the train part right?"
+    ),
     "finds-leaks": Wording(
         "this evaluation finds leaks from EER {eer:.2f} down (planted ones, in 90 % of draws)",
         "note",
@@ -588,27 +592,33 @@ WORDINGS: dict[str, Wording] = {
         "note",
     ),
     "leak-least": Wording(
-        "of those that can be compared, {least} keeps least of the person: {value} of what can be "
-        "read; ERM with an eraser was "
-        "not run, so whether that is little cannot be said",
+        "of those that can be compared, {least} keeps least of the person ({measure} {value}); "
+        "ERM with an eraser was not run, so whether that is little cannot be said",
         "note",
     ),
     "leak-tied": Wording(
-        "of those that can be compared, {least} keeps least of the person: {value} of what can be "
-        "read, but cannot be told apart from {tied}; ERM with an eraser was not run, so whether "
-        "that is little cannot be said",
+        "of those that can be compared, {least} keeps least of the person ({measure} {value}), "
+        "but cannot be told apart from {tied}; ERM with an eraser was not run, so whether that is "
+        "little cannot be said",
         "note",
     ),
     "one-method": Wording("with one method there is nothing to tell apart", "note"),
-    "all-separated": Wording("the {pairs} paired runs tell the best from all {others}", "note"),
+    "all-separated": Wording(
+        "all {others} others can be told from the best (pairs of runs: {pairs})", "note"
+    ),
     "too-few-runs": Wording(
-        "{open} of {others} methods cannot be told from the best with {pairs} paired runs: it "
-        "takes {least} at least, so more seeds or folds",
+        "{open} of {others} other methods cannot be told from the best (pairs of runs: {pairs}): "
+        "it takes {least} at least, so more seeds or folds",
         "note",
     ),
     "one-seed": Wording(
         "{open} of {others} methods cannot be told from the best: with one seed nothing says how "
         "far training varies",
+        "note",
+    ),
+    "takes-trainings": Wording(
+        "{open} of {others} methods cannot be told from the best: with fewer than three seeds or "
+        "folds a small difference is no claim, even where people agree on it",
         "note",
     ),
     "takes-people": Wording(
@@ -624,12 +634,12 @@ WORDINGS: dict[str, Wording] = {
     ),
     "would-be-seen": Wording(
         "{open} of {others} methods cannot be told from the best, though a difference of {margin} "
-        "would be seen {chance} of the time: they are about equal",
+        "would be seen {chance} of the time",
         "note",
     ),
     "not-separated-from-best": Wording(
-        "{open} of {others} methods cannot be told from the best with {pairs} paired runs: it "
-        "takes more people or more seeds, or they are equal",
+        "{open} of {others} other methods cannot be told from the best (pairs of runs: {pairs}): "
+        "it takes more people or more seeds, or they are equal",
         "note",
     ),
     "row-failed": Wording("failed: {reason}", "error"),
