@@ -68,13 +68,13 @@ def test_results_that_cannot_be_written_are_read(call, results, monkeypatch, tmp
     assert len(out.splitlines()) >= 2
     page = tmp_path / "page.html"
     status, out, err = call("report", results, "--out", page, "--maps", "none")
-    assert (status, err) == (0, "")
+    assert status == 0, err
     assert page.stat().st_size > 1000
     assert call("status", results)[0] == call("check", results)[0] == 0
     status, out, err = call("report", results, "--maps", "none")
     assert status == 2
-    assert err.count("\n") == 1
-    assert os.strerror(number).lower() in err
+    assert os.strerror(number).lower() in err.splitlines()[-1]
+    assert "Traceback" not in err
 
 
 def test_what_stands_in_the_way_is_named(call, tmp_path, results):
@@ -102,7 +102,7 @@ def test_what_stands_in_the_way_is_named(call, tmp_path, results):
     ):
         status, out, err = call(*arguments, *(["--quiet"] if arguments[0] == "run" else []))
         assert (status, out) == (2, ""), arguments
-        assert err.startswith("fer-bench: "), arguments
-        assert err.count("\n") == 1, arguments
-        assert "Traceback" not in err
+        *progress, sentence = err.splitlines()
+        assert sentence.startswith("fer-bench: "), arguments
+        assert all(line.startswith("report: ") for line in progress), arguments
     assert file.read_text() == "x"
