@@ -340,6 +340,10 @@ WORDINGS: dict[str, Wording] = {
         "the attacker reads AUC {validation:.3f} on validation people and {test:.3f} on test "
         "people: are the subjects of the test part right?"
     ),
+    "training-people-at-chance": Wording(
+        "the cosine reads AUC {training:.3f} on training people and {validation:.3f} on "
+        "validation people: are the subjects of the train part right?"
+    ),
     "finds-leaks": Wording(
         "this evaluation finds leaks from EER {eer:.2f} down (planted ones, in 90 % of draws)",
         "note",
@@ -364,6 +368,10 @@ WORDINGS: dict[str, Wording] = {
     "calibration-slope": Wording(
         "fails its calibration: on matched problems of known information the estimator reads "
         "{share:.0%} of what is planted"
+    ),
+    "few-rows-per-label": Wording(
+        "{labels} labels in {rows} rows, fewer than {least} each: what tells them apart cannot be "
+        "learnt from so few, so the value is a lower bound, and may be far too low"
     ),
     "near-ceiling": Wording("saturated at ln(batch) = {ceiling:.3f}: raise batch"),
     "one-person-twice": Wording("no subject labels: a pair may show one person twice"),
@@ -414,6 +422,10 @@ WORDINGS: dict[str, Wording] = {
     "below-zero": Wording("below 0: nothing the critic learnt holds on kept-out rows"),
     "not-calibrated": Wording(
         "the interval is not calibrated: {estimator} gave no number for planted rows"
+    ),
+    "upper-bound": Wording("an upper bound, which can lie far above the information"),
+    "loose-upper-bound": Wording(
+        "an upper bound, and a loose one: normal sides that share {normal:.2f} nats read as much"
     ),
     "difference": Wording("a difference of two estimates: errors add"),
     "small-classes-left-out": Wording("{rows} rows of classes below ten were left out"),

@@ -58,6 +58,17 @@ def reading_alarms(
     return tuple(out)
 
 
+def people_alarms(training: float, validation: float) -> tuple[Caution, ...]:
+    """Training people at chance for the ignorant attacker, validation people far from it.
+
+    It was fitted on neither: the subjects of the training part are probably wrong, and attackers
+    learnt from them.
+    """
+    if abs(training - 0.5) > OFFSET or validation < 0.5 + 2 * OFFSET:
+        return ()
+    return (Caution("training-people-at-chance", training=training, validation=validation),)
+
+
 def likeness(train: Faces, test: Faces) -> tuple[float, float]:
     """Correlation of second moments: of two halves of the training people, and of train and test.
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fer_bench.attackers.alarms import fitting_alarms, reading_alarms
+from fer_bench.attackers.alarms import fitting_alarms, people_alarms, reading_alarms
 from fer_bench.attackers.attacker import Attacker
 from fer_bench.attackers.closed_forms import PLDA, Cosine, WhitenedLDA
 from fer_bench.attackers.comparisons import (
@@ -133,7 +133,11 @@ def climb(
         cautions = fitting_alarms(attacker, training, fitted[0], train)
         rungs[attacker.name] = Rung(attacker, training, tuned, compared, scores, cautions)
     chosen = max(rungs.values(), key=lambda rung: (rung.validation, -rung.attacker.step))
-    alarms = reading_alarms(train, validation, test, chosen.validation, chosen.scores)
+    ignorant = rungs[fitted[0].name]
+    alarms = (
+        *reading_alarms(train, validation, test, chosen.validation, chosen.scores),
+        *people_alarms(ignorant.training, ignorant.validation),
+    )
     return Ladder(rungs, chosen.attacker.name, train, validation, test, alarms)
 
 

@@ -104,6 +104,13 @@ class TestAlarms:
         ladder = climb(train, validation, wrong, permutations=9, draws=50)
         assert has(ladder.cautions, "validation-not-repeated")
 
+    def test_wrong_people_of_the_train_part(self, parts):
+        train, validation, test = parts(0.9)
+        rows = np.random.default_rng(0).permutation(len(train))
+        wrong = Faces(train.x[rows], train.target, train.apart, train.people)
+        ladder = climb(wrong, validation, test, permutations=9, draws=10)
+        assert has(ladder.cautions, "training-people-at-chance")
+
     def test_an_attacker_that_was_not_fitted(self, parts):
         attackers = (Cosine(), _Random())
         ladder = climb(*parts(0.9), attackers=attackers, permutations=9, draws=10)
