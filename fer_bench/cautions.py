@@ -369,6 +369,10 @@ WORDINGS: dict[str, Wording] = {
         "fails its calibration: on matched problems of known information the estimator reads "
         "{share:.0%} of what is planted"
     ),
+    "few-rows-per-label": Wording(
+        "{labels} labels in {rows} rows, fewer than {least} each: what tells them apart cannot be "
+        "learnt from so few, so the value is a lower bound, and may be far too low"
+    ),
     "near-ceiling": Wording("saturated at ln(batch) = {ceiling:.3f}: raise batch"),
     "one-person-twice": Wording("no subject labels: a pair may show one person twice"),
     "pairs-share-images": Wording(
@@ -418,6 +422,10 @@ WORDINGS: dict[str, Wording] = {
     "below-zero": Wording("below 0: nothing the critic learnt holds on kept-out rows"),
     "not-calibrated": Wording(
         "the interval is not calibrated: {estimator} gave no number for planted rows"
+    ),
+    "upper-bound": Wording("an upper bound, which can lie far above the information"),
+    "loose-upper-bound": Wording(
+        "an upper bound, and a loose one: normal sides that share {normal:.2f} nats read as much"
     ),
     "difference": Wording("a difference of two estimates: errors add"),
     "small-classes-left-out": Wording("{rows} rows of classes below ten were left out"),
@@ -592,27 +600,33 @@ WORDINGS: dict[str, Wording] = {
         "note",
     ),
     "leak-least": Wording(
-        "of those that can be compared, {least} keeps least of the person: {value} of what can be "
-        "read; ERM with an eraser was "
-        "not run, so whether that is little cannot be said",
+        "of those that can be compared, {least} keeps least of the person ({measure} {value}); "
+        "ERM with an eraser was not run, so whether that is little cannot be said",
         "note",
     ),
     "leak-tied": Wording(
-        "of those that can be compared, {least} keeps least of the person: {value} of what can be "
-        "read, but cannot be told apart from {tied}; ERM with an eraser was not run, so whether "
-        "that is little cannot be said",
+        "of those that can be compared, {least} keeps least of the person ({measure} {value}), "
+        "but cannot be told apart from {tied}; ERM with an eraser was not run, so whether that is "
+        "little cannot be said",
         "note",
     ),
     "one-method": Wording("with one method there is nothing to tell apart", "note"),
-    "all-separated": Wording("the {pairs} paired runs tell the best from all {others}", "note"),
+    "all-separated": Wording(
+        "all {others} others can be told from the best (pairs of runs: {pairs})", "note"
+    ),
     "too-few-runs": Wording(
-        "{open} of {others} methods cannot be told from the best with {pairs} paired runs: it "
-        "takes {least} at least, so more seeds or folds",
+        "{open} of {others} other methods cannot be told from the best (pairs of runs: {pairs}): "
+        "it takes {least} at least, so more seeds or folds",
         "note",
     ),
     "one-seed": Wording(
         "{open} of {others} methods cannot be told from the best: with one seed nothing says how "
         "far training varies",
+        "note",
+    ),
+    "takes-trainings": Wording(
+        "{open} of {others} methods cannot be told from the best: with fewer than three seeds or "
+        "folds a small difference is no claim, even where people agree on it",
         "note",
     ),
     "takes-people": Wording(
@@ -628,12 +642,12 @@ WORDINGS: dict[str, Wording] = {
     ),
     "would-be-seen": Wording(
         "{open} of {others} methods cannot be told from the best, though a difference of {margin} "
-        "would be seen {chance} of the time: they are about equal",
+        "would be seen {chance} of the time",
         "note",
     ),
     "not-separated-from-best": Wording(
-        "{open} of {others} methods cannot be told from the best with {pairs} paired runs: it "
-        "takes more people or more seeds, or they are equal",
+        "{open} of {others} other methods cannot be told from the best (pairs of runs: {pairs}): "
+        "it takes more people or more seeds, or they are equal",
         "note",
     ),
     "row-failed": Wording("failed: {reason}", "error"),

@@ -134,7 +134,8 @@ def read_ratings(files: Sequence[str | Path], key: str | Path) -> pd.DataFrame:
     """
     known = _json(Path(key), "pictures")
     pictures = {p["id"]: p for p in known["pictures"]}
-    rows, raters = [], {}
+    rows: list[tuple[str, str, str, int]] = []
+    raters: dict[str, Path] = {}
     for file in map(Path, files):
         saved = _json(file, "ratings")
         if saved.get("study") != known["study"]:

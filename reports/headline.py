@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fer_bench.cautions import Caution
 from fer_bench.reports.columns import Column
 from fer_bench.reports.paired import Outlook
-from fer_bench.reports.standing import ERASED, at_null, collapsed
+from fer_bench.reports.standing import ERASED, at_null, collapsed, null_of
 from fer_bench.reports.summary import Row, Summary, Verdict
 from fer_bench.reports.text import capitalised, formatted, listed, with_unit
 from fer_bench.statistics.comparison import MIN_PAIRS
@@ -67,7 +67,7 @@ def _troubles(summary: Summary) -> Iterator[tuple[str, Caution]]:
         if collapsed(row.scores):
             yield row.label, Caution("row-collapsed")
         elif use is not None and value is not None and at_null(value, use):
-            yield row.label, Caution("row-at-chance", chance=_text(value.null, use))
+            yield row.label, Caution("row-at-chance", chance=_text(null_of(value, use), use))
 
 
 def _best(summary: Summary) -> Caution:
@@ -75,10 +75,10 @@ def _best(summary: Summary) -> Caution:
     verdict = summary.verdict(use.key) if use is not None else None
     if use is None or verdict is None:
         return Caution("nothing-recognised")
-    measure = use.title if use.title.isupper() else use.title.lower()
-    values = {"measure": measure, "value": _text(verdict.value.mean, use)}
+    values = {"measure": _in_a_sentence(use), "value": _text(verdict.value.mean, use)}
     if at_null(verdict.value, use):
-        return Caution("all-at-chance", chance=_text(verdict.value.null, use), **values)
+        chance = _text(null_of(verdict.value, use), use)
+        return Caution("all-at-chance", chance=chance, **values)
     values |= {"best": verdict.best, "margins": _margins(summary, verdict, use)}
     if verdict.comparable == 1:
         return Caution("only-method", **values)
@@ -123,7 +123,8 @@ def _leak(summary: Summary, troubles: Mapping[str, Caution]) -> Caution:
     if not erased or use is None:
         verdict = summary.verdict(column.key)
         least = min(trained, key=lambda row: row.scores[column.key].mean)
-        values = {"least": least.label, "value": _text(least.scores[column.key].mean, column)}
+        value = _text(least.scores[column.key].mean, column)
+        values = {"least": least.label, "measure": _in_a_sentence(column), "value": value}
         rivals = {row.label for row in trained}
         tied = [] if verdict is None else [label for label in verdict.tied if label in rivals]
         if tied:
@@ -158,12 +159,20 @@ def _open(summary: Summary) -> Caution:
     open_, others = len(verdict.tied), verdict.comparable - 1
     if not open_:
         return Caution("all-separated", pairs=pairs, others=others)
+    if any(verdict.against[label].verdict.code == "few-trainings" for label in verdict.tied):
+        return Caution("takes-trainings", open=open_, others=others)
     if verdict.outlook is not None:
         return _outlook(verdict.outlook, use, open=open_, others=others)
     if "seeds" in verdict.missing:
         return Caution("one-seed", open=open_, others=others)
     code = "too-few-runs" if pairs < MIN_PAIRS else "not-separated-from-best"
     return Caution(code, open=open_, others=others, pairs=pairs, least=MIN_PAIRS)
+
+
+def _in_a_sentence(column: Column) -> str:
+    """The title without its capital, unless it is an abbreviation."""
+    title = column.title
+    return title if title[:2].isupper() else title[:1].lower() + title[1:]
 
 
 def _outlook(outlook: Outlook, use: Column, **counts: int) -> Caution:

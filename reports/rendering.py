@@ -60,7 +60,7 @@ def to_json_text(value: Any) -> str:
     """Indented JSON; invisible characters as their escapes."""
     text = json.dumps(value, indent=1, ensure_ascii=False, sort_keys=True)
     return "".join(
-        c if c == "\n" or unicodedata.category(c)[0] != "C" else f"\\u{ord(c):04x}" for c in text
+        c if c == "\n" or unicodedata.category(c)[0] != "C" else json.dumps(c)[1:-1] for c in text
     )
 
 

@@ -12,13 +12,19 @@ COLLAPSED = ("collapsed", "collapsed-side")
 ERASED = "erased"  # registered names of methods that erase the person from another's embedding
 
 
+def null_of(value: Estimate, column: Column) -> float | None:
+    """The value without any effect: as measured, or 0 for the concordance of a constant."""
+    return 0.0 if value.null is None and column.aspect == "affect" else value.null
+
+
 def at_null(value: Estimate, column: Column) -> bool:
     """Whether a value is not shown to be better than the one without any effect."""
-    if value.null is None or not column.better:
+    null = null_of(value, column)
+    if null is None or not column.better:
         return False
     low = value.mean if value.low is None else value.low
     high = value.mean if value.high is None else value.high
-    return low <= value.null if column.better == "high" else high >= value.null
+    return low <= null if column.better == "high" else high >= null
 
 
 def collapsed(scores: Mapping[str, Estimate]) -> bool:

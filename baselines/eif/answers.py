@@ -34,7 +34,7 @@ def answered(encoder: ClipEncoder, data: FaceData) -> Answers:
     for start in range(0, len(data), _BATCH):
         pixels = data.gather(np.arange(start, min(start + _BATCH, len(data))))
         images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float()
-        for name, shares in encoder.probabilities(images).items():
-            parts[name].append(shares)
+        for name, chunk in encoder.probabilities(images).items():
+            parts[name].append(chunk)
     shares = {name: torch.cat(chunks).double().numpy() for name, chunks in parts.items()}
     return Answers(dict(encoder.levels), shares)

@@ -61,7 +61,7 @@ class SupCon(Method):
 
         temperature: Annotated[PositiveFloat, Between(0.03, 1, log=True)] = 0.1
         projection: int = 128
-        select: Literal["last", "loss"] = "loss"
+        select: Literal["last", "loss"] = "last"
         classifier_share: float = 0.5
 
     def __init__(self, task: Task, config: Config) -> None:

@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+_STOPPED = "fer-bench: stopped; finished runs are kept, the same command goes on."
+
 
 class Stopped(BaseException):
     """A signal that asks this process to end; no library takes it for its own."""
@@ -42,13 +44,13 @@ def main() -> None:
         except OSError as error:
             print(f"fer-bench: {os_sentence(error)}", file=sys.stderr)
             raise SystemExit(2) from None
-        except (Stopped, KeyboardInterrupt) as stop:
-            number = stop.number if isinstance(stop, Stopped) else signal.SIGINT
-            print(
-                "fer-bench: stopped; finished runs are kept, the same command goes on.",
-                file=sys.stderr,
-            )
-            raise SystemExit(128 + number) from None
+        except Stopped as stop:
+            sys.stdout.flush()
+            print(_STOPPED, file=sys.stderr, flush=True)
+            os._exit(128 + stop.number)  # at once: what libraries do at the end can take seconds
+        except KeyboardInterrupt:
+            print(_STOPPED, file=sys.stderr)
+            raise SystemExit(128 + signal.SIGINT) from None
 
 
 @contextmanager

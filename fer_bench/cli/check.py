@@ -11,6 +11,10 @@ import typer
 
 def check_method(
     name: Annotated[str, typer.Argument(help="Registered name.", show_default=False)],
+    diagram: Annotated[
+        Path | None,
+        typer.Option("--diagram", help="Draw stages, players and losses into this SVG instead."),
+    ] = None,
 ) -> None:
     """Check a method adapter on a few generated faces: shapes, ownership, gradients, signs.
 
@@ -22,6 +26,12 @@ def check_method(
 
     # The faces are so few that threads would wait for each other longer than they work.
     torch.set_num_threads(1)
+    if diagram is not None:
+        from fer_bench.conformance.diagram import method_diagram
+
+        diagram.write_text(method_diagram(name) + "\n", encoding="utf-8")
+        typer.echo(str(diagram))
+        return
     adapter = registry.methods.get(name)
     typer.echo(f"Checking {name} on generated faces, a minute or less on an idle core.", err=True)
     sound = True

@@ -64,8 +64,11 @@ def show(
         drawn[f"Answers of {answers}, in per cent; red contradicts the data"] = (
             drawing.answer_sheet(data, said, seed=seed)
         )
-        for line in agreement(data, said) or ["no column holds what was answered"]:
-            typer.echo(str(line))
+        agreed = agreement(data, said)
+        for line in map(str, agreed):
+            typer.echo(line)
+        if not agreed:
+            typer.echo("no column of the data holds what was answered")
     typer.echo(f"{data!r}\n{drawing.save(out, data, drawn)}")
 
 

@@ -149,7 +149,10 @@ def _read_wide(file: Path, header: list[str]) -> dict[str, NDArray[Any]]:
             index_col=False,
         )
     except (ValueError, UnicodeDecodeError, pd.errors.ParserError) as error:
-        raise DataError(f"{file} cannot be read as a table: {error}.") from None
+        reason = str(error).strip().splitlines()[0]
+        raise DataError(f"{file} cannot be read as a table: {reason}.") from None
+    if not len(table):
+        raise DataError(f"{file} has a header and no rows.")
     table = table.drop(columns=[n for n in table if not n or str(n).startswith("Unnamed:")])
     for name in numbered & set(table):
         if not pd.api.types.is_numeric_dtype(table[name]):

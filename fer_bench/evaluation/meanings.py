@@ -135,6 +135,8 @@ def understand(named: Named, file: Path, mapping: Mapping[str, str]) -> Contents
     hidden = {ours for theirs, ours in mapping.items() if theirs.startswith("\0")}
     taken = {ours for theirs, ours in mapping.items() if theirs in named}
     for name, values in named.items():
+        if values.ndim == 0:
+            raise DataError(f"{file}: {name!r} is a single value: give one row an image.")
         if _word(name) in map(_word, CLASSES) and values.ndim == 1 and values.dtype.kind in "US":
             contents.classes = given_classes([str(v) for v in _text(values)])
             continue

@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fer_bench.errors import DataError
 from fer_bench.information import tasks
-from fer_bench.information.estimator import WrappedEstimator, make, whole_number
+from fer_bench.information.estimator import SidesError, WrappedEstimator, make, whole_number
 from fer_bench.information.inputs import MIN_ROWS, clean_pair
 from fer_bench.information.mutual import estimate_mi
 from fer_bench.information.scoring import score_samples
@@ -40,7 +40,8 @@ WITHIN = 0.05  # nats, or this share of the truth: what counts as right
 class Row(BaseModel):
     """One result: its setting (`KEY`), and what came of it in nats, seconds and MB.
 
-    `value` is None where the estimator failed; `error` says why.
+    `value` is None where the estimator failed (`error` says why), and where the task has sides
+    that it does not read (`skipped`).
     """
 
     model_config = ConfigDict(frozen=True, allow_inf_nan=False)
@@ -65,6 +66,7 @@ class Row(BaseModel):
     together: float | None = None
     peak_mb: float | None = None
     error: str | None = None
+    skipped: str | None = None
 
     @property
     def setting(self) -> dict[str, Any]:
@@ -126,6 +128,8 @@ def run(settings: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     wall, cpu = time.perf_counter(), time.process_time()
     try:
         scores = _scores(settings, drawn)
+    except SidesError as error:
+        found = [{"skipped": str(error)}] * len(settings)
     except Exception as error:  # one estimator's failure is a result, not the end of the run
         if len(settings) > 1:  # whose it is, or somebody's estimator that takes one at a time
             return [row for job in settings for row in run([job])]
@@ -306,8 +310,10 @@ def varying(results: pd.DataFrame) -> list[str]:
 def by_task(results: pd.DataFrame) -> pd.DataFrame:
     """Bias, standard deviation, mean squared error and cost by estimator, task and n.
 
-    Results that differ in `VARIANTS` are told apart, by a column each, in all tables.
+    Results that differ in `VARIANTS` are told apart, by a column each, in all tables. Skipped
+    tasks are left out.
     """
+    results = results[results["skipped"].isna()]
     frame = results.assign(error_nats=results["value"] - results["truth"])
     grouped = frame.groupby(["estimator", "task", "n", *varying(results)], sort=False)
     table = grouped.agg(
@@ -327,6 +333,7 @@ def by_estimator(results: pd.DataFrame) -> pd.DataFrame:
     """Mean absolute error, share of right answers and of covering intervals, by n.
 
     A failure is no right answer; the other shares are of the results that have such an interval.
+    Skipped tasks are counted apart, and not among `tasks`.
     With permuted copies: the share of estimates `in_null`, their interval, and `p05`, of p-values
     of at most 0.05.
     """
@@ -334,8 +341,10 @@ def by_estimator(results: pd.DataFrame) -> pd.DataFrame:
     right = error <= np.maximum(WITHIN, WITHIN * results["truth"])
     covers = results["truth"].between(results["low"], results["high"])
     in_null = results["value"].between(results["null_low"], results["null_high"])
+    run = results["skipped"].isna()
     frame = results.assign(
-        mae=error, right=right,
+        mae=error, right=right.astype(float).where(run), task=results["task"].where(run),
+        failed=results["value"].isna() & run, skipped=~run,
         covers=covers.astype(float).where(results["low"].notna()),
         in_null=in_null.astype(float).where(results["null_low"].notna()),
         p05=(results["p"] <= 0.05).astype(float).where(results["p"].notna()),
@@ -344,7 +353,7 @@ def by_estimator(results: pd.DataFrame) -> pd.DataFrame:
         tasks=("task", "nunique"), seeds=("seed", "nunique"), mae=("mae", "mean"),
         worst=("mae", "max"), right=("right", "mean"), covers=("covers", "mean"),
         in_null=("in_null", "mean"), p05=("p05", "mean"),
-        cpu_seconds=("cpu_seconds", "mean"), failed=("value", _missing),
+        cpu_seconds=("cpu_seconds", "mean"), failed=("failed", "sum"), skipped=("skipped", "sum"),
     )  # fmt: skip
     if not results["null"].any():
         table = table.drop(columns=["in_null", "p05"])
@@ -353,7 +362,7 @@ def by_estimator(results: pd.DataFrame) -> pd.DataFrame:
 
 def by_failure(results: pd.DataFrame) -> pd.DataFrame:
     """Failures by estimator and error: on which tasks, and how many in all."""
-    bad = results[results["value"].isna()]
+    bad = results[results["value"].isna() & results["skipped"].isna()]
     table = bad.groupby(["estimator", "error"], sort=False, dropna=False).agg(
         tasks=("task", lambda names: ", ".join(dict.fromkeys(names))), failed=("task", "size")
     )
@@ -361,15 +370,21 @@ def by_failure(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def failures(results: pd.DataFrame) -> list[str]:
-    """One sentence for each estimator that failed: on how many tasks, and its first error."""
+    """What did not come out: a sentence for each estimator and error, and for skipped tasks."""
     sentences = []
     for estimator, part in results.groupby("estimator", sort=False):
-        bad = part[part["value"].isna()]
-        for first in bad.head(1).to_dict("records"):
+        count = part["task"].nunique()
+        bad = part[part["value"].isna() & part["skipped"].isna()]
+        for error, alike in bad.groupby("error", sort=False, dropna=False):
+            first = alike.iloc[0]
             sentences.append(
-                f"{estimator} failed on {bad['task'].nunique()} of {part['task'].nunique()} tasks; "
-                f"first on {first['task']} with n = {first['n']}, seed {first['seed']}: "
-                f"{first['error']}"
+                f"{estimator} failed on {alike['task'].nunique()} of {count} tasks; first on "
+                f"{first['task']} with n = {first['n']}, seed {first['seed']}: {error}"
+            )
+        for why, alike in part.groupby("skipped", sort=False):
+            names = ", ".join(dict.fromkeys(alike["task"]))
+            sentences.append(
+                f"{estimator} skipped {alike['task'].nunique()} of {count} tasks ({names}): {why}"
             )
     return sentences
 

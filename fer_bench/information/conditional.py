@@ -84,20 +84,26 @@ def estimate_conditional(
             "read: choose another estimator, or cut z into classes."
         ) from None
     joint, alone = (tool.estimate_many([Problem(pair, seed)])[0] for pair in pairs)
-    rows = np.full(sample.n, np.nan)
-    rows[joint.index] = joint.rows
-    rows_alone = np.full(sample.n, np.nan)
-    rows_alone[alone.index] = alone.rows
-    index = np.flatnonzero(np.isfinite(rows - rows_alone))
-    estimate = Estimate(
+    estimate = replace(
+        difference(joint, alone, sample.n), details={"with_z": joint.value, "z_alone": alone.value}
+    )
+    return score_estimate(sample, f"{tool.name} (chain rule)", estimate, [])
+
+
+def difference(joint: Estimate, alone: Estimate, n: int) -> Estimate:
+    """Of two estimates on n rows, row by row, so that what both err by cancels."""
+    rows = np.full((2, n), np.nan)
+    for side, estimate in zip(rows, (joint, alone), strict=True):
+        side[estimate.index] = estimate.rows
+    gain = rows[0] - rows[1]
+    index = np.flatnonzero(np.isfinite(gain))
+    return Estimate(
         value=joint.value - alone.value,
-        rows=(rows - rows_alone)[index],
+        rows=gain[index],
         index=index,
         extra_variance=joint.extra_variance + alone.extra_variance,
         cautions=(*joint.cautions, *alone.cautions, Caution("difference")),
-        details={"with_z": joint.value, "z_alone": alone.value},
     )
-    return score_estimate(sample, f"{tool.name} (chain rule)", estimate, [])
 
 
 def _by_class(sample: Sample, z: np.ndarray, tool: Estimator, null: int | None) -> Score:

@@ -30,6 +30,10 @@ class EstimatorError(FerBenchError):
     """An estimator cannot treat such data, or got an unknown option."""
 
 
+class SidesError(EstimatorError):
+    """The sides of the data are not those that an estimator reads."""
+
+
 @dataclass(frozen=True, slots=True)
 class Estimate:
     """What an estimator found, in nats.
@@ -152,10 +156,10 @@ class Estimator:
         return self._estimate
 
     def check(self, sample: Sample) -> None:
-        """Raise EstimatorError where this estimator does not apply to such sides."""
+        """Raise SidesError where this estimator does not apply to such sides."""
         counts, need = SIDES[self.sides]
         if (sample.x.ndim == 1) + (sample.y.ndim == 1) not in counts:
-            raise EstimatorError(
+            raise SidesError(
                 f"the estimator {self.name!r} needs {need}: {self.remedy}, or say how the sides "
                 "are read (discrete_x, discrete_y)."
             )

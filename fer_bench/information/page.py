@@ -25,18 +25,20 @@ TEMPLATE = """<!doctype html>
  .off { color: #b42318; } .wide { overflow-x: auto; } svg { max-width: 100%; height: auto; }
 </style></head><body>
 <h1>Mutual information: estimators on tasks of known truth</h1>
-<p>{{ count }} estimates, {{ failed }} failed. Values in nats. "Right" is within 0.05 nats or 5 %
-of the truth; "covers" is the share of 95 % intervals that hold the truth. Values that are off
+<p>{{ count }} estimates, {{ failed }} failed{% if skipped %}; {{ skipped }} more were skipped, as
+the estimator does not read such sides{% endif %}. Values in nats. "Right" is within 0.05 nats or
+5 % of the truth; "covers" is the share of 95 % intervals that hold the truth. Values that are off
 by more are in red.</p>
 <h2>By estimator</h2><div class="wide"><table>
 <tr><th>estimator</th>{% for v in variants %}<th>{{ v }}</th>{% endfor %}<th>n</th><th>tasks</th>
 <th>seeds</th><th>mean |error|</th><th>worst</th><th>right</th><th>covers</th><th>CPU s</th>
-<th>failed</th></tr>
+<th>failed</th><th>skipped</th></tr>
 {% for r in estimators %}<tr><td>{{ r.estimator }}</td>
 {% for v in variants %}<td>{{ r[v] }}</td>{% endfor %}<td>{{ r.n }}</td><td>{{ r.tasks }}</td>
 <td>{{ r.seeds }}</td><td>{{ r.mae|number("%.3f") }}</td><td>{{ r.worst|number("%.3f") }}</td>
 <td>{{ (100 * r.right)|number("%.0f %%") }}</td><td>{{ (100 * r.covers)|number("%.0f %%") }}</td>
-<td>{{ r.cpu_seconds|number("%.1f") }}</td><td>{{ r.failed }}</td></tr>{% endfor %}
+<td>{{ r.cpu_seconds|number("%.1f") }}</td><td>{{ r.failed }}</td>
+<td>{{ r.skipped }}</td></tr>{% endfor %}
 </table></div>
 {% if failures %}<h2>Failures</h2><div class="wide"><table>
 <tr><th>estimator</th><th>error</th><th>tasks</th><th>failed</th></tr>
@@ -68,9 +70,11 @@ def write_page(results: pd.DataFrame, path: Path) -> None:
     ]
     environment = Environment(autoescape=True)
     environment.filters["number"] = _number
+    skipped = results["skipped"].notna()
     html = environment.from_string(TEMPLATE).render(
-        count=len(results),
-        failed=int(results["value"].isna().sum()),
+        count=int((~skipped).sum()),
+        failed=int((results["value"].isna() & ~skipped).sum()),
+        skipped=int(skipped.sum()),
         variants=variants,
         estimators=by_estimator(results).to_dict("records"),
         failures=by_failure(results).to_dict("records"),

@@ -24,6 +24,7 @@ IN_NATS = {
     "by_class", "with_z", "z_alone", "calibration", "planted", "read", "bias", "spread",
     "corrected", "low", "high",
 }  # fmt: skip
+ROUNDING = 1e-9  # nats
 FEWEST_FOR_P = 19  # permuted copies: fewer cannot say 0.05
 
 
@@ -92,8 +93,12 @@ def score_estimate(
     if p is None and len(null) >= FEWEST_FOR_P:
         p = (1 + sum(v >= value for v in null)) / (1 + len(null))
     for side_name, side in (("x", sample.x), ("y", sample.y)):
-        if is_discrete(side) and value > label_entropy(side):
-            cautions.append(Caution("above-entropy", of=side_name, entropy=label_entropy(side)))
+        if not is_discrete(side):
+            continue
+        # By the estimator's own estimate of entropy, where it has one: a label with itself has it.
+        entropy = estimate.details.get(f"entropy_{side_name}", label_entropy(side))
+        if value > entropy + ROUNDING:
+            cautions.append(Caution("above-entropy", of=side_name, entropy=entropy))
     if certain < 0:
         cautions.append(Caution("below-zero"))
     details: dict[str, Any] = {"estimator": name, **estimate.details}

@@ -25,6 +25,7 @@ Requirement = Literal[
     "attributes",
     "extra_tests",
     "faces",
+    "size",
 ]
 
 

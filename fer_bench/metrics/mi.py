@@ -13,8 +13,10 @@ from fer_bench.arrays import RunArrays
 from fer_bench.cautions import Caution
 from fer_bench.information import Estimator, estimate_mi
 from fer_bench.information.calibration import calibrate_value
-from fer_bench.information.estimator import make
-from fer_bench.information.inputs import clean_pair
+from fer_bench.information.conditional import difference
+from fer_bench.information.estimator import Problem, is_constant, make
+from fer_bench.information.inputs import MAX_COLUMNS, Sample, classifier_features, clean_pair
+from fer_bench.information.scoring import constant_score, score_estimate
 from fer_bench.labels import (
     groups_of_codes,
     label_entropy,
@@ -23,6 +25,7 @@ from fer_bench.labels import (
     renumbered,
 )
 from fer_bench.metrics.common import (
+    Ints,
     bounds,
     effective_rank,
     half_width,
@@ -34,8 +37,10 @@ from fer_bench.metrics.disentanglement.discrete import mutual_information
 from fer_bench.metrics.metric import metric
 from fer_bench.reading import read_matrix
 from fer_bench.score import Direction, Score, ScoreSpec
+from fer_bench.statistics.permutation import permutations
 
 MIN_ROWS = 30
+LEAST_PER_LABEL = 5  # rows a label has on average; cross-fitting leaves four of them to learn from
 ROWS = 20_000  # rows an estimate rests on at most (a random subset, stated)
 # What "auto" takes for labels against an embedding: H(Y) less held-out cross-entropy. Named here
 # for embeddings of one to three dimensions as well, because it cannot exceed H(Y).
@@ -74,7 +79,7 @@ SPECS = (
 )
 
 
-@metric("mi", version=3, scores=SPECS)
+@metric("mi", version=4, scores=SPECS)
 def mi(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
     """I(E; Y), I(E; S), I(I; Y), I(I; S), I(E; S | Y) on the test part, and the block gaps.
 
@@ -144,17 +149,11 @@ def label_information(
     """
     labels = read_labels(codes, "codes")
     values = read_matrix(x, "x", rows=len(labels), vector=True)
-    group, cluster = (
-        None if ids is None else read_groups(ids, len(labels), name)[0]
-        for ids, name in ((groups, "groups"), (clusters, "clusters"))
-    )
+    group, cluster = _groups(groups, clusters, len(labels))
     rows, cautions = random_rows(np.flatnonzero(labels >= 0), ROWS, seed=seed)
+    if reason := _unusable(labels[rows]):
+        return undefined(reason, n=len(rows), unit="nats")
     entropy = label_entropy(labels[rows])
-    if len(rows) < MIN_ROWS:
-        few = Caution("few-rows", n=len(rows), of="rows", least=MIN_ROWS)
-        return undefined(few, n=len(rows), unit="nats")
-    if entropy == 0.0:
-        return undefined(Caution("one-label"), n=len(rows), unit="nats")
     options = options or (dict(LABEL_OPTIONS) if estimator == LABEL_ESTIMATOR else {})
     call, options = split_options(options)
     tool = make(estimator, seed=seed, **options)
@@ -176,12 +175,40 @@ def label_information(
     # An estimator may correct the entropy for its bias (k - 1) / 2n and end that much above the
     # plug-in value: no error. Beyond it is one.
     correction = (len(np.unique(labels[rows])) - 1) / (2 * len(rows))
-    kept = tuple(c for c in score.cautions if c.code != "above-entropy")
+    kept = tuple(c for c in score.cautions if c.code not in ("above-entropy", "many-classes"))
     if score.value > entropy + correction + 1e-6:
         cautions.append(Caution("above-entropy", of="label", entropy=entropy))
     details = {**score.details, "entropy": entropy, "uncertainty": score.value / entropy}
     score = replace(score, details=details, cautions=kept)
-    return score.with_caution(*cautions, *collapse_cautions(values[rows]))
+    return score.with_caution(
+        *cautions, *_sparse_labels(labels[rows]), *collapse_cautions(values[rows])
+    )
+
+
+def _groups(
+    groups: ArrayLike | None, clusters: ArrayLike | None, n: int
+) -> tuple[Ints | None, Ints | None]:
+    """Codes of groups and clusters, where they are given."""
+    group, cluster = (
+        None if ids is None else read_groups(ids, n, name)[0]
+        for ids, name in ((groups, "groups"), (clusters, "clusters"))
+    )
+    return group, cluster
+
+
+def _unusable(labels: Ints) -> Caution | None:
+    """Why nothing can be said of labels, or None."""
+    if len(labels) < MIN_ROWS:
+        return Caution("few-rows", n=len(labels), of="rows", least=MIN_ROWS)
+    return Caution("one-label") if label_entropy(labels) == 0.0 else None
+
+
+def _sparse_labels(labels: Ints) -> list[Caution]:
+    """A caution where most labels are too rare for a classifier to have met them."""
+    count = len(np.unique(labels))
+    if len(labels) >= LEAST_PER_LABEL * count:
+        return []
+    return [Caution("few-rows-per-label", labels=count, rows=len(labels), least=LEAST_PER_LABEL)]
 
 
 def conditional_information(
@@ -193,43 +220,69 @@ def conditional_information(
     clusters: ArrayLike | None = None,
     seed: int = 0,
 ) -> Score:
-    """I(X; label | given) in nats, by the chain rule I(X, given; label) - I(given; label).
+    """I(X; label | given) in nats: what X adds to a classifier that knows `given`.
 
     Where people and expressions are tied in the data, an embedding that holds nothing but the
-    expression still tells of the person; given the expression it tells nothing more. The second
-    term is that of the table of counts, which is exact for these rows and rather too large for
-    the population.
+    expression still tells of the person; given the expression it tells nothing more. Two
+    classifiers name the label, from (X, given) and from (X permuted within `given`, given), and
+    the gain of the first is read row by row on the same kept-out rows (conditional probing,
+    Hewitt et al., EMNLP 2021). Both see the same columns and miss what cannot be learnt from so
+    few rows, and the interval holds the errors of both.
 
     Args:
         x: [n, d] embeddings.
         codes, given: [n] labels; rows where either is missing (-1) are left out.
         groups, clusters, seed: as in `label_information`.
+
+    Returns:
+        Score whose details hold both terms, "with_condition" and "condition_alone", "entropy"
+        H(label | given) and "uncertainty" I / H.
+
+    Raises:
+        DataError: as in `label_information`.
     """
     label = read_labels(codes, "codes")
     condition = renumbered(read_labels(given, "given", rows=len(label)))
-    x = read_matrix(x, "x", rows=len(label), vector=True)
-    label = np.where(condition >= 0, label, -1)
-    one_hot = np.eye(int(condition.max(initial=0)) + 1)[np.maximum(condition, 0)]
-    both = np.concatenate([standardise(x), one_hot], axis=1)
-    score = label_information(both, label, groups=groups, clusters=clusters, seed=seed)
-    if not np.isfinite(score.value):
-        return score
-    rows = label >= 0
-    known = float(mutual_information(label[rows], condition[rows]))
+    values = read_matrix(x, "x", rows=len(label), vector=True)
+    group, cluster = _groups(groups, clusters, len(label))
+    rows, cautions = random_rows(np.flatnonzero((label >= 0) & (condition >= 0)), ROWS, seed=seed)
+    y, z = label[rows], renumbered(condition[rows])
+    if reason := _unusable(y):
+        return undefined(reason, n=len(rows), unit="nats")
+    sample = clean_pair(
+        values[rows], y, groups=None if group is None else group[rows], discrete_y=True
+    )
+    entropy = label_entropy(y) - float(mutual_information(y, z))
+    score = _beyond(sample, z, None if cluster is None else cluster[rows], seed)
+    uncertainty = score.value / entropy if entropy > 0 else 0.0
+    details = {**score.details, "entropy": entropy, "uncertainty": uncertainty}
+    kept = tuple(c for c in score.cautions if c.code != "many-classes")
+    score = replace(score, details=details, cautions=kept)
+    return score.with_caution(*cautions, *_sparse_labels(y), *collapse_cautions(values[rows]))
 
-    def less(value: float | None) -> float | None:
-        return None if value is None else value - known
 
-    entropy = score.details["entropy"] - known
-    value = score.value - known
-    details = {
-        **score.details,
-        "entropy": entropy,
-        "uncertainty": value / entropy if entropy > 0 else 0.0,
-        "with_condition": score.value,
-        "condition_alone": known,
-    }
-    return replace(score, value=value, low=less(score.low), high=less(score.high), details=details)
+def _beyond(sample: Sample, z: Ints, clusters: Ints | None, seed: int) -> Score:
+    """I(X, Z; Y) - I(X', Z; Y) of labels Y and Z, on the same kept-out rows.
+
+    X' is X permuted within Z, so that it tells of Y what Z does, as plainly as X: a classifier
+    of Z alone learns another way, and the difference read .04 where there was none.
+    """
+    if is_constant(sample):
+        return constant_score(sample)
+    options = dict(LABEL_OPTIONS)
+    copies = options.pop("null")
+    tool = make(LABEL_ESTIMATOR, seed=seed, **options)
+    known = standardise(np.eye(int(z.max()) + 1)[z])
+    x = classifier_features(sample.x)[:, : max(MAX_COLUMNS - known.shape[1], 1)]
+    orders = [np.arange(len(z)), *permutations(len(z), draws=1 + copies, seed=seed, within=z)]
+    sides = [np.hstack([x[order], known]) for order in orders]
+    joint, alone, *null = tool.estimate_many([Problem(replace(sample, x=s), seed) for s in sides])
+    gain = difference(joint, alone, sample.n)
+    estimate = replace(
+        gain, details={"with_condition": joint.value, "condition_alone": alone.value}
+    )
+    nulls = [copy.value - alone.value for copy in null]
+    return score_estimate(sample, f"{tool.name} (chain rule)", estimate, nulls, clusters)
 
 
 def _block_gap(own: Score, other: Score) -> Score:

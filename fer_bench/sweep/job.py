@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import faulthandler
 import importlib.util
+import json
 import os
 import pickle
 import signal
@@ -143,6 +144,7 @@ def run_job(surroundings: Surroundings, pickled: bytes, tell: Tell) -> dict[str,
         _die_first()
         extra = {"tell": tell} if job.wants_tell else {}
         value = job.function(**job.arguments, **extra)
+        json.dumps(value)  # what cannot be sent is a failure of the job
     except BaseException as error:  # a method may raise anything, sys.exit and Ctrl-C's too
         answer = failure(error)
     else:

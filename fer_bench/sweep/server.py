@@ -33,7 +33,16 @@ QUIET = {
     "MKL_NUM_THREADS": "1",
     "JE_ARROW_MALLOC_CONF": "background_thread:false",
 }
-PRELOAD = ("fer_bench.sweep.worker", "fer_bench.sweep.search")
+PRELOAD = (  # what every run imports, the parts that libraries put off among it
+    "fer_bench.sweep.worker",
+    "fer_bench.sweep.search",
+    "fer_bench.data.synthetic",
+    "pandas.core.arrays.arrow.extension_types",
+    "pandas.io.formats.csvs",
+    "pyarrow.dataset",
+    "pyarrow.pandas_compat",
+    "pyarrow.parquet",
+)
 
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 
@@ -55,6 +64,7 @@ def main(fd: int) -> None:
     gc.collect()
     gc.freeze()  # else the first collection in a child copies every page
     server.serve()
+    os._exit(0)  # at once: taking the interpreter apart would keep the driver waiting
 
 
 def _preload() -> None:

@@ -38,6 +38,7 @@ from fer_bench.training.loop import OnEpoch, OnHistory
 from fer_bench.training.outcome import CODES, prediction_cautions
 from fer_bench.training.session import Session
 from fer_bench.training.size import model_size
+from fer_bench.training.stages import training_plan
 
 State = Literal["done", "kept", "failed", "busy"]
 
@@ -236,6 +237,7 @@ def write_run(spec: RunSpec, trained: Trained, working: Path, *, started: float)
         | {
             "tie": list(trained.rows.notes),
             "size": model_size(method, trained.session.batcher),
+            "plan": training_plan(method),
         },
     )
     pd.DataFrame(position.history, columns=HISTORY).to_csv(working / "history.csv", index=False)

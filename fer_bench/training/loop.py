@@ -427,20 +427,28 @@ def backbones_of(method: Method) -> list[Backbone]:
     return [module for module in method.modules() if isinstance(module, Backbone)]
 
 
-def make_fabric(training: TrainingSpec) -> Fabric:
-    """One device, as asked for; "auto" takes CUDA where there is one, else the CPU.
+def training_device(training: TrainingSpec) -> torch.device:
+    """The device that is asked for; "auto" takes CUDA where there is one, else the CPU.
 
     Raises:
         MethodError: CUDA is asked for and there is none.
     """
-    if training.device == "cuda" and not torch.cuda.is_available():
+    there = training.device != "cpu" and torch.cuda.is_available()
+    if training.device == "cuda" and not there:
         raise MethodError("training.device is 'cuda' but this machine has no CUDA device.")
-    use_cuda = training.device == "cuda" or (
-        training.device == "auto" and torch.cuda.is_available()
-    )
+    return torch.device("cuda", 0) if there else torch.device("cpu")
+
+
+def make_fabric(training: TrainingSpec) -> Fabric:
+    """Fabric on the one device that is asked for.
+
+    Raises:
+        MethodError: CUDA is asked for and there is none.
+    """
+    device = training_device(training)
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # our history says it all
     precision: Any = {"32": "32-true"}.get(training.precision, training.precision)
-    return Fabric(accelerator="cuda" if use_cuda else "cpu", devices=1, precision=precision)
+    return Fabric(accelerator=device.type, devices=1, precision=precision)
 
 
 def seed_everything(*seed: int, device: torch.device | None = None) -> torch.Generator:

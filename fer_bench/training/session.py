@@ -20,7 +20,7 @@ from fer_bench.method import Batch, Method, Oracle, Task
 from fer_bench.training.batches import Batcher, Rows, make_task
 from fer_bench.training.checkpoint import Position, load_weights
 from fer_bench.training.extract import extract
-from fer_bench.training.loop import OnEpoch, OnHistory, Trainer, make_fabric, seed_everything
+from fer_bench.training.loop import OnEpoch, OnHistory, Trainer, seed_everything, training_device
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Session:
             device: of the batches; by default the one that `training` asks for.
         """
         task = make_task(data, train, target=training.target)
-        batcher = Batcher(data, task, training, device or make_fabric(training).device)
+        batcher = Batcher(data, task, training, device or training_device(training))
         return cls(build_method(adapter, config, task, seed=seed), batcher, seed)
 
     @classmethod
@@ -89,7 +89,7 @@ class Session:
         blank = FaceData(
             np.zeros((2, height, width, channels), np.uint8), pd.DataFrame(index=range(2))
         )
-        batcher = Batcher(blank, task, training, make_fabric(training).device)
+        batcher = Batcher(blank, task, training, training_device(training))
         session = cls(build_method(adapter, config, task, seed=seed), batcher, seed)
         session.method.to(batcher.device)
         materialise(session.method, batcher.batch(np.arange(2)))

@@ -12,13 +12,15 @@ from fer_bench.reports.figures.affect import affect_figure
 from fer_bench.reports.figures.confounding import confounding_figure
 from fer_bench.reports.figures.embeddings import static_maps
 from fer_bench.reports.figures.heat import confusion_figure, transfer_heat
+from fer_bench.reports.figures.overview import overview, training_recalls
 from fer_bench.reports.figures.per_class import per_class_figure
 from fer_bench.reports.figures.probes import probe_curves
 from fer_bench.reports.figures.ranks import rank_diagram
 from fer_bench.reports.figures.style import drawing
 from fer_bench.reports.figures.traces import trace_figure
 from fer_bench.reports.figures.trade_off import trade_off
-from fer_bench.reports.figures.training import training_curves
+from fer_bench.reports.figures.training import term_curves, training_curves
+from fer_bench.reports.figures.two_people import attribute_maps, people_affect, people_map
 from fer_bench.reports.maps import KINDS, Which, maps_of
 from fer_bench.reports.summary import Row, Summary, summarise
 from fer_bench.reports.text import file_names
@@ -61,6 +63,7 @@ def paper_figures(store: RunStore, summary: Summary, maps: Which) -> Iterator[tu
             "trade-off": trade_off(summary, paper=True),
             "confounding": None if tied is None else confounding_figure(tied, paper=True),
             "transfer": transfer_heat(summary, paper=True),
+            "affect-people": _affect_of_people(store, summary),
         }
     )
     for verdict in summary.verdicts:
@@ -77,12 +80,17 @@ def _of_row(
 ) -> Iterator[tuple[str, Figure]]:
     record = store.record(row.representative)
     test = record.arrays.test
+    # Files of a paper are published: faces stand in them only where the set allows it.
+    faces = record.arrays.faces if summary.data.get("publish_faces") else None
     for part, matrix in row.confusion.items():
         yield f"confusion-{part}", confusion_figure(matrix, summary.classes)
     yield from _there(
         {
             "per-class": per_class_figure(row),
+            "overview": overview(row),
+            "per-class-train": training_recalls(row.confusion.get("train", []), summary.classes),
             "training": training_curves([store.record(run) for run in row.runs], paper=True),
+            "terms": term_curves([store.record(run) for run in row.runs], paper=True),
             "probes": probe_curves(row, paper=True),
         }
     )
@@ -98,6 +106,35 @@ def _of_row(
         points = maps_of(record, kinds=KINDS[maps])
         drawn = static_maps(points, test.labels, summary.classes, kind=kind, paper=True)
         yield from _there({kind: drawn})
+        for space in test.spaces:
+            yield from _there(
+                {
+                    f"{kind}-people-{space}": people_map(
+                        points, test.labels, summary.classes, space=space, kind=kind, faces=faces,
+                        paper=True,
+                    ),
+                    f"{kind}-attributes-{space}": attribute_maps(
+                        points, test.labels, test.attribute_names(), space=space, kind=kind,
+                        paper=True,
+                    ),
+                }
+            )  # fmt: skip
+
+
+def _affect_of_people(store: RunStore, summary: Summary) -> Figure | None:
+    """The methods that predict valence and arousal of the same test faces, two at most."""
+    tests = {
+        row.label: store.record(row.representative).arrays.test
+        for row in summary.rows
+        if row.role == "method"
+    }
+    able = {k: t for k, t in tests.items() if t.valence_arousal is not None}
+    if not able:
+        return None
+    first = next(iter(able.values()))
+    same = {k: t for k, t in able.items() if t.labels["row"].equals(first.labels["row"])}
+    predictions = {k: t.valence_arousal for k, t in list(same.items())[:2]}
+    return people_affect(predictions, first.target, first.labels, paper=True)
 
 
 def _there(figures: dict[str, Figure | None]) -> Iterator[tuple[str, Figure]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pandas as pd
@@ -19,13 +19,26 @@ PANEL = (2.6, 1.9)  # inches
 
 def training_curves(records: Sequence[RunRecord], *, paper: bool = False) -> Figure | None:
     """Losses by stage and player, and the validation figure, mean and range over the runs."""
+    return _drawn(records, _panels, paper=paper)
+
+
+def term_curves(records: Sequence[RunRecord], *, paper: bool = False) -> Figure | None:
+    """The terms that totals are made of (MI, L1, adversarial, ...), a panel a player and stage."""
+    return _drawn(records, _term_panels, paper=paper)
+
+
+def _drawn(
+    records: Sequence[RunRecord], panels_of: Callable[[pd.DataFrame], Any], *, paper: bool
+) -> Figure | None:
     frames = [r.history.assign(run=r.folder.name) for r in records]
     frames = [f for f in frames if len(f)]
     if not frames:
         return None
     history = pd.concat(frames, ignore_index=True)
     history["value"] = pd.to_numeric(history["value"], errors="coerce")
-    panels = list(_panels(history))
+    panels = list(panels_of(history))
+    if not panels:
+        return None
     across = 4 if len(panels) > 3 else len(panels)
     down = -(-len(panels) // across)
     width = TEXT_WIDTH if paper else min(10.5, 1.2 + PANEL[0] * across)
@@ -48,6 +61,14 @@ def _panels(history: pd.DataFrame) -> Any:
     for part, ylabel in ((losses, "Loss"), (measures, "Prediction")):
         for stage, rows in part.groupby("stage", sort=False):
             yield str(stage), ylabel, rows
+
+
+def _term_panels(history: pd.DataFrame) -> Any:
+    """(stage, player, its terms on training faces), where there is more than the total."""
+    terms = history[(history["player"] != "prediction") & (history["split"] == "train")]
+    terms = terms[terms["term"] != "total"]
+    for (stage, player), rows in terms.groupby(["stage", "player"], sort=False):
+        yield str(stage), plain(str(player), 22), rows
 
 
 def _curves(axes: Any, part: pd.DataFrame) -> None:

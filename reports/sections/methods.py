@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any
 
+from fer_bench.diagram import plan_svg
 from fer_bench.reports.aggregate import Estimate
 from fer_bench.reports.columns import entries
 from fer_bench.reports.decoded import decoded
@@ -12,7 +14,7 @@ from fer_bench.reports.figures.affect import affect_figure
 from fer_bench.reports.figures.embeddings import static_maps
 from fer_bench.reports.figures.probes import probe_curves
 from fer_bench.reports.figures.traces import trace_figure
-from fer_bench.reports.figures.training import training_curves
+from fer_bench.reports.figures.training import term_curves, training_curves
 from fer_bench.reports.maps import TITLES
 from fer_bench.reports.material import Material
 from fer_bench.reports.nearest import face_facts
@@ -41,6 +43,7 @@ def _method(page: Material, i: int, row: Row) -> dict[str, Any]:
     return {
         "row": row,
         "figures": _figures(page, row),
+        "diagram": _diagram(record, row),
         "maps": _maps(page, row),
         "probes": probe_matrix(row),
         "terms": information(row, _details(record)),
@@ -63,12 +66,28 @@ def _figures(page: Material, row: Row) -> dict[str, Any]:
         "curves": svg(
             training_curves(records), f"Loss and validation figures of {label} over epochs"
         ),
+        "terms": svg(term_curves(records), f"Loss terms of {label} over epochs"),
         "probes": svg(
             probe_curves(row), f"What probes of rising capacity read from {label}"
         ),
         "affect": svg(affect, f"Valence and arousal of {label}, true and predicted"),
         "traces": svg(traces, f"Valence and arousal of {label} along sequences"),
     }  # fmt: skip
+
+
+def _diagram(record: RunRecord, row: Row) -> str | None:
+    """How the method was trained, as the address of a picture; earlier results have none."""
+    plan = record.environment.get("plan")
+    if plan is None:
+        return None
+    history = record.history
+    trained = history[(history["split"] == "train") & (history["term"] != "total")]
+    known = trained[["stage", "player", "term"]].drop_duplicates().astype(str)
+    terms: dict[tuple[str, str], list[str]] = {}
+    for stage, player, term in known.itertuples(index=False):
+        terms.setdefault((stage, player), []).append(term)
+    picture = plan_svg(plan, row.title, terms)
+    return f"data:image/svg+xml;base64,{b64encode(picture.encode('utf-8', 'replace')).decode()}"
 
 
 def _maps(page: Material, row: Row) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ import torch
 
 from fer_bench import Recognizer
 from fer_bench.baselines.common.bounds import label_ceiling
+from fer_bench.baselines.dice_fer import adapter
 from fer_bench.baselines.dice_fer.adapter import REPORTS, DiceFER
 from fer_bench.conformance import example_batch, example_task
 from fer_bench.errors import MethodError
@@ -60,6 +61,20 @@ def test_the_reports_setting_is_a_name_and_what_is_given_stands():
     assert own.critic == "concat"
     again = DiceFER.Config.model_validate(own.model_dump(mode="json"))
     assert again == own, "a run is read again as it was planned"
+
+
+def test_other_classes_are_the_contrast_of_stage_1_alone(monkeypatch):
+    """In stage 2 T = [E; I] is paired: E would tell other classes apart, and I learn nothing."""
+
+    def refuse(labels, count):
+        raise AssertionError("class-aware")
+
+    monkeypatch.setattr(adapter, "class_aware_negatives", refuse)
+    method, batch = build()
+    assert method.config.class_aware
+    method.identity_loss(batch)
+    with pytest.raises(AssertionError, match="class-aware"):
+        method.expression_loss(batch)
 
 
 def test_bounds_stand_beside_their_ceilings():

@@ -91,6 +91,14 @@ def test_dry_run_leaves_nothing(invoke, tmp_path):
     assert not (tmp_path / "x").exists()
 
 
+@pytest.mark.parametrize(("steps", "few"), [(7, True), (200, False)])
+def test_a_dry_run_counts_steps_and_warns_of_few(invoke, tmp_path, steps, few):
+    budget = ("--set", f"training.steps={steps}")
+    _, out, _ = invoke("run", "--dry-run", "--out", tmp_path / "x", *SMALL, *budget)
+    assert f"  {steps} steps\n" in out
+    assert (f"caution: {steps} optimiser steps in a stage of full share" in out) == few
+
+
 def test_run_then_score(invoke, tmp_path):
     out = tmp_path / "x"
     arguments = ["run", "--out", out, "--executor", "serial", "--no-report", *SMALL]

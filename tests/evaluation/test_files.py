@@ -115,6 +115,13 @@ REFUSED = {
         lambda m, f: _npz(f, e=m.expression[:, :, None] * np.ones((1, 1, 3))),
         "pool it",
     ),
+    "a single number": (lambda m, f: _npz(f, e=np.float32(3)), "'e' is a single value"),
+    "header alone": (lambda m, f: _table(f, "id,e0,e1\n"), "a header and no rows"),
+    "ragged": (lambda m, f: _table(f, "id,e0,e1\na,1,2\nb,1,2,3,4\n"), "read as a table"),
+    "text among numbers": (
+        lambda m, f: _table(f, "id,e0,e1\na,1,2\nb,1,x\n"),
+        "line 3: e1 is 'x', not a number",
+    ),
     "words": (lambda m, f: _npz(f, e=m.expression.astype(str)), "not numbers"),
 }
 
@@ -122,6 +129,11 @@ REFUSED = {
 def _text(path):
     path.write_text("no archive")
     return path
+
+
+def _table(folder, text):
+    (folder / "m.csv").write_text(text)
+    return folder / "m.csv"
 
 
 def _npz(folder, **arrays):

@@ -13,7 +13,17 @@ from typer.testing import CliRunner
 from fer_bench.cli.mi import app
 from fer_bench.errors import DataError, FerBenchError
 from fer_bench.information import tasks
-from fer_bench.information.bench import bench, by_estimator, by_task, compare, jobs, read, reference
+from fer_bench.information.bench import (
+    bench,
+    by_estimator,
+    by_failure,
+    by_task,
+    compare,
+    failures,
+    jobs,
+    read,
+    reference,
+)
 from fer_bench.information.page import write_page
 from fer_bench.registry import estimators
 
@@ -27,11 +37,12 @@ def results(tmp_path):
     return read(path)
 
 
-def test_failures_are_results_and_truths_are_kept(results):
+def test_tasks_of_other_sides_are_skipped_and_truths_are_kept(results):
     assert len(results) == 8
-    failed = results[results["value"].isna()]
-    assert set(failed["task"]) == {"channel-2-0.1"}
-    assert failed["error"].str.contains("needs two continuous sides").all()
+    skipped = results[results["value"].isna()]
+    assert set(skipped["task"]) == {"channel-2-0.1"}
+    assert skipped["skipped"].str.contains("needs two continuous sides").all()
+    assert results["error"].isna().all()
     assert (results["truth"] > 0).all()
 
 
@@ -138,7 +149,12 @@ def test_tables_and_page(results, tmp_path):
     values = results[(results["task"] == "1v1-normal-0.75") & (results["estimator"] == "ksg")]
     assert one["bias"] == pytest.approx((values["value"] - values["truth"]).mean())
     assert one["mse"] == pytest.approx(((values["value"] - values["truth"]) ** 2).mean())
-    assert by_estimator(results)["failed"].sum() == 4
+    by_name = by_estimator(results)
+    assert by_name["skipped"].tolist() == [2, 2]
+    assert by_name["tasks"].tolist() == [1, 1]
+    assert by_name["failed"].sum() == 0
+    assert by_name["right"].max() <= 1
+    assert set(table["task"]) == {"1v1-normal-0.75"}
     write_page(results, tmp_path / "index.html")
     html = (tmp_path / "index.html").read_text()
     assert "<svg" in html
@@ -262,6 +278,32 @@ def test_failures_are_said_and_tried_again(tmp_path, theirs, tool):
     assert len(path.read_text().splitlines()) == len(read(path)) == 4
     assert read(path)["value"].notna().all()
     assert "Failures" not in page.read_text()
+
+
+def test_every_reason_is_said_and_skipped_tasks_are_no_failures(results):
+    said = failures(results)
+    assert [sentence.partition(":")[0] for sentence in said] == [
+        f"{name} skipped 1 of 2 tasks (channel-2-0.1)" for name in ("copula", "ksg")
+    ]
+    broken = results["estimator"].eq("copula") & results["value"].notna()
+    results.loc[broken, "value"] = np.nan
+    results.loc[broken, "error"] = ["too wide", "too long"]
+    said = failures(results)
+    assert len(said) == 4
+    for sentence, reason in zip(said, ("too wide", "too long"), strict=False):
+        assert sentence.startswith("copula failed on 1 of 2 tasks; first on 1v1-normal-0.75")
+        assert sentence.endswith(reason)
+    assert by_failure(results)["error"].tolist() == ["too wide", "too long"]
+
+
+def test_a_bench_of_skipped_tasks_alone(tmp_path):
+    command = ["bench", "--out", str(tmp_path), "--estimator", "ksg", "--n", "100",
+               "--seeds", "1", "--task", "channel-2-0.1"]  # fmt: skip
+    run = CliRunner().invoke(app, command)
+    assert run.exit_code == 0, run.output
+    assert "ksg skipped 1 of 1 tasks (channel-2-0.1): " in run.stderr
+    assert "failed on" not in run.stderr
+    assert "0 failed; 1 more were skipped" in (tmp_path / "index.html").read_text()
 
 
 def test_failures_of_other_settings_are_kept(results, tmp_path):

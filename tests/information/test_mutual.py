@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from fer_bench.cautions import has
 from fer_bench.errors import DataError
 from fer_bench.information import EstimatorError, estimate_mi, tasks
+from fer_bench.labels import label_entropy
 
 
 class Correlation:
@@ -84,3 +88,14 @@ def test_bits_are_nats_over_log_two_in_the_calibration_as_well():
         want = np.asarray(nats.details["calibration"][key]) / np.log(2)
         assert np.asarray(bits.details["calibration"][key]) == pytest.approx(want)
     assert bits.details["calibration"]["slope"] == nats.details["calibration"]["slope"]
+
+
+@pytest.mark.parametrize("estimator", ["auto", "plugin", "miller-madow"])
+@settings(max_examples=8, deadline=None)
+@given(st.integers(0, 1000), st.integers(2, 12), st.integers(30, 120))
+def test_a_label_with_itself_shares_its_entropy(estimator, seed, classes, n):
+    """No estimator errs who reads H(Y) of Y with itself, by its own estimate of an entropy."""
+    y = np.random.default_rng(seed).integers(0, classes, n)
+    score = estimate_mi(y, y, estimator=estimator, null=0, calibrated=0)
+    assert not has(score.cautions, "above-entropy")
+    assert score.value <= label_entropy(y) + classes / (2 * n) + 1e-9

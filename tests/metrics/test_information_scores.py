@@ -273,3 +273,39 @@ def test_the_three_estimators(planted):
     given = scores["leaked.given_expression"]
     assert given.value < 0.2
     assert given.null is not None
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(("people", "faces"), [(200, 2), (20, 20)])
+def test_no_information_is_below_zero_for_certain(people, faces, seed):
+    """Faces that tell of the expression alone; people show some expressions more than others."""
+    rng = np.random.default_rng(seed)
+    s = np.repeat(np.arange(people), faces)
+    y = np.where(rng.random(len(s)) < 0.5, s % 5, rng.integers(0, 5, len(s)))
+    e = 3 * rng.normal(size=(5, 24))[y] + rng.normal(size=(len(s), 24))
+    given = conditional_information(e, s, y, clusters=s, seed=seed)
+    assert given.low <= 0 <= given.high
+    assert abs(given.value) < 0.1
+    assert has(given.cautions, "few-rows-per-label") == (faces < 5)
+    plain = label_information(e, s, clusters=s, seed=seed)
+    assert plain.high >= 0
+    assert has(plain.cautions, "few-rows-per-label") == (faces < 5)
+
+
+def test_terms_of_the_mig_are_never_below_zero_for_certain():
+    rng = np.random.default_rng(0)
+    e, n, i = rng.normal(size=(3, 300, 6))
+    scores = modified_mig(e, n, i, estimator="mine", steps=100, null=0)
+    for key in ("shared", "leaked"):
+        assert scores[key].high >= 0
+
+
+def test_conditional_information_is_that_of_the_closed_form():
+    """A binary label seen through a channel that z switches: I(X; Y | Z) is the mean of both."""
+    rng = np.random.default_rng(0)
+    y, z = rng.integers(0, 2, (2, 6000))
+    x = np.where(rng.random(6000) < np.array([0.1, 0.5])[z], 1 - y, y)
+    truth = 0.5 * (np.log(2) + 0.1 * np.log(0.1) + 0.9 * np.log(0.9))
+    score = conditional_information(x[:, None].astype(float), y, z)
+    assert score.value == pytest.approx(truth, abs=0.02)
+    assert score.low - 0.01 < truth < score.high + 0.01

@@ -100,7 +100,7 @@ def test_a_tie_names_who_is_tied_and_what_it_takes(summary, pairs, code):
     [
         (Outlook(0.05, 2, 15, 0.31, 60), "takes-people", "four times in five with 60 people"),
         (Outlook(0.05, 2, 15, 0.31, None), "takes-seeds", "no number of people is enough"),
-        (Outlook(0.05, 5, 90, 0.93, 60), "would-be-seen", "seen 93 % of the time: they are about"),
+        (Outlook(0.05, 5, 90, 0.93, 60), "would-be-seen", "seen 93 % of the time"),
     ],
 )
 def test_what_a_small_difference_would_take(summary, outlook, code, words):
@@ -110,6 +110,16 @@ def test_what_a_small_difference_would_take(summary, outlook, code, words):
     assert found.code == code
     assert words in str(found)
     assert "5.0 points" in str(found)
+
+
+def test_too_few_trainings_are_named_before_people(summary):
+    tie = planted(summary, CLEAR, separated=False)
+    verdict = next(v for v in tie.verdicts if v.key == tie.use.key)
+    other = verdict.tied[0]
+    few = replace(verdict.against[other], verdict=Caution("few-trainings"))
+    told = replace(verdict, against=verdict.against | {other: few})
+    verdicts = tuple(told if v is verdict else v for v in tie.verdicts)
+    assert headline(replace(tie, verdicts=verdicts)).open.code == "takes-trainings"
 
 
 def test_one_seed_is_named_as_the_reason(summary):

@@ -28,6 +28,12 @@ def test_a_leak_above_chance_is_a_leak():
     assert not at_null(estimate(0.5, null=None), LEAK)
 
 
+def test_the_concordance_of_a_constant_is_zero():
+    (ccc,) = columns_about("affect")
+    assert at_null(estimate(0.05, null=None), ccc)
+    assert not at_null(estimate(0.2, null=None), ccc)
+
+
 def test_collapsed_rows_and_guesses_are_never_sound():
     wreck = {
         USE.key: estimate(0.9),

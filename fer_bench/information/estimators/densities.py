@@ -25,6 +25,7 @@ from fer_bench.information.inputs import network_columns
 from fer_bench.information.training import Blocks, Budget, Fold, Parameters, train
 
 RANK = 16  # canonical pairs that a network starts from, at most
+TIGHT = 0.1  # nats below which CLUB cannot be far off
 HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 
 
@@ -69,6 +70,10 @@ class _Density(Estimator):
         """Contributions [B] of test rows [1, B, d]."""
         raise NotImplementedError
 
+    def limits(self, value: float, dims: int, rows: int) -> tuple[Caution, ...]:
+        """What to say of such a value of so many dimensions and rows."""
+        return ()
+
     def estimate_many(self, problems: Sequence[Problem]) -> list[Estimate]:
         return by_shape(problems, self._estimate_alike)
 
@@ -95,7 +100,11 @@ class _Density(Estimator):
                     value=float(found.mean()),
                     rows=found,
                     index=np.concatenate(index),
-                    cautions=(*narrow, *fit_cautions(problem.sample)),
+                    cautions=(
+                        *narrow,
+                        *fit_cautions(problem.sample),
+                        *self.limits(float(found.mean()), dy, len(found)),
+                    ),
                     details={
                         "fitted_value": float(np.mean(seen)),
                         "curve": fitted.curve_of(mine.start),
@@ -250,6 +259,12 @@ class CLUB(_Density):
         own = pairs.diagonal()
         return own - (pairs.sum(1) - own) / (n - 1)
 
+    def limits(self, value: float, dims: int, rows: int) -> tuple[Caution, ...]:
+        # d normal pairs of I / d nats each read d (exp(2 I / d) - 1): twice I at least.
+        if value < TIGHT:
+            return ()
+        return (Caution("loose-upper-bound", normal=dims / 2 * math.log1p(value / dims)),)
+
 
 class LeaveOneOut(CLUB):
     """Upper bound, the other rows' conditionals for the marginal (Poole et al. 2019, eq. 13)."""
@@ -261,3 +276,7 @@ class LeaveOneOut(CLUB):
         n = len(pairs)
         others = pairs.masked_fill(torch.eye(n, dtype=torch.bool, device=pairs.device), -math.inf)
         return pairs.diagonal() - torch.logsumexp(others, 0) + math.log(n - 1)
+
+    def limits(self, value: float, dims: int, rows: int) -> tuple[Caution, ...]:
+        # Beyond what so many other rows can tell apart it read 42 where 9.3 were shared.
+        return (Caution("upper-bound"),) if value > math.log(rows) else ()

@@ -41,13 +41,14 @@ class PlugIn(Estimator):
             extra_variance=(kx - 1) * (ky - 1) / (2 * n**2) + (bias - removed) ** 2,
             cautions=tuple(many),
             details={
-                "entropy_x": label_entropy(x),
-                "entropy_y": label_entropy(y),
+                "entropy_x": label_entropy(x) - self._correction((1 - kx) / (2 * n)),
+                "entropy_y": label_entropy(y) - self._correction((1 - ky) / (2 * n)),
                 "first_order_bias": bias,
             },
         )
 
     def _correction(self, bias: float) -> float:
+        """What of a first-order bias, of the information or of an entropy, is taken off."""
         return 0.0
 
 

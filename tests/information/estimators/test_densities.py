@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from fer_bench.cautions import has
 from fer_bench.information import estimate_mi, tasks
 
 
@@ -35,3 +36,27 @@ def test_densities_of_more_columns_than_rows_stay_numbers(estimator):
     assert score.low <= 0 <= score.high
     assert abs(score.value) < 500
     assert any("reduce it first" in str(w) for w in score.cautions)
+
+
+@pytest.mark.parametrize("dims", [1, 3])
+def test_upper_bounds_say_that_they_are_loose(dims):
+    """CLUB of normal pairs is d rho^2 / (1 - rho^2): 1,300 where 9 nats are shared."""
+    rng, rho = np.random.default_rng(0), 0.95
+    x = rng.normal(size=(1500, dims))
+    y = rho * x + np.sqrt(1 - rho**2) * rng.normal(size=x.shape)
+    truth = -dims / 2 * np.log(1 - rho**2)
+    score = estimate_mi(x, y, estimator="club", null=0)
+    caution = next(c for c in score.cautions if c.code == "loose-upper-bound")
+    assert score.value > 3 * truth
+    assert caution.values["normal"] == pytest.approx(truth, rel=0.15)
+    apart = estimate_mi(x, rng.normal(size=x.shape), estimator="club", null=0)
+    assert not has(apart.cautions, "loose-upper-bound")
+
+
+def test_what_no_rows_can_tell_apart_is_said_to_be_an_upper_bound():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(1500, 3))
+    y = 0.999 * x + np.sqrt(1 - 0.999**2) * rng.normal(size=x.shape)
+    score = estimate_mi(x, y, estimator="l1out", null=0)
+    assert score.value > np.log(1500)
+    assert has(score.cautions, "upper-bound")
