@@ -45,7 +45,8 @@ def reading_alarms(
     out = []
     for name, faces in (("training", train), ("validation", validation), ("test", test)):
         pairs = len(faces.pairs[0])
-        if (faces.n_people < LEAST_PEOPLE and name != "validation") or pairs < LEAST_PAIRS:
+        few = faces.n_people < LEAST_PEOPLE and name != "validation"
+        if few or pairs < LEAST_PAIRS:
             out.append(Caution("few-attacked", part=name, people=faces.n_people, pairs=pairs))
     within, across = likeness(train, test)
     if within - across > ALIKE:

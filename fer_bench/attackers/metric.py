@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 
+import numpy as np
+
 from fer_bench.arrays import Part, RunArrays
 from fer_bench.attackers.attacker import Attacker
 from fer_bench.attackers.closed_forms import PLDA
@@ -23,6 +25,7 @@ from fer_bench.attackers.ladder import (
     worst_people,
 )
 from fer_bench.attackers.network import MetricNetwork
+from fer_bench.attackers.photo_link import photo_link
 from fer_bench.attackers.power import LEVEL, calibrated_power
 from fer_bench.cautions import Caution
 from fer_bench.metrics.common import undefined
@@ -108,6 +111,7 @@ POWER = ScoreSpec(
     order=76,
 )
 WEAK = 0.4  # an evaluation that misses weaker leaks than this EER says little by finding none
+PIXEL_STEP = 3  # of the small copies: a face of 16 pixels is enough for a stand-in
 TRAINED_DRAWS = 10  # planted leaks that a network is trained on
 
 
@@ -126,7 +130,7 @@ def attackers_all(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
     out: dict[str, Score] = {}
     for space, target in PLACES:
         out |= ladder_scores(run, space, target, all_attackers(), power=True, seed=seed)
-    return out
+    return out | photo_scores(run, seed=seed)
 
 
 def ladder_scores(
@@ -176,6 +180,29 @@ def ladder_scores(
         said = score.with_caution(*cautions)
         out[f"{prefix}.{key}"] = replace(said, details={**score.details, **facts})
     return out
+
+
+def photo_scores(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
+    """Is E linked to another photograph of its person, by the pixels of the small copies?
+
+    A face-recognition descriptor would link more: `photo_link` takes one. Without copies of the
+    faces, or without subjects in some part, there are no scores.
+    """
+    images, parts = run.faces, [run.parts.get(name) for name in ("train", "validation", "test")]
+    if images is None:
+        return {}
+    given = []
+    for part in parts:
+        if part is None or not part.has_subjects or "row" not in part.labels:
+            return {}
+        faces = part_faces(part, "E", "identity")
+        numbered = faces.with_x(np.arange(len(faces))[:, None])
+        kept = numbered.at_most(seed=seed).x[:, 0].astype(np.int64)
+        rows = part.labels["row"].to_numpy(dtype=np.int64)[kept]
+        pixels = images[rows][:, ::PIXEL_STEP, ::PIXEL_STEP].reshape(len(rows), -1) / 255
+        given.append((faces.rows(kept), pixels))
+    found = photo_link(given[0], given[1], given[2], pixels=True, kinds=("ridge",), seed=seed)
+    return {f"E.identity.photo.{key}": score for key, score in found.items()}
 
 
 def power_score(ladder: Ladder, *, seed: int = 0) -> Score:

@@ -5,7 +5,7 @@ import pytest
 
 from fer_bench.arrays import RunArrays
 from fer_bench.attackers.closed_forms import Cosine
-from fer_bench.attackers.metric import attackers, ladder_scores, part_faces
+from fer_bench.attackers.metric import attackers, ladder_scores, part_faces, photo_scores
 from fer_bench.cautions import has
 from fer_bench.metrics.metric import load_metrics, score_run, score_specs
 from fer_bench.metrics.sanity import planted_run
@@ -76,3 +76,33 @@ def test_the_trained_attacker_stands_beside_the_others(monkeypatch):
     outcome = score_run(planted_run(leak=0.6), load_metrics(["attackers-all"]))["attackers-all"]
     assert outcome.failed is None
     assert "E.identity.network.auc" in outcome.scores
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_e_is_linked_to_pixels_of_another_photograph(shared):
+    """The tint of a face is its person's: E that holds the person finds it."""
+    run, rng = planted_run(leak=1.5 if shared else 0.0, subjects=24), np.random.default_rng(0)
+    tints, images, parts, first = rng.normal(size=(40, 8)), [], {}, 0
+    for name, part in run.parts.items():
+        people = np.array([int(s[1:]) for s in part.labels["subject"]])
+        base = tints[people] + 0.2 * rng.normal(size=(len(part), 8))
+        images.append(np.tile(base, (1, 96)).reshape(len(part), 16, 16, 3) * 20 + 128)
+        labels = part.labels.assign(row=np.arange(first, first + len(part)))
+        first += len(part)
+        fields = {k: getattr(part, k) for k in part.__dataclass_fields__}
+        x = part.expression.copy()
+        if shared:
+            x[:, :8] += 3 * tints[people]
+        parts[name] = type(part)(**{**fields, "labels": labels, "expression": x})
+    faces = np.concatenate(images).clip(0, 255).astype(np.uint8)
+    found = photo_scores(RunArrays(parts=parts, classes=run.classes, read_faces=lambda: faces))
+    auc = found["E.identity.photo.auc"]
+    assert has(auc.cautions, "pixels-as-descriptor")
+    assert (auc.value > 0.6) is shared
+    assert photo_scores(run) == {}
+
+
+def test_what_would_have_been_detected_stands_beside_the_leak(scores):
+    score = scores[0.0]["E.identity.auc"]
+    assert score.null < score.details["detectable"] < 0.7
+    assert scores[0.6]["E.identity.auc"].value > scores[0.6]["E.identity.auc"].details["detectable"]
