@@ -128,12 +128,15 @@ def _affect_of_people(store: RunStore, summary: Summary) -> Figure | None:
         for row in summary.rows
         if row.role == "method"
     }
-    able = {k: t for k, t in tests.items() if t.valence_arousal is not None}
-    if not able:
+    first = next((test for test in tests.values() if test.valence_arousal is not None), None)
+    if first is None:
         return None
-    first = next(iter(able.values()))
-    same = {k: t for k, t in able.items() if t.labels["row"].equals(first.labels["row"])}
-    predictions = {k: t.valence_arousal for k, t in list(same.items())[:2]}
+    predicted = {
+        label: test.valence_arousal
+        for label, test in tests.items()
+        if test.valence_arousal is not None and test.labels["row"].equals(first.labels["row"])
+    }
+    predictions = dict(list(predicted.items())[:2])
     return people_affect(predictions, first.target, first.labels, paper=True)
 
 
