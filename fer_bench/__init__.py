@@ -13,19 +13,32 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fer_bench.api import Recognizer, run
     from fer_bench.data import FaceData, load_dataset
+    from fer_bench.evaluation.front import evaluate
+    from fer_bench.evaluation.recorder import Recorder
     from fer_bench.information import estimate_mi
     from fer_bench.score import Score
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
-__all__ = ["FaceData", "Recognizer", "Score", "estimate_mi", "load_dataset", "run"]
+__all__ = [
+    "FaceData",
+    "Recognizer",
+    "Recorder",
+    "Score",
+    "estimate_mi",
+    "evaluate",
+    "load_dataset",
+    "run",
+]
 
 # Loaded when first asked for: `fer-bench --help` must not wait for torch.
 _HOMES = {
     "FaceData": "fer_bench.data",
     "Recognizer": "fer_bench.api",
+    "Recorder": "fer_bench.evaluation.recorder",
     "Score": "fer_bench.score",
     "estimate_mi": "fer_bench.information",
+    "evaluate": "fer_bench.evaluation.front",
     "load_dataset": "fer_bench.data",
     "run": "fer_bench.api",
 }

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from fer_bench import registry
 from fer_bench.arrays import Part, RunArrays
 from fer_bench.cautions import Caution
 from fer_bench.data.faces import FaceData
+from fer_bench.data.sources import FaceReader, joined
 from fer_bench.data.splits import make_folds
 from fer_bench.errors import FerBenchError, MethodError
 from fer_bench.experiment import (
@@ -25,9 +27,15 @@ from fer_bench.labels import Names
 from fer_bench.method import Method
 from fer_bench.metrics.metric import load_metrics, missing, score_run
 from fer_bench.score import Score
+from fer_bench.sweep.executors import Options
 from fer_bench.sweep.sweep import Sweep, run_experiment
+from fer_bench.training.checkpoint import copy_state
+from fer_bench.training.saved import Saved
 from fer_bench.training.session import Session
 from fer_bench.validation import validate
+
+Faces = Any
+"""`FaceData`, or whatever `FaceReader` turns into it."""
 
 
 def run(
@@ -37,16 +45,22 @@ def run(
     executor: str = "serial",
     workers: int | None = None,
     quiet: bool = False,
+    **options: Any,
 ) -> Sweep:
     """Train and score an experiment into a result folder, going on where a killed one was.
+
+    Every run has a process of its own, unless its method is defined in the main script or in a
+    notebook: then it is done in this process.
 
     Args:
         experiment: a TOML file, a mapping of the same shape, an `Experiment`, or None for the
             embedded quickstart.
         out: result folder.
         executor: "serial" or "pool".
-        workers: processes of the pool.
+        workers: runs at once of the pool.
         quiet: no progress on the terminal.
+        options: further attributes of `fer_bench.sweep.executors.Options`, such as
+            `time_limit=3600` (seconds).
 
     >>> import fer_bench, tempfile
     >>> sweep = fer_bench.run(
@@ -69,17 +83,23 @@ def run(
         parsed = parse_experiment(experiment)
     else:
         parsed = load_experiment(experiment)
-    return run_experiment(parsed, out, executor=executor, workers=workers, quiet=quiet)
+    chosen = Options.of(executor, workers, **options)
+    return run_experiment(parsed, out, options=chosen, quiet=quiet)
 
 
 class Recognizer:
     """One method, in the manner of scikit-learn.
 
+    Faces are `FaceData`, a PyTorch `DataLoader` or dataset, or arrays and tensors: see
+    `fer_bench.data.sources.FaceReader`.
+
     Args:
         method: registered name.
         parameters: of the method.
         seed: of everything random.
-        validation: share of the subjects that selects epochs; 0 keeps the last epoch.
+        validation: share of the subjects that selects epochs; 0 keeps the last epoch. A set of its
+            own may be given to `fit` instead.
+        classes: names of integer labels, in their order; by default those of the dataset.
         training: further settings of `TrainingSpec`, such as epochs=10, lr=1e-3.
 
     >>> import fer_bench
@@ -98,6 +118,7 @@ class Recognizer:
         parameters: Mapping[str, Any] | None = None,
         seed: int = 0,
         validation: float = 0.2,
+        classes: Sequence[str] | None = None,
         **training: Any,
     ) -> None:
         self.adapter: type[Method] = registry.methods.get(method)
@@ -109,7 +130,14 @@ class Recognizer:
             raise FerBenchError("a recognizer has no test part: selection 'oracle' needs `run`.")
         self.seed = seed
         self.validation = validation
-        own = {"method": method, "parameters": parameters, "seed": seed, "validation": validation}
+        self.reader = FaceReader(classes=classes)
+        own = {
+            "method": method,
+            "parameters": parameters,
+            "seed": seed,
+            "validation": validation,
+            "classes": classes,
+        }
         self._params = {**own, **TrainingSpec().model_dump(), **training}
         self._session: Session | None = None
         self.cautions: tuple[Caution, ...] = ()
@@ -128,19 +156,32 @@ class Recognizer:
         self.__dict__.update(type(self)(**{**self._params, **params}).__dict__)
         return self
 
-    def fit(self, data: FaceData) -> Recognizer:
+    def fit(self, data: Faces, validation: Faces | None = None) -> Recognizer:
         """Train on all faces of `data`, less the validation subjects.
+
+        Args:
+            data: the faces to train on.
+            validation: faces that select epochs, in place of a share of `data`.
 
         Raises:
             FerBenchError: the data lack what the method needs, or training failed.
         """
-        train, validation = self._split(data)
+        faces = self.reader(data, what="training faces")
+        if validation is None:
+            train, held_out = self._split(faces)
+            cautions: list[Caution] = []
+        else:
+            chosen = self.reader(validation, what="validation faces")
+            cautions = _shared_people(faces, chosen)
+            train = np.arange(len(faces), dtype=np.int64)
+            held_out = np.arange(len(faces), len(faces) + len(chosen), dtype=np.int64)
+            faces = joined(faces, chosen)
         session = Session.build(
-            self.adapter, self.config, data, train, training=self.training, seed=self.seed
+            self.adapter, self.config, faces, train, training=self.training, seed=self.seed
         )
-        self.cautions = tuple(session.train(train, validation).cautions)
+        self.cautions = (*cautions, *session.train(train, held_out).cautions)
         self._session = session
-        rows = {"train": train, "validation": validation}
+        rows = {"train": train, "validation": held_out}
         self._fitted = {
             name: session.extract(part, name=name) for name, part in rows.items() if len(part)
         }
@@ -151,41 +192,99 @@ class Recognizer:
         """The trained method; None before `fit`."""
         return self._session.method if self._session is not None else None
 
-    def arrays(self, data: FaceData, *, name: str = "test") -> Part:
+    def arrays(self, data: Faces, *, name: str = "test") -> Part:
         """Embeddings, predictions and labels of faces, as metrics take them."""
-        if self._session is None:
-            raise MethodError("this recognizer is not trained yet: call fit(data) first.")
-        return self._session.extract(np.arange(len(data)), name=name, data=data)
+        session = self._trained()
+        faces = self.reader(data, what=f"{name} faces")
+        if faces.shape != session.method.task.shape:
+            raise FerBenchError(
+                f"the {name} faces are (C, H, W) {faces.shape}, and {self.adapter.info.title} was "
+                f"trained on {session.method.task.shape}: bring them to that size."
+            )
+        return session.extract(np.arange(len(faces)), name=name, data=faces)
 
-    def predict(self, data: FaceData) -> Names:
-        """Expression names [N]; they compare with names and with the codes `data.expression`.
+    def predict(self, data: Faces) -> Names:
+        """Expression names [N]; they compare with names and with the codes of `data`.
 
         Raises:
             FerBenchError: the method predicts no classes.
         """
-        part = self.arrays(data)
+        faces = self._faces(data)
+        names = data.classes if isinstance(data, FaceData) else self.reader.label_names
+        return Names.of(self._predicted(faces), codes_of=names)
+
+    def _predicted(self, faces: FaceData) -> NDArray[np.str_]:
+        part = self.arrays(faces)
         if part.logits is None:
             raise FerBenchError(f"{self.adapter.info.title} predicts no classes.")
-        return Names.of(np.asarray(part.classes)[part.logits.argmax(1)], codes_of=data.classes)
+        return np.asarray(part.classes)[part.logits.argmax(1)]
 
-    def score(self, data: FaceData) -> float:
+    def score(self, data: Faces) -> float:
         """Accuracy on the labelled faces of `data`.
 
         Raises:
             FerBenchError: no face has a label, or the method predicts no classes.
         """
-        labelled = data.expression >= 0
+        faces = self._faces(data)
+        labelled = faces.expression >= 0
         if not labelled.any():
-            raise FerBenchError(f"{data.info.name} has no labelled face to score on.")
-        return float((self.predict(data) == data.expression)[labelled].mean())
+            raise FerBenchError(f"{faces.info.name} has no labelled face to score on.")
+        right = self._predicted(faces) == faces.table["expression"].to_numpy(object)
+        return float(right[labelled].mean())
 
-    def transform(self, data: FaceData) -> NDArray[np.float32]:
+    def transform(self, data: Faces) -> NDArray[np.float32]:
         """Expression embeddings [N, d_e]."""
         return self.arrays(data).expression
 
-    def evaluate(
-        self, data: FaceData, *, metrics: tuple[str, ...] | None = None
-    ) -> dict[str, Score]:
+    def save(self, path: str | Path) -> Path:
+        """Write the trained method to one safetensors file, which `load` reads; no pickle.
+
+        Raises:
+            MethodError: nothing is trained yet.
+        """
+        method, path = self._trained().method, Path(path)
+        Saved(
+            self._params,
+            method.task,
+            asdict(self.reader),
+            self.cautions,
+            copy_state(method),
+            self._fitted,
+        ).write(path)
+        return path
+
+    @classmethod
+    def load(cls, path: str | Path) -> Recognizer:
+        """Read what `save` wrote.
+
+        Raises:
+            MethodError: the file is not one of those, or its weights do not fit the method.
+        """
+        saved = Saved.read(Path(path))
+        recognizer = cls(**saved.parameters)
+        recognizer.reader = FaceReader(**saved.reader)
+        recognizer.cautions = saved.cautions
+        recognizer._fitted = dict(saved.parts)
+        recognizer._session = Session.restored(
+            recognizer.adapter,
+            recognizer.config,
+            saved.task,
+            saved.state,
+            training=recognizer.training,
+            seed=recognizer.seed,
+        )
+        return recognizer
+
+    def _trained(self) -> Session:
+        if self._session is None:
+            raise MethodError("this recognizer is not trained yet: call fit(data) first.")
+        return self._session
+
+    def _faces(self, data: Faces) -> FaceData:
+        self._trained()
+        return self.reader(data, what="test faces")
+
+    def evaluate(self, data: Faces, *, metrics: tuple[str, ...] | None = None) -> dict[str, Score]:
         """Scores on faces that took no part in training: "metric.key" -> Score."""
         part = self.arrays(data)
         run_arrays = self._run_arrays(part)
@@ -196,7 +295,7 @@ class Recognizer:
             for key, score in outcome.scores.items()
         }
 
-    def mig(self, data: FaceData) -> dict[str, Score]:
+    def mig(self, data: Faces) -> dict[str, Score]:
         """The modified MIG `I(E_M; E_N) - I(E_M; I_M)` with both terms, nulls and intervals.
 
         Raises:
@@ -228,3 +327,9 @@ class Recognizer:
         )
         held_out = folds.folds[0].test
         return np.setdiff1d(everything, held_out), held_out
+
+
+def _shared_people(train: FaceData, validation: FaceData) -> list[Caution]:
+    """People who are trained on and select epochs."""
+    shared = set(train.subjects) & set(validation.subjects)
+    return [Caution("validation-of-known-subjects", subjects=len(shared))] if shared else []

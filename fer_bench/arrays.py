@@ -13,6 +13,18 @@ from numpy.typing import NDArray
 
 from fer_bench.labels import label_codes
 
+FURTHER = "further/"
+"""Before the names of further embeddings, where arrays are stored."""
+
+
+def further_of(arrays: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
+    """The further embeddings among stored arrays, by name.
+
+    >>> list(further_of({"expression": np.zeros((1, 1)), "further/z_exp": np.zeros((1, 1))}))
+    ['z_exp']
+    """
+    return {k.removeprefix(FURTHER): v for k, v in arrays.items() if k.startswith(FURTHER)}
+
 
 @dataclass(frozen=True)
 class Part:
@@ -28,6 +40,7 @@ class Part:
             `path`, `row` (row in the data set), attribute and `factor_` columns; missing stays
             missing.
         classes: expression names, in the order of the logits.
+        further: [n, d] float32 embeddings that the method has beside E and I, by name.
     """
 
     name: str
@@ -37,6 +50,7 @@ class Part:
     valence_arousal: NDArray[np.float32] | None
     labels: pd.DataFrame
     classes: tuple[str, ...]
+    further: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -83,6 +97,11 @@ class Part:
         if self.identity is None:
             return {"E": self.expression}
         return {"E": self.expression, "I": self.identity}
+
+    @property
+    def spaces(self) -> dict[str, NDArray[np.float32]]:
+        """All embeddings by name: E, I, and the further ones of the method."""
+        return {**self.embeddings, **self.further}
 
     @cached_property
     def target(self) -> NDArray[np.float32]:

@@ -218,6 +218,9 @@ WORDINGS: dict[str, Wording] = {
     "fold-tests-known-subjects": Wording(
         "fold {fold}: {subjects} subjects are both trained on and tested"
     ),
+    "validation-of-known-subjects": Wording(
+        "the training and the validation faces share {subjects} subjects"
+    ),
     "fold-validates-known-subjects": Wording(
         "fold {fold}: train and validation share {subjects} subjects"
     ),
@@ -226,10 +229,48 @@ WORDINGS: dict[str, Wording] = {
         "epochs were chosen on the test part (training.selection = 'oracle'): these numbers "
         "flatter the method and compare with no others"
     ),
+    "few-steps": Wording("{steps} optimiser steps in all, fewer than {least}"),
+    "few-steps-planned": Wording(
+        "{steps} optimiser steps in a stage of full share, fewer than {least}: raise "
+        "training.steps or training.epochs"
+    ),
+    "first-epoch-kept": Wording(
+        "stage {stage!r}: the first of {epochs} epochs was kept: later ones did no better on the "
+        "validation part"
+    ),
+    "bound-near-zero": Wording(
+        "stage {stage!r}: the bound {term} is {value:.2f} of at most {ceiling:.2f}: it has learned "
+        "hardly anything"
+    ),
+    "bound-memorised": Wording(
+        "stage {stage!r}: the bound {term} is {train:.2f} on training and {validation:.2f} on "
+        "validation faces: it has memorised its faces"
+    ),
+    "one-class-predicted": Wording(
+        "all {faces} faces of the {part} part are predicted as {predicted}"
+    ),
+    "accuracy-at-chance": Wording(
+        "the balanced accuracy on the {part} part, {accuracy:.1%}, cannot be told from chance, "
+        "{chance:.1%}"
+    ),
+    "loss-above-uniform": Wording(
+        "the cross-entropy on its own training faces is {loss:.2f}, above ln C = {uniform:.2f}: "
+        "equal probabilities would do better"
+    ),
     "compile-without-backbone": Wording(
         "training.compile changes nothing: this method has no backbone to compile"
     ),
     "backbone-weights": Wording("backbone weights: {report}", "note"),
+    "frozen-features-augmented": Wording(
+        "the frozen part of the backbone was run anew in every epoch: training.augment = "
+        "'{augment}' shows no face twice; 'flip' and 'none' read its features from a cache",
+        "note",
+    ),
+    "frozen-features-inside": Wording(
+        "the frozen part of the backbone was run anew in every epoch: it cannot be run apart from "
+        "the rest of this network",
+        "note",
+    ),
     "branch-collapsed": Wording(
         "the non-expression branch has collapsed: effective rank {rank:.1f}, variance "
         "{share:.1e} of the expression branch's."
@@ -267,6 +308,51 @@ WORDINGS: dict[str, Wording] = {
     "no-candidates": Wording("no query has a candidate to find", "error"),
     "queries-subset": Wording(
         "{queries} random queries against {gallery} of {total} images", "note"
+    ),
+    # Attackers.
+    "few-for-far": Wording(
+        "a false-accept rate of {rate:g} needs {needed} impostor pairs of {people_needed} pairs "
+        "of people; there are {pairs} of {people_pairs}",
+        "error",
+    ),
+    "few-for-search": Wording(
+        "{targets} people (or expressions) can be searched for, and {least} are needed", "error"
+    ),
+    "few-for-worst": Wording(
+        "{people} people have enough faces for two halves, and {least} are needed", "error"
+    ),
+    "few-attacked": Wording(
+        "the {part} part has {people} people with {pairs} pairs of one person in two expressions: "
+        "too few to see a leak"
+    ),
+    "attacker-not-fitted": Wording(
+        "the attacker {attacker} reads AUC {auc:.3f} on its own training people, no more than the "
+        "cosine ({ignorant:.3f}): it was not fitted"
+    ),
+    "foreign-embedding": Wording(
+        "the embeddings of training and test people have second moments of correlation "
+        "{across:.2f} (two halves of the training people {within:.2f}): are they of one run?"
+    ),
+    "permuted-above-chance": Wording(
+        "with permuted people the attacker reads AUC {auc:.3f} instead of .5: compare with that"
+    ),
+    "validation-not-repeated": Wording(
+        "the attacker reads AUC {validation:.3f} on validation people and {test:.3f} on test "
+        "people: are the subjects of the test part right?"
+    ),
+    "finds-leaks": Wording(
+        "this evaluation finds leaks from EER {eer:.2f} down (planted ones, in 90 % of draws)",
+        "note",
+    ),
+    "leak-missed": Wording(
+        "no leak was found, and of planted ones only those from EER {eer:.2f} down are: this says "
+        "little; test more people"
+    ),
+    "eraser-without-guarantee": Wording(
+        "identity was taken out by {eraser}, which promises nothing about what is left", "note"
+    ),
+    "pixels-as-descriptor": Wording(
+        "pixels stand in for a face-recognition descriptor of the other photograph: a lower bound"
     ),
     # Mutual information.
     "above-entropy": Wording("above H({of}) = {entropy:.3f} nats: impossible, the estimator errs"),
@@ -330,7 +416,9 @@ WORDINGS: dict[str, Wording] = {
     "no-number": Wording("no number came out: give more rows, or reduce the sides first", "error"),
     "null-no-number": Wording("{failed} of {copies} permuted copies gave no number: no null"),
     "below-zero": Wording("below 0: nothing the critic learnt holds on kept-out rows"),
-    "not-calibrated": Wording("the interval is not calibrated: {reason}"),
+    "not-calibrated": Wording(
+        "the interval is not calibrated: {estimator} gave no number for planted rows"
+    ),
     "upper-bound": Wording("an upper bound, which can lie far above the information"),
     "loose-upper-bound": Wording(
         "an upper bound, and a loose one: normal sides that share {normal:.2f} nats read as much"
@@ -388,5 +476,192 @@ WORDINGS: dict[str, Wording] = {
     "people-overlap": Wording("{n} test people are among those the decoder was fitted on"),
     "no-faces": Wording("no test face has what this needs", "error"),
     "no-swaps": Wording("no two test faces differ in person and expression", "error"),
+    # Embeddings brought from elsewhere.
+    "encoder-people-unknown": Wording(
+        "it is unknown whether the encoder was trained on the people it is tested on: if it was, "
+        "all these numbers flatter it",
+        "error",
+    ),
+    "tested-people-trained-on": Wording(
+        "{people} people of the test part are also in the training part", "error"
+    ),
+    "no-training-people": Wording("there are no training people: not asked are {attackers}"),
+    "split-made": Wording(
+        "no split was given: {people} people were divided at random to fit probes and attackers",
+        "note",
+    ),
+    "predictions-at-chance": Wording(
+        "predictions agree with {share:.1%} of the labels and would by chance with {chance:.1%}: "
+        "either nothing was learned, or rows, ids or the order of the classes are shuffled",
+        "error",
+    ),
+    "hard-predictions": Wording(
+        "only the predicted classes are known, not their scores: calibration and likelihood say "
+        "nothing here"
+    ),
+    "rows-copied": Wording(
+        "{n} of {of} test rows have exactly the embedding of a row of the other parts: the same "
+        "picture is on both sides",
+        "error",
+    ),
+    "rows-without-subject": Wording("{n} rows have no subject and are left out"),
+    "video-for-person": Wording("people are unknown: the video stands for the person"),
+    "image-for-sequence": Wording(
+        "expressions are unknown: people are told apart between any two of their pictures, which "
+        "near copies make easy"
+    ),
+    "frames-thinned": Wording(
+        "at most {most} frames of a video, evenly spaced: {kept} of {total} rows", "note"
+    ),
+    # Comparisons of methods.
+    "no-value-from": Wording("no value from {methods}: left out", "note"),
+    "cells-incomplete": Wording(
+        "{lacking} of {cells} cells (fold, seed) lack a method: ranks use the complete ones", "note"
+    ),
+    "one-fold": Wording("one fold: the tests speak of these test subjects only", "note"),
+    "few-to-rank": Wording("fewer than {least} methods", "note"),
+    "few-blocks": Wording("{blocks} complete folds (or seeds) are too few for ranks", "note"),
+    "ranks-alike": Wording("Friedman's test finds no difference (p = {p:.3f})", "note"),
+    "few-pairs": Wording("cannot be separated with {n} pairs", "note"),
+    "not-separated": Wording("not separated at {alpha:g} with {n} pairs", "note"),
+    "separated": Wording("{better} is better", "note"),
+    "may-be-chance": Wording("the difference may be chance", "note"),
+    "few-trainings": Wording(
+        "training was repeated too seldom for a claim: it takes two seeds, three for small "
+        "differences, or three folds",
+        "note",
+    ),
+    # Verification of a result folder.
+    "file-missing": Wording("{run}: {file} is missing", "error"),
+    "file-changed": Wording("{run}: {file} was changed after the run was sealed", "error"),
+    "file-added": Wording("{run}: {file} was added after the run was sealed", "error"),
+    "unreadable": Wording("{run} cannot be read: {reason}", "error"),
+    "run-renamed": Wording("{run}: its spec is that of {id}", "error"),
+    "run-lacking": Wording(
+        "{method}, seed {seed}, fold {fold} is planned, and neither there nor failed", "error"
+    ),
+    "run-not-planned": Wording("{method}, seed {seed}, fold {fold} is not in the plan", "error"),
+    "folds-of-others": Wording("{run}: the fold file is not the one it was planned with", "error"),
+    "rows-elsewhere": Wording(
+        "{run}: {n} rows of the {part} part are not where the folds put them", "error"
+    ),
+    "people-across": Wording("{run}: {people} tested people are also in other parts", "error"),
+    "rows-copied-across": Wording(
+        "{run}: {n} test rows are copies of rows of the other parts", "error"
+    ),
+    "people-copied": Wording("{run}: {n} rows are there under two people", "error"),
+    "labels-differ": Wording("{run}: row {row} has other labels than in the other runs", "error"),
+    "card-differs": Wording("the data card says {said} for {what}, and the labels do not", "error"),
+    "score-missing": Wording("{run}: {score} is not recorded", "error"),
+    "score-added": Wording("{run}: {score} is recorded and does not come out", "error"),
+    "score-differs": Wording("{run}: {score} is recorded as {recorded} and is {again}", "error"),
+    "score-rounded": Wording(
+        "{run}: {score} is recorded as {recorded}, rounded from {again}", "error"
+    ),
+    "metric-arrays-differ": Wording(
+        "{run}: the array {array} that {metric} keeps does not come out", "error"
+    ),
+    "metric-unknown": Wording("no metric {metric} is installed"),
+    "metric-version": Wording(
+        "{metric} was recorded by its version {recorded}, and version {here} is installed"
+    ),
+    "never-scored": Wording("{run} has no scores"),
+    # The headline of a page.
+    "best-alone": Wording(
+        "{best} has the best {measure}: {value}{margins}, ahead of all {others} others", "note"
+    ),
+    "best-tied": Wording(
+        "{best} has the best {measure}: {value}{margins}, but cannot be told apart from {tied}",
+        "note",
+    ),
+    "only-method": Wording("{best} has an {measure} of {value}{margins}", "note"),
+    "all-at-chance": Wording(
+        "no method is shown to be better than guessing: the best {measure} is {value}, that of "
+        "guessing {chance}",
+        "note",
+    ),
+    "nothing-recognised": Wording("no method has a score yet: there is nothing to compare", "note"),
+    "leak-without-people": Wording(
+        "how much of the person is left in the embeddings cannot be measured: the data name no "
+        "people",
+        "note",
+    ),
+    "leak-unmeasured": Wording("how much of the person is left was not measured", "note"),
+    "leak-below-eraser": Wording(
+        "{methods} keep less of the person than ERM with an eraser does at the same accuracy",
+        "note",
+    ),
+    "leak-not-below-eraser": Wording(
+        "no method keeps less of the person than ERM with an eraser does at the same accuracy",
+        "note",
+    ),
+    "leak-least": Wording(
+        "of those that can be compared, {least} keeps least of the person ({measure} {value}); "
+        "ERM with an eraser was not run, so whether that is little cannot be said",
+        "note",
+    ),
+    "leak-tied": Wording(
+        "of those that can be compared, {least} keeps least of the person ({measure} {value}), "
+        "but cannot be told apart from {tied}; ERM with an eraser was not run, so whether that is "
+        "little cannot be said",
+        "note",
+    ),
+    "one-method": Wording("with one method there is nothing to tell apart", "note"),
+    "all-separated": Wording(
+        "all {others} others can be told from the best (pairs of runs: {pairs})", "note"
+    ),
+    "too-few-runs": Wording(
+        "{open} of {others} other methods cannot be told from the best (pairs of runs: {pairs}): "
+        "it takes {least} at least, so more seeds or folds",
+        "note",
+    ),
+    "one-seed": Wording(
+        "{open} of {others} methods cannot be told from the best: with one seed nothing says how "
+        "far training varies",
+        "note",
+    ),
+    "takes-trainings": Wording(
+        "{open} of {others} methods cannot be told from the best: with fewer than three seeds or "
+        "folds a small difference is no claim, even where people agree on it",
+        "note",
+    ),
+    "takes-people": Wording(
+        "{open} of {others} methods cannot be told from the best; a difference of {margin} would "
+        "be seen {chance} of the time with these {people} test people and {seeds} seeds, and four "
+        "times in five with {needed} people",
+        "note",
+    ),
+    "takes-seeds": Wording(
+        "{open} of {others} methods cannot be told from the best; a difference of {margin} would "
+        "be seen {chance} of the time, and with {seeds} seeds no number of people is enough",
+        "note",
+    ),
+    "would-be-seen": Wording(
+        "{open} of {others} methods cannot be told from the best, though a difference of {margin} "
+        "would be seen {chance} of the time",
+        "note",
+    ),
+    "not-separated-from-best": Wording(
+        "{open} of {others} other methods cannot be told from the best (pairs of runs: {pairs}): "
+        "it takes more people or more seeds, or they are equal",
+        "note",
+    ),
+    "row-failed": Wording("failed: {reason}", "error"),
+    "row-collapsed": Wording("its embedding has collapsed", "error"),
+    "row-at-chance": Wording("no better than guessing ({chance})", "error"),
     # Summaries of a result folder.
+    "runs-failed": Wording(
+        "planned runs that failed: {runs}; the numbers rest on the others", "error"
+    ),
+    "runs-skipped": Wording(
+        "planned runs that could not be done: {runs}; the numbers rest on the others"
+    ),
+    "older-runs": Wording(
+        "older runs of the same row, seed and fold that are left out (other parameters or "
+        "another version): {runs}"
+    ),
+    "metric-failed": Wording("the metric {metric!r} failed: {error}", "error"),
+    "one-run": Wording(
+        "trained once: nothing tells how far another seed or fold would change its numbers", "note"
+    ),
 }

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import shutil
 import unicodedata
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -43,6 +46,41 @@ class MissingExtraError(FerBenchError):
             f"{what} needs the package {package!r}: install it with "
             f"`pip install 'fer-bench[{extra}]'`."
         )
+
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def disk_is_full(error: BaseException) -> bool:
+    """Whether a failure is one of a full disk or an exhausted quota."""
+    return isinstance(error, OSError) and error.errno in _FULL
+
+
+def os_sentence(error: OSError) -> str:
+    """What the operating system refused, in one sentence.
+
+    >>> os_sentence(PermissionError(13, "Permission denied", "results/spec.json"))
+    "'results/spec.json': permission denied."
+    """
+    why = (error.strerror or str(error) or type(error).__name__).rstrip(".")
+    why = why[:1].lower() + why[1:]
+    place = error.filename2 or error.filename
+    if place is None:
+        return f"the operating system refused: {why}."
+    name = os.fsdecode(place)
+    if os.path.islink(name) and not os.path.exists(name):
+        why += f"; it is a link to {os.readlink(name)!r}, which is not there"
+    if disk_is_full(error):
+        why += f" ({free_space(name) / 2**20:.0f} MiB free)"
+    return f"{name!r}: {why}."
+
+
+def free_space(path: str | os.PathLike[str]) -> int:
+    """Free bytes where a path is, or would be."""
+    place = os.path.abspath(path)
+    while not os.path.exists(place):
+        place = os.path.dirname(place)
+    return shutil.disk_usage(place).free
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -14,11 +14,13 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from fer_bench import registry
-from fer_bench.errors import ExperimentError, UnknownNameError
+from fer_bench.errors import ExperimentError, UnknownNameError, did_you_mean
 from fer_bench.space import Between
 from fer_bench.validation import Location, Source, validate
 
 Seeds = Annotated[tuple[Annotated[int, Field(ge=0, lt=2**32)], ...], Field(min_length=1)]
+
+ERASED = "erased"  # the one name of a row that trains nothing: see fer_bench.attackers.erased
 
 _MOST_RUNS = 50_000
 _MOST_LEVELS = 32
@@ -88,14 +90,36 @@ class SplitSpec(_Strict):
         return self.use if self.use is not None else tuple(range(self.folds))
 
 
+class DecaySpec(_Strict):
+    """`[training.decay]`: when the learning rate falls, where `schedule` is "step".
+
+    The defaults are those of EIF: times 0.8 at 5,000 and then every 20,000 iterations.
+
+    Attributes:
+        factor: the learning rate is multiplied by it each time.
+        first: when it falls first, counted from the start of a stage.
+        every: after how long it falls again.
+        unit: of both: "iterations" (optimiser steps) or "epochs".
+    """
+
+    factor: Annotated[float, Field(gt=0, lt=1)] = 0.8
+    first: Annotated[int, Field(ge=1)] = 5_000
+    every: Annotated[int, Field(ge=1)] = 20_000
+    unit: Literal["iterations", "epochs"] = "iterations"
+
+
 class TrainingSpec(_Strict):
     """`[training]`: the budget and the loop, the same for every method unless it overrides one.
 
     Attributes:
         epochs: the budget; each stage takes its share of it.
+        steps: the budget in optimiser steps instead, where it is given; an epoch is a pass over
+            the faces as before, and the last one of a stage may be cut short.
         batch_size: faces per batch (pairs per batch in pair stages).
         lr: learning rate of players that name none.
-        schedule: of the learning rate over a stage: "cosine" (with 5 % warm-up) or "constant".
+        schedule: of the learning rate over a stage: "cosine" (with 5 % warm-up), "constant", or
+            "step" (see `decay`).
+        decay: when the learning rate falls, where `schedule` is "step".
         clip: largest gradient norm per player; 0 switches clipping off.
         precision: "32", "bf16-mixed" or "16-mixed".
         augment: "none", "flip", "affine", or "rotations" (the 14 of the DICE-FER report).
@@ -112,9 +136,11 @@ class TrainingSpec(_Strict):
     """
 
     epochs: Annotated[int, Field(ge=1)] = 20
+    steps: Annotated[int, Field(ge=1)] | None = None
     batch_size: Annotated[int, Field(ge=2)] = 64
     lr: Annotated[float, Field(gt=0), Between(1e-4, 1e-2, log=True)] = 1e-3
-    schedule: Literal["cosine", "constant"] = "cosine"
+    schedule: Literal["cosine", "constant", "step"] = "cosine"
+    decay: DecaySpec = DecaySpec()
     clip: Annotated[float, Field(ge=0)] = 5.0
     precision: Literal["32", "bf16-mixed", "16-mixed"] = "32"
     augment: Literal["none", "flip", "affine", "rotations"] = "flip"
@@ -140,9 +166,12 @@ class MethodSpec(_Strict):
         seeds: instead of the experiment's, where fewer are enough (oracles, reference rows).
         folds: instead of the split's, where parameters were chosen for each fold apart (entries
             of one method with different folds are one row).
+        of: for "erased", the name or label of the entry whose embeddings identity is taken out of
+            (see `fer_bench.attackers.erased`); it has that entry's seeds, folds and training.
     """
 
     name: str
+    of: str | None = None
     label: str | None = None
     parameters: dict[str, Any] = Field(default_factory=dict)
     training: dict[str, Any] = Field(default_factory=dict)
@@ -201,9 +230,17 @@ class ConfoundSpec(_Strict):
 
 
 class ScoresSpec(_Strict):
-    """`[scores]`: which metrics run after training, and how often chance is drawn."""
+    """`[scores]`: which metrics run after training.
+
+    Attributes:
+        metrics: their names; all default ones otherwise.
+        attackers: "all" adds the metric "attackers-all": a trained attacker, and how small a leak
+            would have been found (minutes a run).
+        seed: of bootstrap, permutations and probes.
+    """
 
     metrics: tuple[str, ...] | None = None
+    attackers: Literal["default", "all"] = "default"
     seed: int = 0
 
 
@@ -225,6 +262,19 @@ class ReportSpec(_Strict):
 
 class Experiment(_Strict):
     """A whole experiment file.
+
+    Attributes:
+        name: of the experiment and of its result folder; the file's name by default.
+        notes: for the reader of the report.
+        data: the faces.
+        tests: further test sets by name, on which every method is tested as well.
+        split: the folds.
+        confound: a shortcut to train with, at several strengths.
+        training: the budget, the same for every method.
+        seeds: of training; every method is trained once for each.
+        methods: what is compared.
+        scores: what is measured.
+        report: what the page shows.
 
     >>> Experiment(methods=[{"name": "erm"}], seeds=[0, 1]).seeds
     (0, 1)
@@ -344,7 +394,35 @@ def parse_experiment(
     for i, method in enumerate(experiment.methods):
         training_of(experiment, method, where=source, at=("methods", i, "training"))
         resolve_method(method, i, where=source)
+        _check_of(experiment, method, source, ("methods", i))
     return experiment
+
+
+def _check_of(experiment: Experiment, entry: MethodSpec, source: Source, at: Location) -> None:
+    """An erased row, and nothing else, names the row that it erases."""
+    if entry.name != ERASED and entry.of is not None:
+        raise ExperimentError(
+            f"{source.place((*at, 'of'))}: 'of' belongs to the method {ERASED!r}: take it out."
+        )
+    if entry.name == ERASED and (entry.of is None or encoder_of(experiment, entry) is None):
+        known = [m.label or m.name for m in experiment.methods if m.name != ERASED]
+        told = "" if entry.of is None else f" not {entry.of!r}: {did_you_mean(entry.of, known)}"
+        raise ExperimentError(
+            f"{source.place(at)}: the method {ERASED!r} needs 'of', the name or label of another "
+            f"entry of [[methods]]{told or '.'}"
+        )
+    if entry.name == ERASED and (entry.seeds or entry.folds or entry.training):
+        raise ExperimentError(
+            f"{source.place(at)}: an erased row has the seeds, folds and training of {entry.of!r}: "
+            "take them out."
+        )
+
+
+def encoder_of(experiment: Experiment, entry: MethodSpec) -> MethodSpec | None:
+    """The entry that an erased one names by its label or name; None where there is none."""
+    others = [method for method in experiment.methods if method.name != ERASED]
+    by_label = (method for method in others if entry.of == method.label)
+    return next(by_label, next((m for m in others if entry.of == m.name), None))
 
 
 def _check_name(name: str, source: Source) -> None:
@@ -413,8 +491,13 @@ def resolve_method(
         ExperimentError: a parameter is wrong.
     """
     source = Source(where) if isinstance(where, str) else where
-    with _placed(source, ("methods", index, "name")):
-        method = registry.methods.get(entry.name)
+    if entry.name == ERASED:
+        from fer_bench.attackers.erased import Erased  # heavy
+
+        method: Any = Erased
+    else:
+        with _placed(source, ("methods", index, "name")):
+            method = registry.methods.get(entry.name)
     at = ("methods", index, "parameters")
     config = validate(method.Config, entry.parameters, where=source, at=at)
     return method, config.model_dump(mode="json")
@@ -430,6 +513,7 @@ class RunSpec(_Strict):
         tests: further test sets, likewise.
         split, fold, fold_hash: the folds and which of them.
         tie: how the fold's faces are confounded, or None.
+        of: id of the run whose embeddings are erased, or None.
         training, seed: budget and randomness.
         code: versions of this package and of the one that brings the method.
     """
@@ -446,6 +530,7 @@ class RunSpec(_Strict):
     fold: int
     fold_hash: str
     tie: TieSpec | None = None
+    of: str | None = None
     training: TrainingSpec
     seed: int
     code: dict[str, str]
@@ -480,9 +565,15 @@ class RunSpec(_Strict):
         for data in content["tests"].values():
             data.pop("root")
         content["split"] = {"fold_hash": self.fold_hash}
-        content["training"].pop("device")
-        if self.tie is None:
-            del content["tie"]
+        training = content["training"]
+        training.pop("device")
+        if self.training.steps is None:
+            del training["steps"]
+        if self.training.schedule != "step":
+            del training["decay"]
+        for absent in ("tie", "of"):
+            if content[absent] is None:
+                del content[absent]
         return hashlib.sha256(canonical_json(content).encode()).hexdigest()
 
 

@@ -47,32 +47,11 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 from fer_bench.cautions import Caution
+from fer_bench.errors import MethodError
+from fer_bench.published import Published
 
-Unit = Literal["percent", "fraction", "nats", ""]
 Need = Literal["pairs", "subjects", "attributes", "valence_arousal"]
 Role = Literal["method", "reference", "oracle"]
-
-
-@dataclass(frozen=True)
-class Published:
-    """One published number: always shown as such, never mixed with measured ones.
-
-    Attributes:
-        dataset, metric: such as "RAF-DB" and "accuracy" or "ccc.valence".
-        value: in `unit`, as the source prints it.
-        unit: "percent", "fraction", "nats", or "" for a bare number.
-        source: where it is printed.
-        note: a remark about this number alone.
-        setting: the backbone, or what else tells two numbers of one source apart.
-    """
-
-    dataset: str
-    metric: str
-    value: float
-    source: str
-    note: str = ""
-    unit: Unit = field(kw_only=True)
-    setting: str = field(default="", kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -158,10 +137,16 @@ class Batch:
 
 @dataclass(frozen=True)
 class Embeddings:
-    """Expression embedding [B, d_e] and, where the method has one, identity embedding [B, d_i]."""
+    """Expression embedding [B, d_e] and, where the method has one, identity embedding [B, d_i].
+
+    `further` holds embeddings [B, d] that the method has beside these, by the names of its paper
+    (letters, digits and underscores): they are stored, probed and mapped as well, and compared
+    with no other method's.
+    """
 
     expression: Tensor
     identity: Tensor | None = None
+    further: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -232,6 +217,8 @@ class Stage:
         augment: whether training faces are augmented.
         batch_size: overrides the run's, where a method depends on it.
         claims: what the losses claim, checked by the sign audit.
+        ceilings: the largest value that a bound among the terms can take, by term; a run says so
+            where a bound stays near 0, or holds on training faces alone.
         on_start: called once before the stage with the number of steps to come (schedules,
             warm starts).
         on_step: called before every batch with progress in [0, 1) (ramps).
@@ -247,6 +234,7 @@ class Stage:
     augment: bool = True
     batch_size: int | None = None
     claims: Sequence[Claim] = ()
+    ceilings: Mapping[str, float] = field(default_factory=dict)
     on_start: Callable[[int], None] | None = None
     on_step: Callable[[float], None] | None = None
 
@@ -261,6 +249,14 @@ class Method(nn.Module):
     """
 
     info: ClassVar[MethodInfo]
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "warnings" in vars(cls):
+            raise MethodError(
+                f"{cls.__module__}.{cls.__qualname__}.warnings() is called by nobody: rename it to "
+                "cautions(); it may return sentences as before."
+            )
 
     class Config(BaseModel):
         """Parameters of a method; unknown keys are refused."""

@@ -28,6 +28,7 @@ class Registry:
         self.group = group
         self.kind = kind
         self._local: dict[str, Any] = {}
+        self._loaded: dict[str, Any] = {}
         self._found: dict[str, EntryPoint] | None = None
 
     def register(self, name: str, thing: Any) -> None:
@@ -57,8 +58,9 @@ class Registry:
             FerBenchError: the plug-in that registers the name cannot be imported.
         """
         self.check(name)
-        if name in self._local:
-            return self._local[name]
+        for known in (self._local, self._loaded):
+            if name in known:
+                return known[name]
         entry = self._entry_points()[name]
         try:
             thing = entry.load()
@@ -69,8 +71,12 @@ class Registry:
                 f"the {self.kind} {name!r} cannot be imported from {entry.value!r}: "
                 f"{type(error).__name__}: {error}."
             ) from error
-        self._local[name] = thing
+        self._loaded[name] = thing
         return thing
+
+    def local(self) -> dict[str, Any]:
+        """What was registered at run time, by name."""
+        return dict(self._local)
 
     def origin(self, name: str) -> str:
         """The distribution that registers a name ('this process' for a local one)."""
@@ -89,3 +95,4 @@ methods = Registry("fer_bench.methods", kind="method")
 datasets = Registry("fer_bench.datasets", kind="data set")
 metrics = Registry("fer_bench.metrics", kind="metric")
 estimators = Registry("fer_bench.estimators", kind="estimator")
+attribute_readers = Registry("fer_bench.attribute_readers", kind="attribute reader")

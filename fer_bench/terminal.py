@@ -37,6 +37,23 @@ def printable(text: str) -> str:
     return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
+def duration(seconds: float) -> str:
+    """Seconds in words.
+
+    >>> duration(5400), duration(90)
+    ('1 h 30 min', '1 min 30 s')
+    """
+    parts = []
+    rest = round(seconds) if seconds >= 10 else round(seconds, 1)
+    for unit, size in (("h", 3600), ("min", 60)):
+        if rest >= size:
+            parts.append(f"{int(rest // size)} {unit}")
+            rest %= size
+    if rest or not parts:
+        parts.append(f"{rest:g} s")
+    return " ".join(parts[:2])
+
+
 def encodable(text: str, encoding: str) -> str:
     """Text with the characters that an encoding lacks replaced by near ones, or by "?".
 

@@ -9,7 +9,7 @@ that holds tensors. The report names what was taken.
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,8 +85,16 @@ class State:
     rest: tuple[str, ...] = ()
 
 
-def load_weights(module: nn.Module, path: str | Path) -> WeightsReport:
+def load_weights(
+    module: nn.Module, path: str | Path, *, published: Callable[[str], str] | None = None
+) -> WeightsReport:
     """Load a local weights file into a module: all of it, or the module stays as it is.
+
+    Args:
+        module: what is filled.
+        path: of the file.
+        published: what a key of the module is called in files from elsewhere. A file is read by
+            these names or by the module's own, whichever it has more of.
 
     Raises:
         MethodError: the file cannot be read safely, keys, shapes or types do not fit, or values
@@ -94,8 +102,9 @@ def load_weights(module: nn.Module, path: str | Path) -> WeightsReport:
     """
     state = read_state(path)
     wanted = module.state_dict()
-    prefix = _best_prefix(state.tensors, wanted)
-    renamed = {key.removeprefix(prefix): value for key, value in state.tensors.items()}
+    prefix, own_key = _best_names(state.tensors, wanted, published)
+    stripped = {key.removeprefix(prefix): value for key, value in state.tensors.items()}
+    renamed = {own_key.get(key, key): value for key, value in stripped.items()}
     taken: dict[str, Tensor] = {}
     adapted, wrong = [], []
     for key, value in wanted.items():
@@ -238,7 +247,25 @@ def _is_safetensors(path: Path) -> bool:
     return start[8:] == b"{" and 8 + length <= path.stat().st_size
 
 
-def _best_prefix(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> str:
+def _best_names(
+    found: Mapping[str, Tensor],
+    wanted: Mapping[str, Tensor],
+    published: Callable[[str], str] | None,
+) -> tuple[str, Mapping[str, str]]:
+    """The prefix and the names (in the file -> in the module) that make most keys known."""
+    namings = [{key: key for key in wanted}]
+    if published is not None:
+        namings.append({published(key): key for key in wanted})
+    choices = [(_best_prefix(found, names), names) for names in namings]
+
+    def known(choice: tuple[str, Mapping[str, str]]) -> int:
+        prefix, names = choice
+        return sum(k.startswith(prefix) and k.removeprefix(prefix) in names for k in found)
+
+    return max(choices, key=known)
+
+
+def _best_prefix(found: Iterable[str], wanted: Container[str]) -> str:
     """The leading part of the file's keys whose removal makes most of them known."""
     prefixes = {""}
     for key in found:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,9 @@ import pandas as pd
 
 from fer_bench import statistics
 from fer_bench.cautions import Caution, as_cautions
+from fer_bench.statistics.crossed import CrossedComparison, Interval, Pair
 
+ALPHA = 0.05
 # Scores of the rows a method was fitted on, beyond the accuracy: kept in the runs, not averaged.
 _UNSHOWN = r"(classification|affect)/train\.(?!accuracy|ccc\.mean)"
 _RESTS_ON = {
@@ -63,12 +65,13 @@ class Difference:
     """A paired difference of two rows, the first less the second.
 
     Attributes:
-        mean, low, high: with the interval of the corrected resampled t-test.
-        p: of that test, Holm-adjusted over the pairs of methods.
-        p_wilcoxon: of the signed-rank test, likewise.
+        mean, low, high: with its 95 % interval, by the crossed model over people, seeds and
+            folds; by the corrected resampled t-test where runs say nothing of people.
+        p: of the same test, Holm-adjusted over the pairs of methods.
+        p_wilcoxon: of the signed-rank test over runs, a second opinion, likewise.
         n_pairs: runs of equal seed and fold.
-        separated: whether both tests are below 5 %.
-        verdict: the same in words.
+        separated: whether the sign of the difference is a claim these runs support.
+        verdict: the same as a code with values.
     """
 
     mean: float | None
@@ -78,7 +81,7 @@ class Difference:
     p_wilcoxon: float | None
     n_pairs: int
     separated: bool
-    verdict: str
+    verdict: Caution
 
 
 @dataclass(frozen=True)
@@ -90,29 +93,29 @@ class Ranking:
         blocks: folds (or seeds) ranked.
         friedman_p: of equal ranks, or None.
         critical_difference: Nemenyi's, or None where a diagram is not allowed.
-        why_not: the reason for that.
+        why_not: the reason for that, or None.
         cliques: labels that cannot be told apart by it.
-        notes: sentences a reader must see.
+        notes: what a reader must know.
     """
 
     ranks: dict[str, float]
     blocks: int
     friedman_p: float | None
     critical_difference: float | None
-    why_not: str
+    why_not: Caution | None
     cliques: tuple[tuple[str, ...], ...]
-    notes: tuple[str, ...]
+    notes: tuple[Caution, ...]
 
 
 def estimates(frame: pd.DataFrame) -> dict[str, dict[str, Estimate]]:
     """Label -> key -> mean over seeds and folds, of the tidy table of all scores."""
     frame = frame[~frame["key"].str.match(_UNSHOWN)].sort_values(["seed", "fold"])
-    found = statistics.summarise(_for_statistics(frame))
+    summary = statistics.summarise(_for_statistics(frame))
     runs: dict[tuple[str, str], list[Any]] = defaultdict(list)
     for line in frame[frame["value"].notna()].itertuples():
         runs[str(line.label), str(line.key)].append(line)
     out: dict[str, dict[str, Estimate]] = defaultdict(dict)
-    for row in found.itertuples():
+    for row in summary.itertuples():
         label, key = str(row.method), str(row.metric)
         known = runs[label, key]
         if not known:
@@ -151,13 +154,28 @@ def combined_p(values: Sequence[float]) -> float | None:
 
 
 def comparison(
-    frame: pd.DataFrame, key: str, labels: Sequence[str], *, best: str, higher_is_better: bool
+    frame: pd.DataFrame,
+    key: str,
+    labels: Sequence[str],
+    *,
+    best: str,
+    higher_is_better: bool,
+    crossed: CrossedComparison | None = None,
 ) -> tuple[dict[str, Difference], Ranking]:
-    """The best row against each of the others on one score, and the ranks of all of them."""
+    """The best row against each of the others on one score, and the ranks of all of them.
+
+    Args:
+        frame: all scores.
+        key: of the score.
+        labels: of the rows.
+        best: label of the best row.
+        higher_is_better: which way is better.
+        crossed: the same rows paired by person; it decides where it is given.
+    """
     part = _for_statistics(frame[(frame["key"] == key) & frame["label"].isin(labels)])
-    found = statistics.compare(part, key, higher_is_better=higher_is_better, methods=labels)
+    compared = statistics.compare(part, key, higher_is_better=higher_is_better, methods=labels)
     against = {}
-    for pair in found.pairs.itertuples():
+    for pair in compared.pairs.itertuples():
         if best not in (pair.better, pair.worse):
             continue
         turn = 1 if pair.better == best else -1
@@ -170,17 +188,58 @@ def comparison(
             p_wilcoxon=_finite(pair.wilcoxon_p_holm),
             n_pairs=int(pair.n),
             separated=bool(pair.separated),
-            verdict=str(pair.verdict),
+            verdict=pair.verdict,
         )
+    if crossed is not None:
+        against = {label: _by_person(d, crossed.pair(best, label)) for label, d in against.items()}
     return {label: against[label] for label in labels if label in against}, Ranking(
-        ranks=dict(found.ranks),
-        blocks=found.blocks,
-        friedman_p=None if found.friedman is None else _finite(found.friedman.f_p),
-        critical_difference=found.critical_difference,
-        why_not=found.diagram,
-        cliques=found.cliques,
-        notes=found.notes,
+        ranks=dict(compared.ranks),
+        blocks=compared.blocks,
+        friedman_p=None if compared.friedman is None else _finite(compared.friedman.f_p),
+        critical_difference=compared.critical_difference,
+        why_not=compared.diagram,
+        cliques=compared.cliques,
+        notes=compared.notes,
     )
+
+
+def _by_person(by_runs: Difference, pair: Pair) -> Difference:
+    """A difference by the crossed model, with the rank test over runs beside it."""
+    found = pair.difference
+    if pair.separated:
+        verdict = Caution("separated", better=pair.first if found.value > 0 else pair.second)
+    elif pair.p_holm < ALPHA:
+        verdict = Caution("few-trainings")
+    else:
+        verdict = Caution("may-be-chance")
+    return replace(
+        by_runs,
+        mean=_finite(found.value),
+        low=_finite(found.low),
+        high=_finite(found.high),
+        p=_finite(pair.p_holm),
+        separated=pair.separated,
+        verdict=verdict,
+    )
+
+
+def with_intervals(
+    scores: Mapping[str, Estimate], crossed: Mapping[str, CrossedComparison], label: str
+) -> dict[str, Estimate]:
+    """The estimates of a row, with the intervals of the crossed model where there are any."""
+    out = dict(scores)
+    for key, comparison_ in crossed.items():
+        if key in out and label in comparison_.means:
+            out[key] = _with_interval(out[key], comparison_.means[label])
+    return out
+
+
+def _with_interval(estimate: Estimate, interval: Interval) -> Estimate:
+    low, high = _within_range(estimate.unit, interval.low, interval.high, estimate.values)
+    sources = [part.source for part in interval.components if part.variance > 0]
+    if low is None or not sources:
+        return estimate
+    return replace(estimate, low=low, high=high, how=f"varying {' and '.join(sources)}")
 
 
 def _for_statistics(frame: pd.DataFrame) -> pd.DataFrame:

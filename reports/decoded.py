@@ -16,26 +16,16 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fer_bench.metrics.decoder import STEPS_OF_A_WALK, Drawings
-from fer_bench.reports.aggregate import Estimate
-from fer_bench.reports.columns import formatted
+from fer_bench.reports.columns import entries
 from fer_bench.reports.faces import Faces, as_image, blurred
 from fer_bench.reports.summary import Row
+from fer_bench.reports.text import formatted
 
 TILE = 48
 GAP = 2
 _QUALITY = 75
 
-_SCORES = {
-    "r2": ("variance of the pixels drawn", "the mean face draws none"),
-    "expression": ("expression read rightly", ""),
-    "identity": ("looks like its own person", "rather than like another test person"),
-}
 _FROM = {"faces": "real faces", "E": "E alone", "EI": "E and I"}
-_SWAPPED = {
-    "swap.expression": ("expression of the giver of E is read", ""),
-    "swap.expression_of_I": ("expression of the giver of I is read", "what I carries of it"),
-    "swap.identity": ("looks like the giver of I", "rather than like the giver of E"),
-}
 
 
 @dataclass(frozen=True)
@@ -99,29 +89,18 @@ def decoded(
 
 
 def _scores(row: Row) -> list[dict[str, str]]:
-    lines = [
-        (f"{space}.{key}", source, name, note)
-        for key, (name, note) in _SCORES.items()
-        for space, source in _FROM.items()
-    ]
-    lines += [(key, "swapped", name, note) for key, (name, note) in _SWAPPED.items()]
     return [
-        _line(row.scores[f"decoder/{key}"], source, name, note)
-        for key, source, name, note in lines
-        if f"decoder/{key}" in row.scores
+        {
+            "source": _FROM.get(entry.words.get("source", ""), "swapped"),
+            "name": entry.column.title,
+            "note": entry.column.meaning,
+            "value": formatted(entry.value.mean, "percent"),
+            "low": formatted(entry.value.low, "percent"),
+            "high": formatted(entry.value.high, "percent"),
+            "null": formatted(entry.value.null, "percent"),
+        }
+        for entry in entries(row.scores, "drawings")
     ]
-
-
-def _line(score: Estimate, source: str, name: str, note: str) -> dict[str, str]:
-    return {
-        "source": source,
-        "name": name,
-        "note": note,
-        "value": formatted(score.mean, "percent"),
-        "low": formatted(score.low, "percent"),
-        "high": formatted(score.high, "percent"),
-        "null": formatted(score.null, "percent"),
-    }
 
 
 def _grids(

@@ -14,9 +14,9 @@ from PIL import Image
 
 from fer_bench.arrays import Part
 from fer_bench.errors import FerBenchError
-from fer_bench.reports.figures import _file_names
-from fer_bench.reports.summary import scores_frame, summarise
-from fer_bench.reports.tables import _plain
+from fer_bench.reports.scores import scores_frame
+from fer_bench.reports.summary import summarise
+from fer_bench.reports.text import file_names, plain
 from fer_bench.runs.store import RunRecord, RunStore, atomic_path
 
 _SPRITE_SIDE = 8192  # the projector's limit for a sprite sheet
@@ -25,7 +25,7 @@ _SPRITE_SIDE = 8192  # the projector's limit for a sprite sheet
 def write_exports(root: str | Path, *, out: str | Path | None = None) -> list[Path]:
     """Write `scores.parquet` and, for one run of each row, projector files.
 
-    The Parquet file is the tidy table of `fer_bench.reports.summary.scores_frame`, a caution as
+    The Parquet file is the tidy table of `fer_bench.reports.scores.scores_frame`, a caution as
     its code and its text: read it with `pandas.read_parquet`. The projector folder is for
     `tensorboard --logdir <out>/projector`; faces are in it only where the terms of the data
     allow publication.
@@ -51,7 +51,7 @@ def write_exports(root: str | Path, *, out: str | Path | None = None) -> list[Pa
         thumbnails = store.thumbnails(summary.data["fingerprint"])
     projector = folder / "projector"
     config: list[str] = []
-    names = _file_names(row.label for row in summary.rows)
+    names = file_names(row.label for row in summary.rows)
     for row in summary.rows:
         part = store.record(row.representative).arrays.test
         sheet = _sprite(part, thumbnails)
@@ -119,7 +119,7 @@ def _metadata(part: Part) -> str:
 
 
 def _field(value: Any) -> str:
-    return "" if pd.isna(value) else _plain(str(value))
+    return "" if pd.isna(value) else plain(str(value))
 
 
 def _sprite(part: Part, thumbnails: np.ndarray | None) -> tuple[Image.Image, int] | None:

@@ -10,13 +10,14 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from fer_bench.runs.store import RunRecord, atomic_path
@@ -30,7 +31,6 @@ KINDS: dict[str, tuple[Kind, ...]] = {
     "both": ("tsne", "umap"),
 }
 TITLES = {"tsne": "t-SNE", "umap": "UMAP"}
-SPACES = {"E": "expression", "I": "identity"}
 
 _VERSION = "1"
 _NEIGHBOURS = 15
@@ -83,18 +83,17 @@ def maps_of(
         if key in points:
             continue
         space, kind = key.split(".")
-        vectors = getattr(part, SPACES[space])[rows]
+        vectors = part.spaces[space][rows]
         points[key] = project(vectors, kind=kind, seed=seed)  # type: ignore[arg-type]
         trust[key] = trust_of(vectors, points[key], seed=seed)
     maps = Maps(rows, points, trust, seed)
-    _save(path, maps, max_points=max_points)
+    with suppress(OSError):  # results that cannot be written to can be read
+        _save(path, maps, max_points=max_points)
     return maps
 
 
 def _spaces(record: RunRecord) -> list[str]:
-    if record.environment["method"].get("produces_identity"):
-        return ["E", "I"]
-    return ["E"]
+    return list(record.arrays.test.spaces)
 
 
 def _thinned(n: int, max_points: int, seed: int) -> NDArray[np.int64]:
@@ -190,11 +189,14 @@ def _load(path: Path, *, seed: int, max_points: int) -> Maps | None:
     """Stored maps of the same version, seed and size; None otherwise."""
     if not path.exists():
         return None
-    with safe_open(path, framework="numpy") as file:
-        facts = file.metadata() or {}
-        asked = {"version": _VERSION, "seed": str(seed), "max_points": str(max_points)}
-        if any(facts.get(key) != value for key, value in asked.items()):
-            return None
-        arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    trust = {k: np.nan if v is None else v for k, v in json.loads(facts["trust"]).items()}
-    return Maps(arrays.pop("rows"), arrays, trust, seed)
+    try:
+        with safe_open(path, framework="numpy") as file:
+            facts = file.metadata() or {}
+            asked = {"version": _VERSION, "seed": str(seed), "max_points": str(max_points)}
+            if any(facts.get(key) != value for key, value in asked.items()):
+                return None
+            arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        trust = {k: np.nan if v is None else v for k, v in json.loads(facts["trust"]).items()}
+        return Maps(arrays.pop("rows"), arrays, trust, seed)
+    except (SafetensorError, OSError, KeyError, ValueError):  # damaged: they are drawn again
+        return None

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from fer_bench.errors import MissingExtraError
-from fer_bench.reports.summary import scores_frame, summarise
+from fer_bench.reports.scores import scores_frame
+from fer_bench.reports.summary import summarise
 from fer_bench.runs.store import RunRecord, RunStore
 
 _LONGEST_PARAMETER = 500
@@ -37,8 +38,8 @@ def log_to_mlflow(
     summary = summarise(store)
     client = MlflowClient(tracking_uri=tracking_uri)
     name = experiment or summary.title
-    found = client.get_experiment_by_name(name)
-    place = found.experiment_id if found is not None else client.create_experiment(name)
+    there = client.get_experiment_by_name(name)
+    place = client.create_experiment(name) if there is None else there.experiment_id
     known = {
         run.data.tags[_OURS]
         for run in client.search_runs([place], max_results=50_000)

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cache
-from importlib.resources import files
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from fer_bench.reports.columns import formatted
+from fer_bench.baselines.published import all_published
 from fer_bench.reports.summary import Summary
+from fer_bench.reports.text import UNITS
 from fer_bench.score import Style
 
 _STYLES: dict[str, Style] = {"fraction": "percent", "nats": "nats", "": "ratio"}
-_UNITS = {"percent": " %", "nats": " nats"}
-_WORDS = {"accuracy": "accuracy", "mig": "MIG"}
+_WORDS = {
+    "accuracy": "accuracy",
+    "class_accuracy": "accuracy of the class",
+    "correct": "correct faces",
+    "f1": "F1",
+    "loss": "loss",
+    "mi": "MI",
+    "mig": "MIG",
+    "precision": "precision",
+    "rated_real": "rated 3 or 4",
+    "rating": "times rated",
+    "recall": "recall",
+    "support": "faces",
+    "validation_accuracy": "validation accuracy",
+}
 
 
 @dataclass(frozen=True)
@@ -40,7 +51,8 @@ class PublishedNumber:
         return _STYLES[self.unit]
 
     def __str__(self) -> str:
-        return formatted(self.value, self.style) + _UNITS.get(self.style, "")
+        value = 100 * self.value if self.style == "percent" else self.value
+        return f"{value:.10g} {UNITS[self.style]}".strip()
 
 
 @dataclass(frozen=True)
@@ -78,9 +90,15 @@ class PublishedRow:
 
     @property
     def note(self) -> str:
-        """Remarks, each with the measure it is about."""
-        notes = {m: n.note for m, n in self.numbers.items() if n.note}
-        return "; ".join(f"{measure_title(m)}: {note}" for m, note in notes.items())
+        """Remarks, each with the measures it is about; about all of them, without."""
+        notes: dict[str, list[str]] = {}
+        for measure, number in self.numbers.items():
+            if number.note:
+                notes.setdefault(number.note, []).append(measure_title(measure))
+        return "; ".join(
+            note if len(titles) == len(self.numbers) else f"{', '.join(titles)}: {note}"
+            for note, titles in notes.items()
+        )
 
 
 def measure_title(measure: str) -> str:
@@ -91,27 +109,38 @@ def measure_title(measure: str) -> str:
     """
     name, _, side = measure.partition(".")
     title = _WORDS.get(name, name.upper())
-    return f"{title} of {side}" if side else title
+    if not side:
+        return title
+    return f"{title} {side}" if side.isdecimal() else f"{title} of {side}"
 
 
 def published_rows(summary: Summary) -> list[PublishedRow]:
-    """What papers print: of the methods compared here first, then of other systems."""
-    ours = [
-        {**number, "method": row.title}
+    """What papers print: of the methods compared here first, then of other systems.
+
+    A number that a result folder carries and the cards carry too is the card's, with its setting.
+    """
+    cards = [{**asdict(number), "method": method} for method, number in all_published()]
+    carried = {_fact(entry) for entry in cards}
+    own = [
+        {**number, "method": row.title, "dataset": _one_name(number["dataset"])}
         for row in {row.method: row for row in summary.rows}.values()
         for number in row.published
     ]
+    own = [entry for entry in _with_settings(own) if _fact(entry) not in carried]
     titles = {row.title for row in summary.rows}
     rows: dict[tuple[str, str, str, int], PublishedRow] = {}
-    for entry in [*_with_settings(ours), *_others()]:
+    for entry in [*own, *cards]:
         _add(rows, entry, here=entry["method"] in titles)
     return sorted(rows.values(), key=lambda row: not row.here)
 
 
-@cache
-def _others() -> Sequence[Mapping[str, Any]]:
-    text = files("fer_bench.reports").joinpath("published.json").read_text(encoding="utf-8")
-    return tuple(json.loads(text))
+def _fact(entry: Mapping[str, Any]) -> tuple[str, str, str, float]:
+    return entry["method"], entry["dataset"], entry["metric"], _number(entry).value
+
+
+def _one_name(dataset: str) -> str:
+    """A data set as the cards name it: the number of classes is part of the setting there."""
+    return "AffectNet" if dataset in ("AffectNet-7", "AffectNet-8") else dataset
 
 
 def _with_settings(entries: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -8,9 +8,10 @@ reader has to be warned of. It is saved beside the results as `summary.json`.
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,39 +19,32 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fer_bench.cautions import Caution, merged
+from fer_bench.cautions import Caution
 from fer_bench.errors import RunError
-from fer_bench.metrics.attacks import normalised_leak
-from fer_bench.metrics.classification import FITTED
-from fer_bench.reports.aggregate import Difference, Estimate, Ranking, comparison, estimates
-from fer_bench.reports.columns import Column, formatted, leaderboard_columns
+from fer_bench.reports.aggregate import (
+    Difference,
+    Estimate,
+    Ranking,
+    comparison,
+    estimates,
+    with_intervals,
+)
+from fer_bench.reports.columns import Column, columns_about, columns_of, leaderboard_columns
+from fer_bench.reports.paired import Outlook, PairedScores, outlook
+from fer_bench.reports.remarks import (
+    Remark,
+    remarks,
+    said_by_scores,
+    said_in_training,
+    said_of_runs,
+)
+from fer_bench.reports.scores import latest_records, of_weakest_tie, scores_frame
+from fer_bench.reports.standing import sound
 from fer_bench.runs.store import RunRecord, RunStore, write_json
-from fer_bench.score import Score
+from fer_bench.score import Aspect
 
 ROLES = ("method", "reference", "oracle")
-CEILINGS = ("pixels", "frozen-backbone", "face-descriptor")
-NORMALISED_LEAK = "leakage/E.identity.normalised"
-
-
-@dataclass(frozen=True)
-class Remark:
-    """A sentence a reader must see, for all cautions of one kind.
-
-    Attributes:
-        text: the sentence.
-        level: "error" (a number is missing or void), "warning", or "note".
-        rows: labels of the rows it concerns; empty means all of them.
-        metrics: the metrics that said it, where a metric did.
-        runs: in how many runs it was said.
-        kind: of the cautions; see `Caution.kind`.
-    """
-
-    text: str
-    level: str
-    rows: tuple[str, ...] = ()
-    metrics: tuple[str, ...] = ()
-    runs: int = 0
-    kind: tuple[str, ...] = ()
+USES: tuple[Aspect, ...] = ("recognition", "affect")  # what methods are for
 
 
 @dataclass(frozen=True)
@@ -62,8 +56,8 @@ class Row:
         method, role, title, paper, year, needs, produces_identity: facts about the method.
         published: numbers printed in papers, never measured here.
         deviations: from the paper, stated by the adapter.
-        runs: run id -> {"seed", "fold", "wall_s", "device", "kept"}; "kept" says in words which
-            epoch of every stage was kept, and by which rule.
+        runs: run id -> {"seed", "fold", "wall_s", "device", "kept", "steps"}; "kept" says in words
+            which epoch of every stage was kept, and by which rule.
         representative: id of the run whose faces and maps are shown (first seed, first fold).
         parameters, training: as run.
         n_parameters: trained numbers, or None where unknown.
@@ -97,6 +91,11 @@ class Row:
     skipped: dict[str, str] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def repeats(self) -> int:
+        """How often each fold was run (seeds)."""
+        return max(1, len({run["seed"] for run in self.runs.values()}))
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -104,12 +103,14 @@ class Verdict:
 
     Attributes:
         key, title, headline: of the column.
-        best: label of the row with the best mean.
+        best: label of the row with the best mean, of those that neither collapsed nor guess.
         value: its estimate.
         tied: labels that cannot be separated from it with the pairs at hand.
         against: label -> paired difference to the best row (best minus other).
         comparable: how many methods have the number.
         ranking: average ranks, and the critical difference where it is allowed.
+        missing: sources of variation that the intervals of the differences do not contain.
+        outlook: what it would take to tell small differences, where that is known.
     """
 
     key: str
@@ -121,6 +122,8 @@ class Verdict:
     against: dict[str, Difference]
     comparable: int
     ranking: Ranking
+    missing: tuple[str, ...] = ()
+    outlook: Outlook | None = None
 
 
 @dataclass(frozen=True)
@@ -170,42 +173,28 @@ class Summary:
         """The verdict on a column, or None where no method has it."""
         return next((v for v in self.verdicts if v.key == key), None)
 
+    def about(self, aspect: Aspect) -> Column | None:
+        """The column that speaks for an aspect here: the first that any row has."""
+        return next((c for c in columns_about(aspect) if c.key in self.columns), None)
+
+    @property
+    def use(self) -> Column | None:
+        """What the methods are for: recognition, else valence and arousal."""
+        return next(filter(None, map(self.about, USES)), None)
+
     def to_json(self) -> dict[str, Any]:
         """Plain JSON types; NaN becomes None."""
         return _plain(asdict(self))
 
-    def to_markdown(self) -> str:
-        """The short version: verdicts, leaderboard, warnings."""
-        from fer_bench.reports.tables import Table, leaderboard_table
-
-        lines = [f"# {_one_line(self.title)}", ""]
-        for verdict in self.verdicts:
-            if verdict.headline:
-                lines.append(f"- **{_one_line(verdict.best)}** {verdict.headline}{_tie(verdict)}.")
-        table: Table = leaderboard_table(self)
-        lines += ["", table.to_markdown(), ""]
-        lines += [f"- {c.level}: {_one_line(c.text)}" for c in self.cautions]
-        return "\n".join(lines) + "\n"
-
-
-def _tie(verdict: Verdict) -> str:
-    if not verdict.tied:
-        return ""
-    return f", but cannot be separated from {', '.join(_one_line(t) for t in verdict.tied)}"
-
-
-def _one_line(text: str) -> str:
-    return " ".join(str(text).split())
-
 
 def summarise(store: RunStore) -> Summary:
-    """Summarise a result folder and save it there as `summary.json`.
+    """Summarise a result folder and save it there as `summary.json`, where it may be written.
 
     Raises:
         RunError: there is no finished run in the folder.
     """
-    found, superseded = _latest(store.records())
-    records = _of_one_strength(found)
+    latest, superseded = latest_records(store)
+    records = of_weakest_tie(latest)
     if not records:
         raise RunError(
             f"there is no finished run in {str(store.root)!r}: is it the folder given to "
@@ -222,7 +211,8 @@ def summarise(store: RunStore) -> Summary:
     columns = tuple(
         c.key for c in leaderboard_columns().values() if any(c.key in row.scores for row in rows)
     )
-    rows = _sorted(rows, columns)
+    paired = PairedScores(records, frame, derived=_parents(rows))
+    rows = _sorted(_with_intervals(rows, columns, paired), columns)
     failures = tuple(_failures(store))
     first = records[0]
     summary = Summary(
@@ -241,8 +231,8 @@ def summarise(store: RunStore) -> Summary:
         fold_hash=first.spec.fold_hash,
         columns=columns,
         rows=rows,
-        verdicts=tuple(_verdicts(rows, columns, frame)),
-        cautions=tuple(_cautions(rows, records, frame, failures, superseded)),
+        verdicts=tuple(_verdicts(rows, columns, frame, paired)),
+        cautions=_remarks(rows, records, frame, failures, superseded),
         failures=failures,
         environment={
             key: first.environment[key]
@@ -252,105 +242,9 @@ def summarise(store: RunStore) -> Summary:
         | {"code": dict(first.spec.code)},
         experiment=experiment.model_dump(mode="json") if experiment else {},
     )
-    write_json(store.root / "summary.json", summary.to_json())
+    with suppress(OSError):  # results that cannot be written to can be read
+        write_json(store.root / "summary.json", summary.to_json())
     return summary
-
-
-def latest_records(store: RunStore) -> list[RunRecord]:
-    """The newest run of each row, seed, fold and strength of the tie."""
-    return _latest(store.records())[0]
-
-
-def _of_one_strength(records: list[RunRecord]) -> list[RunRecord]:
-    """The runs whose rows are compared: of a confounding experiment, those of the weakest tie.
-
-    Rows trained at different strengths are no rivals; `confounding` draws them as curves.
-    """
-    strengths = {-1.0 if r.spec.tie is None else r.spec.tie.rho for r in records}
-    weakest = min(strengths, default=-1.0)
-    return [r for r in records if (-1.0 if r.spec.tie is None else r.spec.tie.rho) == weakest]
-
-
-def _latest(records: Sequence[RunRecord]) -> tuple[list[RunRecord], dict[str, int]]:
-    """The newest run of each row, seed and fold; and how many older ones each label has.
-
-    A folder that was used again after an upgrade, or with other parameters, holds both.
-    """
-    newest: dict[tuple[str, int, int, str], RunRecord] = {}
-    older: Counter[str] = Counter()
-    for record in sorted(records, key=lambda r: (r.folder / "done.json").stat().st_mtime):
-        tie = record.spec.tie.model_dump_json() if record.spec.tie else ""
-        place = (record.spec.label, record.spec.seed, record.spec.fold, tie)
-        if place in newest:
-            older[record.spec.label] += 1
-        newest[place] = record
-    return sorted(newest.values(), key=lambda r: r.folder.name), dict(older)
-
-
-def scores_frame(records: Iterable[RunRecord]) -> pd.DataFrame:
-    """All scores of all runs as one tidy table, one row a score.
-
-    Columns: run, label, method, role, seed, fold, metric, key ("<metric>/<score>"), value, low,
-    high, null, p, n, unit, cautions (a tuple of `Caution`). The normalised leak is added here: its
-    ceiling is the best identity probe on the reference rows (pixels, face-recognition features,
-    a frozen backbone) of the same fold, which a run cannot know by itself: of the same seed, or,
-    where references were run with fewer seeds, the mean over those.
-    """
-    lines = []
-    strongest: dict[tuple[int, int], list[tuple[dict[str, Any], Score]]] = defaultdict(list)
-    for record in records:
-        spec = record.spec
-        head = {
-            "run": record.folder.name,
-            "label": spec.label,
-            "method": spec.method,
-            "role": record.environment["method"]["role"],
-            "seed": spec.seed,
-            "fold": spec.fold,
-        }
-        for metric, outcome in record.outcomes().items():
-            lines += [_line(head, f"{metric}/{key}", s) for key, s in outcome.scores.items()]
-            if metric == "leakage" and "E.identity.strongest" in outcome.scores:
-                score = outcome.scores["E.identity.strongest"]
-                strongest[spec.seed, spec.fold].append((head, score))
-    ceilings = {
-        place: max(values)
-        for place, siblings in strongest.items()
-        if (values := [s.value for head, s in siblings if head["method"] in CEILINGS])
-    }
-    for (seed, fold), siblings in strongest.items():
-        own = ceilings.get((seed, fold))
-        of_fold = [c for place, c in ceilings.items() if place[1] == fold]
-        if not of_fold:
-            continue
-        ceiling = float(np.mean(of_fold)) if own is None else own
-        for head, score in siblings:
-            chance = score.details.get("chance", score.null)
-            if chance is not None and score.value == score.value:
-                leak = normalised_leak(score, ceiling, chance)
-                lines.append(_line(head, NORMALISED_LEAK, leak))
-    columns = ["run", "label", "method", "role", "seed", "fold", "metric", "key", "value"]
-    columns += ["low", "high", "null", "p", "n", "unit", "cautions"]
-    frame = pd.DataFrame(lines, columns=columns)
-    numbers = ["value", "low", "high", "null", "p"]
-    frame[numbers] = frame[numbers].astype(float)
-    return frame
-
-
-def _line(head: Mapping[str, Any], key: str, score: Score) -> dict[str, Any]:
-    return {
-        **head,
-        "metric": key.partition("/")[0],
-        "key": key,
-        "value": score.value,
-        "low": score.low,
-        "high": score.high,
-        "null": score.null,
-        "p": score.p,
-        "n": score.n,
-        "unit": score.unit,
-        "cautions": score.cautions,
-    }
 
 
 def _row(label: str, records: Sequence[RunRecord], scores: dict[str, Estimate]) -> Row:
@@ -382,6 +276,7 @@ def _row(label: str, records: Sequence[RunRecord], scores: dict[str, Estimate]) 
                 "wall_s": r.environment.get("wall_s"),
                 "device": r.environment.get("device"),
                 "kept": _kept(r),
+                "steps": r.environment.get("steps"),
             }
             for r in sorted(records, key=lambda r: (r.spec.seed, r.spec.fold))
         },
@@ -414,15 +309,13 @@ def _kept(record: RunRecord) -> str:
 def _per_class(
     scores: Mapping[str, Estimate], classes: Sequence[str]
 ) -> dict[str, dict[str, Estimate]]:
-    out = {}
+    """Expression -> title of the measure in lower case -> its mean, where there are any."""
+    out: dict[str, dict[str, Estimate]] = {}
     for name in classes:
-        found = {
-            what: scores[f"classification/test.{what}.{name}"]
-            for what in ("precision", "recall", "f1", "support")
-            if f"classification/test.{what}.{name}" in scores
-        }
-        if found:
-            out[name] = found
+        for column in columns_of("per-class"):
+            key = column.key.replace("<class>", name)
+            if key in scores:
+                out.setdefault(name, {})[column.title.lower()] = scores[key]
     return out
 
 
@@ -447,27 +340,41 @@ def _sorted(rows: tuple[Row, ...], columns: Sequence[str]) -> tuple[Row, ...]:
     lead = leaderboard_columns()[columns[0]] if columns else None
 
     def order(row: Row) -> tuple[int, float]:
-        found = row.scores.get(lead.key) if lead else None
-        if found is None or lead is None:
+        score = row.scores.get(lead.key) if lead else None
+        if score is None or lead is None:
             return ROLES.index(row.role), math.inf
-        return ROLES.index(row.role), -found.mean if lead.better == "high" else found.mean
+        return ROLES.index(row.role), -score.mean if lead.better == "high" else score.mean
 
     return tuple(sorted(rows, key=order))
 
 
 def _verdicts(
-    rows: Sequence[Row], columns: Sequence[str], frame: pd.DataFrame
+    rows: Sequence[Row], columns: Sequence[str], frame: pd.DataFrame, paired: PairedScores
 ) -> Iterable[Verdict]:
+    """The best method of every column, and what the comparison says of the others.
+
+    A method that has collapsed or guesses is best only where all do.
+    """
     methods = [row for row in rows if row.role == "method"]
+    use = next((c for a in USES for c in columns_about(a) if c.key in columns), None)
     for key in columns:
         column = leaderboard_columns()[key]
         able = [row for row in methods if key in row.scores]
         if not able or not column.better:
             continue
-        high = column.better == "high"
-        best = max(able, key=lambda row: (1 if high else -1) * row.scores[key].mean)
+        sign = 1 if column.better == "high" else -1
+        eligible = [row for row in able if sound(row.scores, use)] or able
+        best = max(eligible, key=lambda row: sign * row.scores[key].mean)
         labels = [row.label for row in able]
-        against, ranking = comparison(frame, key, labels, best=best.label, higher_is_better=high)
+        crossed = paired.compare(key, labels, own_spread=_apart(able, use))
+        against, ranking = comparison(
+            frame,
+            key,
+            labels,
+            best=best.label,
+            higher_is_better=sign > 0,
+            crossed=crossed,
+        )
         yield Verdict(
             key=key,
             title=column.title,
@@ -478,73 +385,53 @@ def _verdicts(
             against=against,
             comparable=len(able),
             ranking=ranking,
+            missing=() if crossed is None else crossed.missing,
+            outlook=None if crossed is None else outlook(crossed, best.label),
         )
 
 
-def _cautions(
+def _parents(rows: Sequence[Row]) -> dict[str, str]:
+    """Rows made of the trained runs of another row -> that row."""
+    labels = {row.method: row.label for row in rows} | {row.label: row.label for row in rows}
+    sources = {row.label: str(row.parameters.get("of", "")) for row in rows}
+    return {row: labels[of] for row, of in sources.items() if of in labels}
+
+
+def _apart(rows: Sequence[Row], use: Column | None) -> set[str]:
+    """Rows whose spread over seeds says nothing about that of sound methods."""
+    return {row.label for row in rows if row.role != "method" or not sound(row.scores, use)}
+
+
+def _with_intervals(
+    rows: Sequence[Row], columns: Sequence[str], paired: PairedScores
+) -> tuple[Row, ...]:
+    """The rows with the intervals of the crossed model in the columns of the leaderboard."""
+    use = next((c for a in USES for c in columns_about(a) if c.key in columns), None)
+    apart = _apart(rows, use)
+    labels = [row.label for row in rows]
+    compared = {key: paired.compare(key, labels, own_spread=apart) for key in columns}
+    crossed = {key: found for key, found in compared.items() if found is not None}
+    return tuple(
+        replace(row, scores=with_intervals(row.scores, crossed, row.label)) for row in rows
+    )
+
+
+def _remarks(
     rows: Sequence[Row],
     records: Sequence[RunRecord],
     frame: pd.DataFrame,
     failures: Sequence[Failure],
     superseded: Mapping[str, int],
-) -> list[Remark]:
-    """Everything a reader must be told, gravest first; equal sentences are said once."""
-    out: list[Remark] = []
-    for kind, word in (("failed", "failed"), ("skipped", "could not be done")):
-        labels = [f.label for f in failures if f.kind == kind]
-        if labels:
-            runs = "run" if len(labels) == 1 else "runs"
-            text = f"{len(labels)} planned {runs} {word}: the rows below rest on the others."
-            level = "error" if kind == "failed" else "warning"
-            out.append(Remark(text, level, _unique(labels), runs=len(labels)))
-    if superseded:
-        text = (
-            f"{sum(superseded.values())} older runs of the same row, seed and fold (other "
-            "parameters or another version) are left out."
-        )
-        out.append(Remark(text, "warning", tuple(superseded), runs=sum(superseded.values())))
-    for row in rows:
-        for metric, error in row.failed.items():
-            out.append(Remark(f"The metric {metric!r} failed: {error}", "error", (row.label,)))
-    said: dict[tuple[str, ...], list[tuple[Caution, str, str]]] = defaultdict(list)
-    for line in frame.itertuples():
-        for caution in line.cautions:
-            if caution != FITTED:
-                said[caution.kind].append((caution, str(line.label), str(line.metric)))
-    for record in records:
-        for caution in map(Caution.from_json, record.environment.get("warnings", ())):
-            said[caution.kind].append((caution, record.spec.label, "training"))
-    for same, places in said.items():
-        labels = [label for _, label, _ in places]
-        metrics = _unique(metric for _, _, metric in places)
-        words = merged(caution for caution, _, _ in places)
-        words = words[:1].upper() + words[1:]
-        level = places[0][0].level
-        out.append(Remark(words, level, _unique(labels), metrics, len(places), same))
-    pairs = Counter(row.label for row in rows if row.role == "method" for _ in row.runs)
-    few = [label for label, n in pairs.items() if n < 6]
-    if few:
-        text = (
-            "Fewer than 6 runs: no paired rank test can reach 5 % with so few pairs, whatever "
-            "the numbers are."
-        )
-        out.append(Remark(text, "note", _unique(few)))
-    claims = {row.label for row in rows if row.role == "method"}
-    levels = ("error", "warning", "note")
-
-    def gravity(caution: Remark) -> tuple[int, bool, bool, int]:
-        aside = bool(caution.rows) and not claims & set(caution.rows)
-        minor = bool(caution.metrics) and not _HEADLINES & set(caution.metrics)
-        return levels.index(caution.level), aside, minor, -caution.runs
-
-    return sorted(out, key=gravity)
-
-
-_HEADLINES = {"training", "classification", "affect", "leakage", "mi", "mig"}
-
-
-def _unique(items: Iterable[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(items))
+) -> tuple[Remark, ...]:
+    """Everything a reader must be told."""
+    runs = {row.label: len(row.runs) for row in rows if row.role == "method"}
+    failed = [(row.label, name, error) for row in rows for name, error in row.failed.items()]
+    said = [
+        *said_of_runs(runs, failures, failed, superseded),
+        *said_by_scores(frame),
+        *said_in_training(records),
+    ]
+    return remarks(said, methods=runs)
 
 
 def _failures(store: RunStore) -> Iterable[Failure]:
@@ -597,6 +484,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
-
-
-__all__ = ["Column", "Summary", "formatted", "scores_frame", "summarise"]

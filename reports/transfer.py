@@ -10,8 +10,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from fer_bench.data.pages import render, write_page
-from fer_bench.reports.figures import inline_svg, shortened, written_heat
-from fer_bench.reports.style import TEXT_WIDTH, drawing
+from fer_bench.reports.figures.heat import written_heat
+from fer_bench.reports.figures.style import TEXT_WIDTH, drawing
+from fer_bench.reports.figures.svg import inline_svg
+from fer_bench.reports.text import plain
 from fer_bench.sweep.transfer import copies_said, sets_of
 
 _TABLE = """<h2>Numbers</h2><div class="scroll"><table>
@@ -41,7 +43,6 @@ def transfer_figure(
     figure = Figure(figsize=(side * columns + 1.4, (side + 0.3) * rows + 0.4), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False)
     image: Any = None
-    names = [shortened(name, 18) for name in sets]
     for axes, method in zip(grid.flat, methods, strict=False):
         cells = matrix[matrix["method"] == method].set_index(["train", "test"])
         shown = [[_above_chance(cells, a, b) for b in sets] for a in sets]
@@ -52,12 +53,10 @@ def transfer_figure(
             ]
             for a in sets
         ]
-        image = written_heat(axes, shown, texts)
-        axes.set_title(shortened(method, 30))
-        axes.set_xticks(range(len(sets)), names, rotation=30, ha="right")
-        axes.set_yticks(range(len(sets)), names)
+        image = written_heat(axes, shown, texts, rows=sets, columns=sets, square=True)
+        axes.set_title(plain(method, 30))
         for i in range(len(sets)):
-            axes.add_patch(Rectangle((i - 0.5, i - 0.5), 1, 1, fill=False, ec="#D55E00", lw=1.5))
+            axes.add_patch(Rectangle((i, i), 1, 1, fill=False, ec="#D55E00", lw=1.5))
     for axes in grid.flat[len(methods) :]:
         axes.set_visible(False)
     for axes in grid[:, 0]:

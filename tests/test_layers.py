@@ -109,7 +109,7 @@ def _running(tree: ast.AST) -> Iterator[ast.AST]:
             yield from _running(node)
 
 
-@pytest.mark.parametrize("package", ["fer_bench.information"])
+@pytest.mark.parametrize("package", ["fer_bench.information", "fer_bench.reports"])
 def test_no_modules_import_each_other_in_a_circle(package):
     assert cycles(within(module_imports(ROOT, "fer_bench"), package)) == []
 

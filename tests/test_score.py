@@ -5,7 +5,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fer_bench.score import Score
+from fer_bench.score import Score, ScoreSpec
 
 maybe = st.none() | st.floats(-10, 10)
 
@@ -28,3 +28,16 @@ def test_json_has_no_nan_and_no_arrays():
 def test_a_warning_is_carried_once():
     score = Score(1.0).with_caution("saturated").with_caution("saturated", "collapsed")
     assert [str(c) for c in score.cautions] == ["saturated", "collapsed"]
+
+
+@given(st.from_regex(r"[a-zA-Z0-9_+:@ -]+", fullmatch=True), st.text(min_size=1))
+def test_a_key_gives_back_what_its_placeholders_stand_for(space, level):
+    spec = ScoreSpec("<space>.recall.<class>", "Recall", "Share found.")
+    if "\n" not in level:
+        assert spec.words(f"{space}.recall.{level}") == {"space": space, "class": level}
+    assert spec.words(f"{space}.precision.{level}") is None or ".recall." in level
+
+
+def test_other_characters_of_a_key_are_themselves():
+    assert ScoreSpec("a.b+c@6", "", "").words("a.b+c@6") == {}
+    assert ScoreSpec("a.b", "", "").words("axb") is None

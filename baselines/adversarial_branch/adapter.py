@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from fer_bench.baselines.common.heads import TaskHead, cross_entropy
 from fer_bench.baselines.common.networks import Decoder, EncoderConfig, mlp
+from fer_bench.baselines.published import published
 from fer_bench.cautions import Caution
 from fer_bench.errors import MethodError
 from fer_bench.method import (
@@ -25,7 +26,6 @@ from fer_bench.method import (
     MethodInfo,
     Player,
     Prediction,
-    Published,
     Stage,
     Task,
 )
@@ -55,11 +55,7 @@ class AdversarialBranch(Method):
         "Expression Representations from Facial Images, arXiv 2008.07001, 2020",
         year=2020,
         produces_identity=True,
-        published=(
-            Published(
-                "AffectNet", "accuracy", 60.53, "arXiv 2008.07001", "beta1 = 0", unit="percent"
-            ),
-        ),
+        published=published("adversarial branch"),
         deviations=(
             "only a summary of the paper was at hand: the losses and their routing are those of "
             "D2AE (Liu et al., CVPR 2018) with the expression in the place of the identity",

@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from fer_bench.baselines.common.heads import TaskHead, known_affect
 from fer_bench.baselines.common.networks import Encoder, EncoderConfig, mlp
+from fer_bench.baselines.published import published
 from fer_bench.method import (
     Batch,
     Claim,
@@ -25,19 +26,11 @@ from fer_bench.method import (
     MethodInfo,
     Player,
     Prediction,
-    Published,
     Stage,
     Task,
 )
 from fer_bench.space import Between
 
-_SOURCE = "Kim, Kim, Song 2024 (EIF), tables 3-4"
-_PUBLISHED = (  # CCC of valence and arousal
-    ("AFEW-VA", 0.58, 0.57, "AlexNet"),
-    ("AFEW-VA", 0.59, 0.54, "ResNet-18"),
-    ("Aff-Wild", 0.54, 0.56, "AlexNet"),
-    ("Aff-Wild", 0.55, 0.56, "ResNet-18"),
-)
 _NEIGHBOURS = 10
 _CONFIDENCE = 0.7  # A of the adaptive rule: k neighbours are biased beyond A / sqrt(k)
 _CHANNEL_VARIANCE = 0.2
@@ -60,11 +53,7 @@ class CAF(Method):
         "Emotion Recognition, AAAI 2021",
         year=2021,
         needs=frozenset({"valence_arousal"}),
-        published=tuple(
-            Published(data, f"ccc.{name}", value, _SOURCE, setting=setting, unit="")
-            for data, valence, arousal, setting in _PUBLISHED
-            for name, value in (("valence", valence), ("arousal", arousal))
-        ),
+        published=published("CAF"),
         deviations=(
             "the encoder lowers the distance of weak faces to strong ones, which the "
             "discriminator raises; the public code raises the mean output on weak faces, to which "

@@ -7,6 +7,7 @@ These are training losses on small batches. The numbers of a report come from
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -67,6 +68,32 @@ class Bound(nn.Module):
             )
         )
         return self.log_average - torch.log1p(-(self.decay ** self.steps.float()))
+
+
+def label_ceiling(name: BoundName, counts: Sequence[int], *, class_aware: bool = False) -> float:
+    """The largest value of a bound where both sides of a joint pair share the class label alone.
+
+    Donsker-Varadhan against marginal pairs is at most H(Y); against pairs of other classes there
+    is no largest value. Jensen-Shannon is at most 2 ln 2, which only pairs of other classes allow.
+
+    Args:
+        name: see `Bound`.
+        counts: faces a class.
+        class_aware: whether marginal pairs are of other classes.
+
+    >>> [round(label_ceiling("jsd", [1] * classes), 2) for classes in (2, 4, 7, 8)]
+    [0.43, 0.76, 0.96, 0.99]
+    """
+    p = torch.tensor([count for count in counts if count], dtype=torch.float64)
+    p = p / p.sum()
+    if class_aware:
+        return 2 * math.log(2) if name == "jsd" else math.inf
+    if name == "dv":
+        return float(torch.special.entr(p).sum())
+    # Twice the divergence of P(y, y') = p_y [y = y'] from Q(y, y') = p_y p_y'.
+    joint = p * torch.log(2 / (1 + p))
+    marginal = p**2 * torch.log(2 * p / (1 + p))
+    return float(joint.sum() + marginal.sum() + (1 - (p**2).sum()) * math.log(2))
 
 
 def derangements(batch: int, count: int, *, device: torch.device | None = None) -> Tensor:

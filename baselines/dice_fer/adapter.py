@@ -6,12 +6,13 @@ T = [E; I]. Ig and Il are bounds with a global and a local critic.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import torch
-from pydantic import NonNegativeInt
+from pydantic import NonNegativeInt, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -20,6 +21,7 @@ from fer_bench.baselines.common.bounds import (
     BoundName,
     class_aware_negatives,
     derangements,
+    label_ceiling,
 )
 from fer_bench.baselines.common.dependence import distance_correlation
 from fer_bench.baselines.common.heads import TaskHead
@@ -31,6 +33,7 @@ from fer_bench.baselines.common.networks import (
     as_positions,
     mlp,
 )
+from fer_bench.baselines.published import published
 from fer_bench.errors import MethodError
 from fer_bench.method import (
     Batch,
@@ -40,7 +43,6 @@ from fer_bench.method import (
     MethodInfo,
     Player,
     Prediction,
-    Published,
     Stage,
     Task,
 )
@@ -48,13 +50,16 @@ from fer_bench.space import Among, Between
 
 CriticName = Literal["separable", "concat"]
 
-_README = "README of a DICE-FER implementation"
-_PUBLISHED = (  # accuracy in percent, and the MIG, which is printed without a unit
-    ("CK+", 99.50, 0.430, ""),
-    ("Oulu-CASIA", 95.50, 0.418, ""),
-    ("RAF-DB", 85.50, 0.448, ""),
-    ("AffectNet", 85.90, 0.448, "18 points above the best public value"),
-)
+REPORTS: dict[str, Any] = {
+    "bound": "dv",
+    "critic": "concat",
+    "standardise": False,
+    "negatives": 1,
+    "class_aware": False,
+    "select": "loss",
+    "classifier_scale": False,
+}
+"""The parameters of `variant = "reports"`."""
 
 
 class MutualInformation(nn.Module):
@@ -163,21 +168,7 @@ class DiceFER(Method):
         year=2025,
         needs=frozenset({"pairs"}),
         produces_identity=True,
-        published=(
-            *(Published(d, "accuracy", v, _README, n, unit="percent") for d, v, _, n in _PUBLISHED),
-            *(Published(d, "mig", v, _README, unit="nats") for d, _, v, _ in _PUBLISHED),
-            Published(
-                "RAF-DB", "accuracy", 82.5, "course report", setting="course report", unit="percent"
-            ),
-            Published(
-                "own webcam set",
-                "accuracy",
-                97.0,
-                "course report",
-                "random frame split",
-                unit="percent",
-            ),
-        ),
+        published=published("DICE-FER"),
         deviations=(
             "the default encoder is conv4 at the run's resolution; the paper's is ResNet-18 at "
             "112 pixels (backbone = 'resnet18')",
@@ -195,6 +186,9 @@ class DiceFER(Method):
 
     class Config(EncoderConfig):
         """Attributes:
+        variant: "reports" takes what the course reports write for every parameter that is not
+            given: concatenating critics on raw features and codes, one marginal pair, the
+            Donsker-Varadhan bound, and the epoch of least validation loss.
         bound: "jsd" or "dv" (see `Bound`).
         critic: "separable" (inner product) or "concat" (two layers on [features; code]).
         standardise: see `MutualInformation`.
@@ -204,13 +198,16 @@ class DiceFER(Method):
         zeta: weight of the adversarial term in stage 2; not searched, since it cannot move the
             validation score: E is frozen by then.
         critic_hidden, discriminator_hidden, classifier_hidden: widths.
+        classifier_scale: whether the classifier sees E standardised.
         negatives: marginal pairs per joint pair; 0 takes all others of the batch.
         class_aware: take negatives from other classes (a contrast, no estimate of MI).
+        select: which epoch of stage 1 is kept, the "last" or that of the least validation "loss".
         joint_label: what the discriminator calls a true (E, I) pair; both are the same game.
         discriminator_steps: per encoder step.
         expression_share, identity_share, classifier_share: of the budget of epochs.
         """
 
+        variant: Literal["default", "reports"] = "default"
         bound: Annotated[BoundName, Among("jsd", "dv")] = "jsd"
         critic: CriticName = "separable"
         standardise: bool = True
@@ -223,13 +220,22 @@ class DiceFER(Method):
         critic_hidden: int = 512
         discriminator_hidden: int = 512
         classifier_hidden: int = 64
+        classifier_scale: bool = True
         negatives: NonNegativeInt = 0
         class_aware: Annotated[bool, Among(False, True)] = False
+        select: Literal["last", "loss"] = "loss"
         joint_label: Literal["fake", "real"] = "fake"
         discriminator_steps: int = 1
         expression_share: float = 1.0
         identity_share: float = 0.5
         classifier_share: float = 0.5
+
+        @model_validator(mode="before")
+        @classmethod
+        def _fill_variant(cls, values: Any) -> Any:
+            if isinstance(values, dict) and values.get("variant") == "reports":
+                return REPORTS | values
+            return values
 
     def __init__(self, task: Task, config: Config) -> None:
         super().__init__(task, config)
@@ -260,7 +266,7 @@ class DiceFER(Method):
         )
         hidden = config.discriminator_hidden
         self.discriminator = mlp(2 * dim, hidden, hidden, 1)
-        self.scale = nn.BatchNorm1d(dim, affine=False)
+        self.scale = _scaler(dim, config.classifier_scale)
         self.classifier = TaskHead(task, dim, hidden=config.classifier_hidden)
         self._frozen_code: tuple[Tensor, Tensor] | None = None
 
@@ -288,9 +294,18 @@ class DiceFER(Method):
             ],
             batch="pairs",
             share=self.config.expression_share,
-            select="loss",
+            select=self.config.select,
             claims=claims,
+            ceilings=self._expression_ceilings(),
         )
+
+    def _expression_ceilings(self) -> dict[str, float]:
+        """What the bounds of both halves of a batch can reach: a pair shares no more than y."""
+        config, counts = self.config, self.task.class_counts
+        ceiling = 2 * label_ceiling(config.bound, counts, class_aware=config.class_aware)
+        if not 0 < ceiling < math.inf:
+            return {}
+        return dict.fromkeys(self.expression_information.terms, ceiling)
 
     def _identity_stage(self) -> Stage:
         player = "encoder and critics"

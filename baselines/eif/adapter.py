@@ -22,6 +22,7 @@ from fer_bench.baselines.eif.attributes import (
     AttributeConfig,
     ColumnEncoder,
 )
+from fer_bench.baselines.published import published
 from fer_bench.cautions import Caution
 from fer_bench.errors import MethodError
 from fer_bench.method import (
@@ -32,31 +33,12 @@ from fer_bench.method import (
     MethodInfo,
     Player,
     Prediction,
-    Published,
     Stage,
     Task,
 )
 from fer_bench.space import Between
 
 Variant = Literal["literal", "cooperative", "adversarial"]
-
-_SOURCE = "Kim, Kim, Song 2024"
-_PUBLISHED_CLASSES = (  # accuracy in percent
-    ("AffectNet-7", 64.37, "ResNet-18"),
-    ("AffectNet-7", 64.85, "ResNet-50"),
-    ("RAF-DB", 88.93, "ResNet-18"),
-    ("RAF-DB", 89.44, "ResNet-50"),
-)
-_PUBLISHED_AFFECT = (  # CCC of valence and arousal
-    ("Aff-Wild2", 0.504, 0.500, "AlexNet-tuned"),
-    ("Aff-Wild2", 0.548, 0.531, "MLP-Mixer"),
-    ("AFEW-VA", 0.689, 0.694, "AlexNet-tuned"),
-    ("AFEW-VA", 0.621, 0.712, "ResNet-18"),
-    ("AFEW-VA", 0.656, 0.669, "MLP-Mixer"),
-    ("Aff-Wild", 0.64, 0.59, "AlexNet-tuned"),
-    ("Aff-Wild", 0.61, 0.60, "ResNet-18"),
-    ("Aff-Wild", 0.63, 0.64, "MLP-Mixer"),
-)
 
 
 class Variational(nn.Module):
@@ -78,7 +60,8 @@ class EIF(Method):
     """Facial feature z with an information bottleneck, made independent of retrieved attributes.
 
     E is mu, the mean of z: the paper predicts from it alone at test time. I is z_id = R(z_att),
-    the paper's ID feature: what the attributes of the face say.
+    the paper's ID feature: what the attributes of the face say. z_exp, the paper's expression
+    feature, is a further embedding.
 
     >>> from dataclasses import replace
     >>> from fer_bench.conformance import example_task
@@ -95,17 +78,7 @@ class EIF(Method):
         "Disentangled Representation via Mutual Information Perspective, IEEE Access 2024",
         year=2024,
         produces_identity=True,
-        published=(
-            *(
-                Published(d, "accuracy", v, _SOURCE, setting=setting, unit="percent")
-                for d, v, setting in _PUBLISHED_CLASSES
-            ),
-            *(
-                Published(data, f"ccc.{name}", value, _SOURCE, setting=setting, unit="")
-                for data, valence, arousal, setting in _PUBLISHED_AFFECT
-                for name, value in (("valence", valence), ("arousal", arousal))
-            ),
-        ),
+        published=published("EIF"),
         deviations=(
             "attributes come from the data's own columns where there are any (learned on training "
             "faces, retrieved from pixels on test faces), else from CLIP; the paper always uses "
@@ -275,10 +248,10 @@ class EIF(Method):
         return cross_entropy(self.identity_head(code), subject)
 
     def embed(self, images: Tensor) -> Embeddings:
-        """mu and z_id."""
+        """mu and z_id, and z_exp beside them."""
         mu, _ = self.encoder(images)
-        z_id = self.residual(self.aggregator(self.attributes(images)))
-        return Embeddings(mu, z_id)
+        z_exp, z_id = self.factorise(mu, self.attributes(images))
+        return Embeddings(mu, z_id, {"z_exp": z_exp})
 
     def predict(self, images: Tensor) -> Prediction:
         """f(mu)."""

@@ -20,7 +20,7 @@ from torch.nn import functional
 from fer_bench.backbones import BackboneConfig
 from fer_bench.baselines.common.heads import cross_entropy
 from fer_bench.baselines.common.networks import Encoder
-from fer_bench.errors import MethodError, MissingExtraError, did_you_mean
+from fer_bench.errors import MethodError, did_you_mean
 from fer_bench.method import Batch, Task
 
 PAPER_LEVELS = {
@@ -74,7 +74,6 @@ class AttributeConfig(BaseModel):
 
         Raises:
             MethodError: the data or the machine lack what was asked for.
-            MissingExtraError: open_clip is not installed.
         """
         kind = self.encoder
         columns = usable_columns(task)
@@ -88,7 +87,7 @@ class AttributeConfig(BaseModel):
             return ClipEncoder(*load_tiny_clip(), names=self.names)
         try:
             return ClipEncoder(*load_clip(self), names=self.names)
-        except (MethodError, MissingExtraError) as error:
+        except MethodError as error:
             if self.encoder != "auto":
                 raise
             raise MethodError(
@@ -289,13 +288,10 @@ def load_clip(config: AttributeConfig) -> tuple[Any, Any, dict[str, dict[str, st
     """An open_clip model with its tokenizer, and the prompts of the levels.
 
     Raises:
-        MissingExtraError: open_clip is not installed.
         MethodError: unknown model, or weights that are neither here nor to be fetched.
     """
-    try:
-        import open_clip
-    except ImportError:
-        raise MissingExtraError("open_clip_torch", "clip", "attributes = 'clip'") from None
+    import open_clip  # seconds to import
+
     if config.model not in open_clip.list_models():
         near = did_you_mean(config.model, open_clip.list_models())
         hint = near if near.startswith("did") else "see open_clip.list_models()."

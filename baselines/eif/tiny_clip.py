@@ -28,7 +28,7 @@ from torch.nn import functional
 from fer_bench.baselines.eif.attributes import ClipEncoder, standardised
 from fer_bench.data.synthetic import caption, generate
 from fer_bench.data.synthetic.factors import ATTRIBUTES
-from fer_bench.errors import DataError, MethodError, MissingExtraError
+from fer_bench.errors import DataError, MethodError
 from fer_bench.weights import load_weights
 
 WEIGHTS = Path(__file__).with_name("tiny_clip.safetensors")
@@ -94,15 +94,9 @@ class WordTokenizer:
 
 
 def build_tiny_clip() -> Any:
-    """An untrained open_clip model of the tiny configuration.
+    """An untrained open_clip model of the tiny configuration."""
+    import open_clip  # seconds to import
 
-    Raises:
-        MissingExtraError: open_clip is not installed.
-    """
-    try:
-        import open_clip
-    except ImportError:
-        raise MissingExtraError("open_clip_torch", "clip", "attributes = 'tiny-clip'") from None
     text = MODEL["text_cfg"] | {"vocab_size": WordTokenizer().size}
     return open_clip.CLIP(**(MODEL | {"text_cfg": text}))
 
@@ -111,7 +105,6 @@ def load_tiny_clip(path: Path = WEIGHTS) -> tuple[Any, WordTokenizer, dict[str, 
     """The trained model, its tokenizer, and the prompts it is asked with.
 
     Raises:
-        MissingExtraError: open_clip is not installed.
         MethodError: the file is missing or of another configuration.
     """
     model = build_tiny_clip()

@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from fer_bench.baselines.common.heads import TaskHead, train_subjects
 from fer_bench.baselines.common.networks import Encoder, EncoderConfig
+from fer_bench.baselines.published import published
 from fer_bench.errors import MethodError
 from fer_bench.method import (
     Batch,
@@ -24,22 +25,11 @@ from fer_bench.method import (
     MethodInfo,
     Player,
     Prediction,
-    Published,
     Stage,
     Task,
 )
 from fer_bench.space import Between
 
-_SOURCE = "Kim, Kim, Song 2024 (EIF), tables 2-4"
-_PUBLISHED = (  # CCC of valence and arousal
-    ("Aff-Wild2", 0.451, 0.478, "AlexNet"),
-    ("AFEW-VA", 0.602, 0.581, "AlexNet"),
-    ("AFEW-VA", 0.615, 0.614, "ResNet-18"),
-    ("AFEW-VA", 0.643, 0.598, "MLP-Mixer"),
-    ("Aff-Wild", 0.63, 0.61, "AlexNet"),
-    ("Aff-Wild", 0.61, 0.57, "ResNet-18"),
-    ("Aff-Wild", 0.61, 0.63, "MLP-Mixer"),
-)
 _TINY = 1e-6
 
 
@@ -59,11 +49,7 @@ class ELIM(Method):
         "Facial Expression Recognition, NeurIPS 2022",
         year=2022,
         needs=frozenset({"subjects"}),
-        published=tuple(
-            Published(data, f"ccc.{name}", value, _SOURCE, setting=setting, unit="")
-            for data, valence, arousal, setting in _PUBLISHED
-            for name, value in (("valence", valence), ("arousal", arousal))
-        ),
+        published=published("ELIM"),
         deviations=(
             "every face has a shift of its own; the public code takes that of a person's first "
             "face for all of them",

@@ -21,6 +21,7 @@ from fer_bench.method import (
     Stage,
     Task,
 )
+from fer_bench.normalisers import estimating_statistics
 
 
 class Frozen(Method):
@@ -31,16 +32,8 @@ class Frozen(Method):
     def build_head(self, dim: int) -> None:
         """Create what is trained: scaling by the training faces, and a linear head."""
         self.dim = dim
-        self.scale = nn.BatchNorm1d(dim, affine=False, momentum=0.05)
+        self.scale = nn.BatchNorm1d(dim, affine=False)
         self.head = TaskHead(self.task, dim)
-
-    @torch.no_grad()
-    def fit_scale(self, images: Tensor) -> None:
-        """Scale by these faces from the start: running estimates need more steps than few have."""
-        self.eval()
-        found = torch.cat([self.features(chunk) for chunk in images.split(256)])
-        self.scale.running_mean.copy_(found.mean(0))  # type: ignore[union-attr]
-        self.scale.running_var.copy_(found.var(0))  # type: ignore[union-attr]
 
     def features(self, images: Tensor) -> Tensor:
         """[B, C, H, W] -> [B, dim]."""
@@ -91,11 +84,11 @@ class RandomEncoder(Frozen):
 
     @torch.no_grad()
     def fit_arrays(self, images: Tensor) -> None:
-        """Estimate the normalisation statistics and the scale of the code; no weight moves."""
+        """Estimate the normalisation statistics, since the encoder is frozen; no weight moves."""
         self.encoder.train()
-        for chunk in images.split(256):
-            self.encoder(chunk)
-        self.fit_scale(images)
+        with estimating_statistics(self.encoder):
+            for chunk in images.split(256):
+                self.encoder(chunk)
 
     def features(self, images: Tensor) -> Tensor:
         """The code."""
@@ -113,7 +106,7 @@ class FrozenBackbone(Frozen):
 
     class Config(Method.Config):
         """Attributes:
-        backbone: needs `weights` (a local file) or `pretrained`.
+        backbone: needs `weights` (a local file) or `pretrained`; all of it is frozen.
         """
 
         backbone: BackboneConfig = BackboneConfig(name="resnet18")
@@ -126,11 +119,8 @@ class FrozenBackbone(Frozen):
                 "file, or parameters.backbone.pretrained = true with a timm name."
             )
         self.backbone = config.backbone.build(task.shape)
+        self.backbone.freeze("all")
         self.build_head(self.backbone.num_features)
-
-    def fit_arrays(self, images: Tensor) -> None:
-        """The scale of the features; no weight moves."""
-        self.fit_scale(images)
 
     def features(self, images: Tensor) -> Tensor:
         """Backbone features."""
@@ -175,7 +165,6 @@ class Pixels(Frozen):
         axes = (vectors.T @ flat) / values.clamp(min=1e-12).sqrt()[:, None]
         self.axes.zero_()
         self.axes[:count] = axes.to(self.axes.dtype)
-        self.fit_scale(images)
 
     def features(self, images: Tensor) -> Tensor:
         """Scores on the principal axes."""

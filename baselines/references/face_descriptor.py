@@ -11,14 +11,17 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from pydantic import SerializerFunctionWrapHandler, model_serializer
+from torch import Tensor, nn
 from torch.nn import functional
 
+from fer_bench.backbones import build_backbone
+from fer_bench.backbones.mobilefacenet import DIM, SIDE
 from fer_bench.baselines.references.adapter import Frozen
+from fer_bench.data.augment import normalise
 from fer_bench.errors import MissingExtraError
 from fer_bench.method import Method, MethodInfo, Task
 
-DIM = 128
 CHIP = 150  # side of the faces that the network was trained on
 WEIGHTS = "models/dlib_face_recognition_resnet_model_v1.dat"
 
@@ -26,10 +29,11 @@ _known: dict[bytes, NDArray[np.float32]] = {}  # 0.7 kB a face
 
 
 class FaceDescriptor(Frozen):
-    """The 128-d descriptor of dlib, trained on some three million faces, and a linear head on it.
+    """A 128-d descriptor of a face-recognition network, and a linear head on it.
 
-    It is not trained further. Every face is seen whole, as the data set stores it, at 150 pixels:
-    prepared crops need no detector, which misses most small faces.
+    Without weights of one's own it is that of dlib, trained on some three million faces; with
+    `weights` that of MobileFaceNet. It is not trained further. Every face is seen whole, as the
+    data set stores it: prepared crops need no detector, which misses most small faces.
     """
 
     info = MethodInfo(
@@ -40,21 +44,40 @@ class FaceDescriptor(Frozen):
         role="reference",
     )
 
-    Config = Method.Config
+    class Config(Method.Config):
+        """Attributes:
+        weights: a local file of MobileFaceNet weights, instead of dlib's network.
+        """
 
-    def __init__(self, task: Task, config: Method.Config) -> None:
+        weights: str | None = None
+
+        @model_serializer(mode="wrap")
+        def _written(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+            """The key came later and is left out where it is not set: run ids stay."""
+            return {key: value for key, value in plain(self).items() if value is not None}
+
+    def __init__(self, task: Task, config: Config) -> None:
         super().__init__(task, config)
-        _network()  # a missing package is told before anything is trained
+        self.network = None
+        if config.weights is None:
+            _network()  # a missing package is told before anything is trained
+        else:
+            self.network = build_backbone(
+                "mobilefacenet", size=SIDE, weights=config.weights, output="code", freeze="all"
+            )
         self.build_head(DIM)
-
-    def fit_arrays(self, images: Tensor) -> None:
-        """The scale of the descriptors."""
-        self.fit_scale(images)
 
     def features(self, images: Tensor) -> Tensor:
         """[B, C, H, W] -> [B, 128]; a face that was seen before is looked up."""
+        if self.network is not None:
+            pixels = torch.from_numpy(chips(images, SIDE)).permute(0, 3, 1, 2)
+            return self.network(normalise(pixels, "imagenet").to(images.device))
         found = np.stack([descriptor(chip) for chip in chips(images)])
         return torch.from_numpy(found).to(images.device)
+
+    def frozen_modules(self) -> list[nn.Module]:
+        """The network, where it is one of torch's."""
+        return [] if self.network is None else [self.network]
 
 
 def descriptor(chip: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -65,8 +88,8 @@ def descriptor(chip: NDArray[np.uint8]) -> NDArray[np.float32]:
     return _known[key]
 
 
-def chips(images: Tensor) -> NDArray[np.uint8]:
-    """Normalised faces [B, C, H, W] as photographs again: uint8 [B, 150, 150, 3].
+def chips(images: Tensor, side: int = CHIP) -> NDArray[np.uint8]:
+    """Normalised faces [B, C, H, W] as photographs again: uint8 [B, side, side, 3].
 
     However faces were normalised, each gets the mean and contrast of a usual photograph.
 
@@ -76,7 +99,7 @@ def chips(images: Tensor) -> NDArray[np.uint8]:
     pixels = images.detach().float().cpu().flatten(1)
     pixels = (pixels - pixels.mean(1, keepdim=True)) / pixels.std(1, keepdim=True).clamp_min(1e-6)
     faces = (128 + 56 * pixels).clamp(0, 255).reshape(images.shape)
-    faces = functional.interpolate(faces, (CHIP, CHIP), mode="bicubic", align_corners=False)
+    faces = functional.interpolate(faces, (side, side), mode="bicubic", align_corners=False)
     faces = faces.clamp(0, 255).round().byte().expand(-1, 3, -1, -1)
     return np.ascontiguousarray(faces.permute(0, 2, 3, 1).numpy())
 

@@ -5,7 +5,7 @@ It sees the same pairs, the same labels and the same encoder, without any inform
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 from pydantic import PositiveFloat
@@ -54,11 +54,14 @@ class SupCon(Method):
         """Attributes:
         temperature: of the similarities.
         projection: length of the projected code that the loss sees.
+        select: which epoch of the encoder is kept, the "last" or that of the least validation
+            "loss".
         classifier_share: of the budget of epochs.
         """
 
         temperature: Annotated[PositiveFloat, Between(0.03, 1, log=True)] = 0.1
         projection: int = 128
+        select: Literal["last", "loss"] = "loss"
         classifier_share: float = 0.5
 
     def __init__(self, task: Task, config: Config) -> None:
@@ -82,7 +85,7 @@ class SupCon(Method):
                 "contrastive",
                 players=[Player("encoder", [self.encoder, self.projection], self.contrastive_loss)],
                 batch="pairs",
-                select="loss",
+                select=self.config.select,
                 claims=[claim],
             ),
             Stage(

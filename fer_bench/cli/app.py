@@ -6,7 +6,21 @@ from typing import Annotated
 
 import typer
 
-from fer_bench.cli import check, data, listing, mi, protocol, report, search, sweep
+from fer_bench.cli import (
+    check,
+    data,
+    evaluate,
+    listing,
+    mi,
+    power,
+    protocol,
+    realism,
+    report,
+    search,
+    sharing,
+    store,
+    sweep,
+)
 
 app = typer.Typer(
     name="fer-bench",
@@ -19,16 +33,24 @@ app = typer.Typer(
 
 app.command("run")(sweep.run)
 app.command("search")(search.search)
+app.command("evaluate")(evaluate.evaluate)
+app.command("plan")(power.plan)
 app.command("score")(sweep.score)
 app.command("transfer")(sweep.transfer)
 app.command("report")(report.report)
 app.command("table")(report.table)
 app.command("figures")(report.figures)
 app.command("export")(report.export)
+app.command("verify")(sharing.verify)
+app.command("pack")(sharing.pack)
+app.command("board")(sharing.board)
 app.command("check-protocol")(protocol.check_protocol)
 app.add_typer(mi.app, name="mi")
 app.add_typer(data.app, name="data")
+app.add_typer(realism.app, name="realism")
 app.command("list")(listing.list_names)
+app.command("status")(store.status)
+app.command("check")(store.check)
 app.command("check-method")(check.check_method)
 app.command("doctor")(check.doctor)
 

@@ -45,13 +45,27 @@ def show(
         str, typer.Option("--augment", help="none, flip, rotations or affine.")
     ] = "rotations",
     seed: Annotated[int, typer.Option("--seed", help="Of the choice of faces.")] = 0,
+    answers: Annotated[
+        str | None,
+        typer.Option("--answers", help="Also what a model says of each face: clip or tiny-clip."),
+    ] = None,
     options: Options = None,
 ) -> None:
-    """Draw contact sheets, pairs, and what the augmentation does."""
+    """Draw contact sheets, pairs, what the augmentation does, and a model's answers."""
     from fer_bench.data import show as drawing
+    from fer_bench.data.answers import agreement
+    from fer_bench.registry import attribute_readers
 
+    reader = attribute_readers.get(answers) if answers is not None else None
     data = _load(name, root, size, options)
     drawn = drawing.sheets(data, what or drawing.WHAT, mode=augment, seed=seed)
+    if reader is not None:
+        said = reader(data)
+        drawn[f"Answers of {answers}, in per cent; red contradicts the data"] = (
+            drawing.answer_sheet(data, said, seed=seed)
+        )
+        for line in agreement(data, said) or ["no column holds what was answered"]:
+            typer.echo(str(line))
     typer.echo(f"{data!r}\n{drawing.save(out, data, drawn)}")
 
 
@@ -74,8 +88,17 @@ def prepare(
     min_sharpness: Annotated[
         float, typer.Option("--min-sharpness", help="Below this a face counts as blurred.")
     ] = 0.015,
+    max_distortion: Annotated[
+        float,
+        typer.Option("--max-distortion", help="Above this factor a face is too wide or too high."),
+    ] = 1.4,
     crop: Annotated[
-        str, typer.Option("--crop", help="loose: with hair and forehead; tight: brows to chin.")
+        str,
+        typer.Option(
+            "--crop",
+            help="loose: with hair and forehead; tight: brows to chin; recognition: as "
+            "face-recognition networks expect faces.",
+        ),
     ] = "loose",
     without_eyes: Annotated[
         str, typer.Option("--without-eyes", help="No eyes: reject, or take the whole-image.")
@@ -97,6 +120,7 @@ def prepare(
         several=several,  # type: ignore[arg-type]
         min_eyes=min_eyes,
         min_sharpness=min_sharpness,
+        max_distortion=max_distortion,
         without_eyes=without_eyes,  # type: ignore[arg-type]
         **preparing.CROPS[crop],
     )
@@ -164,10 +188,15 @@ def capture(
     mirror: Annotated[
         bool, typer.Option("--mirror/--no-mirror", help="Show a mirror image.")
     ] = True,
+    keys: Annotated[
+        str | None,
+        typer.Option("--keys", help="Other keys, such as n=neutral,h=happiness,c=contempt."),
+    ] = None,
 ) -> None:
-    """Record labelled faces: n h s u f d a store an expression, z takes back, q stops."""
+    """Record labelled faces: n h s p f d a store an expression, z takes back, q stops."""
     from fer_bench.data import capture as capturing
 
+    chosen = capturing.KEYS if keys is None else capturing.parsed_keys(keys)
     text = capturing.CONSENT.format(folder=out.resolve())
     typer.echo(text)
     name = subject or typer.prompt("\nName or code of the person")
@@ -179,7 +208,7 @@ def capture(
     try:
         frames = capturing.camera_frames(camera)
         recorder.consent(text)
-        counts = capturing.record(recorder, frames, window, mirror=mirror)
+        counts = capturing.record(recorder, frames, window, keys=chosen, mirror=mirror)
     finally:
         window.close()
     for expression, count in counts.items():

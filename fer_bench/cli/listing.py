@@ -16,6 +16,7 @@ class Kind(StrEnum):
     datasets = "datasets"
     metrics = "metrics"
     estimators = "estimators"
+    protocols = "protocols"
 
 
 def list_names(
@@ -26,7 +27,7 @@ def list_names(
 
     from fer_bench.terminal import make_console
 
-    columns, rows = _TABLES[kind]()
+    columns, rows = TABLES[kind]()
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         table.add_column(column, overflow="fold")
@@ -92,7 +93,7 @@ def _metrics() -> Listing:
             rows.append((name, "", "", "", trouble))
             continue
         needs = ", ".join(sorted(metric.needs)) or "-"
-        columns = ", ".join(spec.title for spec in getattr(metric, "scores", ())) or "-"
+        columns = ", ".join(s.title for s in getattr(metric, "scores", ()) if s.column) or "-"
         rows.append((name, _yes(metric.default), needs, columns, _first_line(metric)))
     return ("metric", "default", "needs", "columns", "what it is"), rows
 
@@ -106,14 +107,27 @@ def _estimators() -> Listing:
     return ("estimator", "what it is"), rows
 
 
+def _protocols() -> Listing:
+    from fer_bench.sharing.protocols import cards
+
+    rows = []
+    for card in cards():
+        folds = "its own split" if card.split.official else f"{len(card.split.indices)} of "
+        folds += "" if card.split.official else f"{card.split.folds} folds over people"
+        about = (", ".join(card.metrics), card.attackers, card.nulls, card.hash)
+        rows.append((f"{card.name} {card.version}", card.title, folds, *about))
+    return ("protocol", "data", "folds", "metrics", "attackers", "nulls", "hash"), rows
+
+
 def _first_line(thing: Any) -> str:
     text = thing.__doc__ or ("" if isinstance(thing, type) else type(thing).__doc__) or ""
     return text.strip().splitlines()[0] if text.strip() else ""
 
 
-_TABLES = {
+TABLES = {
     Kind.methods: _methods,
     Kind.datasets: _datasets,
     Kind.metrics: _metrics,
     Kind.estimators: _estimators,
+    Kind.protocols: _protocols,
 }

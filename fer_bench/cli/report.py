@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +13,21 @@ Folder = Annotated[Path, typer.Argument(help="Result folder.", show_default=Fals
 Maps = Annotated[
     str, typer.Option(help="Maps of the embeddings: both, tsne, umap or none.", metavar="WHICH")
 ]
+
+
+@contextmanager
+def steps_shown(*, quiet: bool = False) -> Iterator[Callable[[str], None]]:
+    """Says on standard error what is done next: in place on a terminal, else line by line."""
+    from fer_bench.terminal import make_console
+
+    console = make_console(stderr=True, quiet=quiet)
+    if not console.is_terminal:
+        yield lambda step: console.print(f"report: {step} ...", highlight=False, markup=False)
+        return
+    from rich.markup import escape
+
+    with console.status("report ...") as status:
+        yield lambda step: status.update(f"report: {escape(step)} ...")
 
 
 def report(
@@ -32,7 +49,15 @@ def report(
     """Write one self-contained HTML file about a result folder."""
     from fer_bench.reports.page import write_report
 
-    page = write_report(folder, out=out, faces=faces, against=against, maps=maps)  # type: ignore[arg-type]
+    with steps_shown() as progress:
+        page = write_report(
+            folder,
+            out=out,
+            faces=faces,  # type: ignore[arg-type]
+            against=against,
+            maps=maps,  # type: ignore[arg-type]
+            progress=progress,
+        )
     typer.echo(f"report: {page.resolve()} ({page.stat().st_size / 1e6:.1f} MB)")
     if open_:
         import webbrowser
@@ -69,7 +94,7 @@ def figures(
     maps: Maps = "tsne",
 ) -> None:
     """Write every figure as PDF and SVG in a paper's column widths."""
-    from fer_bench.reports.figures import write_figures
+    from fer_bench.reports.figures.paper import write_figures
 
     written = write_figures(folder, out=out, maps=maps)  # type: ignore[arg-type]
     typer.echo(

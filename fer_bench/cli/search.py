@@ -45,6 +45,7 @@ def search(
     if dry_run:
         _say_spaces(parsed)
         return
+    from fer_bench.sweep.executors import Options
     from fer_bench.sweep.search import search_experiment
 
     folder = out or Path("fer-bench-results") / f"{parsed.name}-search"
@@ -53,8 +54,7 @@ def search(
         folder,
         trials=trials,
         seed=seed,
-        executor=executor,
-        workers=workers,
+        options=Options.of(executor, workers),
         quiet=quiet,
     )
     for study in found.studies:

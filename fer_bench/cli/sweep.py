@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from fer_bench.experiment import Experiment
+    from fer_bench.sweep.executors import Options
 
 Folder = Annotated[Path, typer.Argument(help="Result folder.", show_default=False)]
 
@@ -29,11 +35,25 @@ def run(
         ),
     ] = None,
     executor: Annotated[
-        str, typer.Option(help="serial: one run at a time; pool: one process per core.")
+        str, typer.Option(help="serial: one run at a time; pool: several.")
     ] = "pool",
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes of the pool.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Runs at once of the pool.")] = None,
+    threads: Annotated[
+        int,
+        typer.Option(min=1, help="Threads of every run; the number changes the last bits."),
+    ] = 1,
+    time_limit: Annotated[
+        str | None, typer.Option(help="Longest time for one run, such as 90s, 30m or 2h.")
+    ] = None,
+    memory_limit: Annotated[
+        float | None,
+        typer.Option(help="GiB for one run; its share of the machine if not given."),
+    ] = None,
+    retry: Annotated[int, typer.Option(min=0, help="How often a failed run is started again.")] = 0,
     report: Annotated[bool, typer.Option(help="Write the HTML report at the end.")] = True,
-    dry_run: Annotated[bool, typer.Option(help="Say what would run, and stop.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option(help="Say what would run, take and fail, and stop.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
 ) -> None:
     """Train and score methods, then write one HTML report.
@@ -41,46 +61,120 @@ def run(
     Runs that the result folder already has are kept, so a killed command is simply given again.
     """
     from fer_bench.experiment import load_experiment
+    from fer_bench.sweep.plan import foreign_code
 
     parsed = load_experiment(experiment, overrides=set_ or ())
     folder = out or Path("fer-bench-results") / parsed.name
+    from fer_bench.sweep.executors import Options
+
+    options = Options.of(
+        executor,
+        workers,
+        threads=threads,
+        time_limit=_seconds(time_limit),
+        memory_limit=int(memory_limit * 2**30) if memory_limit else None,
+        retry=retry,
+    )
     if dry_run:
-        _say_plan(parsed, folder)
+        _say_plan(parsed, folder, options)
         return
     if not quiet:
         typer.echo(f"{parsed.name}: results go to {folder}", err=True)
+        for line in foreign_code(parsed):
+            typer.echo(line, err=True)
     from fer_bench.sweep.sweep import run_experiment
 
-    sweep = run_experiment(parsed, folder, executor=executor, workers=workers, quiet=quiet)
+    sweep = run_experiment(parsed, folder, options=options, rehearse=True, quiet=quiet)
     for reason in sorted(set(sweep.skipped.values())):
         typer.echo(f"skipped: {reason}", err=True)
-    for run_id, reason in sweep.failed.items():
-        typer.echo(f"failed: {run_id}: {reason}", err=True)
+    for reason, ids in _by_reason(sweep.failed).items():
+        more = f" and {len(ids) - 1} more" if len(ids) > 1 else ""
+        typer.echo(f"failed: {ids[0]}{more}: {reason}", err=True)
     busy = f", {sweep.busy} left to another command that is at them" if sweep.busy else ""
     typer.echo(
         f"{sweep.done} runs trained, {sweep.kept} kept, {len(sweep.failed)} failed{busy}", err=True
     )
     if report and sweep.records():
+        from fer_bench.cli.report import steps_shown
         from fer_bench.reports.page import write_report
 
-        if not quiet:
-            typer.echo("writing the report ...", err=True)
-        page = write_report(folder)
+        with steps_shown(quiet=quiet) as progress:
+            page = write_report(folder, progress=progress)
         typer.echo(f"report: {page.resolve()}")
     if sweep.failed:
         raise typer.Exit(1)
 
 
-def _say_plan(experiment: Any, folder: Path) -> None:
-    from fer_bench.runs.store import RunStore
-    from fer_bench.sweep.plan import plan
+def _seconds(written: str | None) -> float | None:
+    """The seconds of a written time: 90, 90s, 30m, 2h.
 
-    planned, store = plan(experiment), RunStore(folder)
+    >>> _seconds("1.5h")
+    5400.0
+    """
+    from fer_bench.errors import ExperimentError
+
+    if written is None:
+        return None
+    number, unit = written.rstrip("smh"), written[len(written.rstrip("smh")) :]
+    try:
+        seconds = float(number) * {"": 1, "s": 1, "m": 60, "h": 3600}[unit]
+    except (ValueError, KeyError):
+        seconds = 0.0
+    if not seconds > 0:
+        raise ExperimentError(f"--time-limit {written!r} is no time: write 90s, 30m or 2h.")
+    return seconds
+
+
+def _by_reason(failed: Mapping[str, str]) -> dict[str, list[str]]:
+    reasons: dict[str, list[str]] = {}
+    for run_id, reason in failed.items():
+        reasons.setdefault(reason, []).append(run_id)
+    return reasons
+
+
+def _say_plan(experiment: Experiment, folder: Path, options: Options) -> None:
+    """Say what would run, what it would take, and what would fail."""
+    from fer_bench.cautions import Caution, merged
+    from fer_bench.runs.store import RunStore
+    from fer_bench.sweep.forecast import forecast
+    from fer_bench.sweep.plan import foreign_code, plan, planned_steps
+    from fer_bench.sweep.sweep import outlook
+    from fer_bench.terminal import duration
+    from fer_bench.training.outcome import FEW_STEPS
+
+    planned, store, few = plan(experiment), RunStore(folder), []
+    for line in foreign_code(experiment):
+        typer.echo(line)
     for spec in planned.runs:
         state = "kept" if store.is_done(spec.id) else "to run"
-        typer.echo(f"{state:7}{spec.label}  {spec.place}  {spec.id}")
+        steps = planned_steps(planned, spec)
+        typer.echo(f"{state:7}{spec.label}  {spec.place}  {spec.id}  {steps:,} steps")
+        if steps < FEW_STEPS:
+            few.append(Caution("few-steps-planned", steps=steps, least=FEW_STEPS))
+    if few:
+        typer.echo(f"caution: {merged(few)}")
     for spec, reason in planned.skipped:
         typer.echo(f"skipped {spec.label}: {reason}")
+    todo = [spec for spec in planned.runs if not store.is_done(spec.id)]
+    forecasts = []
+    for one in forecast(todo, options):
+        forecasts.append(one)
+        if one.problem is None:
+            took = f"at least {duration(one.seconds)}, {one.size / 2**20:.1f} MiB"
+            typer.echo(f"{one.label}: {one.runs} runs of {took}")
+        else:
+            typer.echo(f"{one.label}: all {one.runs} runs would fail: {one.problem}")
+    if forecasts:
+        typer.echo(outlook(forecasts, store, options))
+    if any(one.problem is not None for one in forecasts):
+        raise typer.Exit(1)
+
+
+class Attackers(StrEnum):
+    """Who attacks the embeddings of finished runs."""
+
+    default = "default"
+    all = "all"
 
 
 def score(
@@ -88,6 +182,10 @@ def score(
     metrics: Annotated[
         str | None, typer.Option(help="Names with commas between; all default ones otherwise.")
     ] = None,
+    attackers: Annotated[
+        Attackers,
+        typer.Option(help="all: also a trained attacker, and how small a leak would be found."),
+    ] = Attackers.default,
     again: Annotated[
         bool, typer.Option(help="Compute all anew, not only what is missing.")
     ] = False,
@@ -99,10 +197,12 @@ def score(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
 ) -> None:
     """Score finished runs again from their saved arrays: only what is missing or outdated."""
+    from fer_bench.metrics.metric import metric_names
     from fer_bench.runs.store import RunStore
     from fer_bench.sweep.sweep import score_store
 
-    names = [name.strip() for name in metrics.split(",")] if metrics else None
+    named = [name.strip() for name in metrics.split(",")] if metrics else None
+    names = metric_names(named, attackers=attackers.value)
     records = score_store(
         RunStore(folder), metrics=names, seed=seed, again=again, workers=workers, quiet=quiet
     )

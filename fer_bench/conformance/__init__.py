@@ -7,7 +7,7 @@ fall. Adversarial losses with a wrong sign train without any error message; this
 show.
 """
 
-from fer_bench.conformance.checks import check_adapter, check_method, check_stage
+from fer_bench.conformance.checks import check_adapter, check_method, check_stage, checking
 from fer_bench.conformance.examples import EXAMPLE_SIZE, example_batch, example_task
 from fer_bench.conformance.finding import Finding
 from fer_bench.conformance.signs import audit_claim
@@ -19,6 +19,7 @@ __all__ = [
     "check_adapter",
     "check_method",
     "check_stage",
+    "checking",
     "example_batch",
     "example_task",
 ]

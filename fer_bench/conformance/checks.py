@@ -16,10 +16,11 @@ from fer_bench.conformance.examples import (
     batch_of,
     example_batch,
     example_task,
+    few_faces,
     first_rows,
 )
 from fer_bench.conformance.finding import Finding
-from fer_bench.conformance.rehearsal import copied, play, training_mode
+from fer_bench.conformance.rehearsal import copied, estimate_statistics, play, training_mode
 from fer_bench.conformance.signs import INITIALISATIONS, audit_claims, settled
 from fer_bench.errors import FerBenchError
 from fer_bench.method import Batch, Embeddings, Method, Oracle, Prediction, Stage, Task, infer
@@ -45,7 +46,15 @@ def check_method(name: str, **parameters: Any) -> list[Finding]:
 
 def check_adapter(adapter: type[Method], **parameters: Any) -> list[Finding]:
     """Check an adapter class; see `check_method`."""
-    return list(_Check(adapter, parameters).run())
+    return list(checking(adapter, **parameters))
+
+
+def checking(adapter: type[Method], **parameters: Any) -> Iterator[Finding]:
+    """As `check_adapter`, one finding after the other while the checks run."""
+    return _Check(adapter, parameters).run()
+
+
+_FIT_STEPS = 150
 
 
 class _Check:
@@ -62,7 +71,7 @@ class _Check:
                 yield built
                 return
             yield Finding("build", True, f"{type(built).__name__} builds from a task and a config")
-            for check in (self._answers, self._repeats, self._stages):
+            for check in (self._answers, self._repeats, self._stages, self._fits):
                 try:
                     yield from check()
                 except Exception as error:
@@ -138,28 +147,48 @@ class _Check:
             first, *others = (partial(self._stage, number, seed) for seed in INITIALISATIONS)
             yield from settled(first(), others)
 
-    def _stage(self, number: int, seed: int) -> list[Finding]:
+    def _fits(self) -> Iterator[Finding]:
+        """Eight faces can be learned by heart."""
+        method, faces = self.new(), few_faces(self.task)
+        stages = list(method.stages())
+        for stage in stages:
+            play(method, stage, faces, steps=_FIT_STEPS)
+            estimate_statistics(method, stage, faces)
+        _, prediction = infer(method.eval(), faces)
+        if not stages or prediction.logits is None:
+            return
+        right = int((prediction.logits.argmax(1) == faces.expression).sum())
+        text = f"{right} of {len(faces)} training faces are right after {_FIT_STEPS} steps a stage"
+        if right < len(faces):
+            text += ": what cannot fit eight faces cannot learn from more"
+        yield Finding("fit", right == len(faces), text)
+
+    def _stage(self, number: int, seed: int) -> Iterator[Finding]:
         """One stage of a method with the initial weights of a seed, after those before it."""
         method = self.new(seed)
         done = list(method.stages())
         for earlier in done[:number]:
             play(method, earlier, example_batch(self.task), steps=3)
-        return check_stage(method, done[number], example_batch(self.task))
+        yield from _check_stage(method, done[number], example_batch(self.task))
 
 
 def check_stage(method: Method, stage: Stage, batch: Batch) -> list[Finding]:
     """Ownership, freezing, gradients and claims of one stage."""
+    return list(_check_stage(method, stage, batch))
+
+
+def _check_stage(method: Method, stage: Stage, batch: Batch) -> Iterator[Finding]:
     batch = batch if stage.batch == "pairs" else replace(batch, partner=None)
-    found = [*_ownership(method, stage)]
-    if any(not f.passed for f in found):
-        return found
+    owned = list(_ownership(method, stage))
+    yield from owned
+    if any(not finding.passed for finding in owned):
+        return
     for check in (_gradients, _frozen_stays, audit_claims):
         try:
-            found += check(method, stage, batch)
+            yield from check(method, stage, batch)
         except Exception as error:
             text = f"stage {stage.name!r} raises {type(error).__name__}: {error}"
-            found.append(Finding(check.__name__.strip("_"), False, text))
-    return found
+            yield Finding(check.__name__.strip("_"), False, text)
 
 
 def _wrong_shapes(
@@ -168,6 +197,7 @@ def _wrong_shapes(
     found = {
         "embed().expression": embeddings.expression,
         "embed().identity": embeddings.identity,
+        **{f"embed().further[{name!r}]": x for name, x in embeddings.further.items()},
         "predict().logits": prediction.logits,
         "predict().valence_arousal": prediction.valence_arousal,
     }

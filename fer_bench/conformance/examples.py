@@ -95,6 +95,22 @@ def batch_of(task: Task, rows: Any) -> Batch:
     )
 
 
+def few_faces(task: Task) -> Batch:
+    """Eight faces: four expressions of two people, each the partner of the other.
+
+    >>> few_faces(example_task()).expression.tolist()
+    [0, 1, 2, 3, 0, 1, 2, 3]
+    """
+    everyone = batch_of(task, np.arange(FACES))
+    rows = [
+        int(((everyone.subject == person) & (everyone.expression == y)).nonzero()[0])
+        for person in range(2)
+        for y in range(4)
+    ]
+    partners = batch_of(task, np.array(rows[4:] + rows[:4]))
+    return replace(batch_of(task, np.array(rows)), partner=partners)
+
+
 def first_rows(batch: Batch, count: int) -> Batch:
     """The first `count` faces of a batch, without partners."""
     part = slice(count)

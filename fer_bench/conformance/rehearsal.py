@@ -10,6 +10,7 @@ from dataclasses import replace
 import torch
 
 from fer_bench.method import Batch, Method, Player, Stage
+from fer_bench.normalisers import estimating_statistics
 from fer_bench.training.loop import frozen, set_modes
 
 
@@ -41,6 +42,15 @@ def play(
                 player.loss(batch)["total"].backward(inputs=player.parameters())
                 optimizer.step()
                 optimizer.zero_grad(set_to_none=True)
+
+
+@torch.no_grad()
+def estimate_statistics(method: Method, stage: Stage, batch: Batch) -> None:
+    """Running statistics of what the stage trained, from one batch, as the harness does it."""
+    set_modes(method, stage)
+    with estimating_statistics(method):
+        for player in stage.players:
+            player.loss(batch)
 
 
 @contextmanager

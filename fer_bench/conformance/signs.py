@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import torch
@@ -102,28 +102,38 @@ def audit_claim(
 
 
 def settled(
-    findings: Sequence[Finding], others: Sequence[Callable[[], Sequence[Finding]]]
-) -> list[Finding]:
-    """Findings of a stage in which a sign that looks wrong was judged from further weights.
+    findings: Iterable[Finding], others: Sequence[Callable[[], Iterable[Finding]]]
+) -> Iterator[Finding]:
+    """Findings of a stage, as they come, with a sign that looks wrong judged from further weights.
 
     From one draw of initial weights the audit misjudges a sound adversarial player now and then
-    (DANN and CDANN in 5 of 48 draws), so a failure is repeated and the majority decides.
+    (DANN and CDANN in 5 of 48 draws), so a failure is repeated and the majority decides. It decides
+    on the signs after it as well, since a failure often shows in several.
 
     Args:
         findings: from the first draw of initial weights.
         others: each gives the findings of the same stage from another draw; asked only where a
             sign failed.
     """
-    if all(f.passed for f in findings if f.check == "sign"):
-        return list(findings)
-    draws = [
-        [f for f in drawn if f.check == "sign"] for drawn in (findings, *(o() for o in others))
-    ]
+    signs: list[Finding] = []
+    held: list[Finding] = []
+    for finding in findings:
+        if finding.check == "sign":
+            signs.append(finding)
+        if held or (finding.check == "sign" and not finding.passed):
+            held.append(finding)
+        else:
+            yield finding
+    if not held:
+        return
+    draws = [signs, *([f for f in other() if f.check == "sign"] for other in others)]
     # A stage that breaks with other weights gives other findings: then the first ones stand.
-    if len({len(signs) for signs in draws}) > 1:
-        return list(findings)
-    votes = iter(zip(*draws, strict=True))
-    return [_majority(next(votes)) if f.check == "sign" else f for f in findings]
+    if len({len(drawn) for drawn in draws}) > 1:
+        yield from held
+        return
+    undecided = sum(f.check == "sign" for f in held)
+    votes = iter(list(zip(*draws, strict=True))[-undecided:])
+    yield from (_majority(next(votes)) if f.check == "sign" else f for f in held)
 
 
 def _majority(votes: Sequence[Finding]) -> Finding:

@@ -11,7 +11,7 @@ import json
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,17 +21,20 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
+from fer_bench.data.labels import canonical
 from fer_bench.errors import DataError, MissingExtraError
 
 KEYS = {
     "n": "neutral",
     "h": "happiness",
     "s": "sadness",
+    "p": "surprise",
     "u": "surprise",
     "f": "fear",
     "d": "disgust",
     "a": "anger",
 }
+"""What a key stores; p is the key of the webcam report."""
 UNDO, QUIT = ("z", "\b"), ("q", "\x1b")
 
 CONSENT = """Pictures of your face will be taken when a key is pressed, and stored on this computer
@@ -127,15 +130,46 @@ class Recorder:
         aside.replace(self._manifest)
 
 
+def parsed_keys(text: str) -> dict[str, str]:
+    """A map of keys from words such as "n=neutral,p=surprise".
+
+    Raises:
+        DataError: a word that is no KEY=EXPRESSION, an unknown expression, or a key that is taken.
+
+    >>> parsed_keys("n=neutral, P=surprised")
+    {'n': 'neutral', 'p': 'surprise'}
+    """
+    keys: dict[str, str] = {}
+    for word in text.replace(",", " ").split():
+        key, equals, name = word.partition("=")
+        key = key.lower()
+        if not equals or len(key) != 1 or not name:
+            raise DataError(f"--keys {word!r}: write KEY=EXPRESSION, such as p=surprise.")
+        if key in (*UNDO, *QUIT):
+            raise DataError(f"--keys {word!r}: the key {key} takes a picture back or stops.")
+        if key in keys:
+            raise DataError(f"--keys: the key {key} is given twice.")
+        keys[key] = canonical(name)
+    if not keys:
+        raise DataError("--keys names no key: write KEY=EXPRESSION, such as p=surprise.")
+    return keys
+
+
 def record(
-    recorder: Recorder, frames: Iterator[NDArray[np.uint8]], view: View, *, mirror: bool = True
+    recorder: Recorder,
+    frames: Iterator[NDArray[np.uint8]],
+    view: View,
+    *,
+    keys: Mapping[str, str] = KEYS,
+    mirror: bool = True,
 ) -> Counter[str]:
     """Show frames and store a face whenever the key of an expression is pressed.
 
     Args:
         recorder: where faces go.
         frames: RGB frames; recording ends with them.
-        view: shows each frame and answers a key: those of `KEYS`, z to undo, q to stop.
+        view: shows each frame and answers a key: z to undo, q to stop, or one of `keys`.
+        keys: key -> expression.
         mirror: show the picture as in a mirror (what is stored is never mirrored).
 
     Returns:
@@ -145,15 +179,17 @@ def record(
     for frame in frames:
         face = central_square(frame, recorder.side)
         shown = face[:, ::-1] if mirror else face
-        key = view(annotated(shown, recorder, message)).lower()
+        key = view(annotated(shown, recorder, keys, message)).lower()
         if key in QUIT:
             break
         if key in UNDO:
             path = recorder.undo()
             message = f"Took back {path.split('/')[0]}." if path else "Nothing to take back."
-        elif key in KEYS:
-            recorder.save(KEYS[key], face)
-            message = f"Stored {KEYS[key]}."
+        elif key in keys:
+            recorder.save(keys[key], face)
+            message = f"Stored {keys[key]}."
+        elif key:
+            message = f"{key if key.isprintable() and key.strip() else 'That key'} stores nothing."
     return recorder.counts()
 
 
@@ -173,7 +209,9 @@ def central_square(frame: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     return np.ascontiguousarray(frame[top : top + side, left : left + side])
 
 
-def annotated(face: NDArray[np.uint8], recorder: Recorder, message: str) -> NDArray[np.uint8]:
+def annotated(
+    face: NDArray[np.uint8], recorder: Recorder, keys: Mapping[str, str], message: str
+) -> NDArray[np.uint8]:
     """What the window shows: the face beside the keys, live counts and the last message."""
     from PIL import ImageDraw, ImageFont
 
@@ -182,7 +220,9 @@ def annotated(face: NDArray[np.uint8], recorder: Recorder, message: str) -> NDAr
     canvas.paste(Image.fromarray(np.ascontiguousarray(face)).resize((side, side)), (0, 0))
     draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(16)
     lines = [f"Subject: {recorder.subject}", ""]
-    lines += [f"{key}   {name}   {counts[name]}" for key, name in KEYS.items()]
+    for name in dict.fromkeys(keys.values()):
+        pressed = " ".join(key for key, stored in keys.items() if stored == name)
+        lines.append(f"{pressed}   {name}   {counts[name]}")
     lines += ["", "z   take back", "q   stop", "", message]
     for i, line in enumerate(lines):
         draw.text((side + 16, 14 + 24 * i), line, fill="white", font=font)

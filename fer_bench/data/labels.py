@@ -191,10 +191,13 @@ def is_expression(name: str) -> bool:
 
 
 def in_canonical_order(names: Iterable[str]) -> tuple[str, ...]:
-    """Those of the canonical names that occur, in canonical order.
+    """Each name once: expressions in canonical order, then other classes by name.
 
-    >>> in_canonical_order(["anger", "neutral", "anger"])
-    ('neutral', 'anger')
+    Readers of faces let no other class pass; sets that are made may have classes of their own.
+
+    >>> in_canonical_order(["anger", "neutral", "anger"]), in_canonical_order(["digit-1"])
+    (('neutral', 'anger'), ('digit-1',))
     """
     present = set(names)
-    return tuple(name for name in EXPRESSIONS if name in present)
+    known = tuple(name for name in EXPRESSIONS if name in present)
+    return (*known, *sorted(present.difference(known)))

@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
+from scipy import ndimage
 
 from fer_bench.data import decisions as decided
 from fer_bench.data.decode import inside, open_rgb, to_square
@@ -48,11 +49,13 @@ PROVENANCE = (
     "path", "source", "alignment", "eye_left_x", "eye_left_y", "eye_right_x", "eye_right_y",
     "score", "padded", "sharpness", "brightness", "contrast",
 )  # fmt: skip
-CROPS = {
+CROPS: dict[str, dict[str, Any]] = {
     "loose": {"eye_distance": 0.30, "eye_height": 0.40},
     "tight": {"eye_distance": 0.42, "eye_height": 0.24},
+    "recognition": {"eye_distance": 35.2 / 112, "eye_height": 51.6 / 112},
 }
-"""Where the eyes go: with forehead and hair around the face, or from the brows to the chin."""
+"""Where the eyes go: with forehead and hair around the face, from the brows to the chin, or where
+face-recognition networks expect them (at 112 pixels: 38.4 and 73.6 from the left)."""
 FACE = {"side": 1.0, "brows": 0.4, "chin": 1.75}
 """Extent of a face from the middle of the eyes, in distances between them."""
 MIN_PADDED = 0.005
@@ -73,6 +76,8 @@ class Settings:
         min_contrast: smallest deviation of the gray levels.
         max_outside: largest share of the face itself, from the brows to the chin, that lies
             outside the photograph. What else is missing around it is padded with black.
+        max_distortion: largest factor by which a face is wider or higher than natural, as far as
+            the detector estimates it (to a tenth or a quarter for undistorted faces).
         max_aspect: largest ratio of the sides of a photograph.
         several: "reject" photographs with a second face of comparable size, or take the
             "largest".
@@ -90,6 +95,7 @@ class Settings:
     max_brightness: float = 235.0
     min_contrast: float = 8.0
     max_outside: float = 0.25
+    max_distortion: float = 1.4
     max_aspect: float = 4.0
     several: Literal["reject", "largest"] = "reject"
     without_eyes: Literal["reject", "whole-image"] = "reject"
@@ -288,9 +294,11 @@ def _one(
         if face is None:
             cut = Image.fromarray(to_square(image, size=settings.size, fit="pad"))
             padded = 1 - min(image.size) / max(image.size)
+            quality = measure(np.asarray(cut.convert("L")))
         else:
-            cut, padded = align(image, face.eyes, settings)
-        quality = measure(np.asarray(cut.convert("L")))
+            cut, inside_it = align(image, face.eyes, settings)
+            padded = float(1 - inside_it.mean())
+            quality = measure(np.asarray(cut.convert("L")), inside_it)
         if strict:
             _check(image, face, quality, settings)
     except DataError as error:
@@ -328,7 +336,7 @@ def _chosen(faces: list[Face], image: Image.Image, settings: Settings) -> Face |
 
 def align(
     image: Image.Image, eyes: Array, settings: Settings | None = None
-) -> tuple[Image.Image, float]:
+) -> tuple[Image.Image, NDArray[np.bool_]]:
     """Turn, scale and cut so that the eyes come to lie where the settings want them.
 
     Args:
@@ -336,7 +344,7 @@ def align(
         eyes: [2, 2] x and y of the eyes, left one first, in pixels of the image.
 
     Returns:
-        The square face, and the share of it that lies outside the image (black).
+        The square face, and which of its pixels [size, size] lie in the image; others are black.
     """
     settings = settings or Settings()
     to_image = alignment(eyes, settings)
@@ -366,7 +374,7 @@ def align(
     grid = np.stack([*np.meshgrid(np.arange(size) + 0.5, np.arange(size) + 0.5)], axis=0)
     at = np.einsum("ij,jhw->ihw", to_image[:, :2], grid) + to_image[:, 2, None, None]
     out_of = (at < 0).any(0) | (at[0] > image.width) | (at[1] > image.height)
-    return cut, float(out_of.mean())
+    return cut, ~out_of
 
 
 def alignment(eyes: Array, settings: Settings) -> NDArray[np.float64]:
@@ -395,18 +403,28 @@ def outside_photograph(eyes: Array, size: tuple[int, int]) -> float:
     return float(((at < 0) | (at > size)).any(axis=-1).mean())
 
 
-def measure(gray: NDArray[np.uint8]) -> dict[str, float]:
+def measure(gray: NDArray[np.uint8], inside: NDArray[np.bool_] | None = None) -> dict[str, float]:
     """Sharpness, brightness and contrast of a gray face [H, W].
 
     Sharpness is the variance of the Laplacian over the variance of the pixels (of the middle of
-    the face, where no border can be), so that it does not depend on light.
+    the face, where no border of the picture can be), so that it does not depend on light.
+
+    Args:
+        inside: [H, W] pixels that count; all by default.
     """
     h, w = gray.shape
-    middle = gray[h // 5 : h - h // 5, w // 5 : w - w // 5].astype(np.float64)
+    part = np.s_[h // 5 : h - h // 5, w // 5 : w - w // 5]
+    middle = gray[part].astype(np.float64)
+    known = np.ones(middle.shape, dtype=bool) if inside is None else inside[part]
     inner = middle[1:-1, 1:-1]
     laplacian = (
         middle[:-2, 1:-1] + middle[2:, 1:-1] + middle[1:-1, :-2] + middle[1:-1, 2:] - 4 * inner
     )
+    # A step from the photograph to its padding is no detail of the face.
+    known = ndimage.binary_erosion(known)[1:-1, 1:-1]
+    if not known.any():
+        return {"sharpness": 0.0, "brightness": 0.0, "contrast": 0.0}
+    inner, laplacian = inner[known], laplacian[known]
     return {
         "sharpness": float(laplacian.var() / max(inner.var(), 1.0)),
         "brightness": float(inner.mean()),
@@ -424,7 +442,14 @@ def _check(
             raise DataError(f"the face is too small: {distance:.0f} pixels between the eyes")
         outside = outside_photograph(face.eyes, image.size)
         if outside > settings.max_outside:
-            raise DataError(f"the face is cut off: {outside:.0%} of it lie outside the photograph")
+            raise DataError(
+                f"the face is out of frame: {outside:.0%} of it lie outside the photograph"
+            )
+        if face.stretch is not None:
+            factor = max(face.stretch, 1 / face.stretch)
+            if factor > settings.max_distortion:
+                side = "wide" if face.stretch > 1 else "high"
+                raise DataError(f"the face is distorted: about {factor:.1f} times too {side}")
     if quality["brightness"] < settings.min_brightness:
         raise DataError(f"the face is too dark (mean {quality['brightness']:.0f} of 255)")
     if quality["brightness"] > settings.max_brightness:

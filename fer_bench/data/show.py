@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from fer_bench.data.answers import Answers, column_of, meant
 from fer_bench.data.augment import AUGMENTATIONS, ROTATIONS, augment, normalise, views
 from fer_bench.data.faces import FaceData
 from fer_bench.data.pages import data_uri, render, write_page
@@ -122,6 +123,43 @@ def augmentation_sheet(
     count = len(ROTATIONS) if mode == "rotations" else 0
     note = f"stored, {count} views,\n{count} mirrored" if count else "stored, then\nvariations"
     return grid(rows, [note] + [""] * (len(rows) - 1))
+
+
+def answer_sheet(
+    data: FaceData, answers: Answers, *, per_row: int = 10, seed: int = 0
+) -> Image.Image:
+    """Randomly chosen faces above what is answered about each, in per cent (figure 5 of EIF).
+
+    An answer that the data's own column contradicts is red.
+    """
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(data))[: 2 * per_row])
+    wide, line = SIDE + 24, 17
+    block = SIDE + GAP + 2 * line * len(answers.levels) + 2 * GAP
+    blocks = [chosen[i : i + per_row] for i in range(0, len(chosen), per_row)]
+    sheet = Image.new("RGB", (LABEL_WIDTH + wide * per_row + GAP, block * len(blocks)), "white")
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
+    wrong = {name: _contradicted(data, answers, name) for name in answers.levels}
+    for b, rows in enumerate(blocks):
+        top = b * block + GAP
+        for j, (row, face) in enumerate(zip(rows, data.gather(rows), strict=True)):
+            sheet.paste(picture(face), (LABEL_WIDTH + j * wide, top))
+            for k, name in enumerate(answers.levels):
+                at = (LABEL_WIDTH + j * wide, top + SIDE + GAP + 2 * line * k)
+                text = f"{answers.best(name)[row]}\n{answers.percent(name)[row]:.2f} %"
+                colour = "#b00020" if wrong[name][row] else "black"
+                draw.multiline_text(at, text, fill=colour, font=font, spacing=2)
+        for k, name in enumerate(answers.levels):
+            draw.text((GAP, top + SIDE + GAP + 2 * line * k), name, fill="black", font=font)
+    return sheet
+
+
+def _contradicted(data: FaceData, answers: Answers, name: str) -> NDArray[np.bool_]:
+    words = answers.levels[name]
+    column = column_of(data, name, words)
+    if column is None:
+        return np.zeros(len(data), dtype=bool)
+    truth = meant(data.table[column], words)
+    return (truth >= 0) & (truth != np.asarray(answers.shares[name]).argmax(axis=1))
 
 
 def grid(rows: Sequence[Sequence[NDArray[np.uint8]]], labels: Sequence[str]) -> Image.Image:

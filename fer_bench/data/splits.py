@@ -21,6 +21,8 @@ from fer_bench.errors import DataError
 Rows = NDArray[np.int64]
 PARTS = "rvt"  # one letter a fold in the file: train, validation, test; "-" is unused
 UNUSED = "-"
+COPIES = "leak_group"
+"""A column of numbers: faces of one group are copies of each other, or nearly so."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,11 +200,14 @@ def make_folds(
 
 
 def _groups(data: FaceData) -> tuple[Rows, bool, list[Caution]]:
-    """[N] group of every row; rows without a subject stand for themselves."""
+    """[N] group of every row; rows without a subject stand for themselves and their copies."""
     subject = data.subject
     unknown = np.flatnonzero(subject < 0)
     groups = subject.copy()
-    groups[unknown] = len(data.subjects) + np.arange(len(unknown))
+    own = np.arange(len(unknown))
+    if COPIES in data.table:
+        own = np.unique(data.table[COPIES].to_numpy()[unknown], return_inverse=True)[1]
+    groups[unknown] = len(data.subjects) + own
     if len(unknown) == len(data):
         return groups, False, [Caution("folds-by-image")]
     if len(unknown):

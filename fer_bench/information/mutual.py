@@ -116,8 +116,8 @@ def _calibrated(sample: Sample, tool: Estimator, score: Score, tasks: int, seed:
     """The score with the interval of its calibration."""
     try:
         calibration = calibrate_value(sample, tool, score, tasks=tasks, seed=seed)
-    except EstimatorError as error:
-        return score.with_caution(Caution("not-calibrated", reason=str(error)))
+    except EstimatorError:
+        return score.with_caution(Caution("not-calibrated", estimator=tool.name))
     score = replace(
         score,
         low=min(calibration.low, score.value),

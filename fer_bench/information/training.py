@@ -20,6 +20,7 @@ from torch import Tensor
 from fer_bench.cautions import Caution
 from fer_bench.information.estimator import EstimatorError, positive, whole_number
 from fer_bench.information.inputs import Sample, is_discrete
+from fer_bench.threads import limited_threads, threads_for
 
 Parameters = dict[str, Tensor]
 Blocks = Sequence[tuple[Tensor, Tensor]]  # rows [P, B, d] of both sides
@@ -109,7 +110,6 @@ def _without_denormals() -> Iterator[None]:
         torch.set_flush_denormal(False)
 
 
-@_without_denormals()
 def train(model: Model, folds: Sequence[Fold], budget: Budget) -> Fitted:
     """Train one model per fold, all at once; one that has stopped leaves the batch.
 
@@ -117,6 +117,14 @@ def train(model: Model, folds: Sequence[Fold], budget: Budget) -> Fitted:
     part says nothing instead of something wrong.
     """
     initial = [model.initial(torch.Generator().manual_seed(fold.seed), fold) for fold in folds]
+    weights = sum(value.numel() for one in initial for value in one.values())
+    with _without_denormals(), limited_threads(threads_for(budget.batch * weights)):
+        return _train(model, folds, budget, initial)
+
+
+def _train(
+    model: Model, folds: Sequence[Fold], budget: Budget, initial: Sequence[Parameters]
+) -> Fitted:
     device = folds[0].x.device
     parameters = {
         name: torch.stack([weights[name] for weights in initial]).to(device) for name in initial[0]

@@ -21,7 +21,7 @@ from fer_bench.metrics.classification import FITTED
 from fer_bench.metrics.common import Floats, ratio_scores, undefined
 from fer_bench.metrics.metric import metric
 from fer_bench.reading import read_matrix, read_vector
-from fer_bench.score import Score, ScoreSpec
+from fer_bench.score import Direction, Score, ScoreSpec, on_every_part
 
 DIMENSIONS = ("valence", "arousal")
 ZERO_RULE = "sign(0) = 0: a target of exactly 0 agrees with a prediction of exactly 0 only"
@@ -228,6 +228,12 @@ def _per_dimension(
     }
 
 
+_MEASURES: tuple[tuple[str, str, Direction], ...] = (
+    ("rmse", "Root mean squared error", "low"),
+    ("sagr", "Sign agreement", "high"),
+    ("pcc", "Pearson correlation", "high"),
+    ("ccc", "Concordance correlation", "high"),
+)
 SPECS = (
     ScoreSpec(
         "test.ccc.mean",
@@ -239,11 +245,31 @@ SPECS = (
         column="main",
         order=40,
         headline="follows valence and arousal best",
+        aspect="affect",
+    ),
+    *(
+        ScoreSpec(
+            f"test.{name}.{side}",
+            f"{name.upper()} {side[0].upper()}",
+            f"{what} of {side} over the whole test part.",
+            unit="",
+            better=better,
+            order=40,
+            tables=("va", "ablation") if name == "ccc" else ("va",),
+            published=f"{name}.{side}",
+        )
+        for name, what, better in _MEASURES
+        for side in ("valence", "arousal")
+    ),
+    *(
+        ScoreSpec(f"test.{name}.mean", f"{name.upper()}, mean", f"{what}, mean of both.", unit="")
+        for name, what, _ in _MEASURES
+        if name != "ccc"
     ),
 )
 
 
-@metric("affect", needs={"valence_arousal"}, scores=SPECS)
+@metric("affect", needs={"valence_arousal"}, scores=on_every_part(SPECS))
 def affect(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
     """Valence and arousal on test, on train (marked as fitted), and on further test sets."""
     out: dict[str, Score] = {}

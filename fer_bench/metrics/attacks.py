@@ -14,6 +14,7 @@ from fer_bench.labels import read_labels, renumbered
 from fer_bench.metrics.common import (
     Floats,
     Ints,
+    person_effects,
     undefined,
     with_interval,
 )
@@ -27,7 +28,7 @@ from fer_bench.metrics.probes import (
 )
 from fer_bench.reading import read_matrix
 from fer_bench.score import Score
-from fer_bench.statistics.bootstrap import bootstrap_draws, cluster_sums
+from fer_bench.statistics.bootstrap import bootstrap_draws, cluster_sums, delete_one
 from fer_bench.statistics.permutation import agreement_null, permutations
 
 CONTROLS = 5  # control tasks (permuted labels) a closed-form probe is fitted on
@@ -59,6 +60,7 @@ def normalised_leak(score: Score, ceiling: Score | float, chance: float) -> Scor
     return replace(
         score,
         value=(score.value - chance) / (top - chance),
+        effects=None if score.effects is None else score.effects.scaled(1 / (top - chance)),
         low=scale(score.low),
         high=scale(score.high),
         null=scale(score.null),
@@ -204,6 +206,7 @@ def attack_scores(
     n = len(truth)
     sums = cluster_sums(np.c_[right, np.ones(n)], groups)
     drawn = bootstrap_draws(sums, lambda t: t[:, :-1] / t[:, -1:], draws=1000, seed=seed)
+    changes = delete_one(sums, lambda t: t[:, :-1].max(axis=1, keepdims=True) / t[:, -1:])
     _, counts = np.unique(truth, return_counts=True)
     shared = {**details, "chance": chance, "majority": float(counts.max() / n)}
 
@@ -250,6 +253,7 @@ def attack_scores(
             "attackers": {k: float(a) for k, a in zip(names, accuracy, strict=True)},
             "chosen_by_validation": preferred,
         },
+        effects=person_effects(changes, groups, n=n)[0],
     )
     out["strongest"] = finish(strongest, drawn.max(axis=1))
     return out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -16,7 +17,7 @@ from fer_bench.labels import read_classes, read_groups, read_labels
 from fer_bench.metrics.common import Floats, ratio_scores, undefined
 from fer_bench.metrics.metric import metric
 from fer_bench.reading import read_matrix, read_number
-from fer_bench.score import Score, ScoreSpec
+from fer_bench.score import Direction, Score, ScoreSpec, on_every_part
 
 BINS = 15  # of the calibration error (Guo et al. 2017)
 FITTED = Caution("fitted")
@@ -183,6 +184,18 @@ def _ece(totals: Floats) -> Floats:
     return np.abs(table[:, 2] - table[:, 1]).sum(axis=1)
 
 
+_PER_CLASS: tuple[tuple[str, str, str, str, Direction], ...] = (
+    (
+        "precision",
+        "Precision",
+        "Of the faces given this name, how many have it.",
+        "fraction",
+        "high",
+    ),
+    ("recall", "Recall", "Of the faces of this class, how many are named so.", "fraction", "high"),
+    ("f1", "F1", "Harmonic mean of precision and recall.", "fraction", "high"),
+    ("support", "Support", "Faces of the class.", "images", ""),
+)
 SPECS = (
     ScoreSpec(
         "test.accuracy",
@@ -194,6 +207,19 @@ SPECS = (
         order=10,
         headline="names expressions most often right",
         null="chance",
+        aspect="recognition",
+        tables=("mig", "confounding"),
+        published="accuracy",
+    ),
+    ScoreSpec(
+        "test:reversed.accuracy",
+        "Accuracy, reversed test",
+        "Every expression goes with the other attribute level: the shortcut misleads.",
+        better="high",
+        range=(0, 1),
+        order=15,
+        null="chance",
+        tables=("confounding",),
     ),
     ScoreSpec(
         "test.balanced_accuracy",
@@ -224,10 +250,18 @@ SPECS = (
         column="more",
         order=100,
     ),
+    *(
+        ScoreSpec(
+            f"test.{name}.<class>", title, meaning, unit, better, order=110, tables=("per-class",)
+        )
+        for name, title, meaning, unit, better in _PER_CLASS
+    ),
+    ScoreSpec("test.nll", "NLL", "Mean surprise at the true class.", "nats", "low", (0, math.inf)),
+    ScoreSpec("test.confusion", "Confusion", "Accuracy; the counts are in its details."),
 )
 
 
-@metric("classification", needs={"logits"}, scores=SPECS)
+@metric("classification", needs={"logits"}, scores=on_every_part(SPECS))
 def classification(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
     """Recognition on test, on train (marked as fitted), and on every further test set."""
     out: dict[str, Score] = {}

@@ -10,14 +10,21 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fer_bench.cautions import Caution
+from fer_bench.labels import read_groups
 from fer_bench.reading import read_matrix
-from fer_bench.score import Score
-from fer_bench.statistics.bootstrap import bootstrap_draws, cluster_sums, interval
+from fer_bench.score import Effects, Score
+from fer_bench.statistics.bootstrap import (
+    bootstrap_draws,
+    cluster_sums,
+    delete_one,
+    interval,
+)
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 FEW_GROUPS = 5
+MOST_EFFECTS = 20_000  # beyond as many people (or faces), their effects are not kept
 
 
 def undefined(reason: Caution, *, n: int = 0, unit: str = "") -> Score:
@@ -76,13 +83,14 @@ def ratio_scores(
 
     values = evaluate(total)[0]
     drawn = bootstrap_draws(sums, evaluate, draws=draws, seed=seed)
+    effects = person_effects(delete_one(sums, evaluate), groups, n=len(np.asarray(rows)))
     out = {}
     for column, name in enumerate(names):
         unit = (units or {}).get(name, "fraction")
         if not np.isfinite(values[column]):
             out[name] = undefined(Caution("undefined"), n=n)
             continue
-        score = Score(float(values[column]), n=n, unit=unit)
+        score = Score(float(values[column]), n=n, unit=unit, effects=effects[column])
         out[name] = with_interval(
             score,
             drawn[:, column],
@@ -90,6 +98,31 @@ def ratio_scores(
             of="images" if groups is None else "subjects",
         )
     return out
+
+
+def person_effects(changes: Floats, groups: ArrayLike | None, *, n: int) -> list[Effects | None]:
+    """The effects [G, m] of clusters on m scores; None where some are not defined, or too many.
+
+    Args:
+        changes: from `delete_one`, clusters in the order of `cluster_sums`.
+        groups: [n] subject codes that were clustered, or None.
+        n: number of rows.
+    """
+    codes, count = read_groups(groups, n)
+    if count > MOST_EFFECTS:
+        return [None] * changes.shape[1]
+    people = np.arange(count)
+    if groups is not None:
+        ids = np.asarray(groups)
+        people = np.full(count, -1)
+        people[codes] = ids if ids.dtype.kind in "iu" else codes
+        if len(np.unique(people)) < count:  # rows of nobody known
+            return [None] * changes.shape[1]
+    faces = np.bincount(codes, minlength=count).astype(np.float64)
+    return [
+        Effects(people, column, faces) if np.isfinite(column).all() else None
+        for column in changes.T
+    ]
 
 
 def mean_scores(

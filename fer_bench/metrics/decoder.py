@@ -16,6 +16,7 @@ Their scores on real test faces say how far they can be believed.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -30,7 +31,7 @@ from fer_bench.cautions import Caution
 from fer_bench.metrics.common import Floats, Ints, mean_scores, ratio_scores, standardise, undefined
 from fer_bench.metrics.metric import Scores, metric
 from fer_bench.reading import read_matrix
-from fer_bench.score import Score
+from fer_bench.score import Score, ScoreSpec
 
 COMPONENTS = 256
 HIDDEN = 512
@@ -307,7 +308,32 @@ class PersonReader:
 # The metric ---------------------------------------------------------------------------------
 
 
-@metric("decoder", needs=("faces",), default=False)
+SPECS = tuple(
+    ScoreSpec(key, title, meaning, range=(-math.inf, 1), tables=("drawings",))
+    for key, title, meaning in (
+        ("<source>.r2", "variance of the pixels drawn", "The mean face draws none."),
+        ("<source>.expression", "expression read rightly", "By a reader fitted on real faces."),
+        (
+            "<source>.identity",
+            "looks like its own person",
+            "Rather than like another test person.",
+        ),
+        (
+            "swap.expression",
+            "expression of the giver of E is read",
+            "E of one person, I of another.",
+        ),
+        (
+            "swap.expression_of_I",
+            "expression of the giver of I is read",
+            "What I carries of it.",
+        ),
+        ("swap.identity", "looks like the giver of I", "Rather than like the giver of E."),
+    )
+)
+
+
+@metric("decoder", needs=("faces",), default=False, scores=SPECS)
 def decoder(run: RunArrays, *, seed: int = 0) -> Scores:
     """What decoders draw of people they have not seen, from E alone and from E with I.
 

@@ -23,7 +23,7 @@ from fer_bench.metrics.disentanglement.mig import mig_score
 from fer_bench.metrics.disentanglement.modularity import modularity_score
 from fer_bench.metrics.disentanglement.sap import sap_score
 from fer_bench.metrics.metric import metric
-from fer_bench.score import Score
+from fer_bench.score import Score, ScoreSpec
 
 MIN_ROWS = 100
 MAX_ROWS = 20_000
@@ -90,7 +90,30 @@ def bins_for(n: int) -> int:
     return int(np.clip(1 + np.sqrt(0.1 * n), 3, BINS))
 
 
-@metric("factors", version=3, needs={"factors"}, default=False)
+_SCORES: tuple[tuple[str, str, str], ...] = (
+    ("mig", "MIG", "Gap of the two columns that tell most of a factor (Chen et al. 2018)."),
+    ("sap", "SAP", "The same gap of linear predictions (Kumar et al. 2018)."),
+    ("dci_disentanglement", "DCI D", "Each column serves one factor (Eastwood and Williams 2018)."),
+    ("dci_completeness", "DCI C", "Each factor is served by one column."),
+    ("dci_informativeness", "DCI I", "How well factors are predicted."),
+    ("modularity", "Modularity", "Each column tells of one factor (Ridgeway and Mozer 2018)."),
+    ("explicitness", "Explicitness", "Factors are read by simple classifiers."),
+    ("linear_explicitness", "Linear explicitness", "Factors are read by linear models."),
+    ("forest_explicitness", "Forest explicitness", "Factors are read by forests."),
+    ("factor_vae", "FactorVAE", "The fixed factor is named (Kim and Mnih 2018)."),
+    ("beta_vae", "BetaVAE", "The same by a linear model (Higgins et al. 2017)."),
+    ("irs", "IRS", "Columns stay when other factors move (Suter et al. 2019)."),
+    ("infom", "InfoM", "Modularity by information (Hsu et al. 2023)."),
+    ("infoe", "InfoE", "Explicitness by information."),
+    ("infoc", "InfoC", "Compactness by information."),
+)
+SPECS = tuple(
+    ScoreSpec(f"<space>.{key}", title, meaning, better="high", range=(-1, 1))
+    for key, title, meaning in _SCORES
+)
+
+
+@metric("factors", version=3, needs={"factors"}, default=False, scores=SPECS)
 def factors(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
     """Factor scores of E and I against the exact factors of generated faces."""
     part = run.test

@@ -14,7 +14,7 @@ from fer_bench.labels import label_codes, read_classes, read_groups, read_labels
 from fer_bench.metrics.common import Floats, Ints, mean_scores, undefined, with_interval
 from fer_bench.metrics.metric import metric
 from fer_bench.reading import read_vector
-from fer_bench.score import Score
+from fer_bench.score import Score, ScoreSpec
 from fer_bench.statistics.bootstrap import bootstrap_draws, cluster_sums
 from fer_bench.statistics.permutation import null_of
 
@@ -221,7 +221,44 @@ def _permuted_gaps(
     return np.asarray(rates.max(axis=1) - rates.min(axis=1))
 
 
-@metric("groups", version=2, needs={"logits", "attributes"})
+SPECS = (
+    ScoreSpec(
+        "<attribute>.<group>",
+        "Accuracy of a group",
+        "Accuracy on the test faces of this group.",
+        better="high",
+        range=(0, 1),
+        tables=("groups",),
+    ),
+    ScoreSpec(
+        "<attribute>.worst_cell",
+        "Worst group × expression",
+        "Accuracy of the worst attribute level and expression together.",
+        better="high",
+        range=(0, 1),
+        tables=("groups", "confounding"),
+    ),
+    ScoreSpec(
+        "<attribute>.worst",
+        "Worst group",
+        "Accuracy of the worst group of at least ten images.",
+        better="high",
+        range=(0, 1),
+        tables=("groups",),
+    ),
+    ScoreSpec(
+        "<attribute>.gap",
+        "Gap",
+        "Accuracy of the best group less that of the worst.",
+        better="low",
+        range=(0, 1),
+        null="null",
+        tables=("groups",),
+    ),
+)
+
+
+@metric("groups", version=2, needs={"logits", "attributes"}, scores=SPECS)
 def groups(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
     """Accuracy by the values of every attribute: "<attribute>.<value>", worst ones, gap."""
     part = run.test

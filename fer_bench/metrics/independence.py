@@ -25,7 +25,7 @@ from fer_bench.metrics.attacks import centred
 from fer_bench.metrics.common import Floats, random_rows, rounding, standardise, undefined
 from fer_bench.metrics.metric import metric
 from fer_bench.reading import read_matrix
-from fer_bench.score import Score
+from fer_bench.score import Score, ScoreSpec
 from fer_bench.statistics.permutation import null_of, permutations
 
 Kernel = Literal["rbf", "distance", "linear"]
@@ -274,7 +274,20 @@ def cross_covariance_score(
     return Score(observed, null=null.mean, p=null.p, n=n, details=details)
 
 
-@metric("independence", needs={"identity"})
+_SCORES = (
+    ("hsic", "HSIC", "Hilbert-Schmidt independence criterion over its largest value."),
+    ("dcor", "Distance correlation", "Unbiased; 0 where E and I are independent."),
+    ("cka", "CKA", "Centred kernel alignment, debiased."),
+    ("xcov", "Cross-correlation", "Mean squared correlation of columns of E and of I."),
+)
+SPECS = tuple(
+    ScoreSpec(f"{key}{given}", title, meaning, unit="", better="low", range=(-1, 1))
+    for key, title, meaning in _SCORES
+    for given in ("", ".given_expression")
+)
+
+
+@metric("independence", needs={"identity"}, scores=SPECS)
 def independence(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
     """HSIC, distance correlation, CKA and cross-correlation of E and I on the test part.
 

@@ -50,8 +50,13 @@ from fer_bench.metrics.probes import (
 )
 from fer_bench.metrics.retrieval import nearest_images, retrieval_scores
 from fer_bench.metrics.verification import verification_pairs, verification_scores
-from fer_bench.score import Score, ScoreSpec
+from fer_bench.score import Direction, Score, ScoreSpec
 
+_CELLS: tuple[tuple[str, str, Direction], ...] = (
+    ("I", "identity", "high"),
+    ("E", "expression", "high"),
+    ("I", "expression", "low"),
+)
 SPECS = (
     ScoreSpec(
         "E.identity.normalised",
@@ -63,6 +68,8 @@ SPECS = (
         column="main",
         order=50,
         headline="leaks least identity through its expression embedding",
+        aspect="leak",
+        tables=("leakage",),
     ),
     ScoreSpec(
         "E.identity.strongest",
@@ -74,6 +81,17 @@ SPECS = (
         column="main",
         order=60,
         null="chance",
+        aspect="leak",
+        tables=("leakage", "confounding"),
+    ),
+    ScoreSpec(
+        "E.identity.excess",
+        "Beyond label",
+        "What the strongest probe reads of the person from E beyond what the true expression "
+        "alone tells.",
+        better="low",
+        order=65,
+        tables=("leakage", "verification"),
     ),
     ScoreSpec(
         "E.identity.auc",
@@ -85,6 +103,49 @@ SPECS = (
         range=(0, 1),
         column="more",
         order=70,
+        tables=("leakage",),
+    ),
+    *(
+        ScoreSpec(
+            f"{space}.{target}.strongest",
+            f"{target.capitalize()} from {space}",
+            f"Accuracy of the strongest of several probes that name the {target} from {space}.",
+            better=better,
+            range=(0, 1),
+            order=75,
+            null="chance",
+            tables=("leakage",),
+        )
+        for space, target, better in _CELLS
+    ),
+    *(
+        ScoreSpec(
+            f"<space>.<target>.{probe}",
+            title,
+            f"Accuracy of an attacker: {title}.",
+            range=(0, 1),
+            tables=("probes",),
+        )
+        for probe, title in (
+            ("linear", "linear probe"),
+            ("mlp", "neural probe"),
+            ("knn", "nearest neighbours"),
+            ("centred", "linear, told who is who"),
+            ("heldout", "linear, fitted on other test people"),
+            ("strongest", "strongest of these"),
+            ("floor", "from the true expression alone"),
+        )
+    ),
+    *(
+        ScoreSpec(f"<space>.<target>.{key}", title, meaning, unit="", tables=("verification",))
+        for key, title, meaning in (
+            ("auc", "same person or not, AUC", "Area under the curve of verification."),
+            ("auc_centred", "the same, expression known", "With the expression taken off."),
+            ("eer", "the same, equal error rate", "Equal error rate of verification."),
+            ("map", "retrieval, mean average precision", "Of retrieval by cosine."),
+            ("precision@<k>", "retrieval, precision", "Of the k nearest test faces."),
+            ("tar@<rate>", "true accepts", "At this rate of false accepts."),
+        )
     ),
 )
 
@@ -92,10 +153,13 @@ SPECS = (
 @metric("leakage", scores=SPECS)
 def leakage(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
     """The 2 x 2 matrix of one run, with probes, verification, retrieval and the label floor."""
-    embeddings = run.test.embeddings
-    out = identity_scores(run.test, embeddings, seed=seed)
-    out |= expression_scores(run, list(embeddings), seed=seed)
-    out |= _retrieval(run.test, embeddings, seed=seed)
+    out: dict[str, Score] = {}
+    # Apart, so that what is read from E and I does not depend on what else a method has.
+    for embeddings in (run.test.embeddings, run.test.further):
+        if embeddings:
+            out |= identity_scores(run.test, embeddings, seed=seed)
+            out |= expression_scores(run, list(embeddings), seed=seed)
+            out |= _retrieval(run.test, embeddings, seed=seed)
     return out
 
 
@@ -108,7 +172,7 @@ def identity_scores(
         keys = ("linear", "knn", "mlp", "strongest", "auc", "eer")
         return _undefined_cells("identity", embeddings, keys, problem)
     if problem.part is not part:
-        embeddings = {name: problem.part.embeddings[name] for name in embeddings}
+        embeddings = {name: problem.part.spaces[name] for name in embeddings}
     out = _named_people(problem, embeddings, seed)
     out = {key: score.with_caution(*problem.cautions) for key, score in out.items()}
     return out | _verified_people(problem, embeddings, seed)
@@ -119,7 +183,8 @@ def _named_people(
 ) -> dict[str, Score]:
     """Closed-set probes of each embedding, the label floor, and what E leaks above it."""
     part, truth = problem.part, problem.truth
-    one_hot = np.eye(len(part.classes) + 1)[part.y][:, : len(part.classes)]
+    columns = max(1, len(part.classes))  # one constant column where no expression is known
+    one_hot = np.eye(len(part.classes) + 1)[part.y][:, :columns]
     attacks = identity_attacks(
         {**embeddings, FLOOR: one_hot}, problem.subject, part.y, problem.split, seed=seed
     )
@@ -139,6 +204,8 @@ def _named_people(
         for name in embeddings
         for key, score in scores[name].items()
     }
+    if "E" not in embeddings:
+        return out
     out["E.identity.floor"] = scores[FLOOR]["strongest"]
     out["E.identity.excess"] = excess_score(
         attacks["E"], attacks[FLOOR], truth, details=problem.details, seed=seed
@@ -215,7 +282,7 @@ def _expression_attacks(
                 named_setting(linear_probe(centred(x, s), y, split), "subject-centred")
             )
         if halves and all(len(half.train) >= 2 for half in halves):
-            attacks["heldout"] = Attack(_cross_fitted(test.embeddings[name], test.y, halves))
+            attacks["heldout"] = Attack(_cross_fitted(test.spaces[name], test.y, halves))
         out[name] = attacks
     return out
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, runtime_checkable
 
+import numpy as np
 from numpy.typing import NDArray
 
 from fer_bench import registry
 from fer_bench.arrays import RunArrays
 from fer_bench.errors import FerBenchError
 from fer_bench.score import Outcome, Score, ScoreSpec
+from fer_bench.threads import RUN_THREADS, limited_threads
 
 Requirement = Literal[
     "logits",
@@ -72,6 +75,7 @@ _REASONS: dict[str, str] = {
     "factors": "the data have no exact factors (only generated faces do)",
     "attributes": "the data have no attribute columns",
     "extra_tests": "the experiment names no further test sets",
+    "size": "the size was not measured: these results were trained by an earlier version",
     "faces": "no small copies of the faces are kept with the results",
 }
 
@@ -87,6 +91,7 @@ def missing(metric: Metric, run: RunArrays) -> str | None:
         and bool((test.target == test.target).any()),
         "factors": bool(test.factor_names()),
         "attributes": bool(test.attribute_names()),
+        "size": bool(run.facts.get("size")),
         "extra_tests": any(name.startswith("test:") for name in run.parts),
         # Read from disk only for a metric that looks at them.
         "faces": "faces" in metric.needs and run.faces is not None,
@@ -100,6 +105,20 @@ def load_metrics(names: Sequence[str] | None = None) -> dict[str, Metric]:
         return {name: registry.metrics.get(name) for name in names}
     found = {name: registry.metrics.get(name) for name in registry.metrics.names()}
     return {name: metric for name, metric in found.items() if metric.default}
+
+
+def metric_names(
+    names: Sequence[str] | None, *, attackers: Literal["default", "all"] = "default"
+) -> tuple[str, ...] | None:
+    """Metrics to run: those named, or all default ones (None); "all" adds trained attackers.
+
+    >>> metric_names(["leakage"], attackers="all")
+    ('leakage', 'attackers-all')
+    """
+    if attackers == "default":
+        return None if names is None else tuple(names)
+    chosen = load_metrics() if names is None else names
+    return tuple(dict.fromkeys((*chosen, "attackers-all")))
 
 
 def score_specs() -> dict[str, ScoreSpec]:
@@ -130,11 +149,34 @@ def score_run(
             continue
         try:
             found = metric(run, seed=seed)
-            arrays = found.arrays if isinstance(found, Scores) else {}
+            arrays = dict(found.arrays) if isinstance(found, Scores) else {}
+            arrays |= _effect_arrays(metric, found, run)
             outcomes[name] = Outcome(metric.version, scores=dict(found), arrays=arrays)
         except Exception as error:  # a third party's metric may raise anything
             outcomes[name] = Outcome(metric.version, failed=f"{type(error).__name__}: {error}")
     return outcomes
+
+
+def _effect_arrays(
+    metric: Metric, scores: Mapping[str, Score], run: RunArrays
+) -> dict[str, NDArray[Any]]:
+    """What each test person changes in the scores that tables compare, to be kept with the run."""
+    out: dict[str, NDArray[Any]] = {}
+    columns = {spec.key for spec in getattr(metric, "scores", ()) if spec.column}
+    for key, score in scores.items():
+        if key in columns and score.effects is not None:
+            people = score.effects.people
+            named = run.test.groups is not None and people.max() < len(run.test.subjects)
+            names = [run.test.subjects[i] if named else f"{run.fold}:{i}" for i in people]
+            ids = np.array([person_id(name) for name in names])
+            out |= replace(score.effects, people=ids).to_arrays(key)
+    return out
+
+
+def person_id(name: str) -> int:
+    """The number by which the effects of a person are kept; it is the same in every run."""
+    digest = hashlib.sha256(name.encode()).digest()
+    return int.from_bytes(digest[:8], "little", signed=True)
 
 
 @dataclass(frozen=True)
@@ -152,8 +194,9 @@ class FunctionMetric:
         object.__setattr__(self, "__doc__", self.function.__doc__)
 
     def __call__(self, run: RunArrays, *, seed: int = 0) -> Mapping[str, Score]:
-        """Score one run."""
-        return self.function(run, seed=seed)
+        """Score one run, with as many threads as a run trains with: the work is small."""
+        with limited_threads(RUN_THREADS):
+            return self.function(run, seed=seed)
 
 
 def metric(

@@ -36,7 +36,7 @@ from fer_bench.metrics.common import (
 from fer_bench.metrics.disentanglement.discrete import mutual_information
 from fer_bench.metrics.metric import metric
 from fer_bench.reading import read_matrix
-from fer_bench.score import Score
+from fer_bench.score import Direction, Score, ScoreSpec
 from fer_bench.statistics.permutation import permutations
 
 MIN_ROWS = 30
@@ -49,7 +49,37 @@ LABEL_OPTIONS: Mapping[str, Any] = {"steps": 400, "null": 2}
 CALIBRATION_TASKS = 6  # planted problems of known MI per term
 
 
-@metric("mi", version=4)
+_TERMS: tuple[tuple[str, str, str, Direction], ...] = (
+    ("E.expression", "I(E; expression)", "What E should hold.", "high"),
+    ("E.identity", "I(E; identity)", "What E should not hold.", "low"),
+    (
+        "E.identity.given_expression",
+        "I(E; identity | expression)",
+        "The same beyond what expressions tell of people.",
+        "low",
+    ),
+    ("I.identity", "I(I; identity)", "What I should hold.", "high"),
+    ("I.expression", "I(I; expression)", "What I should not hold.", "low"),
+)
+SPECS = (
+    *(
+        ScoreSpec(
+            key, title, meaning, unit="nats", better=better, order=76, tables=("information",)
+        )
+        for key, title, meaning, better in _TERMS
+    ),
+    ScoreSpec(
+        "<space>.gap",
+        "Gap of blocks",
+        "What an embedding holds of its own factor less what it holds of the other, over the "
+        "entropy of its own.",
+        better="high",
+        range=(-1, 1),
+    ),
+)
+
+
+@metric("mi", version=4, scores=SPECS)
 def mi(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
     """I(E; Y), I(E; S), I(I; Y), I(I; S), I(E; S | Y) on the test part, and the block gaps.
 
@@ -57,7 +87,7 @@ def mi(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
     they were (a subject that was never seen cannot be named); sequences stay together.
     """
     part = run.test
-    embeddings = part.embeddings
+    embeddings = part.spaces
     out: dict[str, Score] = {}
     sequences = None if part.sequences is None else groups_of_codes(part.sequences)
     people = part.s if part.has_subjects else None

@@ -238,10 +238,53 @@ def _principal_axes(x: Floats, count: int) -> Floats:
     return axes[:, np.argsort(values)[::-1][:count]]
 
 
+SHARED, LEAKED, MIG = "I(E_M; E_N)", "I(E_M; I_M)", "MIG"
+
+
+def _terms_by(estimator: str, title: str) -> tuple[ScoreSpec, ...]:
+    """The terms of the MIG by a further estimator."""
+    bounded = ScoreSpec(
+        f"{estimator}.normalised",
+        f"MIG, normalised, {title}",
+        "The same, by another estimator.",
+        unit="",
+        range=(-1, 1),
+    )
+    return (
+        bounded,
+        *(
+            ScoreSpec(
+                f"{estimator}.{key}",
+                f"{name}, {title}",
+                "The same, by another estimator.",
+                unit="nats",
+                tables=("information",),
+            )
+            for key, name in (("shared", SHARED), ("leaked", LEAKED), ("mig", MIG))
+        ),
+    )
+
+
 MIG_SPECS = (
     ScoreSpec(
+        "shared",
+        SHARED,
+        "Two people, one expression: the shared part.",
+        unit="nats",
+        order=78,
+        tables=("mig", "information"),
+    ),
+    ScoreSpec(
+        "leaked",
+        LEAKED,
+        "One face, both embeddings: the leak between them.",
+        unit="nats",
+        order=79,
+        tables=("mig", "information"),
+    ),
+    ScoreSpec(
         "mig",
-        "MIG",
+        MIG,
         "What E tells of another person with the same expression, less what it tells of the "
         "same face's identity embedding, I(E_M; E_N) - I(E_M; I_M): below 0, more identity "
         "than expression.",
@@ -251,6 +294,8 @@ MIG_SPECS = (
         order=80,
         headline="separates expression from identity most (MIG)",
         null="null",
+        tables=("mig", "information"),
+        published="mig",
     ),
     ScoreSpec(
         "normalised",
@@ -263,6 +308,20 @@ MIG_SPECS = (
         column="main",
         order=90,
         null="null",
+        aspect="separation",
+        tables=("mig", "information"),
+    ),
+    *_terms_by(PAPER_ESTIMATOR, "MINE"),
+)
+ESTIMATOR_SPECS = (
+    *_terms_by("infonce", "InfoNCE"),
+    *_terms_by("copula", "Gaussian copula"),
+    ScoreSpec(
+        "leaked.given_expression",
+        "I(E; I | expression)",
+        "What both embeddings hold beyond the expression.",
+        unit="nats",
+        tables=("information",),
     ),
 )
 
@@ -297,7 +356,7 @@ def _leaked_given_expression(part: Part, seed: int) -> Score:
     return score.with_caution(*cautions)
 
 
-@metric("mig-estimators", version=2, needs={"identity"}, default=False)
+@metric("mig-estimators", version=2, needs={"identity"}, default=False, scores=ESTIMATOR_SPECS)
 def mig_estimators(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
     """MIG by two further estimators (InfoNCE, Gaussian copula), calibrated; and I(E; I | Y)."""
     out = {

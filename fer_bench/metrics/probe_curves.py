@@ -27,12 +27,36 @@ from fer_bench.metrics.common import Floats, Ints, standardise
 from fer_bench.metrics.metric import metric
 from fer_bench.metrics.probe_problems import expression_problem, identity_problem
 from fer_bench.metrics.probes import Split, linear_probe, mlp_probes
-from fer_bench.score import Score
+from fer_bench.score import Score, ScoreSpec
 
 WIDTHS = (4, 16, 64, 256)  # units of each of the two hidden layers
 
 
-@metric("capacity")
+SPECS = (
+    ScoreSpec(
+        "<space>.<target>.dims<size>",
+        "Components seen",
+        "Accuracy of a linear probe on the leading components of the embedding.",
+        range=(0, 1),
+        tables=("capacity",),
+    ),
+    ScoreSpec(
+        "<space>.<target>.mlp<size>",
+        "Network width",
+        "Accuracy of a network with two hidden layers of this width.",
+        range=(0, 1),
+        tables=("capacity",),
+    ),
+    ScoreSpec(
+        "<space>.<target>.linear",
+        "All components",
+        "Accuracy of a linear probe on the whole embedding, to compare the others with.",
+        range=(0, 1),
+    ),
+)
+
+
+@metric("capacity", scores=SPECS)
 def probe_curves(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
     """Accuracy of probes of rising capacity for {E, I} x {identity, expression}.
 

@@ -93,8 +93,8 @@ class ExpressionProblem:
     cautions: tuple[Caution, ...]
 
     def stacked(self, name: str) -> NDArray[np.float32]:
-        """[n, d] embedding "E" or "I" of the stacked pools."""
-        return np.concatenate([part.embeddings[name] for part in self.pools])
+        """[n, d] embedding "E", "I" or a further one of the stacked pools."""
+        return np.concatenate([part.spaces[name] for part in self.pools])
 
     @property
     def truth(self) -> Ints:
@@ -142,6 +142,7 @@ def _thinned(part: Part, seed: int) -> tuple[Part, list[Caution]]:
         valence_arousal=None,
         labels=part.labels.iloc[rows].reset_index(drop=True),
         classes=part.classes,
+        further={name: x[rows] for name, x in part.further.items()},
     )
     return thinned, cautions
 

@@ -16,10 +16,24 @@ from fer_bench.metrics.common import (
     undefined,
 )
 from fer_bench.metrics.metric import metric
-from fer_bench.score import Score
+from fer_bench.score import Direction, Score, ScoreSpec
+
+_ELSEWHERE: tuple[tuple[str, str, str, Direction], ...] = (
+    ("accuracy", "Accuracy", "On that set, among the classes that both have.", "high"),
+    ("macro_f1", "Macro F1", "On that set, among the classes that both have.", "high"),
+    ("drop", "Drop", "Accuracy on the method's own test people less that.", "low"),
+)
+SPECS = (
+    *(
+        ScoreSpec(f"<set>.{key}", title, meaning, better=better, tables=("transfer",))
+        for key, title, meaning, better in _ELSEWHERE
+    ),
+    ScoreSpec("<set>.nll", "NLL", "Mean surprise at the true class there.", "nats", "low"),
+    ScoreSpec("<set>.<score>", "Further score", "As on the method's own test people."),
+)
 
 
-@metric("transfer", needs={"logits", "extra_tests"})
+@metric("transfer", needs={"logits", "extra_tests"}, scores=SPECS)
 def transfer(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
     """Recognition on further test sets without adaptation, on the classes both sides have.
 

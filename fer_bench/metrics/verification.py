@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -13,7 +13,7 @@ from fer_bench.labels import read_labels
 from fer_bench.metrics.common import Floats, Ints, replace_bounds, undefined, with_interval
 from fer_bench.metrics.probes import unit_rows
 from fer_bench.reading import read_matrix, read_rows, read_vector
-from fer_bench.score import Score
+from fer_bench.score import Effects, Score
 from fer_bench.statistics.bootstrap import bootstrap_draws, cluster_sums, jackknife_interval
 
 GENUINE_PAIRS = 200_000  # at most, drawn at random beyond
@@ -133,19 +133,20 @@ def equal_error_rate(false_rejects: Floats, false_accepts: Floats) -> Floats:
 
     Args:
         false_rejects: [b, t] (or [t]) rising with the threshold.
-        false_accepts: [t] falling with the threshold.
+        false_accepts: [b, t] or [t] falling with the threshold.
 
     Returns:
         [b] rates.
     """
-    accepts = np.asarray(false_accepts)
-    gap = np.atleast_2d(np.asarray(false_rejects) - accepts)
+    gap = np.atleast_2d(np.asarray(false_rejects) - np.asarray(false_accepts))
+    accepts = np.broadcast_to(false_accepts, gap.shape)
     right = np.clip(np.sum(gap < 0, axis=1), 1, gap.shape[1] - 1)
     row = np.arange(len(gap))
     before, after = gap[row, right - 1], gap[row, right]
     rise = np.where(after > before, after - before, 1.0)
     share = np.clip(-before / rise, 0.0, 1.0)
-    return accepts[right - 1] + share * (accepts[right] - accepts[right - 1])
+    low, high = accepts[row, right - 1], accepts[row, right]
+    return np.asarray(low + share * (high - low))
 
 
 def verification_scores(
@@ -197,6 +198,10 @@ def verification_scores(
     )
     left_out = _leave_one_subject_out(g, owner, m, ordered, s[impostor.first], s[impostor.second])
     low, high = jackknife_interval(auc.value, left_out)
+    if np.isfinite(left_out).all():
+        compared = np.r_[genuine.first, impostor.first, impostor.second]
+        people, faces = np.unique(s[compared], return_counts=True)
+        auc = replace(auc, effects=Effects(people, auc.value - left_out, faces.astype(np.float64)))
     if np.isfinite(low):
         auc = replace_bounds(auc, max(low, 0.0), min(high, 1.0), interval="jackknife over subjects")
     out = {"auc": auc}

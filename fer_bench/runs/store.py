@@ -3,6 +3,7 @@
 Layout of a result folder::
 
     experiment.json              the validated experiment
+    plan.json                    the runs that the last command planned
     data/<fingerprint>.json      data card: counts, terms, notes
     data/<fingerprint>.npz       thumbnails of the faces (uint8 [n, side, side, C])
     folds/<hash>.json            the fold file
@@ -15,8 +16,13 @@ Layout of a result folder::
         parts/<part>.parquet     labels
         done.json                SHA-256 of every file above
         scores.json              written after, and again whenever a metric changes
+        scores/checksums.json    SHA-256 of scores.json and of the arrays of metrics beside it
         maps.safetensors         2-D maps of the embeddings, where they were drawn
+    damaged/<run id>/            a run that was set aside, with damage.json: the reason
     failures/<run id>.json       why a run is not there
+    failures/<run id>.traceback.txt
+    logs/<run id>.jsonl          what happened to it and when (see `fer_bench.runs.log`)
+    logs/<run id>.txt            what its process printed
 
 A run is written aside and renamed when complete, so a killed process leaves no half run; a lock
 per run keeps two processes off one folder.
@@ -27,59 +33,121 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import threading
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
+from io import BytesIO
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import safetensors.numpy
 from filelock import FileLock, Timeout
-from safetensors import safe_open
-from safetensors.numpy import load_file, save_file
+from pydantic import ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
 
-from fer_bench.arrays import Part, RunArrays
+from fer_bench.arrays import FURTHER, Part, RunArrays, further_of
 from fer_bench.errors import RunError
 from fer_bench.experiment import Experiment, RunSpec
 from fer_bench.score import Outcome
 
+RESUME = "resume.safetensors"  # where training stands, while it goes on
+
 _ARRAYS = ("expression", "identity", "logits", "valence_arousal")
+_SEALED = ("spec.json", "environment.json", "history.csv")  # of every run
+_ADDED = "parts/checksums.json"  # of parts that came later
+_HARMLESS = re.compile(r"[^/\\\x00-\x1f\x7f]+")
+_PART = re.compile(r"parts/[^/]+\.safetensors")
+_ASIDE = re.compile(r"\..+\.\d+-\d+")  # a file that `atomic_path` has not finished
+_OLD_S = 3600.0
 
 
 @dataclass(frozen=True)
 class RunRecord:
-    """A finished run on disk; everything is read when first asked for."""
+    """A finished run on disk; everything is read when first asked for.
+
+    What was sealed is compared with its checksum when it is read.
+
+    Raises:
+        RunError: from every attribute that reads a damaged file.
+    """
 
     folder: Path
 
     @cached_property
+    def checksums(self) -> dict[str, str]:
+        """SHA-256 of every sealed file, by its path in the folder."""
+        path = self.folder / "done.json"
+        content = _read_json(path)
+        sums = content.get("sha256") if isinstance(content, dict) else None
+        if not isinstance(sums, dict) or not sums.keys() >= set(_SEALED):
+            raise damaged_file(path, "it lists no checksums")
+        if content.get("id") != self.folder.name:
+            raise damaged_file(path, f"it is of the run {content.get('id')!r}")
+        added = self.folder / _ADDED
+        more = _read_json(added) if added.exists() else {}
+        if not isinstance(more, dict):
+            raise damaged_file(added, "it lists no checksums")
+        return sums | more
+
+    def sealed(self, name: str) -> bytes:
+        """The content of a file of the run.
+
+        Raises:
+            RunError: it is missing, or is not what was written.
+        """
+        path = self.folder / name
+        content = _read_bytes(path)
+        if hashlib.sha256(content).hexdigest() != self.checksums.get(name):
+            raise damaged_file(path, "its checksum is not that of the finished run")
+        return content
+
+    def add_part(self, part: Part, *, faces: str) -> None:
+        """Keep the part of another data set, `faces` its fingerprint, beside those of the run."""
+        written = write_part(self.folder / "parts", part, faces=faces)
+        added = self.folder / _ADDED
+        more = _read_json(added) if added.exists() else {}
+        sums = {path.relative_to(self.folder).as_posix(): sha256(path) for path in written}
+        write_json(added, more | sums)
+
+    @cached_property
     def spec(self) -> RunSpec:
         """What was run."""
-        return RunSpec.model_validate(_read_json(self.folder / "spec.json"))
+        try:
+            return RunSpec.model_validate(
+                _parse(self.folder / "spec.json", self.sealed("spec.json"))
+            )
+        except ValidationError:
+            raise RunError(
+                f"{str(self.folder / 'spec.json')!r} is of another version of FER-Bench."
+            ) from None
 
     @cached_property
     def environment(self) -> dict[str, Any]:
         """Versions, device, wall time, warnings, and facts about the method."""
-        return _read_json(self.folder / "environment.json")
+        return _parse(self.folder / "environment.json", self.sealed("environment.json"))
 
     @cached_property
     def history(self) -> pd.DataFrame:
         """Columns stage, epoch, split ("train" or "validation"), player, term, value."""
-        return pd.read_csv(self.folder / "history.csv")
+        return pd.read_csv(BytesIO(self.sealed("history.csv")))
 
     @cached_property
     def arrays(self) -> RunArrays:
         """Embeddings, predictions and labels of every evaluated part."""
         classes = tuple(self.environment["classes"])
-        names = sorted(p.stem for p in (self.folder / "parts").glob("*.safetensors"))
-        parts = {}
-        for stem in names:
-            name = stem.replace("--", ":")
-            parts[name] = _read_part(self.folder / "parts", stem, name, classes)
+        there = (self.folder / "parts").glob("[!.]*.safetensors")
+        files = {*self.checksums, *(f"parts/{path.name}" for path in there)}
+        stems = sorted(Path(f).stem for f in files if _PART.fullmatch(f))
+        parts = {name: self._part(name, classes) for name in (s.replace("--", ":") for s in stems)}
         return RunArrays(
             parts=parts,
             classes=classes,
@@ -87,14 +155,48 @@ class RunRecord:
             role=self.environment["method"]["role"],
             seed=self.spec.seed,
             fold=self.spec.fold,
-            facts={"data": self.spec.data.name, "label": self.spec.label},
+            facts={
+                "data": self.spec.data.name,
+                "label": self.spec.label,
+                "size": self.environment.get("size"),
+            },
             read_faces=partial(
                 RunStore(self.folder.parent.parent).thumbnails, self.spec.fingerprint
             ),
         )
 
+    def _part(self, name: str, classes: tuple[str, ...]) -> Part:
+        file = f"parts/{name.replace(':', '--')}"
+        try:
+            arrays = safetensors.numpy.load(self._written(f"{file}.safetensors"))
+            labels = pd.read_parquet(BytesIO(self._written(f"{file}.parquet")))
+            loaded = {key: arrays.get(key) for key in _ARRAYS[1:]}
+            return Part(
+                name,
+                arrays["expression"],
+                labels=labels,
+                classes=classes,
+                further=further_of(arrays),
+                **loaded,
+            )
+        except RunError:
+            raise
+        except Exception as error:
+            raise damaged_file(self.folder / file, error) from None
+
+    def _written(self, name: str) -> bytes:
+        """A file of the run, or a further test part from before these had checksums."""
+        if name.startswith("parts/test--") and name not in self.checksums:
+            return _read_bytes(self.folder / name)
+        return self.sealed(name)
+
     def outcomes(self) -> dict[str, Outcome]:
-        """Scores by metric; empty before the first scoring."""
+        """Scores by metric; empty before the first scoring, and where the scores are damaged.
+
+        Damaged scores are computed anew by the next scoring; `damage` names them.
+        """
+        if self._score_damage():
+            return {}
         path = self.folder / "scores.json"
         if not path.exists():
             return {}
@@ -103,6 +205,7 @@ class RunRecord:
     def save_outcomes(self, outcomes: Mapping[str, Outcome]) -> None:
         """Add or replace the scores of some metrics, and their arrays; the others stay."""
         with FileLock(self.folder / ".scores.lock"):
+            merged = {**self.outcomes(), **outcomes}
             for name, outcome in outcomes.items():
                 path = self._arrays_path(name)
                 if outcome.arrays:
@@ -111,27 +214,65 @@ class RunRecord:
                         save_file(content, aside)
                 else:
                     path.unlink(missing_ok=True)
-            merged = {**self.outcomes(), **outcomes}
             write_json(
                 self.folder / "scores.json", {k: merged[k].to_json() for k in sorted(merged)}
             )
+            files = [self.folder / "scores.json", *map(self._arrays_path, merged)]
+            sums = {p.relative_to(self.folder).as_posix(): sha256(p) for p in files if p.exists()}
+            write_json(self.folder / "scores" / "checksums.json", sums)
 
     def metric_arrays(self, metric: str) -> dict[str, np.ndarray]:
         """What a metric keeps with this run beside its scores; empty where it keeps nothing."""
         path = self._arrays_path(metric)
-        return load_file(path) if path.exists() else {}
+        if not path.exists() or self._score_damage():
+            return {}
+        return safetensors.numpy.load_file(path)
 
     def _arrays_path(self, metric: str) -> Path:
-        return self.folder / "scores" / f"{metric}.safetensors"
+        return self.folder / "scores" / f"{file_name(metric)}.safetensors"
+
+    def _score_damage(self) -> list[str]:
+        """Names of files of the scores that are missing or are not what was written.
+
+        Scores that an earlier version wrote have no checksums: they must be readable.
+        """
+        sums = self.folder / "scores" / "checksums.json"
+        try:
+            if not sums.exists():
+                path = self.folder / "scores.json"
+                for outcome in _read_json(path).values() if path.exists() else ():
+                    Outcome.from_json(outcome)
+                return []
+            expected = _read_json(sums)
+            return [
+                name for name, digest in expected.items() if _differs(self.folder, name, digest)
+            ]
+        except (RunError, AttributeError, KeyError, TypeError, ValueError):
+            return ["scores.json"]
 
     def verify(self) -> list[str]:
-        """Names of files that are missing or differ from their checksum in `done.json`."""
-        expected = _read_json(self.folder / "done.json")["sha256"]
-        return [
-            name
-            for name, digest in expected.items()
-            if not (self.folder / name).is_file() or sha256(self.folder / name) != digest
-        ]
+        """Names of files that are missing or are not what was sealed or scored.
+
+        Raises:
+            RunError: `done.json` itself is damaged.
+        """
+        sealed = [n for n, digest in self.checksums.items() if _differs(self.folder, n, digest)]
+        return sealed + self._score_damage()
+
+    def damage(self) -> str | None:
+        """What is wrong with the sealed files, in one sentence; None if nothing is."""
+        try:
+            wrong = [n for n, digest in self.checksums.items() if _differs(self.folder, n, digest)]
+            if not wrong:
+                self.spec  # noqa: B018
+                return None
+        except RunError as error:
+            return str(error)
+        more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
+        return (
+            f"{str(self.folder / wrong[0])!r}{more} is missing or not what the run wrote: "
+            "`fer-bench check --set-aside` makes room to train it again."
+        )
 
 
 class RunStore:
@@ -150,12 +291,18 @@ class RunStore:
         """The folder of the runs."""
         return self.root / "runs"
 
+    def run_size(self, most: int = 20) -> int | None:
+        """Bytes that a finished run takes, the mean of the last few; None without any."""
+        folders = [self.runs / run_id for run_id in self.run_ids()[-most:]]
+        sizes = [sum(p.stat().st_size for p in f.rglob("*") if p.is_file()) for f in folders]
+        return round(sum(sizes) / len(sizes)) if sizes else None
+
     def is_done(self, run_id: str) -> bool:
         """Whether a run is complete."""
-        return (self.runs / run_id / "done.json").is_file()
+        return (self.runs / file_name(run_id) / "done.json").is_file()
 
     def record(self, run_id: str) -> RunRecord:
-        """One finished run.
+        """One finished run, as it is: its files are checked when they are read.
 
         Raises:
             RunError: there is none of that id.
@@ -164,17 +311,93 @@ class RunStore:
             raise RunError(f"there is no finished run {run_id!r} in {str(self.runs)!r}.")
         return RunRecord(self.runs / run_id)
 
+    def run_ids(self) -> list[str]:
+        """The ids of all finished runs, sorted, unread."""
+        try:
+            names = sorted(entry.name for entry in os.scandir(self.runs))
+        except OSError:
+            return []
+        return [name for name in names if not name.startswith(".") and self.is_done(name)]
+
     def records(self) -> list[RunRecord]:
-        """All finished runs, by id."""
-        return [RunRecord(done.parent) for done in sorted(self.runs.glob("*/done.json"))]
+        """All finished runs whose files are what was written, by id; see `damaged`."""
+        everything = map(self.record, self.run_ids())
+        return [record for record in everything if self._damage(record) is None]
+
+    def damaged(self) -> dict[str, str]:
+        """What is wrong with finished runs: run id -> one sentence."""
+        reasons = {run_id: self._damage(self.record(run_id)) for run_id in self.run_ids()}
+        return {run_id: reason for run_id, reason in reasons.items() if reason is not None}
+
+    def _damage(self, record: RunRecord) -> str | None:
+        return _damage_of(record.folder, _stamps(record.folder))
+
+    def set_aside(self, run_id: str, reason: str) -> Path:
+        """Move a damaged run out of the way, with the reason, so that it can be trained again."""
+        place = _free_name(self.root / "damaged" / run_id)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(self.runs / run_id, place)
+        write_json(place / "damage.json", {"run": run_id, "reason": reason})
+        return place
+
+    def remove_leftovers(self) -> list[Path]:
+        """Remove what killed processes left: half-written files, and folders of finished runs.
+
+        What is younger than an hour may be in use, on this machine or on another.
+        """
+        places = [self.root, *(self.root / name for name in ("data", "folds", "failures", "runs"))]
+        places += [self.runs / run_id for run_id in self.run_ids()]
+        places += [self.runs / run_id / "scores" for run_id in self.run_ids()]
+        removed = []
+        for place in filter(Path.is_dir, places):
+            for entry in os.scandir(place):
+                path = Path(entry.path)
+                finished = path.parent == self.runs and self.is_done(path.stem[1:])
+                if not (_ASIDE.fullmatch(entry.name) or (finished and entry.name[0] == ".")):
+                    continue
+                if time.time() - entry.stat(follow_symlinks=False).st_mtime > _OLD_S:
+                    remove(path)
+                    removed.append(path)
+        return removed
 
     def failures(self) -> dict[str, dict[str, Any]]:
-        """Why planned runs are not there: run id -> {"label", "reason", "kind"}."""
-        found = sorted((self.root / "failures").glob("*.json"))
-        return {path.stem: _read_json(path) for path in found}
+        """Why planned runs are not there: run id -> {"label", "reason", "kind", ...}."""
+        return {
+            p.stem: self._read_failure(p) for p in sorted((self.root / "failures").glob("*.json"))
+        }
 
-    def save_failure(self, spec: RunSpec, *, reason: str, kind: str) -> None:
-        """Record a run that failed ("failed") or cannot be done on these data ("skipped")."""
+    def _read_failure(self, path: Path) -> dict[str, Any]:
+        unknown = {"label": path.stem, "method": "", "seed": 0, "fold": 0, "kind": "failed"}
+        unknown |= {
+            "reason": f"why it failed cannot be read: {str(path)!r} is damaged.",
+            "deaths": 0,
+        }
+        try:
+            content = _read_json(path)
+        except RunError:
+            return unknown
+        if not isinstance(content, dict):
+            return unknown
+        return {k: content[k] if type(content.get(k)) is type(v) else v for k, v in unknown.items()}
+
+    def save_failure(
+        self,
+        spec: RunSpec,
+        *,
+        reason: str,
+        kind: str,
+        deaths: int = 0,
+        traceback: str | None = None,
+    ) -> None:
+        """Record a run that failed ("failed") or cannot be done on these data ("skipped").
+
+        Args:
+            spec: the run.
+            reason: one sentence.
+            kind: "failed" or "skipped".
+            deaths: how often its process ended before it could say why.
+            traceback: for the author of the method.
+        """
         content = {
             "label": spec.label,
             "method": spec.method,
@@ -182,29 +405,97 @@ class RunStore:
             "fold": spec.fold,
             "kind": kind,
             "reason": reason,
+            "deaths": deaths,
         }
-        write_json(self.root / "failures" / f"{spec.id}.json", content)
+        path = self._failure(spec.id)
+        write_json(path, content)
+        trace = path.with_suffix(".traceback.txt")
+        if traceback is None:
+            trace.unlink(missing_ok=True)
+        else:
+            with atomic_path(trace) as aside:
+                aside.write_text(traceback, encoding="utf-8")
+
+    def forget_failure(self, run_id: str) -> None:
+        """Remove the record of a failure, once the run is there."""
+        path = self._failure(run_id)
+        path.unlink(missing_ok=True)
+        path.with_suffix(".traceback.txt").unlink(missing_ok=True)
+
+    def deaths(self, run_id: str) -> int:
+        """How often the process of a run that is not there ended before it could say why."""
+        path = self._failure(run_id)
+        return self._read_failure(path)["deaths"] if path.exists() else 0
+
+    def _failure(self, run_id: str) -> Path:
+        return self.root / "failures" / f"{file_name(run_id)}.json"
+
+    def log(self, run_id: str) -> Path:
+        """The log of a run (see `fer_bench.runs.log`)."""
+        return self.root / "logs" / f"{file_name(run_id)}.jsonl"
 
     def experiment(self) -> Experiment | None:
-        """The experiment that made this folder, if it is known."""
+        """The experiment that made this folder; None if it is not known or damaged."""
         path = self.root / "experiment.json"
-        return Experiment.model_validate(_read_json(path)) if path.exists() else None
+        try:
+            return Experiment.model_validate(_read_json(path))
+        except (RunError, ValidationError):
+            return None
 
     def save_experiment(self, experiment: Experiment) -> None:
         """Keep the validated experiment beside its results."""
         write_json(self.root / "experiment.json", experiment.model_dump(mode="json"))
 
     def data_card(self, fingerprint: str) -> dict[str, Any]:
-        """The card of a data set used here (see `fer_bench.sweep.card`)."""
-        return _read_json(self.root / "data" / f"{fingerprint[:16]}.json")
+        """The card of a data set used here (see `fer_bench.sweep.plan.data_card`).
+
+        Where it is damaged or missing, one that says so.
+        """
+        path = self.root / "data" / f"{fingerprint[:16]}.json"
+        return self._read_card(path) or {
+            "name": "unknown",
+            "title": "A data set whose card is damaged",
+            "terms": "unknown",
+            "citation": "",
+            "publish_faces": False,
+            "subjects_kind": "",
+            "protocol": "",
+            "notes": [f"{str(path)!r} cannot be read: `fer-bench run` writes it again."],
+            "fingerprint": fingerprint,
+            "n": 0,
+            "shape": [0, 0, 0],
+            "classes": [],
+            "counts": {},
+            "n_subjects": None,
+            "attributes": {},
+            "rejects": 0,
+        }
+
+    def _read_card(self, path: Path) -> dict[str, Any] | None:
+        try:
+            content = _read_json(path)
+        except RunError:
+            return None
+        return content if isinstance(content, dict) and "fingerprint" in content else None
+
+    def has_data_card(self, fingerprint: str) -> bool:
+        """Whether card and thumbnails of a data set are there, as far as there are any."""
+        base = self.root / "data" / fingerprint[:16]
+        card = self._read_card(base.with_suffix(".json"))
+        faces = base.with_suffix(".npz")
+        return card is not None and (not faces.exists() or self.thumbnails(fingerprint) is not None)
 
     def thumbnails(self, fingerprint: str) -> np.ndarray | None:
-        """Small faces uint8 [n, side, side, C], row for row of the data set, or None."""
+        """Small faces uint8 [n, side, side, C], row for row of the data set; None without any."""
         path = self.root / "data" / f"{fingerprint[:16]}.npz"
-        if not path.exists():
+        try:
+            with np.load(path, allow_pickle=False) as content:
+                faces = content["faces"]
+        except FileNotFoundError:
             return None
-        with np.load(path, allow_pickle=False) as content:
-            return content["faces"]
+        except Exception:  # damaged: whatever numpy and zipfile make of it
+            return None
+        return faces if faces.ndim == 4 and faces.dtype == np.uint8 else None
 
     def save_data_card(
         self, fingerprint: str, card: Mapping[str, Any], faces: np.ndarray | None
@@ -216,6 +507,31 @@ class RunStore:
                 np.savez(file, faces=faces)
         write_json(base.with_suffix(".json"), card)
 
+    def save_plan(self, planned: Mapping[str, str]) -> None:
+        """Keep what the last command planned: run id -> label and place."""
+        write_json(self.root / "plan.json", dict(planned))
+
+    def planned(self) -> dict[str, str]:
+        """What the last command planned: run id -> label and place; empty where it is unknown."""
+        try:
+            content = _read_json(self.root / "plan.json")
+        except RunError:
+            return {}
+        return content if isinstance(content, dict) else {}
+
+    def is_claimed(self, run_id: str) -> bool:
+        """Whether a process is at work on a run."""
+        path = self.runs / f".{run_id}.lock"
+        if not path.exists():
+            return False
+        try:
+            with FileLock(path, timeout=0):
+                return False
+        except Timeout:
+            return True
+        except OSError:  # somebody else's results, which cannot be locked
+            return False
+
     @contextmanager
     def claim(self, spec: RunSpec) -> Iterator[Path | None]:
         """Work on one run in a folder of its own; None if another process has it.
@@ -223,7 +539,7 @@ class RunStore:
         The folder survives a kill, so that the next claim finds the checkpoints in it.
         """
         self.runs.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.runs / f".{spec.id}.lock")
+        lock = FileLock(self.runs / f".{file_name(spec.id)}.lock")
         try:
             lock.acquire(timeout=0)
         except Timeout:
@@ -231,7 +547,11 @@ class RunStore:
             return
         try:
             working = self.runs / f".{spec.id}.partial"
-            (working / "parts").mkdir(parents=True, exist_ok=True)
+            working.mkdir(parents=True, exist_ok=True)
+            for left in working.iterdir():  # by a kill while it was written
+                if left.name != RESUME:
+                    remove(left)
+            (working / "parts").mkdir()
             yield working
         finally:
             lock.release()
@@ -240,34 +560,64 @@ class RunStore:
 
     def publish(self, spec: RunSpec, working: Path) -> RunRecord:
         """Seal a complete working folder with checksums and move it into place."""
-        files = [p for p in sorted(working.rglob("*")) if p.is_file()]
-        checksums = {p.relative_to(working).as_posix(): sha256(p) for p in files}
-        write_json(working / "done.json", {"id": spec.id, "sha256": checksums})
+        seal(working, spec.id)
         final = self.runs / spec.id
         if final.exists():  # a folder without `done.json`: foreign or damaged
-            os.replace(final, _free_name(final.with_name(f".{spec.id}.damaged")))
+            self.set_aside(spec.id, "it had no done.json.")
         os.replace(working, final)
-        (self.root / "failures" / f"{spec.id}.json").unlink(missing_ok=True)
+        self.forget_failure(spec.id)
         return RunRecord(final)
 
 
-def write_part(folder: Path, part: Part, *, faces: str = "") -> None:
+def file_name(name: str) -> str:
+    """A name, if it can be that of a file and leads nowhere else.
+
+    Raises:
+        RunError: it cannot.
+    """
+    if not name or name.startswith(".") or not _HARMLESS.fullmatch(name):
+        raise RunError(
+            f"{name!r} cannot name a file of the results: write it without slashes, control "
+            "characters and a dot in front."
+        )
+    return name
+
+
+def seal(folder: Path, run_id: str) -> None:
+    """Write the checksums of a complete run: what is not listed there is not part of it."""
+    files = [p for p in sorted(folder.rglob("*")) if p.is_file() and p.name[0] != "."]
+    sums = {p.relative_to(folder).as_posix(): sha256(p) for p in files if p.name != "done.json"}
+    write_json(folder / "done.json", {"id": run_id, "sha256": sums})
+
+
+def write_part(folder: Path, part: Part, *, faces: str = "") -> list[Path]:
     """Save one part as arrays and a label table.
 
     Args:
         folder: of the run's parts.
         part: to save.
         faces: fingerprint of the embedded faces, where they are not those of the run's spec.
+
+    Returns:
+        The files.
     """
-    stem = part.name.replace(":", "--")
+    stem = file_name(part.name.replace(":", "--"))
     folder.mkdir(parents=True, exist_ok=True)
     arrays = {
         name: np.ascontiguousarray(getattr(part, name), dtype=np.float32)
         for name in _ARRAYS
         if getattr(part, name) is not None
     }
-    part.labels.to_parquet(folder / f"{stem}.parquet", index=False)
-    save_file(arrays, folder / f"{stem}.safetensors", metadata={"faces": faces} if faces else None)
+    arrays |= {
+        f"{FURTHER}{name}": np.ascontiguousarray(value, dtype=np.float32)
+        for name, value in part.further.items()
+    }
+    table, file = folder / f"{stem}.parquet", folder / f"{stem}.safetensors"
+    with atomic_path(table) as aside:
+        part.labels.to_parquet(aside, index=False)
+    with atomic_path(file) as aside:
+        save_file(arrays, aside, metadata={"faces": faces} if faces else None)
+    return [table, file]
 
 
 def faces_of_part(folder: Path, name: str) -> str | None:
@@ -275,15 +625,11 @@ def faces_of_part(folder: Path, name: str) -> str | None:
     path = folder / f"{name.replace(':', '--')}.safetensors"
     if not path.exists():
         return None
-    with safe_open(path, framework="numpy") as content:
-        return (content.metadata() or {}).get("faces", "")
-
-
-def _read_part(folder: Path, stem: str, name: str, classes: tuple[str, ...]) -> Part:
-    arrays = load_file(folder / f"{stem}.safetensors")
-    labels = pd.read_parquet(folder / f"{stem}.parquet")
-    loaded = {key: arrays.get(key) for key in _ARRAYS[1:]}
-    return Part(name, arrays["expression"], labels=labels, classes=classes, **loaded)
+    try:
+        with safe_open(path, framework="numpy") as content:
+            return (content.metadata() or {}).get("faces", "")
+    except (SafetensorError, OSError):  # damaged: it is written anew
+        return None
 
 
 @contextmanager
@@ -294,8 +640,13 @@ def atomic_path(path: Path) -> Iterator[Path]:
     try:
         yield aside
         os.replace(aside, path)
-    except BaseException:
-        aside.unlink(missing_ok=True)
+    except BaseException as error:
+        with suppress(OSError):
+            aside.unlink(missing_ok=True)
+        refused = re.search(r"os error (\d+)", str(error))
+        if isinstance(error, SafetensorError) and refused:  # it hides what the system said
+            number = int(refused[1])
+            raise OSError(number, os.strerror(number), str(path)) from None
         raise
 
 
@@ -305,13 +656,29 @@ def write_json(path: Path, content: Any) -> None:
         aside.write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")
 
 
-def _read_json(path: Path) -> Any:
+def damaged_file(path: Path, why: object) -> RunError:
+    """The error for a file that is not what was written."""
+    return RunError(f"{str(path)!r} cannot be used ({why}): the file is damaged.")
+
+
+def _read_bytes(path: Path) -> bytes:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return path.read_bytes()
     except FileNotFoundError:
         raise RunError(f"{str(path)!r} is missing: the result folder is incomplete.") from None
-    except (OSError, ValueError) as error:
-        raise RunError(f"{str(path)!r} cannot be read ({error}): the file is damaged.") from None
+    except OSError as error:
+        raise RunError(f"{str(path)!r} cannot be read: {error.strerror or error}.") from None
+
+
+def _parse(path: Path, content: bytes) -> Any:
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise damaged_file(path, error) from None
+
+
+def _read_json(path: Path) -> Any:
+    return _parse(path, _read_bytes(path))
 
 
 def sha256(path: Path) -> str:
@@ -320,10 +687,43 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def _differs(folder: Path, name: str, digest: str) -> bool:
+    try:
+        return sha256(folder / name) != digest
+    except (OSError, ValueError):
+        return True
+
+
+Stamps = tuple[tuple[str, int, int], ...]
+
+
+def _stamps(folder: Path) -> Stamps:
+    """Names, sizes and times of the files of a run: while they stay, so does the verdict."""
+    stamps = []
+    for place in (folder, folder / "parts"):
+        with suppress(OSError):
+            for entry in os.scandir(place):
+                state = entry.stat(follow_symlinks=False)
+                stamps.append((entry.name, state.st_size, state.st_mtime_ns))
+    return tuple(sorted(stamps))
+
+
+@lru_cache(maxsize=100_000)
+def _damage_of(folder: Path, stamps: Stamps) -> str | None:
+    return RunRecord(folder).damage()
+
+
+def remove(path: Path) -> None:
+    """Remove a file, or a folder and all in it."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
 def _free_name(path: Path) -> Path:
-    for i in range(1000):
-        candidate = path.with_name(f"{path.name}{i or ''}")
+    for i in count():
+        candidate = path.with_name(f"{path.name}{f'-{i}' if i else ''}")
         if not candidate.exists():
             return candidate
-    shutil.rmtree(path)
-    return path
+    raise AssertionError

@@ -90,6 +90,28 @@ def bootstrap_draws(
     return np.concatenate(blocks)
 
 
+def delete_one(sums: ArrayLike, function: Callable[[Floats], Floats]) -> Floats:
+    """What a function of summed statistics loses without each cluster: f(all) - f(all but one).
+
+    Args:
+        sums: [G, k] one row of sums a cluster (`cluster_sums`).
+        function: maps totals [b, k] to values [b] or [b, m].
+
+    Returns:
+        [G] or [G, m] changes; NaN where the value without a cluster is not defined.
+
+    Raises:
+        DataError: `sums` has no rows, or what is not a finite number.
+
+    >>> delete_one([[1.0, 1.0], [0.0, 1.0]], lambda t: t[:, 0] / t[:, 1]).tolist()
+    [0.5, -0.5]
+    """
+    table = read_matrix(sums, "sums").astype(np.float64, copy=False)
+    total = table.sum(axis=0, keepdims=True)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return function(total) - function(total - table)
+
+
 def interval(draws: ArrayLike, *, clusters: int, level: float = 0.95) -> tuple[float, float]:
     """Expanded percentile interval of bootstrap draws.
 

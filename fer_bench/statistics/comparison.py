@@ -11,10 +11,12 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
+from fer_bench.cautions import Caution
 from fer_bench.errors import DataError, FerBenchError, did_you_mean
 from fer_bench.reading import read_number, read_vector
 from fer_bench.statistics.summary import check_frame
 
+MIN_BLOCKS = 5  # folds (or seeds) that average ranks need
 MIN_PAIRS = 6  # the exact Wilcoxon test of n pairs cannot go below 2 / 2^n; 2 / 2^5 > .05
 
 Floats = NDArray[np.float64]
@@ -182,14 +184,15 @@ class Comparison:
         blocks: number of ranked folds (or seeds).
         friedman: test of equal ranks, None with fewer than three methods or two blocks.
         critical_difference: Nemenyi CD, None where a diagram is not allowed.
-        diagram: "" where a critical-difference diagram is allowed, else why not.
+        diagram: None where a critical-difference diagram is allowed, else why not.
         cliques: methods that cannot be told apart by the CD, each from best to worst.
         pairs: data frame, one row a pair of methods with `better`, `worse` (by the mean),
             `n` pairs of runs, `difference` (better - worse, in the metric's unit and sign),
             `low`, `high` (corrected t), `wins`, `losses`, `ties` (of `better`),
             `wilcoxon_p`, `wilcoxon_p_holm`, `corrected_p`, `corrected_p_holm`,
-            `effect` (Cohen's d_z), `rank_biserial`, `separated`, and `verdict` in words.
-        notes: sentences a reader must see.
+            `effect` (Cohen's d_z), `rank_biserial`, `separated`, and `verdict`, a `Caution`:
+            "few-pairs", "not-separated" or "separated".
+        notes: what a reader must know.
     """
 
     metric: str
@@ -199,10 +202,10 @@ class Comparison:
     blocks: int
     friedman: Friedman | None
     critical_difference: float | None
-    diagram: str
+    diagram: Caution | None
     cliques: tuple[tuple[str, ...], ...]
     pairs: pd.DataFrame
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[Caution, ...] = field(default=())
 
 
 def compare(
@@ -231,10 +234,44 @@ def compare(
     >>> runs = pd.DataFrame([
     ...     {"method": m, "metric": "accuracy", "seed": 0, "fold": f, "value": v + f / 50}
     ...     for m, v in (("a", 0.9), ("b", 0.5)) for f in range(5)])
-    >>> compare(runs, "accuracy").pairs.iloc[0]["verdict"]
+    >>> str(compare(runs, "accuracy").pairs.iloc[0]["verdict"])
     'cannot be separated with 5 pairs'
     """
-    data = check_frame(frame)
+    table, notes = _cells(check_frame(frame), metric, methods)
+    complete = table.dropna()
+    if len(complete) < len(table):
+        lacking = len(table) - len(complete)
+        notes.append(Caution("cells-incomplete", lacking=lacking, cells=len(table)))
+    if len(table) > 1 and table.index.get_level_values("fold").nunique() == 1:
+        notes.append(Caution("one-fold"))
+    sign = 1.0 if higher_is_better else -1.0
+    means = (complete if len(complete) else table).mean()
+    order = sorted(map(str, means.index), key=lambda name: -sign * means[name])
+    blocks = _blocks(complete)
+    ranks = _average_ranks(blocks[order], sign) if len(blocks) else {}
+    test, reason = _rank_test(ranks, len(blocks), alpha)
+    distance = None
+    if reason is None:
+        distance = nemenyi_critical_difference(len(order), len(blocks), alpha=alpha)
+    return Comparison(
+        metric=metric,
+        methods=tuple(order),
+        means={name: float(means[name]) for name in order},
+        ranks=ranks,
+        blocks=len(blocks),
+        friedman=test,
+        critical_difference=distance,
+        diagram=reason,
+        cliques=() if distance is None else _cliques(ranks, distance),
+        pairs=_pairs(table, order, sign, alpha),
+        notes=tuple(notes),
+    )
+
+
+def _cells(
+    data: pd.DataFrame, metric: str, methods: Sequence[str] | None
+) -> tuple[pd.DataFrame, list[Caution]]:
+    """(fold, seed) x method -> value of one metric; methods without any value are left out."""
     known = sorted(data["metric"].unique())
     if metric not in known:
         raise FerBenchError(f"no run has the metric {metric!r}: {did_you_mean(metric, known)}")
@@ -249,58 +286,29 @@ def compare(
                 f"{did_you_mean(name, map(str, table.columns))}"
             )
     table = table[wanted].replace([np.inf, -np.inf], np.nan)
-    notes = []
     empty = [name for name in wanted if table[name].isna().all()]
-    if empty:
-        notes.append(f"no value from {', '.join(empty)}: left out")
-        table = table.drop(columns=empty)
-    complete = table.dropna()
-    if len(complete) < len(table):
-        notes.append(
-            f"{len(table) - len(complete)} of {len(table)} cells (fold, seed) lack a method: "
-            "ranks use the complete ones"
-        )
-    sign = 1.0 if higher_is_better else -1.0
-    source = complete if len(complete) else table
-    means = {str(name): float(source[name].mean()) for name in source.columns}
-    order = sorted(means, key=lambda name: -sign * means[name])
-    pairs = _pairs(table, order, sign, alpha)
-    folds = table.index.get_level_values("fold").nunique()
-    if folds == 1 and len(table) > 1:
-        notes.append("one fold: the tests speak of these test subjects only")
+    notes = [Caution("no-value-from", methods=", ".join(empty))] if empty else []
+    return table.drop(columns=empty), notes
 
-    blocks = _blocks(complete)
-    k, n = len(order), len(blocks)
-    ranks = {}
-    test, distance, reason = None, None, ""
-    if n:
-        ranked = stats.rankdata(-sign * blocks[order].to_numpy().round(12), axis=1)
-        ranks = dict(zip(order, map(float, ranked.mean(axis=0)), strict=True))
-    if k < 3:
-        reason = "fewer than three methods"
-    elif n < 2:
-        reason = "fewer than two complete folds (or seeds)"
-    else:
-        test = friedman(list(ranks.values()), n)
-        if n < 5:
-            reason = f"{n} folds (or seeds) are too few for ranks"
-        elif not test.f_p < alpha:
-            reason = f"Friedman's test finds no difference (p = {test.f_p:.3f})"
-        else:
-            distance = nemenyi_critical_difference(k, n, alpha=alpha)
-    return Comparison(
-        metric=metric,
-        methods=tuple(order),
-        means={name: means[name] for name in order},
-        ranks=ranks,
-        blocks=n,
-        friedman=test,
-        critical_difference=distance,
-        diagram=reason,
-        cliques=() if distance is None else _cliques(ranks, distance),
-        pairs=pairs,
-        notes=tuple(notes),
-    )
+
+def _average_ranks(blocks: pd.DataFrame, sign: float) -> dict[str, float]:
+    """Method -> average rank over the blocks, 1 = best."""
+    ranked = stats.rankdata(-sign * blocks.to_numpy().round(12), axis=1)
+    return dict(zip(map(str, blocks.columns), map(float, ranked.mean(axis=0)), strict=True))
+
+
+def _rank_test(
+    ranks: Mapping[str, float], blocks: int, alpha: float
+) -> tuple[Friedman | None, Caution | None]:
+    """Friedman's test where there is one, and why no critical difference may be drawn."""
+    if len(ranks) < 3:
+        return None, Caution("few-to-rank", least=3)
+    if blocks < 2:
+        return None, Caution("few-blocks", blocks=blocks)
+    test = friedman(list(ranks.values()), blocks)
+    if blocks < MIN_BLOCKS:
+        return test, Caution("few-blocks", blocks=blocks)
+    return test, None if test.f_p < alpha else Caution("ranks-alike", p=test.f_p)
 
 
 def _blocks(complete: pd.DataFrame) -> pd.DataFrame:
@@ -354,12 +362,12 @@ def _pairs(table: pd.DataFrame, order: list[str], sign: float, alpha: float) -> 
     return pairs
 
 
-def _verdict(row: pd.Series, alpha: float) -> str:
+def _verdict(row: pd.Series, alpha: float) -> Caution:
     if row["n"] < MIN_PAIRS:
-        return f"cannot be separated with {row['n']} pairs"
+        return Caution("few-pairs", n=row["n"])
     if not row["separated"]:
-        return f"not separated at {alpha:g} with {row['n']} pairs"
-    return f"{row['better']} is better"
+        return Caution("not-separated", n=row["n"], alpha=alpha)
+    return Caution("separated", better=row["better"])
 
 
 def _cliques(ranks: Mapping[str, float], distance: float) -> tuple[tuple[str, ...], ...]:

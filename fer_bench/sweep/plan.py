@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
@@ -13,27 +13,33 @@ from typing import Any
 import numpy as np
 
 from fer_bench import registry
+from fer_bench.attackers.erased import Erased, row_title
 from fer_bench.cautions import Caution, as_cautions
 from fer_bench.data import load_dataset
 from fer_bench.data.confound import confounded_fold
 from fer_bench.data.duplicates import crossing_folds, crossing_test
 from fer_bench.data.faces import FaceData
 from fer_bench.data.splits import Fold, FoldFile, Rows, make_folds
-from fer_bench.errors import DataError, ExperimentError, FerBenchError, RunError
+from fer_bench.errors import DataError, ExperimentError, RunError
 from fer_bench.experiment import (
+    ERASED,
     DataSpec,
     Experiment,
     MethodSpec,
     RunSpec,
     SplitSpec,
     TieSpec,
+    encoder_of,
     resolve_method,
     training_of,
     weight_sections,
 )
 from fer_bench.method import Method
 from fer_bench.runs.store import sha256
+from fer_bench.training.batches import batches_in
+from fer_bench.training.loop import stage_budget
 
+OWN = "fer-bench"  # the distribution that this package is in
 REVERSED = "reversed"  # the test part in which the attribute says the opposite
 
 
@@ -74,7 +80,10 @@ def plan(experiment: Experiment) -> Plan:
     runs, skipped = [], []
     for seed, tie in product(_all_seeds(experiment), ties):
         for fold in experiment.split.indices:
+            cell: list[tuple[MethodSpec, RunSpec]] = []
             for entry, (method, parameters) in zip(experiment.methods, entries, strict=True):
+                if entry.name == ERASED:
+                    continue
                 if seed not in (entry.seeds or experiment.seeds):
                     continue
                 if fold not in (entry.folds or experiment.split.indices):
@@ -96,13 +105,43 @@ def plan(experiment: Experiment) -> Plan:
                     seed=seed,
                     code=code_versions(entry.name),
                 )
+                cell.append((entry, spec))
                 reason = lacking(method, data, spec)
                 if reason is None:
                     runs.append(spec)
                 else:
                     skipped.append((spec, reason))
+            for spec in _erased(experiment, entries, cell):
+                reason = lacking(Erased, data, spec)
+                if reason is None and spec.of in {run.id for run in runs}:
+                    runs.append(spec)
+                else:
+                    skipped.append((spec, reason or "the run that it erases is skipped."))
     by_fingerprint = {faces.fingerprint: faces for faces in (data, *tests.values())}
     return Plan(tuple(runs), tuple(skipped), by_fingerprint, folds)
+
+
+def _erased(
+    experiment: Experiment,
+    entries: Sequence[tuple[Any, dict[str, Any]]],
+    cell: Sequence[tuple[MethodSpec, RunSpec]],
+) -> Iterator[RunSpec]:
+    """The erased rows of one seed and fold, each made from the run of its encoder."""
+    for entry, (_, parameters) in zip(experiment.methods, entries, strict=True):
+        if entry.name != ERASED:
+            continue
+        encoder = encoder_of(experiment, entry)
+        for other, run in cell:
+            if other is encoder:
+                yield run.model_copy(
+                    update={
+                        "method": ERASED,
+                        "label": label_of(experiment, entry, Erased),
+                        "parameters": parameters,
+                        "weights": {},
+                        "of": run.id,
+                    }
+                )
 
 
 def _ties(experiment: Experiment, data: FaceData, folds: FoldFile) -> tuple[TieSpec | None, ...]:
@@ -218,9 +257,35 @@ def rows_of(data: FaceData, spec: RunSpec, folds: FoldFile) -> RunRows:
     return RunRows(fold, {REVERSED: against}, folds.cautions, notes)
 
 
+def foreign_code(experiment: Experiment) -> list[str]:
+    """A line for everything of an experiment that another distribution brings.
+
+    Its code runs with the rights of whoever starts the experiment, so it is named before it does.
+    """
+    used = [("method", registry.methods, entry.name) for entry in experiment.methods]
+    sets = [experiment.data, *experiment.tests.values()]
+    used += [("data set", registry.datasets, spec.name) for spec in sets]
+    names = experiment.scores.metrics or registry.metrics.names()
+    used += [("metric", registry.metrics, name) for name in names]
+    lines = []
+    for kind, known, name in dict.fromkeys(used):
+        origin = known.origin(name)
+        if origin != OWN:
+            version = f" {_version(origin)}" if _version(origin) else ""
+            lines.append(f"the {kind} {name!r} is code of {origin}{version}, not of FER-Bench")
+    return lines
+
+
+def planned_steps(planned: Plan, spec: RunSpec) -> int:
+    """Optimiser steps that a run gives to a stage of full share."""
+    rows = rows_of(planned.data[spec.fingerprint], spec, planned.folds)
+    per_epoch = batches_in(len(rows.fold.train), spec.training.batch_size)
+    return stage_budget(1.0, spec.training, per_epoch).steps
+
+
 def code_versions(method: str) -> dict[str, str]:
     """Versions of this package and of the package that brings the method."""
-    names = {"fer-bench", registry.methods.origin(method)}
+    names = {OWN, registry.methods.origin(method)}
     return {name: _version(name) for name in sorted(names) if _version(name)}
 
 
@@ -231,7 +296,7 @@ def _version(package: str) -> str:
         return ""
 
 
-def lacking(method: type[Method], data: FaceData, spec: RunSpec) -> str | None:
+def lacking(method: type[Method] | type[Erased], data: FaceData, spec: RunSpec) -> str | None:
     """Why a method cannot be trained on these data, in words, or None.
 
     A need for "pairs" is always met: the pair sampler falls back, and says so.
@@ -251,8 +316,13 @@ def lacking(method: type[Method], data: FaceData, spec: RunSpec) -> str | None:
     return f"{spec.label} needs {wanted}, which the data set {data.info.name!r} does not have."
 
 
-def label_of(experiment: Experiment, entry: MethodSpec, method: type[Method]) -> str:
+def label_of(experiment: Experiment, entry: MethodSpec, method: type[Method] | type[Erased]) -> str:
     """The name of an entry's row; epochs that were chosen on the test part are named as such."""
+    if entry.name == ERASED and entry.label is None:
+        encoder = encoder_of(experiment, entry)
+        assert encoder is not None
+        of = label_of(experiment, encoder, resolve_method(encoder)[0])
+        return row_title(of, entry.parameters)
     label = entry.label or method.info.title
     if training_of(experiment, entry).selection == "oracle":
         label += " (epochs chosen on the test part)"
@@ -305,10 +375,3 @@ def data_card(data: FaceData) -> dict[str, Any]:
         },
         "rejects": len(data.rejects),
     }
-
-
-def explain(error: BaseException) -> str:
-    """One sentence for a failure that is kept as a value."""
-    if isinstance(error, FerBenchError):
-        return str(error)
-    return f"{type(error).__name__}: {error}"

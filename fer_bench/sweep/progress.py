@@ -29,6 +29,7 @@ class Progress:
         self.total = total
         self.done = 0
         self.quiet = quiet
+        self._said: set[tuple[str, str]] = set()
         self.console = make_console(stderr=True, highlight=False, quiet=quiet)
         self._live = self.console.is_terminal and not quiet
         self._last = 0.0
@@ -78,8 +79,12 @@ class Progress:
         return on_epoch
 
     def finished(self, spec: RunSpec, state: str, text: str) -> None:
-        """One run ended."""
+        """One run ended; a failure that has been told already is not told again."""
         self.done += 1
+        if state == "failed" and (spec.label, text) in self._said:
+            text = "for the same reason"
+        elif state == "failed":
+            self._said.add((spec.label, text))
         self._bar.update(self._runs, completed=self.done)
         left = (time.monotonic() - self._started) / self.done * (self.total - self.done)
         when = f", about {left / 60:.0f} min left" if left >= 60 else ""

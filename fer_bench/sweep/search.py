@@ -15,11 +15,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +34,10 @@ from fer_bench.experiment import (
 )
 from fer_bench.runs.store import atomic_path
 from fer_bench.space import Among, Between, Range, declared
-from fer_bench.sweep.executors import Pool, start_worker
-from fer_bench.sweep.plan import explain, folds_of, load_faces, plan, rows_of
+from fer_bench.sweep.executors import Options, needs_fresh_process
+from fer_bench.sweep.job import Job, explain
+from fer_bench.sweep.plan import folds_of, load_faces, plan, rows_of
+from fer_bench.sweep.processes import Processes
 from fer_bench.sweep.progress import Progress
 from fer_bench.sweep.worker import train
 from fer_bench.training.loop import prediction_scores
@@ -102,8 +101,7 @@ def search_experiment(
     *,
     trials: int = 20,
     seed: int = 0,
-    executor: str = "serial",
-    workers: int | None = None,
+    options: Options = Options(),  # noqa: B008
     quiet: bool = False,
 ) -> Search:
     """Search the parameters of every method of an experiment and write the experiment anew.
@@ -116,8 +114,7 @@ def search_experiment(
             more trials add to those that are there.
         trials: for every method and fold, the experiment's own setting among them.
         seed: of what is proposed.
-        executor: "serial", or "pool" for several trials at once.
-        workers: processes of the pool.
+        options: how trials are executed; by default one after the other.
         quiet: no progress on the terminal.
 
     Raises:
@@ -135,9 +132,9 @@ def search_experiment(
         missing = sum(max(0, trials - len(study.trials)) for study in studies)
         with (
             Progress(missing, quiet=quiet) as progress,
-            _pool(executor, workers, len(studies)) as pool,
+            Processes(min(options.workers, len(studies)), options.limits) as processes,
         ):
-            studies = _play(studies, book, trials, root, pool, progress)
+            studies = _play(studies, book, trials, root, processes, options.threads, progress)
         file = root / "tuned.toml"
         _write(file, tuned(experiment, studies), header=_header(studies, trials, seed))
     return Search(root, tuple(studies), file)
@@ -274,44 +271,40 @@ def _play(
     book: _Book,
     trials: int,
     root: Path,
-    pool: Executor,
+    processes: Processes,
+    threads: int,
     progress: Progress,
 ) -> list[Study]:
     """Try settings until every study has its trials; the trials of one study follow each other."""
     now = list(studies)
-    pending: dict[Future[tuple[float | None, str]], tuple[int, RunSpec, Values]] = {}
+    trying: dict[int, tuple[RunSpec, Values]] = {}
 
     def start(i: int) -> None:
         if len(now[i].trials) < trials:
             values = book.propose(now[i])
             spec = setting(now[i].spec, values)
-            resume = root / f".{spec.id}.safetensors"
-            pending[pool.submit(try_out, spec, resume)] = (i, spec, values)
+            trying[i] = spec, values
+            arguments = {"spec": spec, "resume": _resume(root, spec)}
+            fresh = needs_fresh_process(spec)
+            processes.submit(i, Job(try_out, arguments, threads=threads, fresh=fresh))
 
-    try:
-        for i in range(len(now)):
-            start(i)
-        while pending:
-            for future in wait(pending, return_when=FIRST_COMPLETED).done:
-                i, spec, values = pending.pop(future)
-                score, text = future.result()
-                now[i] = book.write(now[i], Trial(values, score, text))
-                number = len(now[i].trials)
-                state = "done" if score is not None else "failed"
-                progress.finished(spec, state, f"trial {number}: {text}{_so_far(now[i])}")
-                start(i)
-    except BrokenProcessPool:
-        raise RunError(
-            "a worker process died (killed, or out of memory): finished trials are kept; give the "
-            "same command again to go on."
-        ) from None
-    except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
-        for future, (i, _, values) in pending.items():  # nothing that is finished is lost
-            if future.done() and not future.cancelled() and future.exception() is None:
-                book.write(now[i], Trial(values, *future.result()))
-        raise
+    for i in range(len(now)):
+        start(i)
+    for i, end in processes.ends():
+        spec, values = trying.pop(i)
+        score, text = (None, end.error) if end.error is not None else end.value
+        _resume(root, spec).unlink(missing_ok=True)
+        now[i] = book.write(now[i], Trial(values, score, text))
+        state = "done" if score is not None else "failed"
+        number = len(now[i].trials)
+        progress.finished(spec, state, f"trial {number}: {text}{_so_far(now[i])}")
+        start(i)
     return now
+
+
+def _resume(root: Path, spec: RunSpec) -> Path:
+    """Where a trial keeps its state while it trains."""
+    return root / f".{spec.id}.safetensors"
 
 
 def _so_far(study: Study) -> str:
@@ -421,33 +414,6 @@ def _rounded(value: Any, mark: Range) -> Any:
     if isinstance(mark, Among):
         return value
     return min(mark.high, max(mark.low, float(f"{value:.{_DIGITS}g}")))
-
-
-class _Inline(Executor):
-    """Does the work when it is handed in."""
-
-    def submit(self, fn: Any, /, *args: Any, **options: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        future.set_result(fn(*args, **options))
-        return future
-
-
-@contextmanager
-def _pool(name: str, workers: int | None, most: int) -> Iterator[Executor]:
-    if name not in ("serial", "pool"):
-        raise ExperimentError(f"a search runs 'serial' or in a 'pool', not {name!r}.")
-    pool = Pool(workers)
-    count = min(pool.workers, most)
-    if name == "serial" or count == 1:
-        yield _Inline()
-        return
-    with ProcessPoolExecutor(
-        count,
-        mp_context=get_context("spawn"),
-        initializer=start_worker,
-        initargs=(max(1, pool.cores // count),),
-    ) as made:
-        yield made
 
 
 @contextmanager

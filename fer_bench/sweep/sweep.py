@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
-from fer_bench.errors import RunError
-from fer_bench.experiment import Experiment
+from fer_bench.errors import RunError, free_space
+from fer_bench.experiment import Experiment, RunSpec
+from fer_bench.metrics.metric import metric_names
 from fer_bench.runs.store import RunRecord, RunStore
-from fer_bench.sweep.executors import Pool, make_executor, start_worker
+from fer_bench.sweep.executors import Options, run_specs, workers_of
+from fer_bench.sweep.forecast import Forecast, forecast
+from fer_bench.sweep.job import Job
 from fer_bench.sweep.plan import Plan, data_card, plan
+from fer_bench.sweep.processes import Processes
 from fer_bench.sweep.progress import Progress
-from fer_bench.sweep.worker import folds_path, metrics_to_do, score_record, thumbnails
+from fer_bench.sweep.worker import folds_path, metrics_to_do, score_only, thumbnails
+from fer_bench.terminal import duration
+from fer_bench.threads import RUN_THREADS
 from fer_bench.training.scalars import require as require_tensorboard
 
 
@@ -50,8 +55,8 @@ def run_experiment(
     experiment: Experiment,
     out: str | Path,
     *,
-    executor: str = "serial",
-    workers: int | None = None,
+    options: Options = Options(),  # noqa: B008
+    rehearse: bool = False,
     quiet: bool = False,
 ) -> Sweep:
     """Run an experiment into a folder: only what the folder does not have yet.
@@ -60,8 +65,9 @@ def run_experiment(
         experiment: see `fer_bench.experiment.load_experiment`.
         out: result folder; made if absent. Giving the same folder again goes on where a killed
             sweep was.
-        executor: "serial" or "pool".
-        workers: processes of the pool.
+        options: how the runs are executed; by default one after the other.
+        rehearse: first let every method see a batch. One that fails does not fail in each of its
+            runs again, and the longest runs are started first.
         quiet: no progress on the terminal.
 
     Raises:
@@ -74,15 +80,17 @@ def run_experiment(
         require_tensorboard()
     planned = plan(experiment)
     prepare(store, experiment, planned)
-    ids = {spec.id for spec in planned.runs}
-    _forget_old_failures(store, ids | {spec.id for spec, _ in planned.skipped})
     counts = {"done": 0, "kept": 0, "busy": 0}
     failed: dict[str, str] = {}
     with Progress(len(planned.runs), quiet=quiet) as progress:
-        results = make_executor(executor, workers=workers).run(
-            planned.runs,
+        specs: Sequence[RunSpec] = planned.runs
+        if rehearse:
+            specs, failed = _rehearsed(store, specs, options, progress)
+        results = run_specs(
+            specs,
             str(store.root),
-            metrics=experiment.scores.metrics,
+            options=options,
+            metrics=metric_names(experiment.scores.metrics, attackers=experiment.scores.attackers),
             seed=experiment.scores.seed,
             progress=progress,
         )
@@ -102,16 +110,54 @@ def run_experiment(
     )
 
 
+def _rehearsed(
+    store: RunStore, specs: Sequence[RunSpec], options: Options, progress: Progress
+) -> tuple[Sequence[RunSpec], dict[str, str]]:
+    """The runs that may succeed, the longest first, and the others with the reason."""
+    todo = [spec for spec in specs if not store.is_done(spec.id)]
+    counts = Counter(spec.label for spec in todo)
+    several = [spec for spec in todo if counts[spec.label] > 1]  # one run says it itself
+    known = {one.label: one for one in forecast(several, options)}
+    failed: dict[str, str] = {}
+    for spec in several:
+        problem = known[spec.label].problem
+        if problem is not None:
+            deaths = store.deaths(spec.id)
+            store.save_failure(spec, reason=problem, kind="failed", deaths=deaths)
+            failed[spec.id] = problem
+            progress.finished(spec, "failed", problem)
+    if known:
+        progress.say(outlook(list(known.values()), store, options))
+    left = [spec for spec in specs if spec.id not in failed]
+    if options.workers > 1:
+        left.sort(key=lambda s: -known[s.label].seconds if s.label in known else 0.0)
+    return left, failed
+
+
+def outlook(forecasts: Sequence[Forecast], store: RunStore, options: Options) -> str:
+    """How long some runs will take and how much space, in one line."""
+    able = [one for one in forecasts if one.problem is None]
+    runs = sum(one.runs for one in able)
+    seconds = sum(one.runs * one.seconds for one in able) / min(options.workers, max(1, runs))
+    size = sum(one.runs * one.size for one in able)
+    return (
+        f"{runs} runs to train: at least {duration(seconds)} and {size / 2**20:.1f} MiB, of "
+        f"{free_space(store.root) / 2**20:.0f} MiB that are free"
+    )
+
+
 def prepare(store: RunStore, experiment: Experiment, planned: Plan) -> None:
     """Write what belongs to the sweep as a whole: experiment, folds, data cards, skips."""
     store.root.mkdir(parents=True, exist_ok=True)
+    store.remove_leftovers()
     store.save_experiment(experiment)
     path = folds_path(store, planned.folds.hash)
     path.parent.mkdir(exist_ok=True)
     planned.folds.save(path)  # the same rows with today's cautions: tests may have been added
     for fingerprint, data in planned.data.items():
-        if not (store.root / "data" / f"{fingerprint[:16]}.json").exists():
+        if not store.has_data_card(fingerprint):
             store.save_data_card(fingerprint, data_card(data), thumbnails(data))
+    store.save_plan({spec.id: f"{spec.label} {spec.place}" for spec in planned.runs})
     for spec, reason in planned.skipped:
         store.save_failure(spec, reason=reason, kind="skipped")
 
@@ -144,28 +190,19 @@ def score_store(
         raise RunError(f"there is no finished run in {str(store.root)!r}: is it a result folder?")
     names = tuple(metrics) if metrics is not None else None
     todo = [r for r in records if metrics_to_do(r, metrics=names, again=again)]
-    workers = min(workers or Pool().workers, max(1, len(todo)))
-    with Progress(len(records), quiet=quiet) as progress:
+    workers = min(workers_of("pool", workers), max(1, len(todo)))
+    with Progress(len(records), quiet=quiet) as progress, Processes(workers) as processes:
         for record in records:
-            if record not in todo:
+            if record in todo:
+                arguments = {"record": record, "metrics": names, "seed": seed, "again": again}
+                processes.submit(record, Job(score_only, arguments, threads=RUN_THREADS))
+            else:
                 progress.finished(record.spec, "kept", "scored already")
-        if workers == 1:
-            for record in todo:
-                score_record(record, metrics=names, seed=seed, again=again)
+        for record, end in processes.ends():
+            if end.error is None:
                 progress.finished(record.spec, "done", "scored")
-            return records
-        with ProcessPoolExecutor(
-            workers,
-            mp_context=get_context("spawn"),
-            initializer=start_worker,
-            initargs=(max(1, Pool().cores // workers),),
-        ) as pool:
-            futures = {
-                pool.submit(score_record, r, metrics=names, seed=seed, again=again): r for r in todo
-            }
-            for future in as_completed(futures):
-                future.result()
-                progress.finished(futures[future].spec, "done", "scored")
+            else:
+                progress.finished(record.spec, "failed", end.error)
     return records
 
 
@@ -182,11 +219,3 @@ def _refuse_other_folders(store: RunStore) -> None:
             f"{str(root)!r} holds other files ({', '.join(strange[:3])}): name a new folder or "
             "one with results."
         )
-
-
-def _forget_old_failures(store: RunStore, planned: set[str]) -> None:
-    """A failure is tried again when its run is planned again; its old reason goes."""
-    for run_id in planned:
-        for path in (store.root / "failures").glob(f"{run_id}.*"):
-            if store.failures().get(run_id, {}).get("kind") != "skipped":
-                path.unlink(missing_ok=True)

@@ -18,7 +18,7 @@ from fer_bench import statistics
 from fer_bench.data.duplicates import copies_between
 from fer_bench.errors import RunError
 from fer_bench.experiment import DataSpec
-from fer_bench.runs.store import RunRecord, RunStore, faces_of_part, write_part
+from fer_bench.runs.store import RunRecord, RunStore, faces_of_part
 from fer_bench.sweep.plan import load_faces
 from fer_bench.sweep.progress import Progress
 from fer_bench.sweep.worker import load_session, score_record
@@ -129,7 +129,7 @@ def _embed_others(record: RunRecord, others: dict[str, RunStore]) -> dict[str, i
         session = load_session(record)
         for name, data in todo.items():
             part = session.extract(np.arange(len(data)), name=f"test:{name}", data=data)
-            write_part(parts, part, faces=data.fingerprint)
+            record.add_part(part, faces=data.fingerprint)
     scored = record.outcomes().get("transfer")
     known = {key.partition(".")[0] for key in scored.scores} if scored else set()
     if todo or not set(others) <= known:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+import safetensors.numpy
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import save_file
@@ -19,19 +20,24 @@ from safetensors.torch import save_file
 import fer_bench
 from fer_bench import registry
 from fer_bench.arrays import Part
+from fer_bench.attackers.erased import erase_run
 from fer_bench.cautions import Caution
 from fer_bench.data.faces import FaceData
 from fer_bench.data.splits import FoldFile
-from fer_bench.errors import FerBenchError, RunError
+from fer_bench.errors import RunError
 from fer_bench.experiment import RunSpec
 from fer_bench.method import Method, MethodInfo
 from fer_bench.metrics.metric import Metric, load_metrics, score_run
-from fer_bench.runs.store import RunRecord, RunStore, write_json, write_part
+from fer_bench.runs.log import RunLog
+from fer_bench.runs.store import RESUME, RunRecord, RunStore, atomic_path, write_json, write_part
 from fer_bench.score import Outcome
-from fer_bench.sweep.plan import RunRows, explain, load_faces, published_folds, rows_of
+from fer_bench.sweep.job import Tell
+from fer_bench.sweep.plan import RunRows, load_faces, published_folds, rows_of
 from fer_bench.training.checkpoint import Position, copy_state
 from fer_bench.training.loop import OnEpoch, OnHistory
+from fer_bench.training.outcome import CODES, prediction_cautions
 from fer_bench.training.session import Session
+from fer_bench.training.size import model_size
 
 State = Literal["done", "kept", "failed", "busy"]
 
@@ -44,35 +50,48 @@ def execute(
     *,
     metrics: tuple[str, ...] | None = None,
     seed: int = 0,
-    on_epoch: OnEpoch | None = None,
+    tell: Tell = lambda **message: None,
 ) -> tuple[State, str]:
-    """Train and score one run unless the store has it already; a failure is a value.
+    """Train and score one run unless the store has it already.
+
+    Args:
+        spec: the run.
+        root: of the store.
+        metrics: names; by default all default ones.
+        seed: of bootstrap, permutations and probes.
+        tell: takes epoch=(done, in all, text) after each epoch.
 
     Returns:
-        ("done" | "kept" | "failed" | "busy", one line about it).
+        ("done" | "kept" | "busy", one line about it).
+
+    Raises:
+        BaseException: whatever the method raises; the store then holds no half of a run.
     """
     store = RunStore(root)
-    try:
-        state: State = "kept"
-        if not store.is_done(spec.id):
-            with store.claim(spec) as working:
-                if working is None:
-                    return "busy", "another process is working on it"
-                if not store.is_done(spec.id):
-                    with _scalars(store, spec) as on_history:
-                        _train_into(spec, store, working, on_epoch, on_history)
-                    store.publish(spec, working)
-                    state = "done"
-        record = store.record(spec.id)
+    state: State = "kept"
+    log = RunLog(store.log(spec.id))
+
+    def on_epoch(done: int, total: int, text: str) -> None:
+        log.write("epoch", done=done, total=total, text=text)
+        tell(epoch=(done, total, text))
+
+    if not store.is_done(spec.id):
+        with store.claim(spec) as working:
+            if working is None:
+                return "busy", "another process is working on it"
+            if not store.is_done(spec.id):
+                log.write("start", run=spec.id, label=spec.label, threads=torch.get_num_threads())
+                with _scalars(store, spec) as on_history:
+                    _train_into(spec, store, working, on_epoch, on_history)
+                store.publish(spec, working)
+                log.write("trained")
+                state = "done"
+    record = store.record(spec.id)
+    if metrics_to_do(record, metrics=metrics):
         score_record(record, metrics=metrics, seed=seed)
-        return state, headline(record)
-    except KeyboardInterrupt:
-        raise
-    except Exception as error:
-        store.save_failure(spec, reason=explain(error), kind="failed")
-        if not isinstance(error, FerBenchError):
-            _keep_traceback(store, spec, error)
-        return "failed", explain(error)
+        log.write("scored", metrics=sorted(record.outcomes()))
+    store.forget_failure(spec.id)
+    return state, headline(record)
 
 
 @dataclass(frozen=True)
@@ -102,7 +121,10 @@ def _train_into(
     on_history: OnHistory | None,
 ) -> None:
     started = time.monotonic()
-    resume = working / "resume.safetensors"
+    if spec.of is not None:
+        write_erased(spec, store.record(spec.of), working, started=started)
+        return
+    resume = working / RESUME
     folds = published_folds(folds_path(store, spec.fold_hash), spec, data_of(spec))
     trained = train(spec, folds, resume=resume, on_epoch=on_epoch, on_history=on_history)
     write_run(spec, trained, working, started=started)
@@ -194,38 +216,72 @@ def parts_of(spec: RunSpec, trained: Trained) -> Iterator[Part]:
 def write_run(spec: RunSpec, trained: Trained, working: Path, *, started: float) -> None:
     """Write all files of a trained run into `working`; `started` is when work on it began."""
     method, position = trained.session.method, trained.position
+    learned: list[Caution] = []
     for part in parts_of(spec, trained):
         write_part(working / "parts", part)
-    save_file(
-        {k: v.contiguous() for k, v in copy_state(method).items()}, working / "model.safetensors"
-    )
+        if part.name in ("train", "test") and method.info.role != "oracle":
+            learned += prediction_cautions(part)
+    with atomic_path(working / "model.safetensors") as aside:
+        save_file({k: v.contiguous() for k, v in copy_state(method).items()}, aside)
     write_json(working / "spec.json", spec.model_dump(mode="json"))
     write_json(
         working / "environment.json",
         environment(
             method,
             position,
-            [*trained.rows.cautions, *position.cautions],
+            [*trained.rows.cautions, *position.cautions, *learned],
             str(trained.session.batcher.device),
             time.monotonic() - started,
         )
-        | {"tie": list(trained.rows.notes)},
+        | {
+            "tie": list(trained.rows.notes),
+            "size": model_size(method, trained.session.batcher),
+        },
     )
     pd.DataFrame(position.history, columns=HISTORY).to_csv(working / "history.csv", index=False)
+
+
+def write_erased(spec: RunSpec, encoder: RunRecord, working: Path, *, started: float) -> None:
+    """Write an erased run: the arrays of its encoder's run without identity, and a new head."""
+    erased = erase_run(encoder.arrays, spec.parameters)
+    for part in erased.parts:
+        write_part(working / "parts", part)
+    with atomic_path(working / "model.safetensors") as aside:
+        safetensors.numpy.save_file(
+            {name: np.ascontiguousarray(array) for name, array in erased.state.items()}, aside
+        )
+    write_json(working / "spec.json", spec.model_dump(mode="json"))
+    said = [Caution.from_json(caution) for caution in encoder.environment["warnings"]]
+    environment = encoder.environment | {
+        "method": info_json(erased.info),
+        "warnings": [caution.to_json() for caution in (*said, *erased.cautions)],
+        "stages": [],
+        "training_s": 0.0,
+        "wall_s": round(time.monotonic() - started, 2),
+        "of": encoder.spec.id,
+    }
+    write_json(working / "environment.json", environment)
+    pd.DataFrame([], columns=HISTORY).to_csv(working / "history.csv", index=False)
 
 
 def load_session(record: RunRecord) -> Session:
     """The trained method of a finished run with its faces, ready to embed on the CPU.
 
     Raises:
-        RunError: the data or the folds are not those the run was trained on.
+        RunError: the data or the folds are not those the run was trained on, or it is an erased
+            row, which has no network of its own.
     """
     spec = record.spec
+    if spec.of is not None:
+        raise RunError(
+            f"the run {spec.id!r} is an erased row and has no network of its own: use {spec.of!r}."
+        )
     data = data_of(spec)
     store = RunStore(record.folder.parent.parent)
     folds = published_folds(folds_path(store, spec.fold_hash), spec, data)
     rows = rows_of(data, spec, folds)
     session = new_session(spec, data, rows, torch.device("cpu"))
+    record.sealed("model.safetensors")  # compared with its checksum
     session.load(record.folder / "model.safetensors", rows.fold.train)
     return session
 
@@ -250,6 +306,11 @@ def score_record(
     return record.outcomes()
 
 
+def score_only(record: RunRecord, **options: Any) -> None:
+    """`score_record` as a job: the scores are in the folder."""
+    score_record(record, **options)
+
+
 def metrics_to_do(
     record: RunRecord, *, metrics: tuple[str, ...] | None = None, again: bool = False
 ) -> dict[str, Metric]:
@@ -271,6 +332,10 @@ def headline(record: RunRecord) -> str:
         parts.append(f"accuracy {accuracy}")
     elif ccc is not None:
         parts.append(f"CCC {ccc}")
+    if steps := record.environment.get("steps"):
+        parts.append(f"{steps:,} steps")
+    said = map(Caution.from_json, record.environment["warnings"])
+    parts += [str(caution) for caution in said if caution.code in CODES]
     failed = [name for name, outcome in record.outcomes().items() if outcome.failed]
     if failed:
         parts.append(f"metrics failed: {', '.join(failed)}")
@@ -296,6 +361,7 @@ def environment(
         "n_parameters": sum(p.numel() for p in method.parameters()),
         "n_train_subjects": method.task.n_train_subjects,
         "stages": position.stages,
+        "steps": sum(stage["steps"] for stage in position.stages),
         "images_seen": position.images_seen,
         "warnings": [caution.to_json() for caution in dict.fromkeys(cautions)],
     }
@@ -322,11 +388,3 @@ def thumbnails(data: FaceData, *, side: int = 48, most: int = 20_000) -> NDArray
         blocks = faces.reshape(n, h // step, step, w // step, step, c)
         chunks.append(blocks.mean((2, 4)).round().astype(np.uint8))
     return np.concatenate(chunks)
-
-
-def _keep_traceback(store: RunStore, spec: RunSpec, error: BaseException) -> None:
-    """A fault in an adapter is the adapter author's to mend: keep the traceback for them."""
-    import traceback
-
-    path = store.root / "failures" / f"{spec.id}.traceback.txt"
-    path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")

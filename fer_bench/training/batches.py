@@ -123,6 +123,15 @@ class Batcher:
             yield self.batch(rows[start : start + batch_size])
 
 
+def batches_in(rows: int, batch_size: int) -> int:
+    """Batches of one pass: a last, smaller one is left out unless it is the only one.
+
+    >>> batches_in(100, 32), batches_in(10, 32)
+    (3, 1)
+    """
+    return max(1, rows // batch_size)
+
+
 class EpochPlan:
     """Which rows meet in which batch: a function of (seed, stage, epoch) alone.
 
@@ -158,7 +167,7 @@ class EpochPlan:
         )
 
     def __len__(self) -> int:
-        return max(1, len(self.rows) // self.batch_size)
+        return batches_in(len(self.rows), self.batch_size)
 
     @property
     def cautions(self) -> tuple[Caution, ...]:

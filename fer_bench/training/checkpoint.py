@@ -22,6 +22,7 @@ from fer_bench.errors import RunError
 from fer_bench.runs.store import atomic_path
 
 State = dict[str, Tensor]
+Standing = tuple[float, float]  # of an epoch: validation score, then minus the validation loss
 
 
 @dataclass
@@ -31,7 +32,7 @@ class Position:
     Attributes:
         stage: index of the stage being trained.
         epoch: epochs finished in it.
-        best_value: of the validation rule so far (higher is better), None before the first.
+        best: highest standing of an epoch by the validation rule so far, None before the first.
         best_epoch: when it was reached (1-based), 0 before the first.
         history: rows (stage, epoch, split, player, term, value).
         stages: summaries of finished stages.
@@ -42,13 +43,17 @@ class Position:
 
     stage: int = 0
     epoch: int = 0
-    best_value: float | None = None
+    best: Standing | None = None
     best_epoch: int = 0
     history: list[list[Any]] = field(default_factory=list)
     stages: list[dict[str, Any]] = field(default_factory=list)
     images_seen: int = 0
     seconds: float = 0.0
     cautions: list[Caution] = field(default_factory=list)
+
+    def is_best(self, standing: Standing) -> bool:
+        """Whether no earlier epoch stands higher: of equal ones the later is kept."""
+        return self.best is None or standing >= self.best
 
     def note(self, cautions: Iterable[Caution | str]) -> None:
         """Record each of them once."""
@@ -61,7 +66,12 @@ class Position:
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Position:
         """Inverse of `to_json`."""
-        return cls(**{**content, "cautions": list(map(Caution.from_json, content["cautions"]))})
+        best, cautions = content["best"], content["cautions"]
+        typed = {
+            "best": tuple(best) if best else None,
+            "cautions": [Caution.from_json(caution) for caution in cautions],
+        }
+        return cls(**{**content, **typed})
 
 
 def copy_state(module: nn.Module) -> State:

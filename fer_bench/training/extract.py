@@ -7,7 +7,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from fer_bench.arrays import Part
+from fer_bench.arrays import FURTHER, Part, further_of
 from fer_bench.errors import MethodError
 from fer_bench.method import Method, infer
 from fer_bench.training.batches import Batcher, Rows
@@ -32,6 +32,7 @@ def extract(
             "identity": embeddings.identity,
             "logits": prediction.logits,
             "valence_arousal": prediction.valence_arousal,
+            **{f"{FURTHER}{key}": value for key, value in embeddings.further.items()},
         }
         for key, value in found.items():
             if value is not None:
@@ -52,6 +53,7 @@ def extract(
         valence_arousal=arrays.get("valence_arousal"),
         labels=_labels(batcher, rows),
         classes=method.task.classes,
+        further=further_of(arrays),
     )
 
 

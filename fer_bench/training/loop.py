@@ -7,6 +7,8 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,22 +22,44 @@ from fer_bench.cautions import Caution
 from fer_bench.errors import MethodError
 from fer_bench.experiment import TrainingSpec
 from fer_bench.method import Batch, Method, Oracle, Player, Stage, infer
-from fer_bench.training.batches import Batcher, EpochPlan, Rows
+from fer_bench.normalisers import estimating_statistics
+from fer_bench.training.batches import Batcher, EpochPlan, Rows, batches_in
 from fer_bench.training.checkpoint import (
     Position,
     Resume,
+    Standing,
     copy_state,
     load_resume,
     restore_optimizer,
     save_resume,
 )
+from fer_bench.training.outcome import bounds_at, training_cautions
 
 OnEpoch = Callable[[int, int, str], None]
 OnHistory = Callable[[Sequence[Sequence[Any]]], None]
 
 _VALIDATION_SEED = 7_919  # pairs and shuffles of a validation pass are the same in every epoch
+_STATISTICS_SEED = 104_729  # likewise of the faces that running statistics are estimated from
+_STATISTICS_FACES = 1_024
 _SAVE_EVERY_S = 20.0
 _ARRAY_ROWS = 2_000
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a stage may take: steps, in epochs of `per_epoch`; the last one may be cut short."""
+
+    steps: int
+    per_epoch: int
+
+    @property
+    def epochs(self) -> int:
+        """Passes over the faces, a shortened last one included."""
+        return math.ceil(self.steps / self.per_epoch)
+
+    def of_epoch(self, epoch: int) -> int:
+        """Steps of one epoch, which is counted from 0."""
+        return min(self.per_epoch, self.steps - epoch * self.per_epoch)
 
 
 class _Game(nn.Module):
@@ -97,6 +121,7 @@ class Trainer:
         self._materialise()
         self._prepare_speed()
         stages = list(self.method.stages())
+        self._choose_cache(stages)
         game = self.fabric.setup_module(_Game(self.method))
         saved = load_resume(self.resume) if self.resume is not None else None
         if saved is not None:
@@ -104,16 +129,21 @@ class Trainer:
             self.method.load_state_dict(saved.model)
         elif not isinstance(self.method, Oracle):
             self._show_arrays()
-        epochs = [stage_epochs(stage, self.training.epochs) for stage in stages]
+        budgets = [self._budget(stage) for stage in stages]
         first = self.position.stage
         for index in range(first, len(stages)):
-            self._run_stage(game, stages[index], index, epochs, saved if index == first else None)
+            self._run_stage(game, stages[index], index, budgets, saved if index == first else None)
         self.position.seconds += time.monotonic() - self._started
         self.method.requires_grad_(True).eval()
         self.position.note(self.method.cautions())
+        self.position.note(training_cautions(self.position.stages))
         reports = [backbone.weights_report for backbone in backbones_of(self.method)]
         self.position.note(Caution("backbone-weights", report=r) for r in reports if r)
         return self.position
+
+    def _budget(self, stage: Stage) -> Budget:
+        size = stage.batch_size or self.training.batch_size
+        return stage_budget(stage.share, self.training, batches_in(len(self.train_rows), size))
 
     def _materialise(self) -> None:
         """One forward pass, so that lazy modules have their shapes before optimisers exist."""
@@ -148,6 +178,17 @@ class Trainer:
                 "needs a C++ compiler): set training.compile = false."
             ) from error
 
+    def _choose_cache(self, stages: Sequence[Stage]) -> None:
+        """Plain and mirrored faces come again; under other augmentation no face does."""
+        plain = self.training.augment in ("none", "flip") or not any(s.augment for s in stages)
+        for backbone in backbones_of(self.method):
+            backbone.cached = plain
+            if backbone.frozen and not plain:
+                augment = self.training.augment
+                self.position.note([Caution("frozen-features-augmented", augment=augment)])
+            elif backbone.frozen and not backbone.caches:
+                self.position.note([Caution("frozen-features-inside")])
+
     def _show_arrays(self) -> None:
         rng = np.random.default_rng([self.seed, _VALIDATION_SEED])
         size = min(_ARRAY_ROWS, len(self.train_rows))
@@ -160,7 +201,7 @@ class Trainer:
         game: nn.Module,
         stage: Stage,
         index: int,
-        epochs: Sequence[int],
+        budgets: Sequence[Budget],
         resumed: Resume | None,
     ) -> None:
         validate_stage(stage)
@@ -187,24 +228,27 @@ class Trainer:
             for name, state in resumed.optimizers.items():
                 restore_optimizer(optimizers[name], state)
         if stage.on_start is not None:
-            stage.on_start(epochs[index] * len(plan))
+            stage.on_start(budgets[index].steps)
         with frozen(self.method, stage):
-            best = self._run_epochs(game, stage, plan, optimizers, index, epochs, best)
+            best = self._run_epochs(game, stage, plan, optimizers, index, budgets, best)
         if best is not None:
             self.method.load_state_dict(best)
         position = self.position
+        kept = position.best_epoch or position.epoch
         position.stages.append(
             {
                 "name": stage.name,
-                "epochs": epochs[index],
+                "epochs": budgets[index].epochs,
                 "epochs_run": position.epoch,
-                "best_epoch": position.best_epoch or position.epoch,
+                "steps": min(budgets[index].steps, position.epoch * budgets[index].per_epoch),
+                "best_epoch": kept,
                 "select": self._rule(stage),
-                "value": position.best_value,
+                "value": position.best[0] if position.best else None,
+                "bounds": bounds_at(position.history, stage.name, kept, stage.ceilings),
             }
         )
         position.stage, position.epoch = index + 1, 0
-        position.best_value, position.best_epoch = None, 0
+        position.best, position.best_epoch = None, 0
         self._save({}, None)
 
     def _run_epochs(
@@ -214,17 +258,20 @@ class Trainer:
         plan: EpochPlan,
         optimizers: dict[str, Any],
         index: int,
-        epochs: Sequence[int],
+        budgets: Sequence[Budget],
         best: dict[str, Tensor] | None,
     ) -> dict[str, Tensor] | None:
-        position, rule = self.position, self._rule(stage)
-        while position.epoch < epochs[index]:
+        position, rule, budget = self.position, self._rule(stage), budgets[index]
+        epochs = [budget.epochs for budget in budgets]
+        while position.epoch < budget.epochs:
             epoch, known = position.epoch, len(position.history)
-            self._train_epoch(game, stage, plan, optimizers, index, epoch, epochs[index])
-            value, text = self._validate(game, stage, rule, index, epoch)
+            self._train_epoch(game, stage, plan, optimizers, index, epoch, budget)
+            if len(self.validation_rows) or epoch + 1 == budget.epochs:
+                self._estimate_statistics(game, stage, plan, index)
+            standing, text = self._validate(game, stage, rule, index, epoch)
             position.epoch = epoch + 1
-            if value is not None and (position.best_value is None or value > position.best_value):
-                position.best_value, position.best_epoch = value, epoch + 1
+            if standing is not None and position.is_best(standing):
+                position.best, position.best_epoch = standing, epoch + 1
                 best = copy_state(self.method)
             self.on_history(position.history[known:])
             self.on_epoch(sum(epochs[:index]) + epoch + 1, sum(epochs), f"{stage.name}: {text}")
@@ -243,21 +290,21 @@ class Trainer:
         optimizers: dict[str, Any],
         index: int,
         epoch: int,
-        epochs: int,
+        budget: Budget,
     ) -> None:
         generator = seed_everything(self.seed, index, epoch, device=self.batcher.device)
         set_modes(self.method, stage)
         totals = _Means()
         watch = _FiniteWatch(every=1 if self.batcher.device.type == "cpu" else 50)
-        steps = epochs * len(plan)
-        for number, (rows, partners) in enumerate(plan.epoch(epoch)):
-            done = epoch * len(plan) + number
+        batches = islice(plan.epoch(epoch), budget.of_epoch(epoch))
+        for number, (rows, partners) in enumerate(batches):
+            done = epoch * budget.per_epoch + number
             if stage.on_step is not None:
-                stage.on_step(done / steps)
+                stage.on_step(done / budget.steps)
             batch = self.batcher.batch(
                 rows, generator=generator if stage.augment else None, partners=partners
             )
-            factor = lr_factor(self.training.schedule, done, steps)
+            factor = lr_factor(self.training, done, budget)
             for player in stage.players:
                 for _ in range(player.steps):
                     losses = self._step(game, player, optimizers[player.name], batch, factor)
@@ -289,6 +336,20 @@ class Trainer:
         optimizer.step()
         return losses
 
+    @torch.no_grad()
+    def _estimate_statistics(
+        self, game: nn.Module, stage: Stage, plan: EpochPlan, index: int
+    ) -> None:
+        """Running statistics from training faces as evaluation sees them: not augmented."""
+        seed_everything(self.seed, index, _STATISTICS_SEED)
+        set_modes(self.method, stage)
+        with estimating_statistics(self.method) as layers:
+            most = max(1, _STATISTICS_FACES // plan.batch_size) if layers else 0
+            for rows, partners in islice(plan.epoch(_STATISTICS_SEED), most):
+                batch = self.batcher.batch(rows, partners=partners)
+                for player in stage.players:
+                    game(lambda p=player, b=batch: p.loss(b))
+
     def _rule(self, stage: Stage) -> str:
         if self.training.selection == "last" or len(self.validation_rows) == 0:
             return "last"
@@ -297,18 +358,18 @@ class Trainer:
     @torch.no_grad()
     def _validate(
         self, game: nn.Module, stage: Stage, rule: str, index: int, epoch: int
-    ) -> tuple[float | None, str]:
-        """Measure the validation part; returns the value of the rule (higher is better)."""
+    ) -> tuple[Standing | None, str]:
+        """Measure the validation part; returns how the epoch stands by the rule."""
         if len(self.validation_rows) == 0:
             return None, "no validation part"
         self.method.eval()
         if stage.select == "prediction":
-            value, text = self._validate_prediction(stage, epoch)
+            standing, text = self._validate_prediction(stage, epoch)
         else:
-            value, text = self._validate_loss(game, stage, index, epoch)
-        return (None if rule == "last" else value), text
+            standing, text = self._validate_loss(game, stage, index, epoch)
+        return (None if rule == "last" else standing), text
 
-    def _validate_prediction(self, stage: Stage, epoch: int) -> tuple[float | None, str]:
+    def _validate_prediction(self, stage: Stage, epoch: int) -> tuple[Standing | None, str]:
         rows = self.validation_rows
         scores = prediction_scores(self.method, self.batcher, rows, self.training.batch_size)
         for name, value in scores.items():
@@ -321,11 +382,12 @@ class Trainer:
             name, title, none = "balanced_accuracy", "accuracy", "no prediction"
         if name not in scores:
             return None, none
-        return scores[name], f"validation {title} {scores[name]:.3f}"
+        standing = (scores[name], -scores.get("cross_entropy", 0.0))
+        return standing, f"validation {title} {scores[name]:.3f}"
 
     def _validate_loss(
         self, game: nn.Module, stage: Stage, index: int, epoch: int
-    ) -> tuple[float | None, str]:
+    ) -> tuple[Standing | None, str]:
         plan = EpochPlan(
             self.batcher.data,
             self.validation_rows,
@@ -344,7 +406,8 @@ class Trainer:
             return None, "trained"
         players = stage.select_players or (stage.players[0].name,)
         value = -sum(totals.mean(name, "total") for name in players)
-        return (value if math.isfinite(value) else None), f"validation loss {-value:.3f}"
+        standing = (value, value) if math.isfinite(value) else None
+        return standing, f"validation loss {-value:.3f}"
 
     def _record(self, stage: Stage, epoch: int, split: str, totals: _Means) -> None:
         for player, term, value in totals.rows():
@@ -389,23 +452,39 @@ def seed_everything(*seed: int, device: torch.device | None = None) -> torch.Gen
     return generator
 
 
-def stage_epochs(stage: Stage, budget: int) -> int:
-    """Epochs of a stage: its share of the budget, at least one."""
-    return max(1, round(stage.share * budget))
+def stage_budget(share: float, training: TrainingSpec, per_epoch: int) -> Budget:
+    """The share that a stage has of the steps of a run, or of its epochs; at least one.
 
-
-def lr_factor(schedule: str, step: int, steps: int) -> float:
-    """Learning-rate factor at a step: constant, or cosine to zero after 5 % of warm-up.
-
-    >>> lr_factor("constant", 10, 100), round(lr_factor("cosine", 99, 100), 4)
-    (1.0, 0.0003)
+    >>> stage_budget(0.5, TrainingSpec(epochs=3), per_epoch=7)
+    Budget(steps=14, per_epoch=7)
+    >>> stage_budget(0.5, TrainingSpec(steps=30), per_epoch=7).epochs
+    3
     """
-    if schedule == "constant":
+    if training.steps is not None:
+        return Budget(max(1, round(share * training.steps)), per_epoch)
+    return Budget(max(1, round(share * training.epochs)) * per_epoch, per_epoch)
+
+
+def lr_factor(training: TrainingSpec, step: int, budget: Budget) -> float:
+    """Learning-rate factor at a step of a stage.
+
+    "constant" is 1, "cosine" falls to zero after 5 % of warm-up, "step" falls as `DecaySpec` says.
+
+    >>> halved = {"factor": 0.5, "first": 2, "every": 1, "unit": "epochs"}
+    >>> training = TrainingSpec(schedule="step", decay=halved)
+    >>> [lr_factor(training, step, Budget(steps=40, per_epoch=10)) for step in (0, 19, 20, 39)]
+    [1.0, 1.0, 0.5, 0.25]
+    """
+    if training.schedule == "constant":
         return 1.0
-    warm = max(1, round(0.05 * steps))
+    if training.schedule == "step":
+        decay = training.decay
+        past = (step if decay.unit == "iterations" else step // budget.per_epoch) - decay.first
+        return decay.factor ** (0 if past < 0 else 1 + past // decay.every)
+    warm = max(1, round(0.05 * budget.steps))
     if step < warm:
         return (step + 1) / warm
-    return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
+    return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, budget.steps - warm)))
 
 
 def make_optimizer(player: Player, lr: float, *, fused: bool = True) -> torch.optim.Optimizer:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import torch
+from torch import Tensor
 
 from fer_bench.arrays import Part
 from fer_bench.data.faces import FaceData
+from fer_bench.errors import MethodError
 from fer_bench.experiment import TrainingSpec
 from fer_bench.method import Batch, Method, Oracle, Task
 from fer_bench.training.batches import Batcher, Rows, make_task
@@ -57,6 +62,44 @@ class Session:
         task = make_task(data, train, target=training.target)
         batcher = Batcher(data, task, training, device or make_fabric(training).device)
         return cls(build_method(adapter, config, task, seed=seed), batcher, seed)
+
+    @classmethod
+    def restored(
+        cls,
+        adapter: type[Method],
+        config: Any,
+        task: Task,
+        state: Mapping[str, Tensor],
+        *,
+        training: TrainingSpec,
+        seed: int = 0,
+    ) -> Session:
+        """A trained method again, without the faces it was trained on.
+
+        Args:
+            adapter, config, task: the method, its parameters and what it was built for.
+            state: its weights and buffers.
+            training: of the batches that will be embedded.
+            seed: of the run.
+
+        Raises:
+            MethodError: the state does not fit the method.
+        """
+        channels, height, width = task.shape
+        blank = FaceData(
+            np.zeros((2, height, width, channels), np.uint8), pd.DataFrame(index=range(2))
+        )
+        batcher = Batcher(blank, task, training, make_fabric(training).device)
+        session = cls(build_method(adapter, config, task, seed=seed), batcher, seed)
+        session.method.to(batcher.device)
+        materialise(session.method, batcher.batch(np.arange(2)))
+        try:
+            session.method.load_state_dict(dict(state))
+        except RuntimeError as error:
+            raise MethodError(
+                f"the saved weights do not fit {adapter.info.title} as it is now: {error}"
+            ) from None
+        return session
 
     def train(
         self,

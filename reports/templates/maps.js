@@ -15,6 +15,7 @@ const start = async () => {
     return new type(bytes.buffer);
   };
   const FACE = 64;
+  const SIGNS = { circle: "●", square: "■", triangle: "▲", diamond: "◆", inverted_triangle: "▼", star: "★", hex: "⬢", plus: "✚" };
   // The sheet of faces as a variable for the one tooltip: a page full of faces that each
   // substitute it would parse its megabyte once for every face.
   const sheet = document.createElement("span");
@@ -35,7 +36,7 @@ const start = async () => {
   const stack = matchMedia("(max-width: 700px)");
   const place = () => {
     grid.children = plots.map((plot, i) => (stack.matches ? [plot, i, 0] : [plot, 0, i]));
-    for (const plot of plots) plot.height = stack.matches ? 330 : 430;
+    for (const plot of plots) plot.height = stack.matches ? 340 : 540;
   };
   if (stack.matches) place();
   stack.addEventListener("change", place);
@@ -83,6 +84,19 @@ const start = async () => {
     return { codes: p.expression, levels: data.classes, colours: data.classColours, markers: data.markers };
   };
 
+  // The frame fits the points, equally in both directions.
+  const fit = (plot, xy, n) => {
+    const ends = (from) => {
+      const known = [...xy.slice(from, from + n)].filter((v) => !Number.isNaN(v));
+      return known.length ? [Math.min(...known), Math.max(...known)] : [-1, 1];
+    };
+    const [x, y] = [ends(0), ends(n)];
+    const half = 0.54 * Math.max(x[1] - x[0], y[1] - y[0], 1e-6);
+    const around = ([low, high], range) => { range.start = (low + high) / 2 - half; range.end = (low + high) / 2 + half; };
+    around(x, plot.x_range);
+    around(y, plot.y_range);
+  };
+
   const draw = () => {
     const method = data.methods[pick("map-method").value];
     const kind = pick("map-kind").value;
@@ -95,6 +109,8 @@ const start = async () => {
     const each = (f) => Array.from({ length: p.n }, (_, k) => f(k));
     const name = (list, code) => (code < 0 ? "unknown" : list[code]);
     source.selected.indices = [];
+    fit(plots[0], e, p.n);
+    fit(plots[1], i, p.n);
     source.data = {
       ex: e.slice(0, p.n), ey: e.slice(p.n), ix: i.slice(0, p.n), iy: i.slice(p.n),
       colour: each((k) => (codes[k] < 0 ? "#9a9a9a" : colours[codes[k] % colours.length])),
@@ -119,7 +135,8 @@ const start = async () => {
       const mine = [];
       for (let k = 0; k < p.n; k++) if (codes[k] === code) mine.push(k);
       if (!mine.length) return;
-      dot.style.background = colours[code % colours.length];
+      dot.style.color = colours[code % colours.length];
+      dot.textContent = SIGNS[markers ? markers[code % markers.length] : "circle"];
       button.type = "button";
       button.append(dot, document.createTextNode(`${level} `));
       button.title = `Select the ${mine.length} faces of this group`;

@@ -45,14 +45,8 @@ document.querySelectorAll("table.board").forEach((table) => {
   });
 });
 
-// On paper everything is open; a link into a closed part opens it.
+// A link into a closed part opens it.
 (() => {
-  let opened = [];
-  addEventListener("beforeprint", () => {
-    opened = [...document.querySelectorAll("details:not([open]):not(.bulk)")];
-    opened.forEach((d) => { d.open = true; });
-  });
-  addEventListener("afterprint", () => opened.forEach((d) => { d.open = false; }));
   const reveal = () => {
     const target = location.hash && document.getElementById(location.hash.slice(1));
     for (let node = target; node; node = node.parentElement) if (node.tagName === "DETAILS") node.open = true;

@@ -8,8 +8,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.nn import functional
 
-from fer_bench.baselines.common.bounds import Bound, class_aware_negatives, derangements
+from fer_bench.baselines.common.bounds import (
+    Bound,
+    class_aware_negatives,
+    derangements,
+    label_ceiling,
+)
 from fer_bench.baselines.common.networks import Critic, SeparableCritic
 
 
@@ -168,3 +174,20 @@ def dv(joint, marginal):
 def test_a_broken_bound_is_named(bound, fault):
     assert not faults(dv)
     assert fault in faults(bound)
+
+
+@given(st.lists(st.integers(0, 60), min_size=2, max_size=6).filter(lambda c: sum(map(bool, c)) > 1))
+def test_ceilings_are_the_bounds_of_the_best_critic(counts):
+    """Of labels y and y': T = log p/q for Donsker-Varadhan, and for Jensen-Shannon as well."""
+    p = torch.tensor(counts, dtype=torch.float64)
+    p = p[p > 0] / p.sum()
+    joint, marginal = torch.diag(p), torch.outer(p, p)
+    critic = torch.log(joint / marginal)
+    entropy = (joint * critic.nan_to_num(neginf=0.0)).sum()
+    assert label_ceiling("dv", counts) == pytest.approx(float(entropy))
+    of_joint = (joint * functional.logsigmoid(critic).nan_to_num(neginf=0.0)).sum()
+    of_marginal = (marginal * functional.logsigmoid(-critic).nan_to_num()).sum()
+    jsd = float(of_joint + of_marginal) + 2 * math.log(2)
+    assert label_ceiling("jsd", counts) == pytest.approx(jsd, abs=1e-9)
+    assert label_ceiling("jsd", counts, class_aware=True) == pytest.approx(2 * math.log(2))
+    assert label_ceiling("dv", counts, class_aware=True) == math.inf

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from fer_bench import Recognizer
-from fer_bench.baselines.dice_fer.adapter import DiceFER
+from fer_bench.baselines.common.bounds import label_ceiling
+from fer_bench.baselines.dice_fer.adapter import REPORTS, DiceFER
 from fer_bench.conformance import example_batch, example_task
 from fer_bench.errors import MethodError
 from fer_bench.labels import label_entropy
@@ -49,6 +50,26 @@ def test_every_setting_trains(bound, critic, class_aware):
     assert set(losses) == {"total", f"global_{bound}", f"local_{bound}", "l1"}
     assert all(torch.isfinite(v) for v in losses.values())
     assert torch.isfinite(method.identity_loss(batch)["total"])
+
+
+def test_the_reports_setting_is_a_name_and_what_is_given_stands():
+    reports = DiceFER.Config(variant="reports")
+    assert {name: getattr(reports, name) for name in REPORTS} == REPORTS
+    own = DiceFER.Config(variant="reports", bound="jsd")
+    assert own.bound == "jsd"
+    assert own.critic == "concat"
+    again = DiceFER.Config.model_validate(own.model_dump(mode="json"))
+    assert again == own, "a run is read again as it was planned"
+
+
+def test_bounds_stand_beside_their_ceilings():
+    method, _ = build(class_aware=False)
+    (expression, identity, _) = method.stages()
+    jsd = 2 * label_ceiling("jsd", example_task().class_counts)
+    assert expression.ceilings == {"global_jsd": jsd, "local_jsd": jsd}
+    assert not identity.ceilings
+    contrast, _ = build(bound="dv", class_aware=True)
+    assert not contrast.stages()[0].ceilings, "against other classes it has no largest value"
 
 
 def test_the_total_is_the_weighted_sum():

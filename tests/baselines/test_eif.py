@@ -247,3 +247,14 @@ def test_the_contract_holds():
     findings = check_method("eif")
     assert [str(f) for f in findings if not f.passed] == []
     assert sum(f.check == "sign" for f in findings) == 3
+
+
+def test_the_papers_features_are_all_there():
+    """E is z, I is z_id, z_exp is beside them: R(z - z_att), from the same z_att as z_id."""
+    method = EIF(replace(example_task(), attributes={"gender": ("man", "woman")}), EIF.Config())
+    batch = example_batch(method.task)
+    with torch.no_grad():
+        found = method.eval().embed(batch.images)
+        z_att = method.aggregator(method.attributes(batch.images))
+        assert torch.equal(found.further["z_exp"], method.residual(found.expression - z_att))
+        assert torch.equal(found.identity, method.residual(z_att))

@@ -4,9 +4,6 @@ import json
 
 import pytest
 import torch
-
-pytest.importorskip("open_clip")
-
 from safetensors import safe_open
 
 from fer_bench.baselines.eif import tiny_clip

@@ -8,9 +8,9 @@ from PIL import Image
 
 import fer_bench
 from fer_bench.data.synthetic.generated import generate
-from fer_bench.reports.figures import affect_figure
-from fer_bench.reports.style import drawing
-from fer_bench.reports.traces import trace_figure
+from fer_bench.reports.figures.affect import affect_figure
+from fer_bench.reports.figures.style import drawing
+from fer_bench.reports.figures.traces import trace_figure
 
 PEOPLE, FRAMES, SIZE = 16, 21, 48
 

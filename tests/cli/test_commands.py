@@ -138,3 +138,19 @@ def test_doctor_and_version(invoke):
     assert "torch" in out
     status, out, _ = invoke("--version")
     assert out.startswith("fer-bench ")
+
+
+def test_check_method_prints_each_finding_when_it_is_made(invoke, monkeypatch):
+    from fer_bench import conformance
+
+    def checks(adapter):
+        print("between")
+        yield conformance.Finding("shape", True, "first")
+        print("between")
+        yield conformance.Finding("sign", False, "second")
+
+    monkeypatch.setattr(conformance, "checking", checks)
+    status, out, err = invoke("check-method", "erm")
+    assert status == 1
+    assert [line.split()[0] for line in out.splitlines()] == ["between", "ok", "between", "FAIL"]
+    assert "Checking erm" in err

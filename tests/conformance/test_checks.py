@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -156,6 +158,13 @@ class NanLoss(ERM):
         return {"total": super().loss(batch)["total"] * float("nan")}
 
 
+class LearnsSomethingElse(ERM):
+    """Every other check passes: losses fall, gradients are finite, nothing frozen moves."""
+
+    def loss(self, batch):
+        return super().loss(replace(batch, expression=(batch.expression + 1) % 7))
+
+
 class Crashes(ERM):
     def embed(self, images):
         raise ZeroDivisionError("oh")
@@ -177,6 +186,7 @@ class Crashes(ERM):
         (Detached, "gradient"),
         (NoTotal, "loss"),
         (NanLoss, "loss"),
+        (LearnsSomethingElse, "fit"),
         (Crashes, "build"),
     ],
     ids=lambda value: getattr(value, "__name__", value),

@@ -192,16 +192,16 @@ def signs(*passed):
 
 
 def test_a_sign_that_looks_wrong_once_is_judged_from_other_weights():
-    alone = settled(signs(False), [lambda: signs(True)] * 4)
+    alone = list(settled(signs(False), [lambda: signs(True)] * 4))
     assert [f.passed for f in alone] == [True]
     assert "4 of 5 initial weights" in alone[0].message
-    mostly = settled(signs(False), [lambda: signs(False), lambda: signs(True)] * 2)
+    mostly = list(settled(signs(False), [lambda: signs(False), lambda: signs(True)] * 2))
     assert [f.passed for f in mostly] == [False]
 
 
 def test_each_claim_has_its_own_majority_and_other_findings_stay():
     shape = Finding("shape", False, "wrong")
-    judged = settled([shape, *signs(True, False)], [lambda: signs(True, False)] * 4)
+    judged = list(settled([shape, *signs(True, False)], [lambda: signs(True, False)] * 4))
     assert [f.passed for f in judged] == [False, True, False]
 
 
@@ -209,7 +209,7 @@ def test_signs_that_are_right_are_not_judged_again():
     def never():
         raise AssertionError
 
-    assert settled(signs(True), [never]) == signs(True)
+    assert list(settled(signs(True), [never])) == signs(True)
 
 
 @pytest.mark.slow
@@ -238,3 +238,15 @@ def test_a_reversed_adversary_fails_whatever_the_weights():
 
     methods.register("reversed-dann", Reversed)
     assert any(f.check == "sign" and not f.passed for f in check_method("reversed-dann"))
+
+
+def test_findings_come_while_the_checks_run():
+    """The first finding is there before the second is made, or a long check is silent."""
+
+    def endless():
+        yield Finding("shape", True, "fine")
+        yield from signs(True)
+        raise AssertionError("asked for more than was wanted")
+
+    findings = settled(endless(), [])
+    assert [next(findings).check, next(findings).check] == ["shape", "sign"]

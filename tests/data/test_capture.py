@@ -9,8 +9,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fer_bench.data import load_dataset
-from fer_bench.data.capture import KEYS, Recorder, camera_frames, central_square, record
+from fer_bench.data import capture, load_dataset
+from fer_bench.data.capture import (
+    KEYS,
+    Recorder,
+    camera_frames,
+    central_square,
+    parsed_keys,
+    record,
+)
+from fer_bench.data.labels import canonical
 from fer_bench.errors import DataError
 
 
@@ -81,6 +89,48 @@ def test_what_is_shown_is_mirrored_but_what_is_stored_is_not(tmp_path):
     assert view.shown[0][200, 100].mean() < 50
     stored = np.asarray(Image.open(next(tmp_path.rglob("*.png"))))
     np.testing.assert_array_equal(stored, frame)
+
+
+def test_the_keys_of_the_webcam_report():
+    """Its key_map, word for word."""
+    report = {"n": "Neutral", "a": "Angry", "h": "Happy", "d": "Disgust", "s": "Sad",
+              "p": "Surprise", "f": "Fear"}  # fmt: skip
+    assert {key: KEYS[key] for key in report} == {k: canonical(v) for k, v in report.items()}
+
+
+def test_any_map_of_keys(video, tmp_path):
+    keys = parsed_keys("1=neutral 2=happy,c=contempt")
+    assert keys == {"1": "neutral", "2": "happiness", "c": "contempt"}
+    recorder = Recorder(tmp_path, "anna", side=200)
+    counts = record(recorder, camera_frames(video), Script(["n", "1", "2", "C"]), keys=keys)
+    assert counts == {"neutral": 1, "happiness": 1, "contempt": 1}
+
+
+@pytest.mark.parametrize("key", ["x", " ", "\t"])
+def test_a_key_that_stores_nothing_is_said(tmp_path, monkeypatch, key):
+    said = []
+    monkeypatch.setattr(
+        capture, "annotated", lambda face, recorder, keys, message: said.append(message) or face
+    )
+    frames = iter([np.zeros((200, 200, 3), np.uint8)] * 2)
+    record(Recorder(tmp_path, "a", side=200), frames, Script([key]))
+    assert "stores nothing" in said[1]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("n", "write KEY=EXPRESSION"),
+        ("nn=neutral", "write KEY=EXPRESSION"),
+        ("", "names no key"),
+        ("q=neutral", "takes a picture back or stops"),
+        ("n=neutral,N=fear", "given twice"),
+        ("n=neutrall", "did you mean 'neutral'"),
+    ],
+)
+def test_maps_that_cannot_be_are_said(text, words):
+    with pytest.raises(DataError, match=words):
+        parsed_keys(text)
 
 
 def test_consent_is_recorded(tmp_path):

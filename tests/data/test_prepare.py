@@ -162,19 +162,35 @@ def test_alignment_puts_the_eyes_where_they_belong(angle, scale):
     y, x = np.mgrid[:600, :600]
     for eye, colour in zip(eyes, [(255, 0, 0), (0, 255, 0)], strict=True):
         pixels[np.hypot(x + 0.5 - eye[0], y + 0.5 - eye[1]) < 6 * scale] = colour
-    face, outside = align(Image.fromarray(pixels), eyes)
+    face, inside = align(Image.fromarray(pixels), eyes)
     array = np.asarray(face).astype(float)
     grid = np.stack(np.meshgrid(np.arange(112) + 0.5, np.arange(112) + 0.5))
     for channel, wanted in ((0, (0.35, 0.40)), (1, (0.65, 0.40))):
         weight = array[:, :, channel]
         centre = (grid * weight).sum((1, 2)) / weight.sum()
         np.testing.assert_allclose(centre, np.array(wanted) * 112, atol=0.6)
-    assert (outside > 0) == (scale == 3.0)
+    assert inside.all() == (scale != 3.0)
 
 
 def test_what_lies_outside_is_measured():
-    _, outside = align(Image.new("RGB", (200, 200)), np.array([[0.0, 100], [30, 100]]))
-    assert outside == pytest.approx(0.35, abs=0.02)
+    face, inside = align(Image.new("RGB", (200, 200), "white"), np.array([[0.0, 100], [30, 100]]))
+    assert 1 - inside.mean() == pytest.approx(0.35, abs=0.02)
+    assert (np.asarray(face.convert("L"))[inside] > 200).mean() > 0.98
+
+
+def test_padding_does_not_blur_a_face():
+    """A soft face of which a third is out of frame is as sharp as the whole of it."""
+    rng = np.random.default_rng(0)
+    image = Image.fromarray(rng.integers(0, 256, (112, 112), dtype=np.uint8))
+    soft = np.asarray(image.filter(ImageFilter.GaussianBlur(2)))
+    whole = measure(soft)
+    inside = np.ones((112, 112), bool)
+    inside[:, :40] = False
+    cut = measure(np.where(inside, soft, 0).astype(np.uint8), inside)
+    assert cut == pytest.approx(whole, rel=0.1)
+    blind = measure(np.where(inside, soft, 0).astype(np.uint8))
+    assert blind["contrast"] > 2 * whole["contrast"]
+    assert measure(soft, np.zeros((112, 112), bool))["sharpness"] == 0
 
 
 def test_sharpness_falls_with_blur_and_ignores_light():
@@ -347,7 +363,43 @@ def test_the_face_counts_and_not_its_margin(raw, tmp_path):
                load_dataset("manifest", tmp_path / "tight", size=16).info.notes)  # fmt: skip
     chinless = FixedDetector(((10, 40, 80, 60), [[31, 78], [69, 78]]))
     done = run(raw, tmp_path / "cut", detector=chinless)
-    assert done.reasons == {"the face is cut off": 3}
+    assert done.reasons == {"the face is out of frame": 3}
+
+
+@pytest.mark.parametrize(
+    ("stretch", "reason"),
+    [(1.0, None), (1.3, None), (None, None), (0.75, None), (2.2, "too wide"), (0.45, "too high")],
+)
+def test_a_squeezed_face_is_distorted(raw, tmp_path, stretch, reason):
+    detector = FixedDetector(ONE)
+    detector.faces = [face._replace(stretch=stretch) for face in detector.faces]
+    done = run(raw, tmp_path / "out", detector=detector)
+    if reason is None:
+        assert done.kept == 3
+    else:
+        assert done.reasons == {"the face is distorted": 3}
+        rejects = pd.read_csv(tmp_path / "out/rejects.csv")
+        assert rejects["reason"].str.contains(f"about 2.2 times {reason}").all()
+
+
+def test_the_webcam_reports_squashed_faces_are_rejected(mtcnn, data_pack, tmp_path):
+    """Its photographs of 250 x 250, squeezed to 330 x 150: the file is no band, the face is."""
+    for number in ("001", "005"):
+        photo = Image.open(data_pack / f"london/raw_256/{number}_neutral.jpg").convert("RGB")
+        for name, size in (("good", (250, 250)), ("wide", (330, 150)), ("high", (160, 340))):
+            path = tmp_path / "raw" / "neutral" / f"{number}-{name}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            photo.resize(size).save(path)
+        left, _, width, _ = mtcnn(photo)[0].box
+        cut = photo.crop((int(left + 0.35 * width), 0, 256, 256))
+        cut.save(tmp_path / "raw" / "neutral" / f"{number}-cut.png")
+    prepare(tmp_path / "raw", tmp_path / "out", detector=mtcnn, progress=False)
+    rejects = pd.read_csv(tmp_path / "out/rejects.csv").set_index("path")["reason"]
+    for number in ("001", "005"):
+        assert f"neutral/{number}-good.png" not in rejects
+        assert "too wide" in rejects[f"neutral/{number}-wide.png"]
+        assert "too high" in rejects[f"neutral/{number}-high.png"]
+        assert "out of frame" in rejects[f"neutral/{number}-cut.png"]
 
 
 @pytest.mark.parametrize("angle", [0, 90, 180])

@@ -211,3 +211,19 @@ def test_large_parts_are_thinned_and_say_so(planted, run, monkeypatch):
     assert scores["E.expression.linear"].details["fitted"] == 100
     for key in ("E.expression.linear", "E.identity.linear"):
         assert has(scores[key].cautions, "random-rows")
+
+
+def test_further_embeddings_are_probed_and_change_nothing(planted):
+    """A further embedding that is I reads like I; E and I read as they do without it."""
+    run = planted.run(subjects=6, images=14, train_subjects=6)
+    parts = {
+        name: planted.replaced(part, further={"z_exp": part.identity})
+        for name, part in run.parts.items()
+    }
+    scores = leakage(RunArrays(parts=parts, classes=run.classes), seed=3)
+    alone = leakage(run, seed=3)
+    assert {key: scores[key] for key in alone} == alone
+    added = scores.keys() - alone.keys()
+    assert added == {key.replace("I.", "z_exp.", 1) for key in alone if key.startswith("I.")}
+    for probe in ("linear", "knn"):
+        assert scores[f"z_exp.identity.{probe}"].value == alone[f"I.identity.{probe}"].value

@@ -4,35 +4,27 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
+from sklearn.metrics import calinski_harabasz_score
 
 import fer_bench
 from fer_bench.errors import UnknownNameError
 from fer_bench.runs.store import RunStore
 from fer_bench.sweep.sweep import score_store
 
-CODE = """
-import numpy as np
-from fer_bench.metrics.metric import metric
-from fer_bench.score import Score
-
-@metric("spread", version={version})
-def spread(run, *, seed=0):
-    '''Mean standard deviation of E on the test part.'''
-    return {{"E": Score(float(run.test.expression.std(axis=0).mean()), n=len(run.test))}}
-"""
+EXAMPLE = Path(__file__).parents[2] / "examples" / "own_metric"
 
 
 @pytest.fixture
 def site(tmp_path):
-    """A folder with an installed package `own-metric`."""
+    """A folder with an installed package `own-metric`: the example of the repository."""
     folder = tmp_path / "site"
-    about = folder / "own_metric-0.1.dist-info"
-    about.mkdir(parents=True)
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: own-metric\nVersion: 0.1\n")
-    (about / "entry_points.txt").write_text("[fer_bench.metrics]\nspread = own_metric:spread\n")
-    (folder / "own_metric.py").write_text(CODE.format(version=1))
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
+    command += ["--no-build-isolation", "--target", str(folder), str(EXAMPLE)]
+    subprocess.run(command, check=True, capture_output=True)
     return folder
 
 
@@ -47,13 +39,17 @@ def command(site, *arguments):
     )
 
 
+def test_it_is_short():
+    assert len((EXAMPLE / "own_metric.py").read_text().splitlines()) < 40
+
+
 @pytest.mark.slow
-def test_it_is_scored_in_parallel_and_only_where_missing(site, tmp_path):
+def test_it_is_scored_where_missing_and_stands_in_table_page_and_list(site, tmp_path):
     experiment = {
         "data": {"name": "generated", "subjects": 9, "images_per_subject": 14, "size": 32},
         "split": {"folds": 3, "use": [0, 1]},
         "training": {"epochs": 1},
-        "methods": [{"name": "oracle-label"}],
+        "methods": [{"name": "pixels"}],
         "scores": {"metrics": ["classification"]},
     }
     results = tmp_path / "results"
@@ -61,21 +57,31 @@ def test_it_is_scored_in_parallel_and_only_where_missing(site, tmp_path):
 
     def scored():
         files = [record.folder / "scores.json" for record in records]
-        return [json.loads(f.read_text())["spread"] for f in files], [f.stat() for f in files]
+        return [json.loads(f.read_text())["fisher"] for f in files], [f.stat() for f in files]
 
-    first = command(site, "score", results, "--metrics", "spread", "--workers", 2)
+    first = command(site, "score", results, "--metrics", "fisher", "--workers", 2)
     assert first.returncode == 0, first.stderr
     assert "2 runs scored" in first.stdout
     assert first.stderr.count("scored") == 2  # progress, a line a run
     values, before = scored()
     for record, value in zip(records, values, strict=True):
-        expected = record.arrays.test.expression.std(axis=0).mean()
-        assert value["scores"]["E"]["value"] == pytest.approx(float(expected), rel=1e-5)
-    again = command(site, "score", results, "--metrics", "spread")
+        test = record.arrays.test
+        classes, n = len(np.unique(test.y)), len(test)
+        f = calinski_harabasz_score(test.expression.astype(float), test.y)
+        expected = f * (classes - 1) / (n - classes)
+        assert value["scores"]["E.ratio"]["value"] == pytest.approx(expected)
+    for layout in ("markdown", "latex"):
+        assert "Fisher ratio" in command(site, "table", results, "--format", layout).stdout
+    page = command(site, "report", results, "--out", tmp_path / "page.html")
+    assert page.returncode == 0, page.stderr
+    assert "Fisher ratio" in (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "Fisher ratio" in command(site, "list", "metrics").stdout
+    again = command(site, "score", results, "--metrics", "fisher")
     assert "scored already" in again.stderr
     assert [s.st_mtime_ns for s in scored()[1]] == [s.st_mtime_ns for s in before]
-    (site / "own_metric.py").write_text(CODE.format(version=2))
-    command(site, "score", results, "--metrics", "spread", "--workers", 1)
+    code = (site / "own_metric.py").read_text()
+    (site / "own_metric.py").write_text(code.replace('"fisher", ', '"fisher", version=2, '))
+    command(site, "score", results, "--metrics", "fisher", "--workers", 1)
     assert [value["version"] for value in scored()[0]] == [2, 2]
-    with pytest.raises(UnknownNameError, match="there is no metric 'spread'"):
-        score_store(RunStore(results), metrics=["spread"], quiet=True)  # not installed here
+    with pytest.raises(UnknownNameError, match="there is no metric 'fisher'"):
+        score_store(RunStore(results), metrics=["fisher"], quiet=True)  # not installed here

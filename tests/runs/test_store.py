@@ -3,11 +3,13 @@ import threading
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fer_bench.arrays import Part
 from fer_bench.errors import RunError
 from fer_bench.experiment import DataSpec, RunSpec, SplitSpec, TrainingSpec
-from fer_bench.runs.store import RunStore, atomic_path, write_json, write_part
+from fer_bench.runs.store import RunStore, atomic_path, file_name, write_json, write_part
 from fer_bench.score import Outcome, Score
 
 
@@ -39,7 +41,8 @@ def part(name="test", n=4):
         }
     )
     features = np.arange(n * 3, dtype=np.float32).reshape(n, 3)
-    return Part(name, features, None, features[:, :2], None, labels, ("neutral", "anger"))
+    further = {"z_exp": features[:, 1:]}
+    return Part(name, features, None, features[:, :2], None, labels, ("neutral", "anger"), further)
 
 
 def fill(working, spec):
@@ -71,6 +74,8 @@ def test_what_is_written_is_read(tmp_path, spec):
     test = arrays.test
     np.testing.assert_array_equal(test.expression, part().expression)
     assert test.identity is None
+    assert list(test.spaces) == ["E", "z_exp"]
+    np.testing.assert_array_equal(test.further["z_exp"], part().further["z_exp"])
     assert test.y.tolist() == [1, -1, 0, 1]
     assert test.s.tolist() == [0, 1, 0, -1]
     assert np.isnan(test.target[1]).all()
@@ -84,7 +89,24 @@ def test_a_run_is_there_only_when_sealed(tmp_path, spec):
     assert store.records() == []
     assert not store.is_done(spec.id)
     with store.claim(spec) as again:
-        assert (again / "history.csv").exists(), "what a killed process left must be found again"
+        assert not (again / "history.csv").exists(), "what may be half written is not kept"
+
+
+def test_a_killed_run_goes_on_from_its_checkpoint_and_seals_no_leftovers(tmp_path, spec):
+    store = RunStore(tmp_path)
+    with pytest.raises(KeyboardInterrupt), store.claim(spec) as working:
+        (working / "resume.safetensors").write_bytes(b"state")
+        (working / ".resume.safetensors.12-34").write_bytes(b"half")
+        (working / "parts" / "stranger.parquet").write_bytes(b"half")
+        raise KeyboardInterrupt
+    with store.claim(spec) as working:
+        assert (working / "resume.safetensors").read_bytes() == b"state"
+        (working / "resume.safetensors").unlink()
+        fill(working, spec)
+        (working / ".spec.json.12-34").write_bytes(b"half")
+        record = store.publish(spec, working)
+    assert not any("half" in str(name) or "12-34" in str(name) for name in record.checksums)
+    assert "parts/stranger.parquet" not in record.checksums
 
 
 def test_a_claimed_run_is_nobody_elses(tmp_path, spec):
@@ -119,7 +141,7 @@ def test_a_foreign_folder_in_the_way_is_moved_not_merged(tmp_path, spec):
     record = publish(store, spec)
     assert record.verify() == []
     assert not (record.folder / "precious.txt").exists()
-    assert [p.read_text() for p in store.runs.glob(".*.damaged*/precious.txt")] == ["x"]
+    assert [p.read_text() for p in store.root.glob("damaged/*/precious.txt")] == ["x"]
 
 
 def test_scores_are_merged(tmp_path, spec):
@@ -165,7 +187,7 @@ def test_failures_are_values(tmp_path, spec):
 def test_damaged_json_is_one_sentence(tmp_path, spec):
     record = publish(RunStore(tmp_path), spec)
     (record.folder / "spec.json").write_text('{"method": ')
-    with pytest.raises(RunError, match="spec.json' cannot be read"):
+    with pytest.raises(RunError, match="spec.json' cannot be used .*: the file is damaged"):
         _ = record.spec
     with pytest.raises(RunError, match="no finished run 'x'"):
         RunStore(tmp_path).record("x")
@@ -179,3 +201,23 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
         raise ValueError("boom")
     assert path.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["x.txt"]
+
+
+@given(st.text(st.sampled_from("./\\a\0\n~"), max_size=8))
+def test_no_name_leads_out_of_the_results(tmp_path_factory, name):
+    root = tmp_path_factory.mktemp("results")
+    store = RunStore(root)
+    makes = [
+        lambda: store.log(name),
+        lambda: store._failure(name),
+        lambda: write_part(root / "parts", part(f"test:{name}"))[0],
+        lambda: store.runs / name if store.is_done(name) else store.runs / file_name(name),
+    ]
+    for make in makes:
+        try:
+            path = make()
+        except RunError:
+            continue
+        assert path.parent.parent == root
+        assert path.name not in ("", ".", "..")
+        assert path.resolve().is_relative_to(root.resolve())

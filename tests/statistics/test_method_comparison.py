@@ -6,6 +6,7 @@ import pytest
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
+from fer_bench.cautions import Caution
 from fer_bench.errors import FerBenchError
 from fer_bench.statistics import (
     compare,
@@ -101,10 +102,10 @@ def test_clear_difference_is_separated_and_ordered():
     comparison = compare(runs({"weak": 0.5, "strong": 0.8, "middle": 0.65}), "accuracy")
     assert comparison.methods == ("strong", "middle", "weak")
     assert comparison.pairs["separated"].all()
-    assert comparison.pairs.iloc[0]["verdict"] == "strong is better"
+    assert comparison.pairs.iloc[0]["verdict"] == Caution("separated", better="strong")
     assert comparison.ranks == {"strong": 1.0, "middle": 2.0, "weak": 3.0}
     assert comparison.blocks == 5
-    assert comparison.diagram == ""
+    assert comparison.diagram is None
     assert comparison.critical_difference == pytest.approx(1.4823, abs=1e-3)
 
 
@@ -128,8 +129,8 @@ def test_equal_methods_are_not_separated():
 
 def test_too_few_pairs():
     comparison = compare(runs({"a": 0.9, "b": 0.1}, folds=5, seeds=1), "accuracy")
-    assert comparison.pairs.iloc[0]["verdict"] == "cannot be separated with 5 pairs"
-    assert comparison.diagram == "fewer than three methods"
+    assert comparison.pairs.iloc[0]["verdict"] == Caution("few-pairs", n=5)
+    assert comparison.diagram == Caution("few-to-rank", least=3)
 
 
 def test_false_separations_are_rare():
@@ -146,9 +147,9 @@ def test_missing_cells_are_stated():
     frame.loc[(frame["method"] == "a") & (frame["fold"] == 0), "value"] = np.nan
     comparison = compare(frame, "accuracy")
     assert comparison.blocks == 4
-    assert "3 of 15 cells" in comparison.notes[0]
+    assert comparison.notes == (Caution("cells-incomplete", lacking=3, cells=15),)
     assert comparison.pairs.set_index(["better", "worse"]).loc[("a", "b"), "n"] == 12
-    assert "too few" in comparison.diagram
+    assert comparison.diagram == Caution("few-blocks", blocks=4)
 
 
 def test_method_without_any_value_is_left_out():
@@ -156,6 +157,7 @@ def test_method_without_any_value_is_left_out():
     frame.loc[frame["method"] == "b", "value"] = np.nan
     comparison = compare(frame, "accuracy")
     assert comparison.methods == ("a",)
+    assert comparison.notes == (Caution("no-value-from", methods="b"),)
     assert comparison.pairs.empty
 
 

@@ -158,7 +158,7 @@ def test_the_page_has_a_heat_map_and_the_numbers(matrix, tmp_path):
 
 def test_a_heat_map_is_coloured_by_what_is_above_chance(matrix):
     figure = transfer_figure(matrix.assign(mean=[0.5 if c == 2 else 1 / 7 for c in matrix.classes]))
-    image = figure.axes[0].images[0].get_array()
+    image = figure.axes[0].collections[0].get_array()
     assert np.allclose(image, 0, atol=1e-9)
 
 

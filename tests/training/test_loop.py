@@ -3,12 +3,15 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from safetensors.torch import save_file
 from torch import nn
 
 from fer_bench import registry
 from fer_bench.backbones import build_backbone
 from fer_bench.errors import MethodError
+from fer_bench.experiment import TrainingSpec
 from fer_bench.method import Player, Stage
 from fer_bench.training import loop
 from fer_bench.training.extract import extract
@@ -86,6 +89,29 @@ def test_validation_decides_the_kept_epoch(make_trainer, two_players, monkeypatc
     position = trainer.run()
     assert position.stages[0]["best_epoch"] == 2
     assert same(state_of(method), kept[1])
+
+
+@pytest.mark.parametrize(
+    ("scores", "kept"),
+    [
+        ([(0.5, 2.0), (0.9, 2.0), (0.9, 1.0), (0.9, 1.5)], 3),  # the lowest loss of the ties
+        ([(0.9, 2.0), (0.9, 2.0), (0.9, 2.0), (0.5, 1.0)], 3),  # then the later epoch
+        ([(0.9, 2.0), (0.8, 1.0), (0.7, 1.0), (0.6, 1.0)], 1),  # the score comes first
+    ],
+)
+def test_ties_are_broken_by_the_loss_and_then_by_the_later_epoch(
+    make_trainer, two_players, monkeypatch, scores, kept
+):
+    values = iter(scores)
+
+    def measure(*_):
+        score, loss = next(values)
+        return {"balanced_accuracy": score, "cross_entropy": loss}
+
+    monkeypatch.setattr(loop, "prediction_scores", measure)
+    method, trainer = make_trainer(two_players)
+    method.stages = lambda: two_players.stages(method)[:1]
+    assert trainer.run().stages[0]["best_epoch"] == kept
 
 
 def test_patience_stops_a_stage(make_trainer, two_players, monkeypatch):
@@ -167,11 +193,48 @@ def test_no_total_is_named(make_trainer, two_players):
 
 
 def test_cosine_warms_up_and_ends_near_zero():
-    factors = [loop.lr_factor("cosine", step, 200) for step in range(200)]
+    budget = loop.Budget(steps=200, per_epoch=20)
+    factors = [loop.lr_factor(TrainingSpec(), step, budget) for step in range(200)]
     assert factors[0] == pytest.approx(0.1)
     assert max(factors) == 1.0
     assert factors[-1] < 0.001
     assert np.argmax(factors) <= 10
+
+
+def test_steps_are_those_of_torch():
+    """EIF's schedule: times 0.8 at 5,000 and then every 20,000 iterations."""
+    budget = loop.Budget(steps=70_000, per_epoch=1_000)
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    falls = [5_000, 25_000, 45_000, 65_000]
+    reference = torch.optim.lr_scheduler.MultiStepLR(optimizer, falls, 0.8)
+    optimizer.step()
+    in_epochs = {"factor": 0.8, "first": 5, "every": 20, "unit": "epochs"}
+    for step in range(70_000):
+        if step % 1_000 in (0, 999):
+            expected = optimizer.param_groups[0]["lr"]
+            for decay in ({}, in_epochs):
+                training = TrainingSpec(schedule="step", decay=decay)
+                assert loop.lr_factor(training, step, budget) == pytest.approx(expected)
+        reference.step()
+
+
+@given(
+    steps=st.integers(1, 500), per_epoch=st.integers(1, 60), share=st.sampled_from([0.25, 0.5, 1])
+)
+def test_a_budget_of_steps_is_spent_to_the_last_step(steps, per_epoch, share):
+    budget = loop.stage_budget(share, TrainingSpec(steps=steps), per_epoch)
+    assert budget.steps == max(1, round(share * steps))
+    assert sum(budget.of_epoch(epoch) for epoch in range(budget.epochs)) == budget.steps
+    assert all(1 <= budget.of_epoch(epoch) <= per_epoch for epoch in range(budget.epochs))
+
+
+def test_steps_are_taken_and_recorded(make_trainer, two_players, parts):
+    _, trainer = make_trainer(two_players, steps=7)
+    position = trainer.run()
+    batches = len(parts.train) // 32
+    assert [s["steps"] for s in position.stages] == [7, 4]
+    assert [s["epochs_run"] for s in position.stages] == [-(-7 // batches), -(-4 // batches)]
+    assert position.images_seen == 7 * 32 + 4 * 32 * 2
 
 
 def erm(**backbone):
@@ -189,12 +252,12 @@ def test_where_the_weights_came_from_is_said(make_trainer, tmp_path):
     state = {f"module.{key}": value for key, value in source.body.state_dict().items()}
     save_file(state | {"module.fc.weight": torch.zeros(7, 32)}, tmp_path / "w.safetensors")
     _, trainer = make_trainer(erm(weights=str(tmp_path / "w.safetensors")), epochs=1)
-    (said,) = trainer.run().cautions
+    _few, said = trainer.run().cautions
     assert str(said).startswith("backbone weights: ")
     assert "'module.' taken off" in str(said)
     assert "not used: fc.weight" in str(said)
     _, trainer = make_trainer(erm(), epochs=1)
-    assert trainer.run().cautions == []
+    assert [caution.code for caution in trainer.run().cautions] == ["few-steps"]
 
 
 def test_a_game_has_losses_on_validation_people_but_keeps_its_last_epoch(make_trainer, two_players):
@@ -206,7 +269,7 @@ def test_a_game_has_losses_on_validation_people_but_keeps_its_last_epoch(make_tr
         (epoch, player) for _, epoch, split, player, _, _ in position.history if split != "train"
     }
     assert said == {(e, p) for e in (1, 2, 3) for p in ("encoder", "rival")}
-    assert position.best_value is None
+    assert position.best is None
     assert position.stages[0]["best_epoch"] == 3
 
 
@@ -254,8 +317,6 @@ def test_it_trains_on_a_gpu(make_trainer, two_players, precision):
 
 def test_cuda_is_refused_where_there_is_none(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    from fer_bench.experiment import TrainingSpec
-
     with pytest.raises(MethodError, match="no CUDA device"):
         loop.make_fabric(TrainingSpec(device="cuda"))
 
@@ -264,3 +325,11 @@ def test_cuda_is_refused_where_there_is_none(monkeypatch):
 def test_speed_switches_learn_the_same(make_trainer, two_players, switch):
     _, trainer = make_trainer(two_players, epochs=6, **switch)
     assert trainer.run().stages[0]["value"] > 0.8
+
+
+def test_a_hook_under_its_old_name_is_refused_at_once(two_players):
+    with pytest.raises(MethodError, match=r"Old.warnings\(\) is called by nobody: rename it"):
+
+        class Old(two_players):
+            def warnings(self):
+                return ["read with care"]

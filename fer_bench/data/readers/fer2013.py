@@ -1,4 +1,4 @@
-"""FER2013 (pixels in a CSV, or class folders) and its better labels, FERPlus."""
+"""FER2013 (pixels in a CSV, JPGs in a zip, or class folders) and its better labels, FERPlus."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from fer_bench.data.faces import DataInfo
 from fer_bench.data.labels import expression_reader
 from fer_bench.data.reader import Listing, Reader, Reject, first_of, one_of, require, translated
+from fer_bench.data.readers.fer2013_archive import ARCHIVE, archived
 from fer_bench.data.readers.folder import Folder
 from fer_bench.data.tables import need_columns, read_table, with_meanings
 from fer_bench.errors import DataError
@@ -56,16 +57,31 @@ class Fer2013(Reader):
         expected={"train": 28709, "validation": 3589, "test": 3589},
     )
 
-    def read(self, root: Path, *, labels: Mapping[str, str] | None = None) -> Listing:
-        """List `fer2013.csv`, else `icml_face_data.csv`, else `train.csv` and `test.csv`, else
-        the class folders `train/` and `test/`.
+    def read(
+        self,
+        root: Path,
+        *,
+        labels: Mapping[str, str] | str | None = None,
+        copies: str | None = None,
+    ) -> Listing:
+        """List `fer2013.csv`, else `icml_face_data.csv`, else `fer2013_jpg.zip` with its
+        `manifest.csv`, else `train.csv` and `test.csv`, else the class folders `train/` and
+        `test/`.
 
         Args:
-            labels: own labels -> expressions, where they are not the official 0 to 6.
+            labels: own labels -> expressions, where they are not the official 0 to 6; with the
+                zip, "original" (the default) or "ferplus", the most frequent of ten votes.
+            copies: with the zip, "drop" (the default) leaves out faces whose copy stands in a
+                later part of the official split, "keep" leaves all.
         """
         for name in ("fer2013.csv", "icml_face_data.csv"):
             if (root / name).is_file():
-                return _pixel_rows([(root / name, None)], labels)
+                return _pixel_rows([(root / name, None)], _own(root, labels, copies))
+        if (root / ARCHIVE).is_file():
+            if labels is not None and not isinstance(labels, str):
+                raise DataError(f"labels is {labels!r}: {ARCHIVE} knows 'original' and 'ferplus'.")
+            return archived(root, labels or "original", copies or "drop")
+        labels = _own(root, labels, copies)
         parts: list[tuple[Path, str | None]] = [
             (root / f"{split}.csv", split) for split in ("train", "test")
         ]
@@ -74,6 +90,19 @@ class Fer2013(Reader):
             return _pixel_rows(present, labels)
         first_of(root, "train", "Training", needs="fer2013.csv, train.csv, or the folder train/")
         return Folder().read(root, labels=labels)
+
+
+def _own(
+    root: Path, labels: Mapping[str, str] | str | None, copies: str | None
+) -> Mapping[str, str] | None:
+    """Own meanings of labels; the options that only the zip has are refused."""
+    if isinstance(labels, str) or copies is not None:
+        given = "copies" if copies is not None else f"labels = {labels!r}"
+        raise DataError(
+            f"{root} has no {ARCHIVE} with copies and FER+ labels, which {given} needs; for "
+            "fer2013new.csv take the data set 'ferplus'."
+        )
+    return labels
 
 
 def _pixel_rows(files: list[tuple[Path, str | None]], labels: Mapping[str, str] | None) -> Listing:

@@ -1,13 +1,18 @@
-"""Two free sets of real faces: the London Set and the CMU Face Images."""
+"""Sets of real faces with a manifest: London, CMU, and expressions in the wild of LFW."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from fer_bench.data.decode import open_rgb
 from fer_bench.data.faces import DataInfo
-from fer_bench.data.reader import Listing, Reader, require
+from fer_bench.data.reader import Listing, Reader, one_of, require
 from fer_bench.data.readers.manifest import Manifest
-from fer_bench.errors import DataError, did_you_mean
 
 EYES = ["left_eye_x", "left_eye_y", "right_eye_x", "right_eye_y"]
 
@@ -27,23 +32,41 @@ class London(Reader):
         protocol="5 subject-disjoint folds",
         expected={"images": 204, "subjects": 102, "neutral": 102, "happiness": 102},
     )
-    versions = ("aligned_128", "raw_256")
+    versions = ("aligned_128", "recognition_112", "raw_256")
 
     def read(self, root: Path, *, version: str = "aligned_128") -> Listing:
         """List the images.
 
         Args:
-            version: "aligned_128", aligned by the eyes, or "raw_256" as photographed, where the
-                height of the eyes alone tells the classes apart (AUC 0.90).
+            version: "aligned_128", aligned by the eyes; "recognition_112", cut from the
+                photographs as face-recognition networks expect faces; or "raw_256" as
+                photographed, where the height of the eyes alone tells the classes apart
+                (AUC 0.90).
         """
-        if version not in self.versions:
-            raise DataError(f"version is {version!r}: {did_you_mean(version, self.versions)}")
-        require(root / version, "the images of the London Set")
-        found = Manifest().read(root, images=version)
+        one_of("version", version, self.versions)
+        images = "raw_256" if version == "recognition_112" else version
+        require(root / images, "the images of the London Set")
+        found = Manifest().read(root, images=images)
+        if version == "recognition_112":
+            found.pixels = _aligned(root, found.table)
+            found.sources = tuple(root / path for path in found.table["path"])
         if version != "raw_256":  # the eye positions are those of the raw images
             found.table = found.table.drop(columns=EYES)
         found.info = self.info
         return found
+
+
+def _aligned(root: Path, table: pd.DataFrame) -> Callable[[int], NDArray[np.uint8]]:
+    """Row -> face of 112 pixels, cut from its photograph by the eyes of the manifest."""
+    from fer_bench.data.prepare import CROPS, Settings, align
+
+    paths, eyes = table["path"], table[EYES].to_numpy(np.float64).reshape(-1, 2, 2)
+    settings = Settings(size=112, **CROPS["recognition"])
+
+    def cut(row: int) -> NDArray[np.uint8]:
+        return np.asarray(align(open_rgb(root / paths[row]), eyes[row], settings)[0])
+
+    return cut
 
 
 class CmuFaces(Reader):
@@ -69,5 +92,30 @@ class CmuFaces(Reader):
         return found
 
 
+class LfwExpressions(Reader):
+    """Labelled Faces in the Wild with expression labels: many people, uneven classes."""
+
+    folder = "lfw_expressions"
+    info = DataInfo(
+        name="lfw-expressions",
+        title="LFW expressions",
+        terms="Images: LFW, research use; labels: Apache-2.0. Faces are not published.",
+        citation="Huang, Ramesh, Berg and Learned-Miller, Labeled Faces in the Wild, University "
+        "of Massachusetts, Amherst, technical report 07-49, 2007; labels: "
+        "github.com/muxspace/facial_expressions.",
+        subjects="real",
+        protocol="5 subject-disjoint folds; neutral and happiness are the classes with enough "
+        "faces",
+        expected={"images": 10229, "subjects": 4451, "neutral": 5400, "happiness": 4207},
+    )
+
+    def read(self, root: Path) -> Listing:
+        """List the images; `classes=["neutral", "happiness"]` leaves out the rare classes."""
+        found = Manifest().read(root)
+        found.info = self.info
+        return found
+
+
 london = London()
 cmu_faces = CmuFaces()
+lfw_expressions = LfwExpressions()

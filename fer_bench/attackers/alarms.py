@@ -1,0 +1,82 @@
+"""Signs that an evaluation could not have seen a leak, or sees one where there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from fer_bench.attackers.attacker import Attacker
+from fer_bench.attackers.comparisons import compared_pairs
+from fer_bench.attackers.faces import Faces
+from fer_bench.cautions import Caution
+from fer_bench.metrics.common import Floats
+from fer_bench.score import Score
+
+LEAST_PEOPLE = 20
+LEAST_PAIRS = 100
+ALIKE = 0.3  # by how much training and test E may be less alike than two halves of training E
+OFFSET = 0.03  # of the AUC of permuted people from .5
+GAP = 0.1  # of the AUC between validation and test people
+
+
+def fitting_alarms(
+    attacker: Attacker, training: float, ignorant: Attacker, train: Faces
+) -> tuple[Caution, ...]:
+    """An attacker that is not above the ignorant one even on its own training people."""
+    if attacker.step == 0 or attacker is ignorant:
+        return ()
+    floor = compared_pairs(ignorant, train).auc
+    if training > floor:
+        return ()
+    return (Caution("attacker-not-fitted", attacker=attacker.name, auc=training, ignorant=floor),)
+
+
+def reading_alarms(
+    train: Faces, validation: Faces, test: Faces, tuned: float, scores: Mapping[str, Score]
+) -> tuple[Caution, ...]:
+    """What makes the numbers of the test people doubtful.
+
+    Args:
+        train, validation, test: the faces.
+        tuned: AUC of the chosen attacker on the validation people.
+        scores: its numbers on the test people.
+    """
+    out = []
+    for name, faces in (("training", train), ("validation", validation), ("test", test)):
+        pairs = len(faces.pairs[0])
+        if (faces.n_people < LEAST_PEOPLE and name != "validation") or pairs < LEAST_PAIRS:
+            out.append(Caution("few-attacked", part=name, people=faces.n_people, pairs=pairs))
+    within, across = likeness(train, test)
+    if within - across > ALIKE:
+        out.append(Caution("foreign-embedding", within=within, across=across))
+    auc = scores["auc"]
+    if auc.null is not None and abs(auc.null - 0.5) > OFFSET:
+        out.append(Caution("permuted-above-chance", auc=auc.null))
+    if np.isfinite(auc.value) and tuned - auc.value > GAP and (auc.low or 0) <= 0.5 + OFFSET:
+        out.append(Caution("validation-not-repeated", validation=tuned, test=auc.value))
+    return tuple(out)
+
+
+def likeness(train: Faces, test: Faces) -> tuple[float, float]:
+    """Correlation of second moments: of two halves of the training people, and of train and test.
+
+    Embeddings of one encoder share their covariance, on whatever people; those of another run
+    point elsewhere.
+    """
+    if train.x.shape[1] != test.x.shape[1]:
+        return 1.0, 0.0
+    first, second = train.halves(0.5)
+    return _moment_cosine(first.x, second.x), _moment_cosine(train.x, test.x)
+
+
+def _moment_cosine(a: Floats, b: Floats) -> float:
+    """Cosine between the uncentred second moments, without their mean eigenvalue."""
+    p, q = (_deviation(x) for x in (a, b))
+    length = np.linalg.norm(p) * np.linalg.norm(q)
+    return float(np.sum(p * q) / length) if length > 0 else 1.0
+
+
+def _deviation(x: Floats) -> Floats:
+    moment = x.T @ x / max(len(x), 1)
+    return moment - np.trace(moment) / len(moment) * np.eye(len(moment))

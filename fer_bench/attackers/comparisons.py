@@ -1,0 +1,298 @@
+"""Scores of compared faces: of pairs, and of templates against single faces."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+
+from fer_bench.attackers.attacker import Attacker
+from fer_bench.attackers.faces import Faces, turn
+from fer_bench.metrics.common import Floats, Ints
+from fer_bench.metrics.verification import Pairs
+from fer_bench.statistics.permutation import permutations
+
+ROUND = 6  # significant digits of a score that count; below is rounding, and ties must stay ties
+IMPOSTOR_TRIALS = 100_000
+TABLE_ROWS = 3_000
+
+Templates = Literal["mean", "best"]
+
+
+@dataclass(frozen=True)
+class Side:
+    """The genuine or the impostor comparisons.
+
+    Attributes:
+        scores: [n], larger for "the same".
+        weights: [n], of sum 1.
+        people: [n, 2] codes of the two persons compared.
+    """
+
+    scores: Floats
+    weights: Floats
+    people: Ints
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def resampled(self, drawn: Floats) -> Floats:
+        """Weights [n] when each person was drawn `drawn` [people] times.
+
+        A pair of two persons counts by both (two-way bootstrap; Owen, Annals of Applied
+        Statistics 2007), a pair within one by that one.
+        """
+        first, second = self.people.T
+        weights = self.weights * drawn[first]
+        weights[self._two] *= drawn[second[self._two]]
+        return weights
+
+    @cached_property
+    def _two(self) -> Ints:
+        """Comparisons of two persons."""
+        return np.flatnonzero(self.people[:, 0] != self.people[:, 1])
+
+
+@dataclass(frozen=True)
+class Comparisons:
+    """What one attacker gave for genuine and impostor comparisons.
+
+    Attributes:
+        genuine, impostor: their scores.
+        n_people: how many persons there are to resample.
+    """
+
+    genuine: Side
+    impostor: Side
+    n_people: int
+
+    @cached_property
+    def auc(self) -> float:
+        """Probability that a genuine comparison scores above an impostor one; ties count half.
+
+        .5 where either side is empty.
+        """
+        if not len(self.genuine) or not len(self.impostor):
+            return 0.5
+        return float(self.genuine.weights @ self.standing(self.genuine.scores))
+
+    def standing(self, scores: Floats) -> Floats:
+        """Weighted share of the impostors that lie below each score; ties count half."""
+        order = np.argsort(self.impostor.scores, kind="stable")
+        ordered = self.impostor.scores[order]
+        below = np.r_[0.0, np.cumsum(self.impostor.weights[order])]
+        left, right = (np.searchsorted(ordered, scores, side) for side in ("left", "right"))
+        return (below[left] + below[right]) / 2 / below[-1]
+
+
+def compared_pairs(attacker: Attacker, faces: Faces) -> Comparisons:
+    """Compare pairs of single faces.
+
+    Args:
+        attacker: fitted.
+        faces: of people it has not seen.
+    """
+    scores = _pair_scorer(attacker, faces)
+    code = np.unique(faces.people, return_inverse=True)[1].ravel()
+
+    def side(pairs: Pairs, weights: Floats) -> Side:
+        people = np.stack([code[pairs.first], code[pairs.second]], axis=1)
+        return Side(scores(pairs.first, pairs.second), weights, people)
+
+    (genuine, impostor), (own, other) = faces.pairs, faces.weights
+    return Comparisons(side(genuine, own), side(impostor, other), faces.n_people)
+
+
+def permuted_scores(
+    attacker: Attacker, faces: Faces, *, draws: int, seed: int = 0
+) -> Iterator[Floats]:
+    """Scores [g] of the genuine pairs when targets are dealt anew, `draws` times.
+
+    Faces trade places within their `apart` code (people within an expression), so that what the
+    expression explains stays, and what only the person does is gone.
+    """
+    scores, (genuine, _) = _pair_scorer(attacker, faces), faces.pairs
+    for order in permutations(len(faces), draws=draws, seed=seed, within=faces.apart):
+        yield scores(order[genuine.first], order[genuine.second])
+
+
+def _pair_scorer(attacker: Attacker, faces: Faces) -> Callable[[Ints, Ints], Floats]:
+    """Scores of pairs of rows, from a table of all pairs where that is small."""
+    embedded, form = attacker.embed(faces.x), attacker.form()
+    if len(faces) <= TABLE_ROWS:
+        table = _rounded(form.table(embedded, embedded))
+        return lambda first, second: table[first, second]
+
+    def scores(first: Ints, second: Ints) -> Floats:
+        blocks = range(0, len(first), 20_000)
+        chosen = ((first[k : k + 20_000], second[k : k + 20_000]) for k in blocks)
+        return _rounded(np.concatenate([form.pairs(embedded[i], embedded[j]) for i, j in chosen]))
+
+    return scores
+
+
+def _rounded(scores: Floats) -> Floats:
+    """Scores to six digits of the largest: equal faces have equal scores."""
+    largest = np.abs(scores).max(initial=0.0)
+    return scores if largest == 0 else np.round(scores / largest, ROUND) * largest
+
+
+# --- templates ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Searches:
+    """Every probe against the template of every target.
+
+    Attributes:
+        rank: [q] place of the probe's own target among the templates, 1 first; ties at random.
+        gallery: [q] how many templates there were.
+        target: [q] codes of the probes' targets, 0..targets-1.
+        permuted: [draws, q] places of other targets in its stead, which are dealt anew once a
+            draw, so that the probes of one target stay together; 0 where that has no template.
+        comparisons: the same as verification.
+    """
+
+    rank: Ints
+    gallery: Ints
+    target: Ints
+    permuted: Ints
+    comparisons: Comparisons
+
+
+def searched(
+    attacker: Attacker,
+    faces: Faces,
+    *,
+    enrolled: int = 1,
+    templates: Templates = "mean",
+    draws: int = 20,
+    seed: int = 0,
+    gallery: Floats | None = None,
+) -> Searches | None:
+    """Search every face among templates of `enrolled` faces that differ from it in `apart`.
+
+    Args:
+        attacker: fitted.
+        faces: of people it has not seen.
+        enrolled: faces of a template; targets with fewer are left out.
+        templates: "mean" of the enrolled faces, or the "best" of their scores.
+        draws: how often targets are dealt anew, for a null of the ranks.
+        seed: of the enrolled faces, of ties and permutations.
+        gallery: [n, k] what is enrolled of each face instead of its embedding (a descriptor of
+            the photograph, for an attacker that predicts it).
+
+    Returns:
+        The searches, or None where fewer than two targets have so many faces.
+    """
+    rng = np.random.default_rng(seed)
+    probes = attacker.embed(faces.x)
+    gallery = probes if gallery is None else gallery
+    form = attacker.form(enrolled if templates == "mean" else 1)
+    names, target = np.unique(faces.target, return_inverse=True)
+    order, shuffles = rng.permutation(len(faces)), _shuffles(len(names), draws, rng)
+    found = []
+    for code in np.unique(faces.apart):
+        rows = order[faces.apart[order] != code]
+        rows = rows[turn(target[rows]) < enrolled]
+        have = np.flatnonzero(np.bincount(target[rows], minlength=len(names)) == enrolled)
+        rows = rows[np.isin(target[rows], have)]
+        rows = rows[np.argsort(target[rows], kind="stable")].reshape(len(have), enrolled)
+        asked = np.flatnonzero((faces.apart == code) & np.isin(target, have))
+        if len(have) >= 2 and len(asked):
+            if templates == "mean":
+                table = form.table(attacker.template(gallery[rows]), probes[asked])
+            else:
+                single = form.table(gallery[rows.ravel()], probes[asked])
+                table = single.reshape(*rows.shape, len(asked)).max(axis=1)
+            found.append(_search(_rounded(table), have, asked, target, shuffles, rng))
+    if not found:
+        return None
+    return _joined(found, faces, target)
+
+
+@dataclass(frozen=True)
+class _Search:
+    """The searches of one `apart` code; `own`, `others` and `picked` are for verification."""
+
+    rank: Ints
+    gallery: int
+    asked: Ints
+    permuted: Ints
+    own: Floats
+    others: Floats
+    picked: Ints
+
+
+def _search(
+    table: Floats, have: Ints, asked: Ints, target: Ints, shuffles: Ints, rng: np.random.Generator
+) -> _Search:
+    """Rank the own target of each column of a table [templates, probes]."""
+    at = np.full(shuffles.shape[1], -1)
+    at[have] = np.arange(len(have))
+    columns, own = np.arange(len(asked)), at[target[asked]]
+
+    def rank(row: Ints) -> Ints:
+        score = table[row, columns]
+        ties = (table == score).sum(axis=0) - 1
+        return (table > score).sum(axis=0) + 1 + rng.integers(0, ties + 1)
+
+    permuted = []
+    for shuffle in shuffles:
+        row = at[shuffle[target[asked]]]
+        permuted.append(np.where(row >= 0, rank(row), 0))
+    # As many strangers of each probe as keep the whole within bounds.
+    strangers = min(len(have) - 1, max(1, IMPOSTOR_TRIALS // len(target)))
+    step = 1 + np.argsort(rng.random((len(asked), len(have) - 1)), axis=1)[:, :strangers]
+    picked = (own[:, None] + step) % len(have)
+    return _Search(
+        rank=rank(own),
+        gallery=len(have),
+        asked=asked,
+        permuted=np.stack(permuted),
+        own=table[own, columns],
+        others=table[picked, columns[:, None]],
+        picked=have[picked],
+    )
+
+
+def _joined(found: list[_Search], faces: Faces, target: Ints) -> Searches:
+    asked = np.concatenate([s.asked for s in found])
+    people = np.unique(faces.people, return_inverse=True)[1].ravel()
+    own = people[asked]
+    each = np.array([s.picked.shape[1] for s in found]).repeat([len(s.asked) for s in found])
+    strangers = np.concatenate([s.picked.ravel() for s in found])
+    if np.array_equal(faces.target, faces.people):  # the codes of both are the same
+        pairs = np.stack([own.repeat(each), strangers], axis=1)
+    else:  # a template of an expression is of many people: only the probe's person counts
+        pairs = np.stack([own, own], axis=1).repeat(each, axis=0)
+    weight = 1.0 / np.bincount(target[asked])[target[asked]]
+    other = (weight / each).repeat(each)
+    comparisons = Comparisons(
+        Side(
+            np.concatenate([s.own for s in found]),
+            weight / weight.sum(),
+            np.stack([own, own], axis=1),
+        ),
+        Side(np.concatenate([s.others.ravel() for s in found]), other / other.sum(), pairs),
+        faces.n_people,
+    )
+    return Searches(
+        rank=np.concatenate([s.rank for s in found]),
+        gallery=np.concatenate([np.full(len(s.asked), s.gallery) for s in found]),
+        target=target[asked],
+        permuted=np.concatenate([s.permuted for s in found], axis=1),
+        comparisons=comparisons,
+    )
+
+
+def _shuffles(count: int, draws: int, rng: np.random.Generator) -> Ints:
+    """[draws, count] random orders in which nobody keeps its place: a turned random circle."""
+    out = np.empty((draws, count), dtype=np.int64)
+    for row in out:
+        circle = rng.permutation(count)
+        row[circle] = np.roll(circle, 1)
+    return out

@@ -1,0 +1,166 @@
+"""What attackers see: embeddings with the label they try to link and the one they must not use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fer_bench.metrics.common import Floats, Ints
+from fer_bench.metrics.verification import Pairs, verification_pairs
+
+FACES = 10  # of one person at most, so that nobody with 500 photographs decides a number
+GENUINE = 20_000  # pairs of one target at most, drawn at random
+IMPOSTORS = 100_000  # pairs of two
+
+
+@dataclass(frozen=True)
+class Faces:
+    """Embedded faces and the question asked about pairs of them.
+
+    Two faces are compared only where they differ in `apart`: an embedding of expressions would
+    otherwise pass for one of people, and the other way round.
+
+    Attributes:
+        x: [n, d] embeddings.
+        target: [n] codes to be linked: persons, or expressions for the mirrored question.
+        apart: [n] codes that compared faces must not share.
+        people: [n] codes of the persons, which intervals resample.
+    """
+
+    x: Floats
+    target: Ints
+    apart: Ints
+    people: Ints
+
+    @classmethod
+    def of_people(cls, x: ArrayLike, subjects: ArrayLike, expressions: ArrayLike) -> Faces:
+        """Is it the same person, in another expression?
+
+        Rows without a subject (-1) are left out. Those without an expression are dealt into two
+        further ones within their person.
+
+        >>> faces = Faces.of_people([[0.0], [1.0], [2.0]], [0, 0, -1], [0, 1, 1])
+        >>> len(faces), faces.target.tolist()
+        (2, [0, 0])
+        """
+        s, y = _codes(subjects), _codes(expressions)
+        known = s >= 0
+        s = s[known]
+        return cls(np.asarray(x, dtype=np.float64)[known], s, _dealt(y[known], s), s)
+
+    @classmethod
+    def of_expressions(cls, x: ArrayLike, subjects: ArrayLike, expressions: ArrayLike) -> Faces:
+        """Is it the same expression, on another person? Rows without either are left out."""
+        s, y = _codes(subjects), _codes(expressions)
+        known = (s >= 0) & (y >= 0)
+        return cls(np.asarray(x, dtype=np.float64)[known], y[known], s[known], s[known])
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    @cached_property
+    def n_people(self) -> int:
+        """How many persons there are."""
+        return len(np.unique(self.people))
+
+    @cached_property
+    def n_targets(self) -> int:
+        """How many different targets there are."""
+        return len(np.unique(self.target))
+
+    @cached_property
+    def pairs(self) -> tuple[Pairs, Pairs]:
+        """Rows of one target and of two, different in `apart` (`verification_pairs`)."""
+        rng = np.random.default_rng(0)
+        order = rng.permutation(len(self))  # neighbours in a file are no random pairs
+        found = verification_pairs(self.target[order], self.apart[order])
+        genuine, impostor = (
+            _some(Pairs(order[pairs.first], order[pairs.second]), most, rng)
+            for pairs, most in zip(found, (GENUINE, IMPOSTORS), strict=True)
+        )
+        return genuine, impostor
+
+    @cached_property
+    def weights(self) -> tuple[Floats, Floats]:
+        """Weights of `pairs`, of sum 1 each: every target counts alike, as every two targets do."""
+        genuine, impostor = self.pairs
+        owner, count = self.target[genuine.first], np.bincount(self.target)
+        own = 1.0 / np.maximum(np.bincount(owner, minlength=len(count)), 1)[owner]
+        size = count[self.target[impostor.first]] * count[self.target[impostor.second]]
+        return own / max(own.sum(), 1.0), (1.0 / size) / max((1.0 / size).sum(), 1e-300)
+
+    def rows(self, chosen: NDArray[Any]) -> Faces:
+        """The faces of some rows (numbers or a mask)."""
+        return Faces(self.x[chosen], self.target[chosen], self.apart[chosen], self.people[chosen])
+
+    def with_x(self, x: ArrayLike) -> Faces:
+        """The same faces with other embeddings [n, d]."""
+        out = Faces(np.asarray(x, dtype=np.float64), self.target, self.apart, self.people)
+        out.__dict__.update({k: v for k, v in self.__dict__.items() if k in ("pairs", "weights")})
+        return out
+
+    def at_most(self, faces: int = FACES, *, seed: int = 0) -> Faces:
+        """At most so many random faces a person, spread over target and `apart`, in order.
+
+        >>> many = Faces.of_people(np.zeros((520, 1)), np.zeros(520, int), np.arange(520) % 5)
+        >>> np.bincount(many.at_most(10).apart).tolist()
+        [2, 2, 2, 2, 2]
+        """
+        order = np.random.default_rng(seed).permutation(len(self))
+        cell = _joint(self.people, self.target, self.apart)[order]
+        # The first face of every cell before the second of any.
+        order = order[np.argsort(turn(cell), kind="stable")]
+        return self.rows(np.sort(order[turn(self.people[order]) < faces]))
+
+    def of(self, people: ArrayLike) -> Faces:
+        """The faces of some persons."""
+        return self.rows(np.isin(self.people, people))
+
+    def halves(self, share: float = 0.25, *, seed: int = 0) -> tuple[Faces, Faces]:
+        """Faces of most persons, and those of a random share of the persons (at least two)."""
+        names = np.random.default_rng(seed).permutation(np.unique(self.people))
+        held = names[: max(2, round(share * len(names)))]
+        mask = np.isin(self.people, held)
+        return self.rows(~mask), self.rows(mask)
+
+
+def _some(pairs: Pairs, most: int, rng: np.random.Generator) -> Pairs:
+    if len(pairs) <= most:
+        return pairs
+    kept = rng.choice(len(pairs), most, replace=False)
+    return Pairs(pairs.first[kept], pairs.second[kept])
+
+
+def _codes(values: ArrayLike) -> Ints:
+    return np.asarray(values, dtype=np.int64)
+
+
+def _joint(*codes: Ints) -> Ints:
+    """One code for every combination of several."""
+    return np.unique(np.stack(codes), axis=1, return_inverse=True)[1].ravel()
+
+
+def turn(codes: Ints) -> Ints:
+    """How many elements of its code stand before each, in the order given.
+
+    >>> turn(np.array([5, 7, 5])).tolist()
+    [0, 0, 1]
+    """
+    order = np.argsort(codes, kind="stable")
+    ordered = codes[order]
+    start = np.searchsorted(ordered, ordered)
+    out = np.empty(len(codes), dtype=np.int64)
+    out[order] = np.arange(len(codes)) - start
+    return out
+
+
+def _dealt(y: Ints, s: Ints) -> Ints:
+    """Expressions, with unknown ones dealt in turn into two further codes within a person."""
+    unknown = y < 0
+    out = y.copy()
+    out[unknown] = y.max(initial=-1) + 1 + turn(s[unknown]) % 2
+    return out

@@ -1,0 +1,281 @@
+"""The line that every claim has to beat: utility against leak of an encoder with an eraser.
+
+Whoever wants identity out of an embedding can erase it after the fact. Sweeping the strength of an
+eraser on the embeddings of a plain encoder (ERM) draws a curve, and a method separates expression
+from identity only if it lies above it.
+
+Leak (the axis) is the AUC of the attacker that is best on validation people, in pairs of one
+person's different expressions; utility is the balanced accuracy of a linear head, refitted on the
+training people for every embedding, methods and erased ones alike. The curve is the best utility at
+that leak or less, linear between its points. Both are read on the same test people, resampled
+together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fer_bench.arrays import RunArrays
+from fer_bench.attackers.attacker import Attacker
+from fer_bench.attackers.erase import make_eraser, strengths
+from fer_bench.attackers.faces import Faces
+from fer_bench.attackers.ladder import climb
+from fer_bench.attackers.numbers import resampled_auc
+from fer_bench.errors import DataError
+from fer_bench.metrics.common import Floats, Ints
+from fer_bench.metrics.probes import Split, linear_probe
+from fer_bench.statistics.bootstrap import bootstrap_draws, cluster_sums, interval
+
+State = Literal["above", "below", "no verdict"]
+DRAWS = 300
+OUTSIDE = 0.1  # share of resamples that may leave the range of the curve
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """One part of a run: embeddings [n, d] with subject and expression codes [n], -1 unknown."""
+
+    x: Floats
+    subject: Ints
+    expression: Ints
+
+    @classmethod
+    def of(cls, x: ArrayLike, subject: ArrayLike, expression: ArrayLike) -> Labelled:
+        """Rows whose subject and expression are known."""
+        s, y = np.asarray(subject, dtype=np.int64), np.asarray(expression, dtype=np.int64)
+        known = (s >= 0) & (y >= 0)
+        return cls(np.asarray(x, dtype=np.float64)[known], s[known], y[known])
+
+    @property
+    def faces(self) -> Faces:
+        """As attackers see them."""
+        return Faces.of_people(self.x, self.subject, self.expression)
+
+    def with_x(self, x: Floats) -> Labelled:
+        """The same faces with other embeddings."""
+        return Labelled(x, self.subject, self.expression)
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """The three parts of one encoder's embeddings, of different people."""
+
+    train: Labelled
+    validation: Labelled
+    test: Labelled
+
+    def erased(self, name: str, strength: int) -> Encoded:
+        """Without identity, by an eraser fitted on the training people."""
+        eraser = make_eraser(name, strength).fit(self.train.x, self.train.subject)
+        return Encoded(
+            *(
+                part.with_x(eraser.transform(part.x))
+                for part in (self.train, self.validation, self.test)
+            )
+        )
+
+
+@dataclass(frozen=True)
+class Point:
+    """Where one embedding stands.
+
+    Attributes:
+        strength: of the eraser; 0 without one.
+        leak, utility: AUC of the attacker and balanced accuracy of the head.
+        leaks, utilities: [draws] the same on resampled people, paired between points.
+        attacker: that was best on the validation people.
+        people: of the test part.
+    """
+
+    strength: int
+    leak: float
+    utility: float
+    leaks: Floats
+    utilities: Floats
+    attacker: str
+    people: int
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How a method stands to the curve.
+
+    Attributes:
+        state: "above", "below" or "no verdict".
+        difference: its utility less that of the curve at its leak, NaN outside the curve's range.
+        low, high: 95 % interval over resampled people and seeds.
+        leak, utility: of the method.
+        least, most: leaks between which the curve is known.
+        seeds, people: that are resampled.
+    """
+
+    state: State
+    difference: float
+    low: float
+    high: float
+    leak: float
+    utility: float
+    least: float
+    most: float
+    seeds: int
+    people: int
+
+
+def encoded(run: RunArrays) -> Encoded:
+    """The embeddings E of a run.
+
+    Raises:
+        DataError: the train, validation or test part has no subjects.
+    """
+    parts = []
+    for name in ("train", "validation", "test"):
+        part = run.parts.get(name)
+        if part is None or not part.has_subjects:
+            raise DataError(
+                f"the {name} part of this run has no subjects: erasers and attackers need them."
+            )
+        parts.append(Labelled.of(part.expression, part.s, part.y))
+    return Encoded(*parts)
+
+
+def measure(
+    run: Encoded,
+    *,
+    strength: int = 0,
+    attackers: Sequence[Attacker] | None = None,
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> Point:
+    """Leak and utility of one embedding.
+
+    Args:
+        run: its parts, erased already where `strength` is not 0.
+        strength: to be told.
+        attackers: as in `climb`.
+        draws: resamples of the test people; equal numbers and seeds are paired.
+        seed: of resamples and pairs.
+    """
+    ladder = climb(
+        run.train.faces, run.validation.faces, run.test.faces, attackers=attackers,
+        permutations=0, draws=1, seed=seed,
+    )  # fmt: skip
+    compared = ladder.best.compared
+    utility, utilities = _balanced_accuracy(run, draws=draws, seed=seed)
+    return Point(
+        strength, compared.auc, utility, resampled_auc(compared, draws=draws, seed=seed),
+        utilities, ladder.chosen, compared.n_people,
+    )  # fmt: skip
+
+
+def eraser_curve(
+    run: Encoded,
+    name: str,
+    *,
+    sweep: Sequence[int] | None = None,
+    attackers: Sequence[Attacker] | None = None,
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> list[Point]:
+    """Leak and utility as an eraser takes more and more; the first point is without it.
+
+    Args:
+        run: the embeddings of an encoder.
+        name: of the eraser: "mean", "leace", "inlp" or "k-same".
+        sweep: strengths; by default 1, 2, 4, ... (`strengths`).
+        attackers, draws, seed: as in `measure`.
+    """
+    people = len(np.unique(run.train.subject))
+    sweep = sweep or strengths(name, columns=run.train.x.shape[1], people=people)
+    points = [(0, run), *((strength, run.erased(name, strength)) for strength in sweep)]
+    return [
+        measure(each, strength=strength, attackers=attackers, draws=draws, seed=seed)
+        for strength, each in points
+    ]
+
+
+def against_curve(
+    method: Sequence[Point], curves: Sequence[Sequence[Point]], *, seed: int = 0
+) -> Verdict:
+    """Whether a method lies above the curve, over its seeds and the test people.
+
+    Args:
+        method: its point for every seed.
+        curves: the curve of the plain encoder for every one of the same seeds; all with the same
+            test people and resamples.
+        seed: of the resampling of seeds.
+
+    Raises:
+        DataError: points and curves are not paired.
+    """
+    points = [*method, *(point for curve in curves for point in curve)]
+    sizes = {(len(point.leaks), point.people) for point in points}
+    if len(method) != len(curves) or not method or len(sizes) != 1:
+        raise DataError(
+            "a method is compared with the curve on the same seeds, test people and resamples: "
+            f"there are {len(method)} seeds and {len(curves)} curves of {len(sizes)} sizes."
+        )
+    (draws, people), seeds = sizes.pop(), len(method)
+    leak, utility = (float(np.mean([getattr(p, k) for p in method])) for k in ("leak", "utility"))
+    line = np.mean([[(p.leak, p.utility) for p in curve] for curve in curves], axis=0)
+    difference = utility - utility_at(leak, line[:, 0], line[:, 1])
+    weights = np.random.default_rng(seed).multinomial(seeds, np.full(seeds, 1 / seeds), size=draws)
+    own = np.array([(p.leaks, p.utilities) for p in method])  # [seeds, 2, draws]
+    lines = np.array([[(p.leaks, p.utilities) for p in curve] for curve in curves])
+    own = np.einsum("bs,skb->kb", weights / seeds, own)
+    lines = np.einsum("bs,spkb->kbp", weights / seeds, lines)
+    drawn = np.array(
+        [own[1, b] - utility_at(own[0, b], lines[0, b], lines[1, b]) for b in range(draws)]
+    )
+    low, high = interval(drawn, clusters=people)
+    state: State = "no verdict"
+    if np.isfinite(difference) and np.mean(~np.isfinite(drawn)) <= OUTSIDE:
+        state = "above" if low > 0 else "below" if high < 0 else "no verdict"
+    return Verdict(
+        state, float(difference), low, high, leak, utility, float(line[:, 0].min()),
+        float(line[:, 0].max()), seeds, people,
+    )  # fmt: skip
+
+
+def utility_at(leak: float, leaks: Floats, utilities: Floats) -> float:
+    """Utility of a curve at a leak: the best at that leak or less, linear between points.
+
+    NaN where the curve has no point on one side.
+
+    >>> utility_at(0.7, np.array([0.5, 0.6, 0.8]), np.array([0.2, 0.6, 0.5])).round(6)
+    np.float64(0.6)
+    >>> utility_at(0.9, np.array([0.5, 0.8]), np.array([0.2, 0.5]))
+    nan
+    """
+    order = np.argsort(leaks, kind="stable")
+    ordered, best = leaks[order], np.maximum.accumulate(utilities[order])
+    if not ordered[0] <= leak <= ordered[-1]:
+        return float("nan")
+    return np.interp(leak, ordered, best)
+
+
+def _balanced_accuracy(run: Encoded, *, draws: int, seed: int) -> tuple[float, Floats]:
+    """Mean recall of a linear head fitted on training people, tuned on validation people."""
+    parts = (run.train, run.validation, run.test)
+    x = np.concatenate([part.x for part in parts])
+    y = np.concatenate([part.expression for part in parts])
+    ends = np.cumsum([0, *(len(part.x) for part in parts)])
+    rows = [np.arange(start, stop) for start, stop in pairwise(ends)]
+    guessed, truth = linear_probe(x, y, Split(*rows)).predicted, run.test.expression
+    classes = np.eye(int(y.max()) + 1)[truth]
+    sums = cluster_sums(
+        np.hstack([classes * (guessed == truth)[:, None], classes]), run.test.subject
+    )
+
+    def mean_recall(totals: Floats) -> Floats:
+        hits, counts = np.split(totals, 2, axis=1)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.asarray(np.nanmean(np.where(counts > 0, hits / counts, np.nan), axis=1))
+
+    value = mean_recall(sums.sum(axis=0, keepdims=True))
+    return float(value[0]), bootstrap_draws(sums, mean_recall, draws=draws, seed=seed)

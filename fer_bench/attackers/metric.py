@@ -1,0 +1,238 @@
+"""The attackers as metrics of a run: who is still recognised in E, and what I tells of expression.
+
+`attackers` climbs the ladder of closed forms, and runs by default. `attackers-all` adds the trained
+attacker and the power of the evaluation; `[scores] attackers = "all"` or
+`fer-bench score --attackers all` ask for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+
+from fer_bench.arrays import Part, RunArrays
+from fer_bench.attackers.attacker import Attacker
+from fer_bench.attackers.closed_forms import PLDA
+from fer_bench.attackers.faces import Faces
+from fer_bench.attackers.ladder import (
+    Ladder,
+    all_attackers,
+    climb,
+    closed_forms,
+    template_numbers,
+    worst_people,
+)
+from fer_bench.attackers.network import MetricNetwork
+from fer_bench.attackers.power import LEVEL, calibrated_power
+from fer_bench.cautions import Caution
+from fer_bench.metrics.common import undefined
+from fer_bench.metrics.metric import metric
+from fer_bench.metrics.probes import probe_unit
+from fer_bench.score import Score, ScoreSpec
+
+PLACES = (("E", "identity"), ("I", "expression"))  # where each should not be
+
+SPECS = (
+    ScoreSpec(
+        "E.identity.eer",
+        "Attacker EER",
+        "Equal error rate of the attacker that was best on validation people, who is asked "
+        "whether two expression embeddings of different expressions are of one unknown person; "
+        "50 % is guessing.",
+        better="high",
+        range=(0, 1),
+        column="more",
+        order=71,
+        null="permuted",
+    ),
+    ScoreSpec(
+        "E.identity.tar@0.01",
+        "Attacker TAR at FAR 1 %",
+        "Share of one person's pairs that the attacker links while it links one in a hundred "
+        "pairs of strangers.",
+        better="low",
+        range=(0, 1),
+        column="more",
+        order=72,
+    ),
+    ScoreSpec(
+        "E.identity.worst_tenth",
+        "Worst tenth AUC",
+        "AUC of the attacker for the tenth of the people that it recognises best, chosen on one "
+        "half of their faces and read on the other.",
+        unit="",
+        better="low",
+        range=(0, 1),
+        column="more",
+        order=73,
+        null="any tenth",
+    ),
+    ScoreSpec(
+        "E.identity.mean5.rank_bits",
+        "Rank information",
+        "Bits that the rank of the right person among all tells when five faces of everybody are "
+        "known: a lower bound, with the bias of the count taken off.",
+        unit="bits",
+        better="low",
+        column="more",
+        order=74,
+    ),
+    ScoreSpec(
+        "I.expression.auc",
+        "Expression from I",
+        "AUC of the attacker that tells from two identity embeddings of different people whether "
+        "they show one expression; .5 is guessing.",
+        unit="",
+        better="low",
+        range=(0, 1),
+        order=75,
+    ),
+    ScoreSpec(
+        "<space>.<target>.<attacker>.auc",
+        "AUC of one attacker",
+        "AUC of each step of the ladder: cosine, LDA, PLDA and, if asked for, a network.",
+        unit="",
+        better="low",
+        range=(0, 1),
+    ),
+)
+
+POWER = ScoreSpec(
+    "E.identity.power",
+    "Leak found from EER",
+    "The weakest planted leak that these attackers find in nine of ten draws, as the equal error "
+    "rate of an attacker who knows the plant: the nearer to 50 %, the less can hide.",
+    better="high",
+    range=(0, 0.5),
+    column="more",
+    order=76,
+)
+WEAK = 0.4  # an evaluation that misses weaker leaks than this EER says little by finding none
+TRAINED_DRAWS = 10  # planted leaks that a network is trained on
+
+
+@metric("attackers", needs=("subjects",), scores=SPECS)
+def attackers(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
+    """Is a person recognised in E across expressions? Closed-form attackers on unseen people."""
+    out: dict[str, Score] = {}
+    for space, target in PLACES:
+        out |= ladder_scores(run, space, target, closed_forms(), seed=seed)
+    return out
+
+
+@metric("attackers-all", needs=("subjects",), default=False, scores=(*SPECS, POWER))
+def attackers_all(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
+    """The same with a trained attacker, and how small a leak would have been found."""
+    out: dict[str, Score] = {}
+    for space, target in PLACES:
+        out |= ladder_scores(run, space, target, all_attackers(), power=True, seed=seed)
+    return out
+
+
+def ladder_scores(
+    run: RunArrays,
+    space: str,
+    target: str,
+    tried: Sequence[Attacker],
+    *,
+    power: bool = False,
+    seed: int = 0,
+) -> dict[str, Score]:
+    """Scores of all attackers on one embedding of a run, and those of the one that counts.
+
+    Args:
+        run: with subjects in its train and test parts.
+        space: "E" or "I"; without it there are no scores.
+        target: "identity" or "expression".
+        tried: the attackers.
+        power: also plant leaks of identity, to see how small a one would be found.
+        seed: of everything.
+
+    Returns:
+        "<space>.<target>.<attacker>.<number>" for each, "<space>.<target>.<number>" for the one
+        chosen on validation people; of identity also its templates ("mean3.auc") and worst tenth.
+    """
+    if space not in run.test.embeddings:
+        return {}
+    ladder = run_ladder(run, space, target, tried, seed=seed)
+    prefix = f"{space}.{target}"
+    if isinstance(ladder, Caution):
+        return {f"{prefix}.{key}": undefined(ladder) for key in ("eer", "auc")}
+    out = {
+        f"{prefix}.{name}.{key}": score.with_caution(*rung.cautions)
+        for name, rung in ladder.rungs.items()
+        for key, score in rung.scores.items()
+    }
+    chosen = dict(ladder.best.scores)
+    if target == "identity":
+        chosen |= template_numbers(ladder, seed=seed)
+        chosen |= {"worst_tenth": worst_people(ladder, seed=seed)}
+    cautions = [*ladder.cautions, *ladder.best.cautions]
+    if power and target == "identity":
+        chosen["power"] = power_score(ladder, seed=seed)
+        cautions += power_cautions(chosen["power"], ladder.best.scores["auc"])
+    facts = {"attacker": ladder.chosen, "validation": ladder.best.validation}
+    for key, score in chosen.items():
+        said = score.with_caution(*cautions)
+        out[f"{prefix}.{key}"] = replace(said, details={**score.details, **facts})
+    return out
+
+
+def power_score(ladder: Ladder, *, seed: int = 0) -> Score:
+    """The weakest leak found in 90 % of draws, of the kind that is hardest to find.
+
+    `details` hold every kind. A product of signs ("xor") stands apart: no closed form can see it,
+    and it is looked for with the network.
+    """
+    parts = (ladder.train, ladder.validation, ladder.test)
+    powers = calibrated_power(parts, closed_forms(), seed=seed)
+    network = (PLDA(), MetricNetwork(widths=(256,), epochs=30, seeds=1))
+    unseen = calibrated_power(parts, network, kinds=("xor",), draws=TRAINED_DRAWS, seed=seed)
+    hardest = min(powers.values(), key=lambda power: power.threshold)
+    return Score(
+        hardest.threshold, hardest.low, hardest.high, n=len(ladder.test), unit="fraction",
+        details={"kinds": {kind: asdict(found) for kind, found in (powers | unseen).items()}},
+    )  # fmt: skip
+
+
+def power_cautions(power: Score, auc: Score) -> list[Caution]:
+    """What the power of an evaluation says of its numbers.
+
+    Args:
+        power: of `power_score`.
+        auc: of the attacker that counts, with its permutation p-value.
+    """
+    at_chance = auc.p is not None and auc.p > LEVEL
+    if at_chance and power.value < WEAK:
+        return [Caution("leak-missed", eer=power.value)]
+    return [Caution("finds-leaks", eer=power.value)]
+
+
+def run_ladder(
+    run: RunArrays, space: str, target: str, tried: Sequence[Attacker], *, seed: int = 0
+) -> Ladder | Caution:
+    """Climb the ladder on the parts of a run, or say what it lacks."""
+    train, validation = run.parts.get("train"), run.parts.get("validation")
+    if train is None or not train.has_subjects:
+        return Caution("no-labels", of="subject", where="the train part")
+    if target == "expression" and not ((train.y >= 0).any() and (run.test.y >= 0).any()):
+        return Caution("no-labels", of="expression", where="the train or test part")
+    known = validation is not None and validation.has_subjects
+    held = part_faces(validation, space, target) if validation is not None and known else None
+    faces = [part_faces(part, space, target) for part in (train, run.test)]
+    return climb(faces[0], held, faces[1], attackers=tried, seed=seed)
+
+
+def part_faces(part: Part, space: str, target: str) -> Faces:
+    """The faces of a part, for the question whether two share the target.
+
+    Where a sequence runs through several expressions, two faces of a person must be of
+    different sequences instead.
+    """
+    x = part.embeddings[space]
+    if target == "expression":
+        return Faces.of_expressions(x, part.s, part.y)
+    apart = part.y
+    if part.sequences is not None and probe_unit(part.s, part.y, part.sequences) == "sequence":
+        apart = part.sequences
+    return Faces.of_people(x, part.s, apart)

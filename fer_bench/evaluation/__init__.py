@@ -1,0 +1,1 @@
+"""Bring your own embeddings: from somebody's files or arrays to an ordinary result folder."""

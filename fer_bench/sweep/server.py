@@ -1,0 +1,234 @@
+"""The process that starts runs: it imports, and forks a child for every job.
+
+It computes nothing itself. A child that is forked from a process with several threads can wait
+for ever for a lock that one of them held, so the server has a single thread: the libraries it
+imports are told not to start any, and should one do so nevertheless, the child begins as a fresh
+interpreter instead of as a copy.
+
+The server and the process that drives it are connected by a socket. When the driver is gone, the
+socket is closed, and the server ends all children and itself.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import json
+import os
+import pickle
+import select
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import Sequence
+from multiprocessing.connection import Connection
+from multiprocessing.reduction import recv_handle
+from typing import Any, NoReturn
+
+# Set before anything is imported: none of these libraries then starts a thread of its own.
+QUIET = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "JE_ARROW_MALLOC_CONF": "background_thread:false",
+}
+PRELOAD = ("fer_bench.sweep.worker", "fer_bench.sweep.search")
+
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
+
+
+def command(fd: int, path: Sequence[str]) -> list[str]:
+    """The command line of a server whose driver is at the other end of the socket `fd`."""
+    return _interpreter(f"main({fd})", path)
+
+
+def _interpreter(call: str, path: Sequence[str]) -> list[str]:
+    code = f"import sys; sys.path[:] = {list(path)!r}; from fer_bench.sweep import server; "
+    return [sys.executable, "-P", "-c", f"{code}server.{call}"]
+
+
+def main(fd: int) -> None:
+    """Serve the driver at the other end of the socket until it closes it."""
+    server = _Server(Connection(fd))
+    _preload()
+    gc.collect()
+    gc.freeze()  # else the first collection in a child copies every page
+    server.serve()
+
+
+def _preload() -> None:
+    from fer_bench import registry
+
+    for module in PRELOAD:
+        importlib.import_module(module)
+    for known in (registry.methods, registry.metrics, registry.datasets, registry.estimators):
+        for name in known.names():
+            if known.origin(name) == "fer-bench":
+                known.get(name)
+
+
+def thread_count() -> int:
+    """Threads of this process."""
+    import psutil
+
+    return psutil.Process().num_threads()
+
+
+class _Server:
+    def __init__(self, control: Connection) -> None:
+        self.control = control
+        self.children: dict[int, int] = {}  # process id -> job
+        self.wake, write = os.pipe()
+        os.set_blocking(write, False)
+        os.set_blocking(self.wake, False)
+        signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda number, frame: None)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver decides what an interrupt means
+        _prctl(_PR_SET_CHILD_SUBREAPER)
+        os.chdir("/")
+
+    def serve(self) -> None:
+        while True:
+            control = self.control.fileno()
+            ready, _, _ = select.select([control, self.wake], [], [])
+            if self.wake in ready:
+                os.read(self.wake, 4096)
+            if control in ready:
+                try:
+                    self._obey(json.loads(self.control.recv_bytes()))
+                except (EOFError, OSError):
+                    self._end()
+                    return
+            self._reap()
+
+    def _obey(self, order: dict[str, Any]) -> None:
+        if "signal" in order:
+            for pid, job in self.children.items():
+                if job == order["job"]:
+                    os.kill(pid, order["signal"])
+            return
+        answers = recv_handle(self.control)
+        payload = self.control.recv_bytes()
+        threads = thread_count()
+        fresh = order["fresh"] or threads > 1
+        server = os.getpid()
+        pid = os.fork()
+        if pid == 0:
+            self._become_child(payload, answers, fresh=fresh, server=server)
+        os.close(answers)
+        self.children[pid] = order["job"]
+        self._tell(job=order["job"], pid=pid, threads=threads)
+
+    def _become_child(self, payload: bytes, answers: int, *, fresh: bool, server: int) -> NoReturn:
+        try:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+            if os.getppid() != server:  # killed before this process asked to end with it
+                os._exit(1)
+            os.setsid()
+            self.control.close()
+            os.close(self.wake)
+            if fresh:
+                _start_afresh(payload, answers)
+            run_child(payload, answers)
+        finally:
+            os._exit(1)
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            job = self.children.pop(pid, None)
+            if job is not None:
+                _kill_group(pid)
+                self._kill_strays()
+                self._tell(job=job, status=os.waitstatus_to_exitcode(status))
+
+    def _kill_strays(self) -> None:
+        """End what runs left behind: descendants of a dead process become children of ours."""
+        import psutil
+
+        for child in psutil.Process().children():
+            if child.pid not in self.children:
+                _kill_group(child.pid)
+                _kill(child.pid)
+
+    def _end(self) -> None:
+        for pid in self.children:
+            _kill_group(pid)
+            _kill(pid)
+        while self.children:
+            pid, _ = os.waitpid(-1, 0)
+            self.children.pop(pid, None)
+        self._kill_strays()
+
+    def _tell(self, **message: Any) -> None:
+        try:
+            self.control.send_bytes(json.dumps(message).encode())
+        except OSError:  # the driver is gone, which the next read will show
+            return
+
+
+def _start_afresh(payload: bytes, answers: int) -> NoReturn:
+    """Go on as a new interpreter that has imported nothing."""
+    with tempfile.TemporaryFile() as file:
+        file.write(payload)
+        file.seek(0)
+        for fd in (file.fileno(), answers):
+            os.set_inheritable(fd, True)
+        line = _interpreter(f"afresh({file.fileno()}, {answers})", sys.path)
+        os.execv(line[0], line)
+
+
+def afresh(jobs: int, answers: int) -> NoReturn:
+    """Read one job and run it: what a fresh interpreter does."""
+    os.set_inheritable(answers, False)
+    with os.fdopen(jobs, "rb") as file:
+        payload = file.read()
+    run_child(payload, answers)
+
+
+def run_child(payload: bytes, answers: int) -> NoReturn:
+    """Do one job in this process, tell how it ended, and end the process."""
+    from fer_bench.sweep.job import run_job
+
+    channel = socket.socket(fileno=answers)
+    # From the driver that started this process, over a socket that nobody else has.
+    token, surroundings, job = pickle.loads(payload)  # nosec B301
+
+    def tell(**message: Any) -> None:
+        channel.sendall(f"{token}{json.dumps(message)}\n".encode())
+
+    try:
+        tell(**run_job(surroundings, job, tell))
+    finally:
+        os._exit(0)
+
+
+def _kill_group(pid: int) -> None:
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        return
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        return
+
+
+def _prctl(option: int, value: int = 1) -> None:
+    """A setting of this process that Linux alone has."""
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(option, int(value), 0, 0, 0)

@@ -1,0 +1,1 @@
+"""Figures: the same functions draw for the page (SVG) and for papers (PDF and SVG)."""

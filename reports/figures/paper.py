@@ -1,0 +1,104 @@
+"""Every figure of a result folder in the widths of a paper, as PDF and SVG."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from fer_bench.reports.confounding import confounding
+from fer_bench.reports.figures.affect import affect_figure
+from fer_bench.reports.figures.confounding import confounding_figure
+from fer_bench.reports.figures.embeddings import static_maps
+from fer_bench.reports.figures.heat import confusion_figure, transfer_heat
+from fer_bench.reports.figures.per_class import per_class_figure
+from fer_bench.reports.figures.probes import probe_curves
+from fer_bench.reports.figures.ranks import rank_diagram
+from fer_bench.reports.figures.style import drawing
+from fer_bench.reports.figures.traces import trace_figure
+from fer_bench.reports.figures.trade_off import trade_off
+from fer_bench.reports.figures.training import training_curves
+from fer_bench.reports.maps import KINDS, Which, maps_of
+from fer_bench.reports.summary import Row, Summary, summarise
+from fer_bench.reports.text import file_names
+from fer_bench.runs.store import RunStore
+
+
+def write_figures(
+    root: str | Path, *, out: str | Path | None = None, maps: Which = "tsne"
+) -> list[Path]:
+    """Write every figure as PDF and SVG in a paper's column widths, fonts embedded.
+
+    Args:
+        root: result folder.
+        out: folder for the files; `<root>/figures` by default.
+        maps: which maps to draw.
+
+    Returns:
+        The files written.
+    """
+    store = RunStore(root)
+    summary = summarise(store)
+    folder = Path(out) if out is not None else store.root / "figures"
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    with drawing(paper=True):
+        for name, figure in paper_figures(store, summary, maps):
+            for ending in ("pdf", "svg"):
+                path = folder / f"{name}.{ending}"
+                metadata = {"CreationDate": None} if ending == "pdf" else {"Date": None}
+                figure.savefig(path, bbox_inches="tight", metadata=metadata)
+                written.append(path)
+    return written
+
+
+def paper_figures(store: RunStore, summary: Summary, maps: Which) -> Iterator[tuple[str, Figure]]:
+    """(name of the file, figure) of all there is to draw."""
+    tied = confounding(store, [row.label for row in summary.rows])
+    yield from _there(
+        {
+            "trade-off": trade_off(summary, paper=True),
+            "confounding": None if tied is None else confounding_figure(tied, paper=True),
+            "transfer": transfer_heat(summary, paper=True),
+        }
+    )
+    for verdict in summary.verdicts:
+        name = file_names([verdict.title])[verdict.title]
+        yield from _there({f"ranks-{name}": rank_diagram(verdict, paper=True)})
+    names = file_names(row.label for row in summary.rows)
+    for row in summary.rows:
+        for what, figure in _of_row(store, summary, row, maps):
+            yield f"{names[row.label]}-{what}", figure
+
+
+def _of_row(
+    store: RunStore, summary: Summary, row: Row, maps: Which
+) -> Iterator[tuple[str, Figure]]:
+    record = store.record(row.representative)
+    test = record.arrays.test
+    for part, matrix in row.confusion.items():
+        yield f"confusion-{part}", confusion_figure(matrix, summary.classes)
+    yield from _there(
+        {
+            "per-class": per_class_figure(row),
+            "training": training_curves([store.record(run) for run in row.runs], paper=True),
+            "probes": probe_curves(row, paper=True),
+        }
+    )
+    if test.valence_arousal is not None:
+        pair = test.valence_arousal, test.target
+        yield from _there(
+            {
+                "affect": affect_figure(*pair, paper=True),
+                "traces": trace_figure(test.labels, *pair, paper=True),
+            }
+        )
+    for kind in KINDS[maps]:
+        points = maps_of(record, kinds=KINDS[maps])
+        drawn = static_maps(points, test.labels, summary.classes, kind=kind, paper=True)
+        yield from _there({kind: drawn})
+
+
+def _there(figures: dict[str, Figure | None]) -> Iterator[tuple[str, Figure]]:
+    yield from ((name, figure) for name, figure in figures.items() if figure is not None)

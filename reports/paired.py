@@ -1,0 +1,134 @@
+"""The methods of a sweep compared on one score, paired by person (`compare_crossed`)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import astuple, dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from fer_bench.reports.scores import CEILINGS, NORMALISED_LEAK, STRONGEST
+from fer_bench.runs.store import RunRecord
+from fer_bench.score import Effects
+from fer_bench.statistics import CrossedComparison, RunScore, compare_crossed
+from fer_bench.statistics.crossed import SMALL_MARGIN
+from fer_bench.statistics.power import Spread, people_needed, power
+
+
+class PairedScores:
+    """The scores of a sweep with what each test person changes in them.
+
+    Args:
+        records: the runs that are compared.
+        frame: their scores (`scores_frame`).
+        derived: label -> label of the row whose trained runs it starts from.
+    """
+
+    def __init__(
+        self,
+        records: Sequence[RunRecord],
+        frame: pd.DataFrame,
+        *,
+        derived: Mapping[str, str] | None = None,
+    ) -> None:
+        by_name = {record.folder.name: record for record in records}
+        self._frame = frame
+        self._derived = dict(derived or {})
+        self._deterministic = {
+            record.spec.label
+            for record in records
+            if record.environment["method"]["role"] == "oracle" or record.spec.method in CEILINGS
+        }
+        self._arrays = cache(lambda run, metric: by_name[run].metric_arrays(metric))
+
+    def compare(
+        self, key: str, labels: Collection[str], *, own_spread: Collection[str] = ()
+    ) -> CrossedComparison | None:
+        """Means and differences of rows on one score; None where runs say nothing of people.
+
+        Args:
+            key: "<metric>/<score>".
+            labels: of the rows.
+            own_spread: rows whose spread over seeds says nothing about the others'.
+        """
+        lines = self._frame[(self._frame["key"] == key) & self._frame["label"].isin(labels)]
+        runs = [self._run(line) for line in lines[lines["value"].notna()].itertuples()]
+        if not runs or any(not run.people.size and not np.isfinite(run.error) for run in runs):
+            return None
+        shown = {run.method for run in runs}
+        return compare_crossed(
+            runs,
+            deterministic=self._deterministic & shown,
+            own_spread=set(own_spread) & shown,
+            derived={a: b for a, b in self._derived.items() if {a, b} <= shown},
+        )
+
+    def _run(self, line: Any) -> RunScore:
+        effects = self._effects(line)
+        if effects is None:
+            return RunScore.of_interval(
+                line.label, line.seed, line.fold, line.value, line.low, line.high
+            )
+        return RunScore(
+            line.label,
+            line.seed,
+            line.fold,
+            line.value,
+            effects.people,
+            effects.changes,
+            effects.faces,
+        )
+
+    def _effects(self, line: Any) -> Effects | None:
+        metric, _, short = line.key.partition("/")
+        if line.key != NORMALISED_LEAK:
+            return Effects.from_arrays(self._arrays(line.run, metric), short)
+        # A multiple of the accuracy it is made of, so that its effects are the same multiple.
+        source = Effects.from_arrays(self._arrays(line.run, STRONGEST[0]), STRONGEST[1])
+        of_run = self._frame[self._frame["run"] == line.run].set_index("key")
+        accuracy = of_run.loc["/".join(STRONGEST)]
+        width = accuracy["high"] - accuracy["low"]
+        if source is None or not width > 0:
+            return None
+        return source.scaled((line.high - line.low) / width)
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What it would take to tell a small difference from the best row.
+
+    Attributes:
+        difference: that is meant, in the unit of the score.
+        seeds, people: of this sweep.
+        chance: that this sweep finds such a difference.
+        needed: test people that find it four times in five with these seeds; None where no
+            number is enough.
+    """
+
+    difference: float
+    seeds: int
+    people: int
+    chance: float
+    needed: int | None
+
+
+def outlook(comparison: CrossedComparison, best: str) -> Outlook | None:
+    """The outlook of a sweep, from the median spread of its differences to the best row."""
+    pairs = [pair for pair in comparison.pairs if best in (pair.first, pair.second)]
+    size = comparison.size
+    if not pairs or size.seeds < 2 or size.people < 2:
+        return None
+    spreads = [Spread.of(comparison, pair, size.people) for pair in pairs]
+    spread = Spread(*(float(np.median(x)) for x in zip(*map(astuple, spreads), strict=True)))
+    return Outlook(
+        SMALL_MARGIN,
+        size.seeds,
+        size.people,
+        power(spread, size, SMALL_MARGIN),
+        people_needed(
+            spread, SMALL_MARGIN, seeds=size.seeds, folds=size.folds, methods=size.methods
+        ),
+    )

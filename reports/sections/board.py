@@ -1,0 +1,169 @@
+"""The leaderboard: what decides in four columns, the rest folded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from fer_bench.reports.aggregate import Estimate
+from fer_bench.reports.columns import Column, leaderboard_columns
+from fer_bench.reports.material import Material
+from fer_bench.reports.sections.limits import numbered
+from fer_bench.reports.sections.section import Section
+from fer_bench.reports.standing import at_null, sound
+from fer_bench.reports.summary import ROLES, Row, Summary
+from fer_bench.reports.text import formatted
+from fer_bench.score import Aspect
+
+TITLES = {"method": "Methods", "reference": "Reference rows", "oracle": "Oracles"}
+NOTES = {
+    "reference": "nothing is claimed for them: they show what comes for free",
+    "oracle": "they are shown the labels, to pin the ends of every scale",
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """How one number is shown.
+
+    Attributes:
+        text: the mean, or why there is none.
+        half: half the width of its interval, "" where there is none.
+        title: the interval and the value without any effect, in words.
+        order: what it is sorted by; NaN for a missing one.
+        rank: "best", "tied" or "".
+        bar: where on the column's range the bar from 0 to the mean starts, and how long it is;
+            None for a missing one.
+        null: the place of the value without any effect on that range, or None.
+    """
+
+    text: str
+    half: str = ""
+    title: str = ""
+    order: float = float("nan")
+    rank: str = ""
+    bar: tuple[float, float] | None = None
+    null: float | None = None
+
+
+def content(page: Material) -> Mapping[str, Any]:
+    """Both boards by role, and the methods of which every run failed."""
+    summary = page.summary
+    columns = deciding_columns(summary)
+    more = [c for key, c in leaderboard_columns().items() if key in summary.columns]
+    more = [column for column in more if column not in columns]
+    there = {row.label for row in summary.rows}
+    gone = {f.label: f for f in summary.failures if f.label not in there}
+    return {
+        "columns": columns,
+        "more": more,
+        "groups": [
+            {"role": role, "title": TITLES[role], "note": NOTES.get(role, ""), "rows": rows}
+            for role in ROLES
+            if (rows := summary.of_role(role))
+        ],
+        "cells": cells(summary, [*columns, *more]),
+        "flags": _flags(summary),
+        "gone": list(gone.values()),
+        "marks": any(v.key in {c.key for c in columns} and _decided(v) for v in summary.verdicts),
+    }
+
+
+def deciding_columns(summary: Summary) -> list[Column]:
+    """One column an aspect: recognition, valence and arousal, leak, separation."""
+    columns = (summary.about(aspect) for aspect in get_args(Aspect) if aspect)
+    return [column for column in columns if column is not None]
+
+
+def cells(summary: Summary, columns: Iterable[Column]) -> dict[tuple[str, str], Cell]:
+    """(label, key) -> cell."""
+    out = {}
+    for column in columns:
+        ranks = _ranks(summary, column)
+        span = _span(summary.rows, column)
+        for row in summary.rows:
+            value = row.scores.get(column.key)
+            cell = Cell(_why(row, column)) if value is None else _cell(value, column, span)
+            out[row.label, column.key] = _ranked(cell, ranks.get(row.label, ""))
+    return out
+
+
+def _ranked(cell: Cell, rank: str) -> Cell:
+    return Cell(**{**cell.__dict__, "rank": rank})
+
+
+def _decided(verdict: Any) -> bool:
+    """Whether somebody is separated from the best."""
+    return len(verdict.tied) < verdict.comparable - 1
+
+
+def _ranks(summary: Summary, column: Column) -> dict[str, str]:
+    """Marks of the methods: a best one only where it is alone, and is no guess and no wreck."""
+    verdict = summary.verdict(column.key)
+    if verdict is None or not _decided(verdict):
+        return {}
+    best = summary.row(verdict.best)
+    if at_null(verdict.value, column) or not sound(best.scores, summary.use):
+        return {}
+    if verdict.tied:
+        return dict.fromkeys((verdict.best, *verdict.tied), "tied")
+    return {verdict.best: "best"}
+
+
+def _cell(value: Estimate, column: Column, span: tuple[float, float]) -> Cell:
+    half, title = "", "no interval"
+    if value.low is not None and value.high is not None:
+        low, high = (formatted(bound, column.style) for bound in (value.low, value.high))
+        half = formatted((value.high - value.low) / 2, column.style)
+        title = f"95 % interval {low} to {high}: {value.how}"
+    if column.null and value.null is not None:
+        title += f"; {column.null} {formatted(value.null, column.style)}"
+    return Cell(
+        text=formatted(value.mean, column.style),
+        half=half,
+        title=title,
+        order=value.mean,
+        bar=_bar(value.mean, span),
+        null=_place(value.null, span) if column.null and value.null is not None else None,
+    )
+
+
+def _why(row: Row, column: Column) -> str:
+    metric = column.key.partition("/")[0]
+    why = row.failed.get(metric) or row.skipped.get(metric) or "not measured"
+    return why.removeprefix("the method has ").removeprefix("the method predicts ")
+
+
+def _span(rows: Sequence[Row], column: Column) -> tuple[float, float]:
+    """The range of a column's bars: percent from 0 to 100, else what the means span with 0."""
+    means = [row.scores[column.key].mean for row in rows if column.key in row.scores]
+    if column.style == "percent":
+        means.append(1.0)
+    return min([0.0, *means]), max([0.0, *means])
+
+
+def _bar(value: float, span: tuple[float, float]) -> tuple[float, float]:
+    zero, end = _place(0.0, span), _place(value, span)
+    return min(zero, end), abs(end - zero)
+
+
+def _place(value: float, span: tuple[float, float]) -> float:
+    low, high = span
+    return min(1.0, max(0.0, (value - low) / (high - low))) if high > low else 0.0
+
+
+def _flags(summary: Summary) -> dict[str, list[tuple[int, str]]]:
+    """Label -> number and text of the warnings that concern it, and not every method alike."""
+    out: dict[str, list[tuple[int, str]]] = {row.label: [] for row in summary.rows}
+    methods = {row.label for row in summary.of_role("method")}
+    for number, remark in numbered(summary).items():
+        if methods and methods <= set(remark.rows):
+            continue
+        for label in remark.rows:
+            if remark.level != "note" and label in out:
+                out[label].append((number, remark.text))
+    return out
+
+
+SECTION = Section("board", "Leaderboard", 40, content)

@@ -1,0 +1,20 @@
+"""What changed since another result folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fer_bench.reports.change import compare_summaries
+from fer_bench.reports.material import Material
+from fer_bench.reports.sections.section import Section
+
+
+def content(page: Material) -> Mapping[str, Any] | None:
+    """Shifts of rows and scores that both folders have."""
+    if page.before is None:
+        return None
+    return {"change": compare_summaries(page.before, page.summary)}
+
+
+SECTION = Section("change", "What changed", 10, content, style="dense")

@@ -1,0 +1,71 @@
+"""What a reader must know of these numbers, numbered as the leaderboard refers to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fer_bench.reports.columns import columns_of
+from fer_bench.reports.material import Material
+from fer_bench.reports.remarks import Remark
+from fer_bench.reports.sections.section import Section
+from fer_bench.reports.summary import Summary
+
+GROUPS = ("This experiment", "Estimators", "References and oracles")
+SHOWN = 6  # of a group before the fold
+# What an oracle is made to be: constant, equal to the labels, beyond what estimators can read.
+EXPECTED_OF_ORACLES = frozenset(
+    {
+        "above-entropy",
+        "calibration-bias",
+        "calibration-slope",
+        "collapsed",
+        "collapsed-side",
+        "constant-columns",
+        "constant-side",
+        "duplicate-rows",
+        "few-distinct",
+        "near-ceiling",
+        "same-direction",
+        "same-side",
+        "same-values",
+        "too-high-to-check",
+    }
+)
+FAULTY = frozenset({"calibration-bias", "calibration-slope", "not-calibrated"})
+
+
+def content(page: Material) -> Mapping[str, Any]:
+    """Cautions in three groups, the runs that are not there, numbers that failed their check."""
+    known = numbered(page.summary)
+    groups: dict[str, list[tuple[int, Remark]]] = {title: [] for title in GROUPS}
+    for number, remark in known.items():
+        groups[_group(page.summary, remark)].append((number, remark))
+    faulty = sum(r.runs for r in page.summary.cautions if r.kind and r.kind[0] in FAULTY)
+    return {"groups": groups, "faulty": faulty, "shown": SHOWN}
+
+
+def numbered(summary: Summary) -> dict[int, Remark]:
+    """The remarks that the page shows by their numbers, group by group."""
+    shown = [remark for remark in summary.cautions if not _expected(summary, remark)]
+    shown.sort(key=lambda remark: GROUPS.index(_group(summary, remark)))
+    return dict(enumerate(shown, 1))
+
+
+def _expected(summary: Summary, remark: Remark) -> bool:
+    """Whether a remark says of oracles alone what they were made for."""
+    oracles = {row.label for row in summary.of_role("oracle")}
+    about_oracles = bool(remark.rows) and set(remark.rows) <= oracles
+    return about_oracles and bool(remark.kind) and remark.kind[0] in EXPECTED_OF_ORACLES
+
+
+def _group(summary: Summary, remark: Remark) -> str:
+    methods = {row.label for row in summary.of_role("method")}
+    failed = {failure.label for failure in summary.failures}
+    if remark.rows and not (methods | failed) & set(remark.rows):
+        return GROUPS[2]
+    information = {column.key.partition("/")[0] for column in columns_of("information")}
+    return GROUPS[bool(remark.metrics) and set(remark.metrics) <= information]
+
+
+SECTION = Section("limits", "Limits of these numbers", 130, content, "Limits", "onscreen")

@@ -1,0 +1,40 @@
+"""What may be claimed of a row: whether it beats chance, whether its embedding has collapsed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from fer_bench.cautions import has
+from fer_bench.reports.aggregate import Estimate
+from fer_bench.reports.columns import Column
+
+COLLAPSED = ("collapsed", "collapsed-side")
+ERASED = "erased"  # registered names of methods that erase the person from another's embedding
+
+
+def null_of(value: Estimate, column: Column) -> float | None:
+    """The value without any effect: as measured, or 0 for the concordance of a constant."""
+    return 0.0 if value.null is None and column.aspect == "affect" else value.null
+
+
+def at_null(value: Estimate, column: Column) -> bool:
+    """Whether a value is not shown to be better than the one without any effect."""
+    null = null_of(value, column)
+    if null is None or not column.better:
+        return False
+    low = value.mean if value.low is None else value.low
+    high = value.mean if value.high is None else value.high
+    return low <= null if column.better == "high" else high >= null
+
+
+def collapsed(scores: Mapping[str, Estimate]) -> bool:
+    """Whether some score says that an embedding of the row has collapsed."""
+    return any(has(score.cautions, *COLLAPSED) for score in scores.values())
+
+
+def sound(scores: Mapping[str, Estimate], use: Column | None) -> bool:
+    """Whether a row can be called best: it has not collapsed, and is better than chance."""
+    if collapsed(scores):
+        return False
+    value = scores.get(use.key) if use is not None else None
+    return use is None or (value is not None and not at_null(value, use))

@@ -1,0 +1,104 @@
+"""A plain table: what the renderers print, whatever the format."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from fer_bench.reports.text import DIGITS, MINUS
+from fer_bench.score import Style
+
+
+@dataclass(frozen=True)
+class Number:
+    """A mean with its spread over the runs, as printed.
+
+    Attributes:
+        value, spread: in the unit of the row's scores; None where unknown.
+        style: how it is printed.
+        mark: "best" or "second" among the methods, or "".
+        notes: positions in the table's footnotes.
+    """
+
+    value: float | None
+    spread: float | None = None
+    style: Style = "ratio"
+    mark: str = ""
+    notes: tuple[int, ...] = ()
+
+    def digits(self) -> tuple[str, str]:
+        """The mean and the spread as decimal text; empty where unknown."""
+        scale, places = (100 if self.style == "percent" else 1), DIGITS[self.style]
+
+        def text(x: float | None) -> str:
+            if x is None or not math.isfinite(x):
+                return ""
+            out = f"{scale * x:.{places}f}"
+            return out.lstrip("-") if float(out) == 0 else out
+
+        return text(self.value), text(self.spread)
+
+
+Cell = str | Number
+
+
+@dataclass(frozen=True)
+class Head:
+    """A column: its title, and which way is better ("high", "low" or "")."""
+
+    title: str
+    better: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows in named groups, with a caption, lettered footnotes, and remarks on all of it.
+
+    >>> table = Table("Scores", [Head("Method"), Head("Acc.", "high")],
+    ...               [("", [["ERM", Number(0.5, 0.01, "percent", "best")]])])
+    >>> table.is_numeric(0), table.is_numeric(1)
+    (False, True)
+    """
+
+    caption: str
+    heads: Sequence[Head]
+    groups: Sequence[tuple[str, Sequence[Sequence[Cell]]]]
+    notes: Sequence[str] = field(default_factory=tuple)
+    remarks: Sequence[str] = field(default_factory=tuple)
+    label: str = "tab:results"
+
+    def is_numeric(self, column: int) -> bool:
+        """Whether a column holds numbers."""
+        return next(self.numbers(column), None) is not None
+
+    def numbers(self, column: int) -> Iterator[Number]:
+        """The numbers of a column, from top to bottom."""
+        for _, rows in self.groups:
+            for row in rows:
+                cell = row[column]
+                if isinstance(cell, Number):
+                    yield cell
+
+
+def number_text(number: Number) -> str:
+    """Mean and spread, or an en dash.
+
+    >>> number_text(Number(0.5, 0.01, "percent")), number_text(Number(None))
+    ('50.0 ± 1.0', '–')
+    """
+    mean, spread = number.digits()
+    if not mean:
+        return "–"
+    mean = mean.replace("-", MINUS)
+    return f"{mean} ± {spread}" if spread else mean
+
+
+def arrow(better: str) -> str:
+    """Which way is better, after a title."""
+    return {"high": " ↑", "low": " ↓"}.get(better, "")
+
+
+def letter(i: int) -> str:
+    """The mark of a footnote: a, b, ..., z, aa, ab, ..."""
+    return (letter(i // 26 - 1) if i >= 26 else "") + chr(ord("a") + i % 26)

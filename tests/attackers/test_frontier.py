@@ -1,0 +1,111 @@
+"""The curve of an eraser, and who lies above it."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fer_bench.attackers.frontier import (
+    Encoded,
+    Labelled,
+    Point,
+    against_curve,
+    encoded,
+    eraser_curve,
+    measure,
+    utility_at,
+)
+from fer_bench.errors import DataError
+from fer_bench.metrics.sanity import planted_run
+
+
+def encoder(*, tangled=1.0, leak=1.5, noise=1.0, seed=0, people=(40, 16, 30), d=12):
+    """Expression and person in the same directions (tangled = 1) or in others (0)."""
+    rng, fixed = np.random.default_rng(seed), np.random.default_rng(3)
+    axes = np.linalg.qr(fixed.normal(size=(d, d)))[0]
+    own = axes[6:12] * (1 - tangled) + axes[:6] * tangled
+    parts, first = [], 0
+    for n in people:
+        s, y = np.repeat(np.arange(n), 12), np.tile(np.arange(12) % 6, n)
+        codes = np.random.default_rng(50).normal(size=(200, 6))[first : first + n]
+        x = 3 * axes[:6][y] + leak * codes[s] @ own + noise * rng.normal(size=(len(s), d))
+        parts.append(Labelled.of(x, s, y))
+        first += n
+    return Encoded(*parts)
+
+
+def point(leak, utility, *, spread=0.001, draws=50, seed=0):
+    rng = np.random.default_rng(seed)
+    leaks, utilities = (v + spread * rng.normal(size=draws) for v in (leak, utility))
+    return Point(0, leak, utility, leaks, utilities, "plda", 30)
+
+
+CURVE = [point(0.9, 0.8), point(0.7, 0.7), point(0.55, 0.3)]
+
+
+@pytest.mark.parametrize(
+    ("leak", "utility", "state"),
+    [
+        (0.7, 0.8, "above"),
+        (0.8, 0.6, "below"),
+        (0.8, 0.75, "no verdict"),
+        (0.5, 0.3, "no verdict"),
+        (0.95, 0.9, "no verdict"),
+    ],
+)
+def test_above_below_and_beyond_the_curve(leak, utility, state):
+    found = against_curve([point(leak, utility)], [CURVE])
+    assert found.state == state
+    assert np.isfinite(found.difference) == (0.55 <= leak <= 0.9)
+
+
+def test_seeds_that_disagree_give_no_verdict():
+    curves = [CURVE] * 4
+    apart = [point(0.7, u) for u in (0.95, 0.55, 0.9, 0.5)]
+    assert against_curve(apart, curves).state == "no verdict"
+    assert against_curve([point(0.7, 0.8)] * 4, curves).state == "above"
+
+
+def test_unpaired_points_are_refused():
+    with pytest.raises(DataError, match="same seeds"):
+        against_curve([point(0.7, 0.8)] * 2, [CURVE])
+    with pytest.raises(DataError, match="same seeds"):
+        against_curve([point(0.7, 0.8, draws=9)], [CURVE])
+
+
+lines = st.lists(st.tuples(st.floats(0.5, 1), st.floats(0, 1)), min_size=2, max_size=8)
+
+
+@given(lines, st.floats(0.5, 1))
+def test_the_curve_never_falls_with_the_leak(line, leak):
+    leaks, utilities = np.array(line).T
+    values = [utility_at(x, leaks, utilities) for x in np.linspace(leaks.min(), leaks.max(), 20)]
+    assert (np.diff(values) >= -1e-12).all()
+    assert np.isnan(utility_at(leak, leaks, utilities)) == (not leaks.min() <= leak <= leaks.max())
+
+
+def test_erasing_costs_utility_where_person_and_expression_share_directions():
+    run = encoder(tangled=1.0)
+    points = eraser_curve(run, "leace", sweep=(2, 5), draws=40)
+    assert points[0].leak > 0.75
+    assert points[-1].leak < points[0].leak - 0.1
+    assert points[-1].utility < points[0].utility - 0.1
+    apart = eraser_curve(encoder(tangled=0.0), "leace", sweep=(6,), draws=40)
+    assert apart[-1].utility > apart[0].utility - 0.05
+    assert apart[-1].leak < 0.6
+
+
+def test_a_method_that_separates_is_above_the_line_of_one_that_does_not():
+    line = eraser_curve(encoder(tangled=1.0), "leace", sweep=(1, 3, 5), draws=60)
+    method = measure(encoder(tangled=0.0, leak=0.7), draws=60)
+    assert against_curve([method], [line]).state == "above"
+    itself = eraser_curve(encoder(tangled=1.0), "leace", sweep=(3,), draws=60)[1]
+    assert against_curve([itself], [line]).state != "above"
+
+
+def test_parts_of_a_run_are_taken_over():
+    run = planted_run(leak=0.5)
+    assert encoded(run).test.x.shape == run.test.expression.shape
+    del run.parts["validation"]
+    with pytest.raises(DataError, match="validation part"):
+        encoded(run)

@@ -1,0 +1,108 @@
+"""What the system refuses is one sentence, and results that cannot be written are read."""
+
+import os
+import sys
+
+import pytest
+
+import fer_bench.reports.maps
+import fer_bench.reports.page
+import fer_bench.runs.store
+from fer_bench import cli
+from fer_bench.experiment import parse_experiment
+from fer_bench.runs.store import RunStore
+from fer_bench.sweep.plan import plan
+from fer_bench.sweep.sweep import prepare
+from fer_bench.sweep.worker import execute
+
+EXPERIMENT = {
+    "data": {"name": "generated", "subjects": 6, "images_per_subject": 7, "size": 16},
+    "split": {"folds": 3, "use": [0], "validation": 0.4},
+    "training": {"epochs": 1},
+    "methods": [{"name": "oracle-label"}],
+    "scores": {"metrics": ["classification"]},
+}
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    root = tmp_path_factory.mktemp("results")
+    experiment = parse_experiment(EXPERIMENT)
+    planned = plan(experiment)
+    prepare(RunStore(root), experiment, planned)
+    for spec in planned.runs:
+        execute(spec, root, metrics=("classification",))
+    return root
+
+
+@pytest.fixture
+def call(monkeypatch, capsys):
+    def command(*arguments):
+        monkeypatch.setattr(sys, "argv", ["fer-bench", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        said = capsys.readouterr()
+        return stop.value.code or 0, said.out, said.err
+
+    return command
+
+
+def refuse(monkeypatch, root, number):
+    """Let nothing be written below a folder, whoever runs the tests."""
+    honest = fer_bench.runs.store.atomic_path
+
+    def atomic_path(path):
+        if path.is_relative_to(root):
+            raise OSError(number, os.strerror(number), str(path))
+        return honest(path)
+
+    for module in (fer_bench.runs.store, fer_bench.reports.maps, fer_bench.reports.page):
+        monkeypatch.setattr(module, "atomic_path", atomic_path)
+
+
+@pytest.mark.parametrize("number", [13, 30, 28], ids=["permission", "read-only", "full"])
+def test_results_that_cannot_be_written_are_read(call, results, monkeypatch, tmp_path, number):
+    refuse(monkeypatch, results, number)
+    status, out, err = call("table", results, "--format", "csv")
+    assert (status, err) == (0, "")
+    assert len(out.splitlines()) >= 2
+    page = tmp_path / "page.html"
+    status, out, err = call("report", results, "--out", page, "--maps", "none")
+    assert (status, err) == (0, "")
+    assert page.stat().st_size > 1000
+    assert call("status", results)[0] == call("check", results)[0] == 0
+    status, out, err = call("report", results, "--maps", "none")
+    assert status == 2
+    assert err.count("\n") == 1
+    assert os.strerror(number).lower() in err
+
+
+def test_what_stands_in_the_way_is_named(call, tmp_path, results):
+    file, link = tmp_path / "file", tmp_path / "link"
+    file.write_text("x")
+    link.symlink_to(tmp_path / "nowhere")
+    long = tmp_path / ("x" * 300)
+    small = tmp_path / "small.toml"
+    small.write_text(
+        '[data]\nname = "generated"\nsubjects = 6\nimages_per_subject = 7\nsize = 16\n'
+    )
+    for arguments in (
+        ("run", small, "--out", file),
+        ("run", small, "--out", file / "below"),
+        ("run", small, "--out", link),
+        ("run", small, "--out", long),
+        ("table", file),
+        ("table", link),
+        ("table", long),
+        ("status", file),
+        ("check", link),
+        ("report", results, "--out", file / "page.html", "--maps", "none"),
+        ("table", results, "--out", long),
+        ("run", tmp_path, "--out", tmp_path / "out"),
+    ):
+        status, out, err = call(*arguments, *(["--quiet"] if arguments[0] == "run" else []))
+        assert (status, out) == (2, ""), arguments
+        assert err.startswith("fer-bench: "), arguments
+        assert err.count("\n") == 1, arguments
+        assert "Traceback" not in err
+    assert file.read_text() == "x"

@@ -1,0 +1,43 @@
+"""Every stage and player has its curve."""
+
+from __future__ import annotations
+
+import pytest
+
+from fer_bench.reports.figures.style import drawing
+from fer_bench.reports.figures.training import training_curves
+from fer_bench.runs.store import RunStore
+
+
+def test_curves_show_each_player_and_stage(results, summary):
+    store = RunStore(results)
+    records = [store.record(run) for run in summary.row("DICE-FER").runs]
+    with drawing(paper=False):
+        figure = training_curves(records)
+    assert [axes.get_title(loc="left") for axes in figure.axes[:2]] == ["expression", "identity"]
+    line = figure.axes[0].lines[0]
+    history = records[0].history
+    assert list(line.get_xdata()) == sorted(history["epoch"].unique())
+    words = [t.get_text() for t in figure.axes[0].get_legend().get_texts()]
+    assert words == ["encoder", "critic", "validation"]
+    assert {line.get_linestyle() for line in figure.axes[0].lines} == {"-", "--"}
+    drawn = figure.axes[0].lines[0].get_ydata()
+    runs = [
+        r.history.query("stage == 'expression' and split == 'train' and term == 'total'")
+        for r in records
+    ]
+    losses = [r[r["player"] == "encoder"].set_index("epoch")["value"] for r in runs]
+    assert list(drawn) == pytest.approx(list(sum(losses) / len(losses)))
+
+
+def test_stages_without_a_measure_leave_no_empty_panel(results):
+    records = [r for r in RunStore(results).records() if r.spec.label == "DICE-FER"]
+    for record in records:
+        history = record.history
+        keep = (history["player"] != "prediction") | (history["stage"] != "identity")
+        record.__dict__["history"] = history[keep]
+    with drawing(paper=False):
+        figure = training_curves(records)
+    shown = [axes for axes in figure.get_axes() if axes.get_visible()]
+    assert len(shown) == 3
+    assert all(axes.get_lines() for axes in shown)

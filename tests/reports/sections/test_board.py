@@ -1,0 +1,93 @@
+"""The leaderboard: a star for who is best beyond doubt, and for nobody else."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from fer_bench.cautions import Caution
+from fer_bench.reports.sections.board import _ranks, cells, deciding_columns
+
+USE = "classification/test.accuracy"
+
+
+def with_verdict(summary, **changes):
+    """The summary with another verdict on the accuracy."""
+    verdict = replace(summary.verdict(USE), **changes)
+    others = [v for v in summary.verdicts if v.key != USE]
+    return replace(summary, verdicts=(verdict, *others))
+
+
+def ranks(summary):
+    return _ranks(summary, summary.use)
+
+
+def test_what_decides_are_recognition_affect_leak_and_separation(summary):
+    assert [c.key for c in deciding_columns(summary)] == [
+        USE,
+        "affect/test.ccc.mean",
+        "leakage/E.identity.normalised",
+        "mig/normalised",
+    ]
+
+
+def test_without_a_ceiling_the_strongest_probe_stands_for_the_leak(summary):
+    columns = tuple(c for c in summary.columns if not c.endswith("identity.normalised"))
+    keys = [c.key for c in deciding_columns(replace(summary, columns=columns))]
+    assert "leakage/E.identity.strongest" in keys
+
+
+def test_one_clear_best_has_the_star(summary):
+    assert ranks(with_verdict(summary, tied=())) == {"DICE-FER": "best"}
+
+
+def test_a_tie_has_no_star(summary):
+    tied = with_verdict(summary, tied=("EIF",))
+    assert ranks(tied) == {"DICE-FER": "tied", "EIF": "tied"}
+
+
+def test_nobody_separated_is_no_colour(summary):
+    others = tuple(r.label for r in summary.of_role("method") if r.label != "DICE-FER")
+    assert ranks(with_verdict(summary, tied=others)) == {}
+
+
+def test_a_guess_has_no_star(summary):
+    value = replace(summary.verdict(USE).value, mean=0.25, low=0.1, high=0.4, null=0.2)
+    assert ranks(with_verdict(summary, tied=(), value=value)) == {}
+
+
+def test_a_collapsed_embedding_has_no_star(summary):
+    best = summary.row("DICE-FER")
+    score = best.scores["mig/mig"].__class__(**best.scores["mig/mig"].__dict__)
+    wreck = replace(score, cautions=(Caution("collapsed", rank=1.0),))
+    row = replace(best, scores=best.scores | {"mig/mig": wreck})
+    rows = tuple(row if r.label == row.label else r for r in summary.rows)
+    assert ranks(replace(with_verdict(summary, tied=()), rows=rows)) == {}
+
+
+def test_a_cell_is_the_mean_with_half_its_interval(summary):
+    found = cells(summary, [summary.use])
+    value = summary.row("ERM").scores[USE]
+    cell = found["ERM", USE]
+    assert cell.text == f"{100 * value.mean:.1f}"
+    assert cell.half == f"{50 * (value.high - value.low):.1f}"
+    assert cell.bar == pytest.approx((0, value.mean))
+    assert cell.null == pytest.approx(value.null)
+
+
+def test_a_missing_number_says_why(summary):
+    (mig,) = [c for c in deciding_columns(summary) if c.key == "mig/normalised"]
+    assert cells(summary, [mig])["ERM", mig.key].text == "no identity embedding"
+
+
+def test_a_bar_of_a_negative_number_ends_at_zero(summary):
+    (mig,) = [c for c in deciding_columns(summary) if c.key == "mig/normalised"]
+    found = [cell for cell in cells(summary, [mig]).values() if cell.bar is not None]
+    lowest = min(min(c.order for c in found), 0.0)
+    span = max(max(c.order for c in found), 0.0) - lowest
+    for cell in found:
+        start, length = cell.bar
+        zero = -lowest / span
+        assert length == pytest.approx(abs(cell.order) / span)
+        assert start == pytest.approx(min(zero, (cell.order - lowest) / span))

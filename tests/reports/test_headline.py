@@ -1,0 +1,196 @@
+"""The headline says what was planted, and no more."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from fer_bench.cautions import WORDINGS, Caution
+from fer_bench.reports.aggregate import Difference, Ranking
+from fer_bench.reports.headline import headline
+from fer_bench.reports.paired import Outlook
+from fer_bench.reports.standing import sound
+from fer_bench.reports.summary import Failure, Verdict
+
+LEAK = "leakage/E.identity.normalised"
+SEPARATED, OPEN = Caution("separated", better="x"), Caution("not-separated", n=8, alpha=0.05)
+
+
+def with_scores(row, **scores):
+    """The row with other means: use=, leak= (mean, half width), null=."""
+    out = dict(row.scores)
+    null = scores.pop("null", 0.2)
+    for key, (mean, half) in scores.items():
+        place = {"use": "classification/test.accuracy", "leak": LEAK}[key]
+        known = out.get(place) or next(iter(out.values()))
+        out[place] = replace(known, mean=mean, low=mean - half, high=mean + half,
+                             null=null if key == "use" else None, cautions=())  # fmt: skip
+    return replace(row, scores=out)
+
+
+def difference(mean, *, separated, pairs=8):
+    code = SEPARATED if separated else OPEN
+    return Difference(mean, mean - 0.01, mean + 0.01, 0.01, 0.01, pairs, separated, code)
+
+
+def planted(summary, use, *, separated, leak=None, null=0.2, pairs=8, people=True):
+    """The summary with these accuracies of its four methods, and verdicts that fit them."""
+    leak = leak or dict.fromkeys(use, (0.5, 0.05))
+    rows = []
+    for row in summary.rows:
+        if row.role != "method":
+            rows.append(row)
+        elif row.label in use:
+            rows.append(with_scores(row, use=use[row.label], leak=leak[row.label], null=null))
+    out = replace(summary, rows=tuple(rows), failures=(), verdicts=(),
+                  data=summary.data | {"n_subjects": 8 if people else 0})  # fmt: skip
+    verdicts = [_verdict(out, out.use, high=True, separated=separated, pairs=pairs)]
+    if people:
+        verdicts.append(_verdict(out, out.about("leak"), high=False, separated=separated,
+                                 pairs=pairs))  # fmt: skip
+    return replace(out, verdicts=tuple(verdicts))
+
+
+def _verdict(summary, column, *, high, separated, pairs):
+    methods = summary.of_role("method")
+    able = [row for row in methods if sound(row.scores, summary.use)] or methods
+    best = (max if high else min)(able, key=lambda row: row.scores[column.key].mean)
+    against = {
+        row.label: difference(
+            best.scores[column.key].mean - row.scores[column.key].mean,
+            separated=separated, pairs=pairs,
+        )
+        for row in methods
+        if row is not best
+    }  # fmt: skip
+    tied = () if separated else tuple(against)
+    known = summary.row(best.label).scores[column.key]
+    ranking = Ranking({}, 0, None, None, None, (), ())
+    return Verdict(column.key, column.title, "", best.label, known, tied, against,
+                   len(methods), ranking)  # fmt: skip
+
+
+CLEAR = {"EIF": (0.8, 0.02), "ERM": (0.6, 0.02), "DICE-FER": (0.5, 0.02)}
+
+
+def test_one_clear_winner(summary):
+    found = headline(planted(summary, CLEAR, separated=True))
+    assert (found.best.code, found.best.values["best"]) == ("best-alone", "EIF")
+    assert found.best.values["others"] == 2
+    assert (
+        "20.0 points above ERM, 53.5 points above pixels, 60.0 points above chance"
+        in found.sentences[0]
+    )
+    assert found.open == Caution("all-separated", pairs=8, others=2)
+    assert found.troubles == {}
+
+
+@pytest.mark.parametrize(("pairs", "code"), [(3, "too-few-runs"), (9, "not-separated-from-best")])
+def test_a_tie_names_who_is_tied_and_what_it_takes(summary, pairs, code):
+    found = headline(planted(summary, CLEAR, separated=False, pairs=pairs))
+    assert found.best.code == "best-tied"
+    assert set(found.best.values["tied"].split(" and ")) == {"ERM", "DICE-FER"}
+    assert found.open.code == code
+    assert found.open.values["pairs"] == pairs
+
+
+@pytest.mark.parametrize(
+    ("outlook", "code", "words"),
+    [
+        (Outlook(0.05, 2, 15, 0.31, 60), "takes-people", "four times in five with 60 people"),
+        (Outlook(0.05, 2, 15, 0.31, None), "takes-seeds", "no number of people is enough"),
+        (Outlook(0.05, 5, 90, 0.93, 60), "would-be-seen", "seen 93 % of the time"),
+    ],
+)
+def test_what_a_small_difference_would_take(summary, outlook, code, words):
+    tie = planted(summary, CLEAR, separated=False)
+    verdicts = tuple(replace(v, outlook=outlook) for v in tie.verdicts)
+    found = headline(replace(tie, verdicts=verdicts)).open
+    assert found.code == code
+    assert words in str(found)
+    assert "5.0 points" in str(found)
+
+
+def test_too_few_trainings_are_named_before_people(summary):
+    tie = planted(summary, CLEAR, separated=False)
+    verdict = next(v for v in tie.verdicts if v.key == tie.use.key)
+    other = verdict.tied[0]
+    few = replace(verdict.against[other], verdict=Caution("few-trainings"))
+    told = replace(verdict, against=verdict.against | {other: few})
+    verdicts = tuple(told if v is verdict else v for v in tie.verdicts)
+    assert headline(replace(tie, verdicts=verdicts)).open.code == "takes-trainings"
+
+
+def test_one_seed_is_named_as_the_reason(summary):
+    tie = planted(summary, CLEAR, separated=False)
+    verdicts = tuple(replace(v, outlook=None, missing=("seeds", "folds")) for v in tie.verdicts)
+    assert headline(replace(tie, verdicts=verdicts)).open.code == "one-seed"
+
+
+def test_all_at_chance_is_no_victory(summary):
+    guess = {"EIF": (0.22, 0.05), "ERM": (0.2, 0.05), "DICE-FER": (0.19, 0.05)}
+    found = headline(planted(summary, guess, separated=False))
+    assert found.best.code == "all-at-chance"
+    assert found.best.values["chance"] == "20.0 %"
+    assert {c.code for c in found.troubles.values()} == {"row-at-chance"}
+    assert found.leak.code == "leak-unmeasured"
+
+
+def test_a_failed_method_stands_with_its_reason(summary):
+    gone = Failure("x", "Broken", "broken", 0, 0, "failed", "the loss is not finite")
+    found = headline(replace(planted(summary, CLEAR, separated=True), failures=(gone,)))
+    assert found.troubles == {"Broken": Caution("row-failed", reason="the loss is not finite")}
+    assert found.best.values["best"] == "EIF"
+
+
+def test_a_collapsed_method_leaks_nothing_and_wins_nothing(summary):
+    use = CLEAR | {"Adversarial branch": (0.4, 0.02)}
+    leak = dict.fromkeys(use, (0.5, 0.05)) | {"Adversarial branch": (0.0, 0.01)}
+    made = planted(summary, use, separated=True, leak=leak)
+    rows = [
+        replace(row, scores=row.scores | {LEAK: replace(
+            row.scores[LEAK], cautions=(Caution("collapsed", rank=1.0),))})
+        if row.label == "Adversarial branch" else row
+        for row in made.rows
+    ]  # fmt: skip
+    found = headline(replace(made, rows=tuple(rows)))
+    assert found.troubles == {"Adversarial branch": Caution("row-collapsed")}
+    assert found.leak.values["least"] != "Adversarial branch"
+
+
+def test_without_people_nothing_is_said_of_them(summary):
+    found = headline(planted(summary, CLEAR, separated=True, people=False))
+    assert found.leak == Caution("leak-without-people")
+
+
+@pytest.mark.parametrize(
+    ("leak", "code"), [(0.1, "leak-below-eraser"), (0.45, "leak-not-below-eraser")]
+)
+def test_a_leak_is_held_against_the_curve_of_the_eraser(summary, leak, code):
+    leaks = {"EIF": (leak, 0.02), "ERM": (0.9, 0.02), "DICE-FER": (0.9, 0.02)}
+    made = planted(summary, CLEAR, separated=True, leak=leaks)
+    erm = made.row("ERM")
+    strong = with_scores(erm, use=(0.85, 0.02), leak=(0.4, 0.02))
+    weak = with_scores(erm, use=(0.3, 0.02), leak=(0.05, 0.02))  # useless, so no rival
+    erased = [
+        replace(row, label=f"erased {i}", method="erased") for i, row in enumerate((strong, weak))
+    ]
+    found = headline(replace(made, rows=(*made.rows, *erased)))
+    assert found.leak.code == code
+    if code == "leak-below-eraser":
+        assert found.leak.values["methods"] == "EIF"
+
+
+def test_a_folder_without_scores_says_so(summary):
+    bare = replace(summary, rows=tuple(replace(r, scores={}) for r in summary.rows), columns=(),
+                   verdicts=(), failures=())  # fmt: skip
+    found = headline(bare)
+    assert [found.best.code, found.open.code] == ["nothing-recognised", "one-method"]
+
+
+def test_every_sentence_has_its_wording(summary):
+    found = headline(summary)
+    for fact in (found.best, found.leak, found.open, *found.troubles.values()):
+        assert fact.code in WORDINGS
+        assert fact.code not in str(fact)

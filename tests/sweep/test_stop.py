@@ -1,0 +1,44 @@
+"""Ctrl-C and SIGTERM end a sweep with one sentence, its processes gone and its runs kept."""
+
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from fer_bench.runs.store import RunStore
+
+SLOW = (
+    'methods = [{ name = "oracle-label" }, { name = "erm" }]\n'
+    '[data]\nname = "generated"\nsubjects = 9\nimages_per_subject = 14\nsize = 32\n'
+    "[split]\nfolds = 3\nuse = [0]\n[training]\nepochs = 100000\nbatch_size = 16\n"
+    '[scores]\nmetrics = ["classification"]\n'
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("executor", "number"), [("serial", signal.SIGINT), ("pool", signal.SIGTERM)]
+)
+def test_a_stopped_sweep(tmp_path, executor, number):
+    file, out = tmp_path / "sweep.toml", tmp_path / "out"
+    file.write_text(SLOW)
+    command = [sys.executable, "-c", "from fer_bench.cli import main; main()", "run", str(file)]
+    command += ["--out", str(out), "--quiet", "--executor", executor]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 200
+    while time.monotonic() < deadline:
+        logs = [path.read_text() for path in out.glob("logs/erm*.jsonl")]
+        if list(out.glob("runs/oracle*/done.json")) and any('"epoch"' in text for text in logs):
+            break
+        time.sleep(0.1)
+    started = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    assert said == "fer-bench: stopped; finished runs are kept, the same command goes on.\n"
+    assert len(started) >= 2
+    assert not psutil.wait_procs(started, timeout=10)[1]
+    assert [r.verify() for r in RunStore(out).records()] == [[]]
