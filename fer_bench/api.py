@@ -204,7 +204,10 @@ class Recognizer:
         return session.extract(np.arange(len(faces)), name=name, data=faces)
 
     def predict(self, data: Faces) -> Names:
-        """Expression names [N]; they compare with names and with the codes of `data`.
+        """Expressions [N], as names and as codes at once: see `fer_bench.labels.Names`.
+
+        They compare with names and with the codes of `data`, and pass to `sklearn.metrics`
+        beside those codes; `.names` are the names as text.
 
         Raises:
             FerBenchError: the method predicts no classes.

@@ -207,38 +207,73 @@ def as_text(values: NDArray[Any]) -> NDArray[np.str_]:
     return np.array([text(value) for value in values.tolist()], dtype=np.str_)
 
 
-class Names(np.ndarray[Any, np.dtype[np.str_]]):
-    """Predicted names [n] that also compare with the codes of the faces they are of.
+class Names(np.ndarray[Any, np.dtype[np.int64]]):
+    """Predicted classes [n]: an array of codes whose entries are names.
 
-    numpy answers False for every text beside a number, so that comparing predictions with
-    `FaceData.expression` would read as an accuracy of 0.
+    As an array they are the codes of the faces they are of, so that they compare with
+    `FaceData.expression` and pass to `sklearn.metrics`; one by one, in lists and in print they
+    are names, and they compare with those too. (numpy answers False for every text beside a
+    number, and scikit-learn refuses to mix them.)
 
     >>> predicted = Names.of(["b", "a", "b"], codes_of=("a", "b"))
     >>> (predicted == np.array([1, 1, 1])).tolist(), (predicted == ["b", "b", "b"]).tolist()
     ([True, False, True], [True, False, True])
+    >>> predicted[0], np.asarray(predicted).tolist()
+    ('b', [1, 0, 1])
     """
 
-    codes_of: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
+    __pandas_priority__ = 5000  # a column of names leaves the comparison to us
 
     @classmethod
     def of(cls, names: ArrayLike, *, codes_of: Sequence[str]) -> Names:
-        """Names whose codes are positions in `codes_of`."""
-        array = np.asarray(names, dtype=np.str_).view(cls)
-        array.codes_of = tuple(codes_of)
+        """Names whose codes are positions in `codes_of`; others get codes beyond those."""
+        text = np.asarray(names, dtype=np.str_)
+        classes = (*codes_of, *sorted(set(text.ravel().tolist()) - set(codes_of)))
+        array = label_codes(text.ravel().tolist(), classes).reshape(text.shape).view(cls)
+        array.classes = classes
         return array
 
     def __array_finalize__(self, source: Any) -> None:
-        self.codes_of = getattr(source, "codes_of", ())
+        self.classes = getattr(source, "classes", ())
+
+    @property
+    def names(self) -> NDArray[np.str_]:
+        """The names as an array of text."""
+        return np.array(self.classes, dtype=np.str_)[np.asarray(self)]
+
+    def __getitem__(self, key: Any) -> Any:
+        chosen = super().__getitem__(key)
+        return chosen if isinstance(chosen, np.ndarray) else self.classes[int(chosen)]
+
+    def tolist(self) -> Any:
+        """The names."""
+        return self.names.tolist()
+
+    def astype(self, dtype: Any, *arguments: Any, **options: Any) -> Any:
+        """Names where text or objects are asked for, else codes."""
+        source = self.names if np.dtype(dtype).kind in "USO" else np.asarray(self)
+        return source.astype(dtype, *arguments, **options)
+
+    def __repr__(self) -> str:
+        return repr(self.names)
+
+    def __str__(self) -> str:
+        return str(self.names)
 
     def __array_ufunc__(self, ufunc: Any, method: Any, *inputs: Any, **options: Any) -> Any:
         plain = [np.asarray(value) for value in inputs]
-        if ufunc in (np.equal, np.not_equal) and any(a.dtype.kind in "biuf" for a in plain):
-            plain = [a._codes() if isinstance(a, Names) else np.asarray(a) for a in inputs]
+        if ufunc in (np.equal, np.not_equal):
+            plain = [self._codes(value) if value.dtype.kind in "USO" else value for value in plain]
         return getattr(ufunc, method)(*plain, **options)
 
-    def _codes(self) -> NDArray[np.int64]:
-        """Positions in `codes_of`; -2 for a name it lacks, which equals no code of a face."""
-        codes = label_codes(self.ravel().tolist(), self.codes_of).reshape(self.shape)
+    def __array_function__(self, function: Any, types: Any, arguments: Any, options: Any) -> Any:
+        plain = [np.asarray(a) if isinstance(a, Names) else a for a in arguments]
+        return super().__array_function__(function, types, tuple(plain), options)
+
+    def _codes(self, names: NDArray[Any]) -> NDArray[np.int64]:
+        """Codes of names; -2 for one that is not known, which equals no code."""
+        codes = label_codes(names.ravel().tolist(), self.classes).reshape(names.shape)
         return np.where(codes < 0, -2, codes)
 
 

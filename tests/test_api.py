@@ -3,6 +3,7 @@ import pytest
 import torch
 from safetensors import safe_open
 from sklearn.base import clone
+from sklearn.metrics import accuracy_score, f1_score
 
 import fer_bench
 from fer_bench.errors import FerBenchError, MethodError
@@ -41,6 +42,20 @@ def test_predictions_compare_with_names_and_codes_alike(fitted, held_out):
     assert (predicted[::3] == held_out.expression[::3]).tolist() == right[::3].tolist()
     scores = fitted.evaluate(held_out, metrics=("classification",))
     assert fitted.score(held_out) == pytest.approx(scores["classification.test.accuracy"].value)
+
+
+def test_predictions_pass_to_scikit_learn_beside_codes(fitted, held_out):
+    predicted, truth = fitted.predict(held_out), held_out.expression
+    right = (predicted == truth).mean()
+    assert accuracy_score(truth, predicted) == accuracy_score(predicted, truth) == right
+    assert right == pytest.approx(fitted.score(held_out))
+    assert f1_score(truth, predicted, average="macro") > 0
+    names = held_out.table["expression"]
+    assert accuracy_score(names, predicted.names) == right
+    assert (names == predicted).mean() == (predicted == names).mean() == right
+    assert set(predicted) <= set(held_out.classes)
+    assert predicted.tolist() == [str(name) for name in predicted] == list(predicted.names)
+    assert all(isinstance(name, str) for name in predicted[:3])
 
 
 def test_codes_are_those_of_the_faces_that_were_predicted(fitted, held_out):

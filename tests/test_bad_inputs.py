@@ -416,6 +416,9 @@ TABLE: dict[str, Entry] = {
     "friedman": Entry(
         lambda ranks: statistics.friedman(ranks, 14), {"ranks": amounts([3.1, 2.0, 2.9, 2.0])}
     ),
+    "delete_one": Entry(
+        lambda sums: statistics.delete_one(sums, lambda t: t[:, 0] / t[:, 1]), {"sums": SUMS}
+    ),
     "holm": Entry(statistics.holm, {"p_values": amounts(VALUES)}),
     "interval": Entry(
         statistics.interval, {"draws": numbers(VALUES)}, {"clusters": 9}, single=[VALUES[0]] * 2
@@ -471,10 +474,12 @@ TABLE: dict[str, Entry] = {
         ("groups",),
     ),
 }
-# Public names that take no arrays of numbers or labels: kinds of results, numbers alone, and what
-# takes a data frame or faces, which have tests of their own below.
+# Public names that take no arrays of numbers or labels: kinds of results, numbers alone, what
+# takes a data frame or faces (tested below), and the front of evaluation, which reads files too
+# (tests/evaluation).
 ELSEWHERE = {
-    "Comparison", "Estimate", "Estimator", "EstimatorError", "FaceData", "Metric", "Null",
+    "Comparison", "CrossedComparison", "Recorder", "RunScore", "compare_crossed", "evaluate",
+    "Estimate", "Estimator", "EstimatorError", "FaceData", "Metric", "Null",
     "Outcome", "Recognizer", "Score", "Split", "compare", "load_dataset", "load_metrics",
     "nemenyi_critical_difference", "normalised_leak", "normalised_mig", "run", "score_run",
     "summarise",

@@ -100,10 +100,13 @@ def delete_one(sums: ArrayLike, function: Callable[[Floats], Floats]) -> Floats:
     Returns:
         [G] or [G, m] changes; NaN where the value without a cluster is not defined.
 
+    Raises:
+        DataError: `sums` has no rows, or what is not a finite number.
+
     >>> delete_one([[1.0, 1.0], [0.0, 1.0]], lambda t: t[:, 0] / t[:, 1]).tolist()
     [0.5, -0.5]
     """
-    table = np.asarray(sums, dtype=np.float64)
+    table = read_matrix(sums, "sums").astype(np.float64, copy=False)
     total = table.sum(axis=0, keepdims=True)
     with np.errstate(divide="ignore", invalid="ignore"):
         return function(total) - function(total - table)
