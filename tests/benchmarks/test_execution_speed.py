@@ -110,10 +110,10 @@ def test_a_store_of_ten_thousand_runs(benchmark, tmp_path):
         (twin / "scores.json").unlink()
         seal(twin, twin.name)
     code = (
-        "import resource, sys, time; from fer_bench.runs.store import RunStore;"
+        "import psutil, sys, time; from fer_bench.runs.store import RunStore;"
         "from fer_bench.runs.status import status_of; start = time.process_time();"
         "n = status_of(RunStore(sys.argv[1])).done; spent = time.process_time() - start;"
-        "print(n, spent, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
+        "print(n, spent, psutil.Process().memory_info().rss / 2**20)"
     )
 
     def listed():
