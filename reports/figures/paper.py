@@ -7,6 +7,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from fer_bench.arrays import Part
 from fer_bench.reports.confounding import confounding
 from fer_bench.reports.figures.affect import affect_figure
 from fer_bench.reports.figures.confounding import confounding_figure
@@ -123,17 +124,17 @@ def _of_row(
 
 def _affect_of_people(store: RunStore, summary: Summary) -> Figure | None:
     """The methods that predict valence and arousal of the same test faces, two at most."""
-    tests = {
-        row.label: store.record(row.representative).arrays.test
-        for row in summary.rows
-        if row.role == "method"
-    }
-    able = {k: t for k, t in tests.items() if t.valence_arousal is not None}
-    if not able:
+    first: Part | None = None
+    predictions = {}
+    for row in summary.of_role("method"):
+        test = store.record(row.representative).arrays.test
+        if test.valence_arousal is None or len(predictions) == 2:
+            continue
+        first = test if first is None else first
+        if test.labels["row"].equals(first.labels["row"]):
+            predictions[row.label] = test.valence_arousal
+    if first is None:
         return None
-    first = next(iter(able.values()))
-    same = {k: t for k, t in able.items() if t.labels["row"].equals(first.labels["row"])}
-    predictions = {k: t.valence_arousal for k, t in list(same.items())[:2]}
     return people_affect(predictions, first.target, first.labels, paper=True)
 
 

@@ -74,7 +74,8 @@ def people_map(
         here = np.flatnonzero(shown["subject"].astype("object").eq(person))
         for name, marker in markers.items():
             rows = here[shown["expression"].iloc[here].astype("object").eq(name).to_numpy()]
-            axes.scatter(*points[rows].T, s=16, color=colour, marker=marker, linewidths=0)
+            x, y = points[rows].T
+            axes.scatter(x, y, s=16, color=colour, marker=marker, linewidths=0)
         if faces is not None:
             for at in here[_spread(points[here], EXAMPLES)]:
                 _draw_face(axes, faces, int(shown["row"].iloc[at]), points[at], colour)
