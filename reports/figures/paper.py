@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from fer_bench.arrays import Part
 from fer_bench.reports.confounding import confounding
@@ -125,7 +127,7 @@ def _of_row(
 def _affect_of_people(store: RunStore, summary: Summary) -> Figure | None:
     """The methods that predict valence and arousal of the same test faces, two at most."""
     first: Part | None = None
-    predictions = {}
+    predictions: dict[str, NDArray[Any]] = {}
     for row in summary.of_role("method"):
         test = store.record(row.representative).arrays.test
         if test.valence_arousal is None or len(predictions) == 2:
