@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
+from fer_bench.arrays import Part
 from fer_bench.reports.confounding import confounding
 from fer_bench.reports.figures.affect import affect_figure
 from fer_bench.reports.figures.confounding import confounding_figure
@@ -123,20 +126,17 @@ def _of_row(
 
 def _affect_of_people(store: RunStore, summary: Summary) -> Figure | None:
     """The methods that predict valence and arousal of the same test faces, two at most."""
-    tests = {
-        row.label: store.record(row.representative).arrays.test
-        for row in summary.rows
-        if row.role == "method"
-    }
-    first = next((test for test in tests.values() if test.valence_arousal is not None), None)
+    first: Part | None = None
+    predictions: dict[str, NDArray[Any]] = {}
+    for row in summary.of_role("method"):
+        test = store.record(row.representative).arrays.test
+        if test.valence_arousal is None or len(predictions) == 2:
+            continue
+        first = test if first is None else first
+        if test.labels["row"].equals(first.labels["row"]):
+            predictions[row.label] = test.valence_arousal
     if first is None:
         return None
-    predicted = {
-        label: test.valence_arousal
-        for label, test in tests.items()
-        if test.valence_arousal is not None and test.labels["row"].equals(first.labels["row"])
-    }
-    predictions = dict(list(predicted.items())[:2])
     return people_affect(predictions, first.target, first.labels, paper=True)
 
 

@@ -74,9 +74,8 @@ def people_map(
         here = np.flatnonzero(shown["subject"].astype("object").eq(person))
         for name, marker in markers.items():
             rows = here[shown["expression"].iloc[here].astype("object").eq(name).to_numpy()]
-            axes.scatter(
-                points[rows, 0], points[rows, 1], s=16, color=colour, marker=marker, linewidths=0
-            )
+            x, y = points[rows].T
+            axes.scatter(x, y, s=16, color=colour, marker=marker, linewidths=0)
         if faces is not None:
             for at in here[_spread(points[here], EXAMPLES)]:
                 _draw_face(axes, faces, int(shown["row"].iloc[at]), points[at], colour)
@@ -114,8 +113,8 @@ def attribute_maps(
         values = shown[name].astype("object").where(shown[name].notna(), None)
         for k, (level, colour) in enumerate(colour_of(found).items()):
             here = values.astype(str).eq(level).to_numpy()
-            axes.scatter(points[here, 0], points[here, 1], s=9, color=colour, linewidths=0,
-                         marker=MATPLOTLIB_MARKERS[k % 8], label=plain(level, 20))  # fmt: skip
+            axes.scatter(*points[here].T, s=9, color=colour, marker=MATPLOTLIB_MARKERS[k % 8],
+                         linewidths=0, label=plain(level, 20))  # fmt: skip
         _frame(axes)
         axes.set_title(f"{space} by {plain(name, 24)}", loc="left")
         axes.legend(loc="upper left", bbox_to_anchor=(0, -0.02), ncols=2, handletextpad=0.1)
