@@ -232,7 +232,8 @@ def as_floats(array: NDArray[Any], name: str) -> NDArray[Any]:
         place = f"row {row}" + (f", column {col}" if array.ndim > 1 else "")
         raise DataError(f"{name} holds {what} (first at {place}): give numbers.")
     try:
-        return np.where(pd.isna(array), np.nan, array).astype(np.float64)
+        # As objects: a column of missing times holds no floats that a gap could be put into.
+        return np.where(pd.isna(array), np.nan, array.astype(object)).astype(np.float64)
     except OverflowError:
         raise DataError(f"{name} holds whole numbers beyond 1e308: scale them down.") from None
 

@@ -7,6 +7,7 @@ attacker and the power of the evaluation; `[scores] attackers = "all"` or
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 
@@ -35,6 +36,28 @@ from fer_bench.score import Score, ScoreSpec
 
 PLACES = (("E", "identity"), ("I", "expression"))  # where each should not be
 
+# Of every attacker and number of enrolled faces, and of the attacker that counts.
+_OF_EACH = (
+    ("auc", "AUC of an attacker", "Area under the curve of one step of the ladder.", "", 1),
+    ("eer", "EER of an attacker", "Its equal error rate.", "fraction", 1),
+    ("tar@<rate>", "TAR of an attacker", "True accepts at this false-accept rate.", "fraction", 1),
+    (
+        "linkability",
+        "Linkability",
+        "Global linkability of Gomez-Barrero et al. 2018.",
+        "fraction",
+        1,
+    ),
+    ("rank1", "Rank 1", "Share of searches whose first answer is right.", "fraction", 1),
+    (
+        "rank_bits",
+        "Rank information",
+        "Bits that the rank of the right one tells.",
+        "bits",
+        math.inf,
+    ),
+    ("<measure>", "Further measure", "As its name says.", "fraction", math.inf),
+)
 SPECS = (
     ScoreSpec(
         "E.identity.eer",
@@ -90,13 +113,9 @@ SPECS = (
         range=(0, 1),
         order=75,
     ),
-    ScoreSpec(
-        "<space>.<target>.<attacker>.auc",
-        "AUC of one attacker",
-        "AUC of each step of the ladder: cosine, LDA, PLDA and, if asked for, a network.",
-        unit="",
-        better="low",
-        range=(0, 1),
+    *(
+        ScoreSpec(f"<space>.<target>.{key}", title, meaning, unit, range=(0, highest))
+        for key, title, meaning, unit, highest in _OF_EACH
     ),
 )
 
