@@ -225,7 +225,7 @@ class DiceFER(Method):
         classifier_hidden: int = 64
         classifier_scale: bool = True
         negatives: NonNegativeInt = 0
-        class_aware: Annotated[bool, Among(False, True)] = True
+        class_aware: Annotated[bool, Among(True, False)] = True
         select: Literal["last", "loss"] = "last"
         joint_label: Literal["fake", "real"] = "fake"
         discriminator_steps: int = 1
