@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import astuple, dataclass
 from functools import cache
 from typing import Any
@@ -24,19 +24,16 @@ class PairedScores:
     Args:
         records: the runs that are compared.
         frame: their scores (`scores_frame`).
-        derived: label -> label of the row whose trained runs it starts from.
     """
 
-    def __init__(
-        self,
-        records: Sequence[RunRecord],
-        frame: pd.DataFrame,
-        *,
-        derived: Mapping[str, str] | None = None,
-    ) -> None:
+    def __init__(self, records: Sequence[RunRecord], frame: pd.DataFrame) -> None:
         by_name = {record.folder.name: record for record in records}
         self._frame = frame
-        self._derived = dict(derived or {})
+        self._derived = {
+            record.spec.label: by_name[record.spec.of].spec.label
+            for record in records
+            if record.spec.of in by_name
+        }
         self._deterministic = {
             record.spec.label
             for record in records

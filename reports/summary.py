@@ -211,7 +211,7 @@ def summarise(store: RunStore) -> Summary:
     columns = tuple(
         c.key for c in leaderboard_columns().values() if any(c.key in row.scores for row in rows)
     )
-    paired = PairedScores(records, frame, derived=_parents(rows))
+    paired = PairedScores(records, frame)
     rows = _sorted(_with_intervals(rows, columns, paired), columns)
     failures = tuple(_failures(store))
     first = records[0]
@@ -388,13 +388,6 @@ def _verdicts(
             missing=() if crossed is None else crossed.missing,
             outlook=None if crossed is None else outlook(crossed, best.label),
         )
-
-
-def _parents(rows: Sequence[Row]) -> dict[str, str]:
-    """Rows made of the trained runs of another row -> that row."""
-    labels = {row.method: row.label for row in rows} | {row.label: row.label for row in rows}
-    sources = {row.label: str(row.parameters.get("of", "")) for row in rows}
-    return {row: labels[of] for row, of in sources.items() if of in labels}
 
 
 def _apart(rows: Sequence[Row], use: Column | None) -> set[str]:
