@@ -113,11 +113,11 @@ def _leak(summary: Summary, troubles: Mapping[str, Caution]) -> Caution:
         return Caution("leak-without-people")
     able = [
         row
-        for row in summary.of_role("method")
+        for row in summary.rows
         if column is not None and column.key in row.scores and row.label not in troubles
     ]
     erased = [row for row in able if row.method.startswith(ERASED)]
-    trained = [row for row in able if row not in erased]
+    trained = [row for row in able if row.role == "method" and row not in erased]
     if column is None or not trained:
         return Caution("leak-unmeasured")
     if not erased or use is None:

@@ -39,9 +39,12 @@ class Forecast:
 
 
 def forecast(specs: Sequence[RunSpec], options: Options) -> Iterator[Forecast]:
-    """Try out every method of some runs, each in a process of its own."""
+    """Try out every method of some runs, each in a process of its own.
+
+    Rows made of other runs train nothing, and have no forecast.
+    """
     by_label: dict[str, list[RunSpec]] = {}
-    for spec in specs:
+    for spec in (spec for spec in specs if spec.of is None):
         by_label.setdefault(spec.label, []).append(spec)
     with Processes(options.workers, options.limits.within(_PATIENCE_S)) as processes:
         for label, runs in by_label.items():

@@ -116,7 +116,8 @@ def _rehearsed(
     """The runs that may succeed, the longest first, and the others with the reason."""
     todo = [spec for spec in specs if not store.is_done(spec.id)]
     counts = Counter(spec.label for spec in todo)
-    several = [spec for spec in todo if counts[spec.label] > 1]  # one run says it itself
+    # One run says it itself; rows made of other runs are not trained.
+    several = [spec for spec in todo if counts[spec.label] > 1 and spec.of is None]
     known = {one.label: one for one in forecast(several, options)}
     failed: dict[str, str] = {}
     for spec in several:

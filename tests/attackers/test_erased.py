@@ -111,10 +111,10 @@ def test_ids_of_other_runs_do_not_know_of_erasers():
 @pytest.mark.slow
 @pytest.mark.parametrize("executor", ["serial", "pool"])
 def test_an_experiment_with_an_erased_row(tmp_path, executor):
-    experiment = parse_experiment(content(ERM, ROW))
+    experiment = parse_experiment(content(ERM, ROW, seeds=[0, 1]))
     options = Options.of(executor)
     sweep = run_experiment(experiment, tmp_path, options=options, quiet=True)
-    assert (sweep.done, sweep.failed) == (2, {})
+    assert (sweep.done, sweep.failed) == (4, {})
     records = {record.spec.method: record for record in RunStore(tmp_path).records()}
     erased, encoder = records["erased"].arrays, records["erm"].arrays
     assert erased.test.expression.shape == encoder.test.expression.shape
@@ -122,7 +122,7 @@ def test_an_experiment_with_an_erased_row(tmp_path, executor):
     assert erased.role == "reference"
     assert "test.accuracy" in records["erased"].outcomes()["classification"].scores
     again = run_experiment(experiment, tmp_path, options=options, quiet=True)
-    assert (again.done, again.kept) == (0, 2)
+    assert (again.done, again.kept) == (0, 4)
 
 
 @pytest.mark.slow

@@ -174,7 +174,8 @@ def test_a_leak_is_held_against_the_curve_of_the_eraser(summary, leak, code):
     strong = with_scores(erm, use=(0.85, 0.02), leak=(0.4, 0.02))
     weak = with_scores(erm, use=(0.3, 0.02), leak=(0.05, 0.02))  # useless, so no rival
     erased = [
-        replace(row, label=f"erased {i}", method="erased") for i, row in enumerate((strong, weak))
+        replace(row, label=f"erased {i}", method="erased", role="reference")
+        for i, row in enumerate((strong, weak))
     ]
     found = headline(replace(made, rows=(*made.rows, *erased)))
     assert found.leak.code == code
