@@ -262,7 +262,8 @@ def foreign_code(experiment: Experiment) -> list[str]:
 
     Its code runs with the rights of whoever starts the experiment, so it is named before it does.
     """
-    used = [("method", registry.methods, entry.name) for entry in experiment.methods]
+    trained = [entry for entry in experiment.methods if entry.of is None]
+    used = [("method", registry.methods, entry.name) for entry in trained]
     sets = [experiment.data, *experiment.tests.values()]
     used += [("data set", registry.datasets, spec.name) for spec in sets]
     names = experiment.scores.metrics or registry.metrics.names()
