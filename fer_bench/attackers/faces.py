@@ -75,6 +75,9 @@ class Faces:
     @cached_property
     def pairs(self) -> tuple[Pairs, Pairs]:
         """Rows of one target and of two, different in `apart` (`verification_pairs`)."""
+        if not len(self):
+            none = np.empty(0, dtype=np.int64)
+            return Pairs(none, none), Pairs(none, none)
         rng = np.random.default_rng(0)
         order = rng.permutation(len(self))  # neighbours in a file are no random pairs
         found = verification_pairs(self.target[order], self.apart[order])

@@ -86,8 +86,9 @@ def test_several_writers_share_one_file(cache):
         torch.randn(30, 1, 8, 8, generator=torch.Generator().manual_seed(seed % 2))
         for seed in range(6)
     ]
+    networks = [Counted() for _ in batches]  # they seed the one generator of all threads
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda faces: cache.read(faces, Counted()), batches))
+        found = list(pool.map(cache.read, batches, networks))
     network = Counted()
     for faces, features in zip(batches, found, strict=True):
         assert torch.equal(cache.read(faces, network), features)
