@@ -33,6 +33,7 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
+napoleon_custom_sections = [("Class attributes", "Attributes")]
 
 sphinx_gallery_conf = {
     "examples_dirs": "../examples/gallery",
@@ -47,6 +48,7 @@ html_theme = "pydata_sphinx_theme"
 html_title = f"FER-Bench {release}"
 html_static_path = ["_static"]
 html_theme_options = {
+    "header_links_before_dropdown": 3,
     "show_toc_level": 2,
     "navigation_with_keys": False,
     "secondary_sidebar_items": ["page-toc"],
