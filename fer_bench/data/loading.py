@@ -379,6 +379,8 @@ def _key(found: Listing, base: Path, name: str, options: list[Any]) -> str:
     digest = hashlib.blake2b(json.dumps([FORMAT, name, options]).encode(), digest_size=16)
     paths = found.table["path"].tolist()
     digest.update("\x1f".join(paths).encode("utf-8", "surrogateescape"))
+    if found.pixels is not None:
+        digest.update(b"\x1fpixels" + found.made.encode())
     if found.boxes is not None:
         digest.update(np.ascontiguousarray(found.boxes, np.float64).tobytes())
     files = [str(s) for s in found.sources]

@@ -71,6 +71,7 @@ class Listing:
             image file.
         sequential: `pixels` is fast only when rows are asked for in order (videos).
         sources: files that the pixels come from, where that is not `path`.
+        made: how `pixels` are made of them, in words that differ where the pixels do.
         notes: for `DataInfo.notes`.
         info: facts that replace the reader's own (a manifest with a licence beside it).
     """
@@ -82,6 +83,7 @@ class Listing:
     pixels: Callable[[int], NDArray[np.uint8] | bytes] | None = None
     sequential: bool = False
     sources: tuple[Path, ...] = ()
+    made: str = ""
     notes: tuple[str, ...] = ()
     info: DataInfo | None = None
 

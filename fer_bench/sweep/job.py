@@ -11,8 +11,10 @@ import pickle
 import signal
 import sys
 import traceback
+import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +126,9 @@ def _import(name: str, path: str) -> None:
             return
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is not None and spec.loader is not None:
+        # Unpickling asks for the packages above a module as well, which may not be on the path.
+        for parent in list(accumulate(name.split(".")[:-1], "{}.{}".format)):
+            sys.modules.setdefault(parent, types.ModuleType(parent))
         sys.modules[name] = module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
 

@@ -50,6 +50,7 @@ class London(Reader):
         if version == "recognition_112":
             found.pixels = _aligned(root, found.table)
             found.sources = tuple(root / path for path in found.table["path"])
+            found.made = version
         if version != "raw_256":  # the eye positions are those of the raw images
             found.table = found.table.drop(columns=EYES)
         found.info = self.info

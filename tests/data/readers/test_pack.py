@@ -52,3 +52,13 @@ def test_london_as_face_recognition_expects_it(data_pack):
 def test_an_unknown_version_names_the_known_ones(data_pack):
     with pytest.raises(DataError, match="did you mean 'recognition_112'"):
         load_dataset("london", data_pack / "london", version="recognition")
+
+
+def test_versions_made_of_the_same_photographs_are_decoded_apart(data_pack):
+    """Aligned faces and photographs have the same files, and were once kept under one key."""
+    aligned, raw = (
+        load_dataset("london", data_pack / "london", size=32, version=version)
+        for version in ("recognition_112", "raw_256")
+    )
+    assert list(aligned.table["path"]) == list(raw.table["path"])
+    assert not np.array_equal(aligned.gather(np.arange(3)), raw.gather(np.arange(3)))
