@@ -34,11 +34,18 @@ class PairedScores:
             for record in records
             if record.spec.of in by_name
         }
+        seeds = frame.groupby("label")["seed"].nunique()
         self._deterministic = {
             record.spec.label
             for record in records
-            if record.environment["method"]["role"] == "oracle" or record.spec.method in CEILINGS
+            if record.environment["method"]["role"] == "oracle"
+            # Their head alone is trained: next to nothing, and measured where it is repeated.
+            or (record.spec.method in CEILINGS and seeds.get(record.spec.label) == 1)
         }
+        strongest = frame[frame["key"] == "/".join(STRONGEST)]
+        self._widths = dict(
+            zip(strongest["run"], strongest["high"] - strongest["low"], strict=True)
+        )
         self._arrays = cache(lambda run, metric: by_name[run].metric_arrays(metric))
 
     def compare(
@@ -69,15 +76,7 @@ class PairedScores:
             return RunScore.of_interval(
                 line.label, line.seed, line.fold, line.value, line.low, line.high
             )
-        return RunScore(
-            line.label,
-            line.seed,
-            line.fold,
-            line.value,
-            effects.people,
-            effects.changes,
-            effects.faces,
-        )
+        return RunScore.of_effects(line.label, line.seed, line.fold, line.value, effects)
 
     def _effects(self, line: Any) -> Effects | None:
         metric, _, short = line.key.partition("/")
@@ -85,9 +84,7 @@ class PairedScores:
             return Effects.from_arrays(self._arrays(line.run, metric), short)
         # A multiple of the accuracy it is made of, so that its effects are the same multiple.
         source = Effects.from_arrays(self._arrays(line.run, STRONGEST[0]), STRONGEST[1])
-        of_run = self._frame[self._frame["run"] == line.run].set_index("key")
-        accuracy = of_run.loc["/".join(STRONGEST)]
-        width = accuracy["high"] - accuracy["low"]
+        width = self._widths.get(line.run, 0.0)
         if source is None or not width > 0:
             return None
         return source.scaled((line.high - line.low) / width)

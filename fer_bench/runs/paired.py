@@ -31,8 +31,7 @@ def run_scores(records: Iterable[RunRecord], key: str) -> list[RunScore]:
         spec = record.spec
         effects = Effects.from_arrays(record.metric_arrays(metric), short)
         if effects is not None:
-            people, changes, faces = effects.people, effects.changes, effects.faces
-            run = RunScore(spec.label, spec.seed, spec.fold, score.value, people, changes, faces)
+            run = RunScore.of_effects(spec.label, spec.seed, spec.fold, score.value, effects)
         elif score.low is not None and score.high is not None:
             run = RunScore.of_interval(
                 spec.label, spec.seed, spec.fold, score.value, score.low, score.high

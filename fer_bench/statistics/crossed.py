@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from fer_bench.errors import FerBenchError
+from fer_bench.score import Effects
 from fer_bench.statistics.comparison import holm
 
 Floats = NDArray[np.float64]
@@ -50,6 +51,13 @@ class RunScore:
     effects: Floats
     faces: Floats
     error: float = float("nan")
+
+    @classmethod
+    def of_effects(
+        cls, method: str, seed: int, fold: int, value: float, effects: Effects
+    ) -> RunScore:
+        """The run of a score that was saved with what each person changes in it."""
+        return cls(method, seed, fold, value, effects.people, effects.changes, effects.faces)
 
     @classmethod
     def of_interval(

@@ -5,7 +5,6 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
-from fer_bench import cli
 from fer_bench.cli.app import app
 
 SMALL = [
@@ -18,20 +17,6 @@ SMALL = [
     "--set",
     "split={folds=2, use=[0], validation=0.5}",
 ]
-
-
-@pytest.fixture
-def invoke(monkeypatch, capsys):
-    """Call `fer-bench ...` as the shell does; returns (status, stdout, stderr)."""
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["fer-bench", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        captured = capsys.readouterr()
-        return stop.value.code or 0, captured.out, captured.err
-
-    return call
 
 
 def test_help_names_every_command():

@@ -1,26 +1,8 @@
 """`fer-bench evaluate` as a new user types it."""
 
-import sys
-
 import numpy as np
 import pandas as pd
 import pytest
-
-from fer_bench import cli
-
-
-@pytest.fixture
-def invoke(monkeypatch, capsys):
-    """Call `fer-bench ...` as the shell does; returns (status, stdout, stderr)."""
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["fer-bench", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        captured = capsys.readouterr()
-        return stop.value.code or 0, captured.out, captured.err
-
-    return call
 
 
 @pytest.fixture

@@ -1,14 +1,12 @@
 """What the system refuses is one sentence, and results that cannot be written are read."""
 
 import os
-import sys
 
 import pytest
 
 import fer_bench.reports.maps
 import fer_bench.reports.page
 import fer_bench.runs.store
-from fer_bench import cli
 from fer_bench.experiment import parse_experiment
 from fer_bench.runs.store import RunStore
 from fer_bench.sweep.plan import plan
@@ -35,18 +33,6 @@ def results(tmp_path_factory):
     return root
 
 
-@pytest.fixture
-def call(monkeypatch, capsys):
-    def command(*arguments):
-        monkeypatch.setattr(sys, "argv", ["fer-bench", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        said = capsys.readouterr()
-        return stop.value.code or 0, said.out, said.err
-
-    return command
-
-
 def refuse(monkeypatch, root, number):
     """Let nothing be written below a folder, whoever runs the tests."""
     honest = fer_bench.runs.store.atomic_path
@@ -61,23 +47,23 @@ def refuse(monkeypatch, root, number):
 
 
 @pytest.mark.parametrize("number", [13, 30, 28], ids=["permission", "read-only", "full"])
-def test_results_that_cannot_be_written_are_read(call, results, monkeypatch, tmp_path, number):
+def test_results_that_cannot_be_written_are_read(invoke, results, monkeypatch, tmp_path, number):
     refuse(monkeypatch, results, number)
-    status, out, err = call("table", results, "--format", "csv")
+    status, out, err = invoke("table", results, "--format", "csv")
     assert (status, err) == (0, "")
     assert len(out.splitlines()) >= 2
     page = tmp_path / "page.html"
-    status, out, err = call("report", results, "--out", page, "--maps", "none")
+    status, out, err = invoke("report", results, "--out", page, "--maps", "none")
     assert status == 0, err
     assert page.stat().st_size > 1000
-    assert call("status", results)[0] == call("check", results)[0] == 0
-    status, out, err = call("report", results, "--maps", "none")
+    assert invoke("status", results)[0] == invoke("check", results)[0] == 0
+    status, out, err = invoke("report", results, "--maps", "none")
     assert status == 2
     assert os.strerror(number).lower() in err.splitlines()[-1]
     assert "Traceback" not in err
 
 
-def test_what_stands_in_the_way_is_named(call, tmp_path, results):
+def test_what_stands_in_the_way_is_named(invoke, tmp_path, results):
     file, link = tmp_path / "file", tmp_path / "link"
     file.write_text("x")
     link.symlink_to(tmp_path / "nowhere")
@@ -100,7 +86,7 @@ def test_what_stands_in_the_way_is_named(call, tmp_path, results):
         ("table", results, "--out", long),
         ("run", tmp_path, "--out", tmp_path / "out"),
     ):
-        status, out, err = call(*arguments, *(["--quiet"] if arguments[0] == "run" else []))
+        status, out, err = invoke(*arguments, *(["--quiet"] if arguments[0] == "run" else []))
         assert (status, out) == (2, ""), arguments
         *progress, sentence = err.splitlines()
         assert sentence.startswith("fer-bench: "), arguments
