@@ -60,13 +60,17 @@ def read_contents(path: str | Path, mapping: Mapping[str, str]) -> Contents:
 
 
 def _read_npz(file: Path) -> dict[str, NDArray[Any]]:
+    if file.is_file() and not zipfile.is_zipfile(file):
+        raise DataError(f"{file} is no npz file: write it with numpy.savez.")
     try:
         with np.load(file, allow_pickle=False) as content:
             return {name: _array(file, name, content) for name in content.files}
     except (OSError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(f"{file} is no npz file that can be read: {error}.") from None
-    except ValueError as error:
-        raise DataError(f"{file} cannot be read without unpickling it: {error}.") from None
+    except ValueError:
+        raise DataError(
+            f"{file} holds Python objects, which are never unpickled here: save plain arrays."
+        ) from None
 
 
 def _array(file: Path, name: str, content: Any) -> NDArray[Any]:

@@ -96,7 +96,8 @@ def test_probabilities_become_logits(made, tmp_path):
 REFUSED = {
     "missing": (lambda m, f: f / "no.npz", "there is no file"),
     "other format": (lambda m, f: _text(f / "m.pkl"), "embeddings are read from"),
-    "damaged": (lambda m, f: _text(f / "m.npz"), "cannot be read|no npz file"),
+    "noise": (lambda m, f: _bytes(f / "m.npz"), "is no npz file: write it with numpy.savez"),
+    "damaged": (lambda m, f: _text(f / "m.npz"), "is no npz file"),
     "pickled": (
         lambda m, f: _npz(f, e=m.expression, ids=m.ids.astype(object)),
         "nothing is unpickled",
@@ -124,6 +125,12 @@ REFUSED = {
     ),
     "words": (lambda m, f: _npz(f, e=m.expression.astype(str)), "not numbers"),
 }
+
+
+def _bytes(file):
+    """Neither an archive nor an array: numpy takes it for a pickle."""
+    file.write_bytes(bytes(range(40, 200)) * 5)
+    return file
 
 
 def _text(path):
