@@ -32,7 +32,7 @@ class Check:
     Attributes:
         name: of the requirement.
         passed: whether it holds within the tolerance.
-        found, wanted: what was measured, and what should have been; NaN where the estimator
+        value, expected: what was measured, and what should have been; NaN where the estimator
             failed.
         tolerance: how far apart they may be.
         why: the requirement in words, or the estimator's error.
@@ -40,17 +40,17 @@ class Check:
 
     name: str
     passed: bool
-    found: float
-    wanted: float
+    value: float
+    expected: float
     tolerance: float
     why: str
 
     @property
     def measured(self) -> str:
         """The numbers in words; none where the estimator failed."""
-        if math.isnan(self.found):
+        if math.isnan(self.value):
             return ""
-        return f"{self.found:+.3f}  wanted {self.wanted:+.3f} ± {self.tolerance:.3f}"
+        return f"{self.value:+.3f}  expected {self.expected:+.3f} ± {self.tolerance:.3f}"
 
 
 Run = Callable[[Any, Any], float]
@@ -84,7 +84,7 @@ def check_estimator(
     if issubclass(kind, Estimator):
         run = _ours(thing, seed, options)
     else:
-        run = _foreign(thing, seed, options)
+        run = _as_given(thing, seed, options)
     trials = {name: Trial(run, PAIRS[name], n, seed) for name in KINDS[sides_of(thing)]}
     return [
         check
@@ -103,7 +103,7 @@ def _ours(thing: Any, seed: int, options: dict[str, Any]) -> Run:
     return run
 
 
-def _foreign(thing: Any, seed: int, options: dict[str, Any]) -> Run:
+def _as_given(thing: Any, seed: int, options: dict[str, Any]) -> Run:
     """`estimate_mi` would standardise the sides, and hide what the estimator does with others."""
 
     def build() -> Any:
@@ -126,9 +126,9 @@ def _foreign(thing: Any, seed: int, options: dict[str, Any]) -> Run:
     return run
 
 
-def _finite(found: Any) -> float:
+def _finite(result: Any) -> float:
     """The number that an estimator gave, or EstimatorError."""
-    value = found.value if isinstance(found, Estimate) else found
+    value = result.value if isinstance(result, Estimate) else result
     if value is None or isinstance(value, str) or np.ndim(value) > 0:
         raise EstimatorError(
             f"estimate() returned {type(value).__name__}: let it return one number, in nats."
@@ -228,14 +228,19 @@ def _apply(test: Test, trial: Trial, kind: str) -> Iterator[Check]:
 
 
 def _near(
-    name: str, found: float, wanted: float, why: str, absolute: float = 0.03, relative: float = 0.1
+    name: str,
+    value: float,
+    expected: float,
+    why: str,
+    absolute: float = 0.03,
+    relative: float = 0.1,
 ) -> Check:
-    tolerance = absolute + relative * abs(wanted)
-    return Check(name, abs(found - wanted) <= tolerance, found, wanted, tolerance, why)
+    tolerance = absolute + relative * abs(expected)
+    return Check(name, abs(value - expected) <= tolerance, value, expected, tolerance, why)
 
 
-def _at_most(name: str, found: float, limit: float, why: str, slack: float = 0.03) -> Check:
-    return Check(name, found <= limit + slack, found, limit, slack, why)
+def _at_most(name: str, value: float, limit: float, why: str, slack: float = 0.03) -> Check:
+    return Check(name, value <= limit + slack, value, limit, slack, why)
 
 
 def _rising(name: str, values: Sequence[float], why: str) -> Check:
@@ -249,29 +254,29 @@ def _rising(name: str, values: Sequence[float], why: str) -> Check:
 
 def independence(trial: Trial) -> Iterator[Check]:
     x, y = trial.pair
-    found = trial.mi(x, trial.random().permutation(y))
-    yield _near("independence", found, 0.0, "shuffled rows share nothing", 0.06)
+    mi = trial.mi(x, trial.random().permutation(y))
+    yield _near("independence", mi, 0.0, "shuffled rows share nothing", 0.06)
 
 
 def row_order(trial: Trial) -> Iterator[Check]:
     """In two orders, since one may come close by chance."""
     x, y = trial.pair
     orders = np.arange(trial.n)[::-1], trial.random().permutation(trial.n)
-    found = max((trial.mi(x[o], y[o]) for o in orders), key=lambda mi: abs(mi - trial.baseline))
-    yield _near("row order", found, trial.baseline, "rows have no order", 0.03, 0.05)
+    furthest = max((trial.mi(x[o], y[o]) for o in orders), key=lambda mi: abs(mi - trial.baseline))
+    yield _near("row order", furthest, trial.baseline, "rows have no order", 0.03, 0.05)
 
 
 def monotone(trial: Trial) -> Iterator[Check]:
-    found = [trial.mi(*task.sample(trial.n, trial.seed)) for task in trial.pairs.rising]
-    yield _rising("monotone", found, "more planted dependence, a larger value")
+    values = [trial.mi(*task.sample(trial.n, trial.seed)) for task in trial.pairs.rising]
+    yield _rising("monotone", values, "more planted dependence, a larger value")
 
 
 def revealed_rows(trial: Trial) -> Iterator[Check]:
     x, y = trial.pair
     half, order = np.arange(trial.n), trial.random().permutation(trial.n)
     half[order[::2]] = half[np.sort(order[::2])]
-    found = [trial.mi(x, y[order]), trial.mi(x, y[half]), trial.baseline]
-    yield _rising("revealed rows", found, "none, half and all rows paired: more and more")
+    values = [trial.mi(x, y[order]), trial.mi(x, y[half]), trial.baseline]
+    yield _rising("revealed rows", values, "none, half and all rows paired: more and more")
 
 
 def duplicated_rows(trial: Trial) -> Iterator[Check]:
@@ -292,8 +297,8 @@ def doubled_rows(trial: Trial) -> Iterator[Check]:
 
 def truth(trial: Trial) -> Iterator[Check]:
     for i, task in enumerate(trial.pairs.known, 1):
-        found = trial.mi(*task.sample(trial.n, trial.seed))
-        yield _near(f"truth {i}", found, task.mi, f"known information: {task.name}", 0.05)
+        mi = trial.mi(*task.sample(trial.n, trial.seed))
+        yield _near(f"truth {i}", mi, task.mi, f"known information: {task.name}", 0.05)
 
 
 # --- checks of measurements --------------------------------------------------------------------
@@ -331,14 +336,14 @@ def additivity(trial: Trial) -> Iterator[Check]:
 def noise_column(trial: Trial) -> Iterator[Check]:
     x, y = trial.pair
     noise = trial.random().standard_normal((trial.n, 1))
-    found = trial.mi(np.hstack([x, noise]), y)
-    yield _near("noise column", found, trial.baseline, "a column of noise adds nothing", 0.05)
+    mi = trial.mi(np.hstack([x, noise]), y)
+    yield _near("noise column", mi, trial.baseline, "a column of noise adds nothing", 0.05)
 
 
 def offset(trial: Trial) -> Iterator[Check]:
     x, y = trial.pair
-    found = trial.mi(x + 1e6, y * 1e-3)
-    yield _near("offset", found, trial.baseline, "units and offsets do not matter", 0.03, 0.05)
+    mi = trial.mi(x + 1e6, y * 1e-3)
+    yield _near("offset", mi, trial.baseline, "units and offsets do not matter", 0.03, 0.05)
 
 
 # --- checks of labels --------------------------------------------------------------------------

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from fer_bench.cautions import Caution
-from fer_bench.information.estimator import EstimatorError, positive, whole_number
+from fer_bench.information.estimator import EstimatorError, positive, read_integer
 from fer_bench.information.inputs import Sample, is_discrete
 from fer_bench.threads import limited_threads, threads_for
 
@@ -76,7 +76,7 @@ class Budget:
 
     def __post_init__(self) -> None:
         for name, least in (("steps", 1), ("batch", 2), ("patience", 1)):
-            whole_number(name, getattr(self, name), least)
+            read_integer(name, getattr(self, name), least)
         positive("rate", self.rate)
 
 
@@ -189,9 +189,9 @@ def _train(
 
 def _with_gaps(score: Tensor, active: Tensor, count: int) -> np.ndarray:
     """Scores [count] of all problems, NaN for those that had stopped."""
-    found = np.full(count, np.nan, dtype=np.float32)
-    found[active.cpu().numpy()] = score.cpu().numpy()
-    return found
+    scores = np.full(count, np.nan, dtype=np.float32)
+    scores[active.cpu().numpy()] = score.cpu().numpy()
+    return scores
 
 
 def _keep(optimiser: torch.optim.Adam, parameters: Parameters, going: Tensor) -> Parameters:
@@ -305,7 +305,7 @@ def split(
 
     With `folds` = 1 the test part is a fifth of the rows.
     """
-    if whole_number("folds", folds, 1) > n // 2:
+    if read_integer("folds", folds, 1) > n // 2:
         raise EstimatorError(f"folds = {folds}: {n} rows can be cut into {n // 2} at most.")
     random = np.random.default_rng(seed)
     if groups is None:

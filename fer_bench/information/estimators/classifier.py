@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from fer_bench.information.critics import apply, initial_mlp
-from fer_bench.information.estimator import Estimate, Estimator, Problem, whole_number
+from fer_bench.information.estimator import Estimate, Estimator, Problem, read_integer
 from fer_bench.information.estimators.neural import build_folds, by_shape, fit_cautions
 from fer_bench.information.inputs import classifier_features, is_discrete
 from fer_bench.information.training import Blocks, Budget, Fold, Parameters, train
@@ -49,7 +49,7 @@ class Classifier(Estimator):
         device: str = "auto",
     ) -> None:
         super().__init__(seed=seed)
-        self.shape = (whole_number("hidden", hidden, 1), whole_number("depth", depth, 0))
+        self.shape = (read_integer("hidden", hidden, 1), read_integer("depth", depth, 0))
         self.folds = folds
         self.budget = Budget(steps=steps, batch=batch, rate=rate, patience=patience)
         self.device = device

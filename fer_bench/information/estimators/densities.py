@@ -14,7 +14,7 @@ from torch import Tensor
 
 from fer_bench.cautions import Caution
 from fer_bench.information.critics import apply, canonical_axes, confirmed_correlations, initial_mlp
-from fer_bench.information.estimator import Estimate, Estimator, Problem, whole_number
+from fer_bench.information.estimator import Estimate, Estimator, Problem, read_integer
 from fer_bench.information.estimators.neural import (
     EVALUATION_BLOCK,
     build_folds,
@@ -58,9 +58,9 @@ class _Density(Estimator):
     ) -> None:
         super().__init__(seed=seed)
         self.shape = (
-            whole_number("components", components, 1),
-            whole_number("hidden", hidden, 1),
-            whole_number("depth", depth, 1),
+            read_integer("components", components, 1),
+            read_integer("hidden", hidden, 1),
+            read_integer("depth", depth, 1),
         )
         self.folds = folds
         self.budget = Budget(steps=steps, batch=batch, rate=rate, patience=patience)
@@ -94,16 +94,16 @@ class _Density(Estimator):
                 rows.append(self._rows(model, weights, cuts[p], cuts[p].test))
                 index.append(cuts[p].test)
                 seen.append(self._rows(model, weights, cuts[p], cuts[p].train).mean())
-            found = np.concatenate(rows)
+            log_ratios = np.concatenate(rows)
             estimates.append(
                 Estimate(
-                    value=float(found.mean()),
-                    rows=found,
+                    value=float(log_ratios.mean()),
+                    rows=log_ratios,
                     index=np.concatenate(index),
                     cautions=(
                         *narrow,
                         *fit_cautions(problem.sample),
-                        *self.limits(float(found.mean()), dy, len(found)),
+                        *self.limits(float(log_ratios.mean()), dy, len(log_ratios)),
                     ),
                     details={
                         "fitted_value": float(np.mean(seen)),
@@ -173,8 +173,8 @@ class Mixture:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # not converged: still a candidate
                 many.fit(seen)
-            found = np.c_[many.means_, np.log(many.covariances_) / 2, np.log(many.weights_)]
-            choices.append(torch.as_tensor(found).float())
+            parameters = np.c_[many.means_, np.log(many.covariances_) / 2, np.log(many.weights_)]
+            choices.append(torch.as_tensor(parameters).float())
         rows = torch.as_tensor(held_out).float()[None]
         no_shift = torch.zeros(1, 1, self.dy)
         fits = [self._log_density(c.flatten()[None, None], no_shift, rows).mean() for c in choices]

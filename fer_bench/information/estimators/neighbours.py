@@ -24,7 +24,7 @@ from fer_bench.information.estimator import (
     Problem,
     flag,
     no_information,
-    whole_number,
+    read_integer,
 )
 from fer_bench.information.inputs import Sample, is_discrete, normal_scores, varying
 
@@ -43,7 +43,7 @@ class _Neighbours(Estimator):
 
     def __init__(self, *, seed: int = 0, k: int = 5, scores: bool = True) -> None:
         super().__init__(seed=seed)
-        self.k = whole_number("k", k, 1)
+        self.k = read_integer("k", k, 1)
         self.scores = flag("scores", scores)
 
     def _columns(self, side: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -149,8 +149,8 @@ def _within(side: np.ndarray, radius: np.ndarray) -> np.ndarray:
     if len(side) > 1:
         inside = np.nextafter(radius, 0)  # one ulp below: the strict comparison, exactly
         tree = cKDTree(side.T)
-        found = tree.query_ball_point(side.T, inside, p=np.inf, return_length=True, workers=-1)
-        return np.asarray(found) - 1
+        counts = tree.query_ball_point(side.T, inside, p=np.inf, return_length=True, workers=-1)
+        return np.asarray(counts) - 1
     values, last = side[0], side.shape[1] - 1
     line = np.sort(values)
     low = np.searchsorted(line, values - radius, "left").clip(0, last)

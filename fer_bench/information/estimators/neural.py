@@ -20,7 +20,7 @@ from fer_bench.information.estimator import (
     EstimatorError,
     Problem,
     positive,
-    whole_number,
+    read_integer,
 )
 from fer_bench.information.inputs import (
     MAX_COLUMNS,
@@ -207,8 +207,8 @@ class Neural(Estimator):
         if critic not in Critic.kinds:
             raise EstimatorError(f"critic = {critic!r}: choose one of {', '.join(Critic.kinds)}.")
         self.shape: dict[str, Any] = {
-            "kind": critic, "base": base, "hidden": whole_number("hidden", hidden, 1),
-            "depth": whole_number("depth", depth, 1), "embed": whole_number("embed", embed, 1),
+            "kind": critic, "base": base, "hidden": read_integer("hidden", hidden, 1),
+            "depth": read_integer("depth", depth, 1), "embed": read_integer("embed", embed, 1),
         }  # fmt: skip
         self.folds = folds
         self.budget = Budget(steps=steps, batch=batch, rate=rate, patience=patience)
@@ -472,10 +472,10 @@ def by_shape(
         sample = problem.sample
         shape = (sample.n, network_columns(sample.x), network_columns(sample.y))
         groups.setdefault(shape, []).append(i)
-    found: dict[int, Estimate] = {}
+    estimates: dict[int, Estimate] = {}
     for members in groups.values():
-        found |= dict(zip(members, run([problems[i] for i in members]), strict=True))
-    return [found[i] for i in range(len(problems))]
+        estimates |= dict(zip(members, run([problems[i] for i in members]), strict=True))
+    return [estimates[i] for i in range(len(problems))]
 
 
 class MINE(Neural):
