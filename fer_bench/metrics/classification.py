@@ -37,7 +37,7 @@ def confusion_matrix(y: ArrayLike, predicted: ArrayLike, n_classes: int) -> NDAr
     >>> confusion_matrix([0, 0, 1], [0, 1, 1], 2).tolist()
     [[1, 1], [0, 1]]
     """
-    count = int(read_number(n_classes, "n_classes", least=1, whole=True))
+    count = int(read_number(n_classes, "n_classes", least=1, integer=True))
     truth = read_labels(y, "y", classes=count)
     guess = read_labels(predicted, "predicted", rows=len(truth), classes=count, missing=False)
     cells = (truth * count + guess)[truth >= 0]
