@@ -81,7 +81,7 @@ class Mtcnn:
         if shrink < 1:
             size = (round(image.width * shrink), round(image.height * shrink))
             small = image.resize(size, Image.Resampling.BILINEAR, reducing_gap=3.0)
-        found = self._search(small) or self._search_with_border(small)
+        faces = self._search(small) or self._search_with_border(small)
         x, y = image.width / small.width, image.height / small.height
         return [
             Face(
@@ -90,18 +90,18 @@ class Mtcnn:
                 f.score,
                 f.stretch,
             )
-            for f in found
+            for f in faces
         ]
 
     def _search(self, image: Image.Image) -> list[Face]:
         """Faces of comparable size, the largest first."""
-        found: list[Face] = []
+        faces: list[Face] = []
         for smallest in (*(share for share in self.COARSE if share > self.min_face), self.min_face):
             boxes = self._refine(image, self._propose(image, smallest))
-            found = sorted(self._locate(image, boxes), key=lambda f: -f.box[2] * f.box[3])
-            if found and self.COMPARABLE * max(found[0].box[2:]) >= smallest * min(image.size):
+            faces = sorted(self._locate(image, boxes), key=lambda f: -f.box[2] * f.box[3])
+            if faces and self.COMPARABLE * max(faces[0].box[2:]) >= smallest * min(image.size):
                 break
-        looked_at = [(face, *self._settled(image, face)) for face in found]
+        looked_at = [(face, *self._settled(image, face)) for face in faces]
         settled = [face._replace(eyes=eyes) for face, eyes, _ in looked_at]
         # The largest is the one that is cut out.
         largest = [
@@ -130,7 +130,7 @@ class Mtcnn:
         """Candidates from a sliding window over a pyramid of sizes."""
         side = min(image.size)
         scale = self.CELL / max(self.CELL, smallest * side)
-        found = [np.zeros((0, 9))]
+        proposals = [np.zeros((0, 9))]
         while side * scale >= self.CELL:
             size = (int(np.ceil(image.width * scale)), int(np.ceil(image.height * scale)))
             pixels = _scaled(np.asarray(image.resize(size, Image.Resampling.BILINEAR)))
@@ -141,9 +141,9 @@ class Mtcnn:
             boxes = np.hstack(
                 [(corner + 1) / scale, (corner + self.CELL) / scale, scores, shift[0, x, y]]
             )
-            found.append(boxes)
+            proposals.append(boxes)
             scale *= self.FACTOR
-        boxes = np.concatenate(found)
+        boxes = np.concatenate(proposals)
         boxes = boxes[suppress(boxes, 0.5)]
         return _shifted(boxes[:, :5], boxes[:, 5:])
 

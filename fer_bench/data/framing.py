@@ -61,10 +61,10 @@ def framing(
     view = data.subset(rows)
     images = view.gather(np.arange(len(view)))
     measures = {**_geometry(view, images, detector), **_light(images)}
-    found = {name: _tested(values[:, None], values, view) for name, values in measures.items()}
+    tests = {name: _tested(values[:, None], values, view) for name, values in measures.items()}
     ring = _background(images)
-    found["background"] = _tested(ring, None, view)
-    return {name: values for name, values in found.items() if len(values) > 1}
+    tests["background"] = _tested(ring, None, view)
+    return {name: values for name, values in tests.items() if len(values) > 1}
 
 
 def tells_class(values: dict[str, Any]) -> bool:
@@ -137,14 +137,14 @@ def _tested(features: Floats, score: Floats | None, data: FaceData) -> dict[str,
         score: [N] the property itself; None to predict the expression from the features.
     """
     known = np.isfinite(features).all(axis=1)
-    found: dict[str, Any] = {"faces": int(known.sum())}
+    result: dict[str, Any] = {"faces": int(known.sum())}
     labelled = np.flatnonzero(known & (data.expression >= 0))
     y = data.expression[labelled]
     counts = np.bincount(y, minlength=len(data.classes))
     if len(labelled) >= 20 and (counts > 0).sum() > 1:
         best = _best_class(features[labelled], score, labelled, y, data)
         if best is not None:
-            found |= best
+            result |= best
     person = np.flatnonzero(known & (data.subject >= 0))
     a, b = np.triu_indices(len(person), 1)
     same = data.subject[person[a]] == data.subject[person[b]]
@@ -152,8 +152,8 @@ def _tested(features: Floats, score: Floats | None, data: FaceData) -> dict[str,
         flat = features[person] / np.maximum(features[person].std(axis=0), 1e-9)
         squares = (flat**2).sum(axis=1)
         apart = squares[a] + squares[b] - 2 * (flat @ flat.T)[a, b]
-        found["person_auc"] = float(roc_auc_score(same, -apart))
-    return found
+        result["person_auc"] = float(roc_auc_score(same, -apart))
+    return result
 
 
 def _best_class(

@@ -327,9 +327,9 @@ def sample_factors(
     >>> table.groupby("subject")["expression"].value_counts().unique().tolist()
     [2]
     """
-    check_whole("subjects", subjects, 1)
-    check_whole("first_subject", first_subject, 0)
-    check_whole("seed", seed, 0)
+    check_integer("subjects", subjects, 1)
+    check_integer("first_subject", first_subject, 0)
+    check_integer("seed", seed, 0)
     return animate(
         sample_subjects(subjects, first=first_subject, seed=seed),
         n,
@@ -504,7 +504,7 @@ def _check(
     nuisance: float,
     noise: float,
 ) -> None:
-    check_whole("n", n, 1)
+    check_integer("n", n, 1)
     if n < subjects:
         raise DataError(f"n = {n} images for {subjects} subjects: give every subject at least one.")
     if isinstance(classes, str) or len(classes) == 0:
@@ -527,7 +527,7 @@ def _check(
     check_range("noise", noise, 0, 1)
 
 
-def check_whole(name: str, value: object, low: int) -> None:
+def check_integer(name: str, value: object, low: int) -> None:
     """Raise `DataError` unless `value` is a whole number of at least `low`."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < low:
         raise DataError(f"{name} = {value!r}: give a whole number of at least {low}.")

@@ -30,8 +30,8 @@ from fer_bench.data.synthetic.factors import (
     NUISANCE_FACTORS,
     SKINS,
     animate,
+    check_integer,
     check_range,
-    check_whole,
     uniforms,
 )
 from fer_bench.data.synthetic.generated import dependence_by_part, fingerprint, with_splits
@@ -491,11 +491,11 @@ def render_morphable(
     A pure function of each row, whatever the order, the threads and the other rows. The heads are
     framed like aligned faces: eyes and mouth where the flat generated faces have them.
     """
-    check_whole("size", size, 16)
+    check_integer("size", size, 16)
     if size > 1024:
         raise DataError(f"size = {size} is above 1024: render smaller faces.")
     if threads is not None:
-        check_whole("threads", threads, 1)
+        check_integer("threads", threads, 1)
     numbers = _numbers(factors, model)
     subjects = _heads(factors, model)
     images = np.empty((len(factors), size, size, 3 if color else 1), dtype=np.uint8)
@@ -736,11 +736,11 @@ test_reverse, intensity, style, nuisance, noise, seed, threads
     """
     parameters = {k: v for k, v in locals().items() if k not in ("threads", "model")}
     parameters |= {"classes": list(classes), "intensity": list(intensity)}
-    check_whole("subjects", subjects, 1)
-    check_whole("images_per_subject", images_per_subject, 1)
-    check_whole("test_subjects", test_subjects, 0)
-    check_whole("seed", seed, 0)
-    check_whole("modes", modes, 0)
+    check_integer("subjects", subjects, 1)
+    check_integer("images_per_subject", images_per_subject, 1)
+    check_integer("test_subjects", test_subjects, 0)
+    check_integer("seed", seed, 0)
+    check_integer("modes", modes, 0)
     check_range("test_rho", test_rho, 0, 1)
     if not isinstance(model, MorphableModel):
         model = load_model(model)
