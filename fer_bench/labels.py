@@ -66,7 +66,7 @@ def read_labels(
     check_rows(array, name, rows, least)
     known = ~np.asarray(pd.isna(array), dtype=bool)
     if readings(array) <= NUMERIC:
-        codes = _whole_numbers(array, known, name)
+        codes = _integers(array, known, name)
         _check_codes(codes[known], np.flatnonzero(known), name, classes, missing)
     else:
         codes = np.full(len(array), -1, dtype=np.int64)
@@ -80,7 +80,7 @@ def read_labels(
     return codes
 
 
-def _whole_numbers(array: NDArray[Any], known: NDArray[np.bool_], name: str) -> NDArray[np.int64]:
+def _integers(array: NDArray[Any], known: NDArray[np.bool_], name: str) -> NDArray[np.int64]:
     """Numbers [n] that must be whole, -1 where missing."""
     if array.dtype.kind in "bi":
         return array.astype(np.int64)

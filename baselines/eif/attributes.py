@@ -239,8 +239,8 @@ class ClipEncoder(AttributeEncoder):
             }
             size = model.visual.image_size
             self_size = tuple(size) if isinstance(size, (tuple, list)) else (size, size)
-            found = model.encode_image(torch.zeros(1, 3, *self_size))
-        super().__init__(chosen, found.shape[1])
+            encoded = model.encode_image(torch.zeros(1, 3, *self_size))
+        super().__init__(chosen, encoded.shape[1])
         self.size = self_size
         for name, t in vectors.items():
             self.register_buffer(f"text_{name}", t, persistent=False)

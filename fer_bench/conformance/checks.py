@@ -169,15 +169,11 @@ class _Check:
         done = list(method.stages())
         for earlier in done[:number]:
             play(method, earlier, example_batch(self.task), steps=3)
-        yield from _check_stage(method, done[number], example_batch(self.task))
+        yield from check_stage(method, done[number], example_batch(self.task))
 
 
-def check_stage(method: Method, stage: Stage, batch: Batch) -> list[Finding]:
-    """Ownership, freezing, gradients and claims of one stage."""
-    return list(_check_stage(method, stage, batch))
-
-
-def _check_stage(method: Method, stage: Stage, batch: Batch) -> Iterator[Finding]:
+def check_stage(method: Method, stage: Stage, batch: Batch) -> Iterator[Finding]:
+    """Yield the findings on one stage: ownership, freezing, gradients and claims."""
     batch = batch if stage.batch == "pairs" else replace(batch, partner=None)
     owned = list(_ownership(method, stage))
     yield from owned
@@ -194,7 +190,7 @@ def _check_stage(method: Method, stage: Stage, batch: Batch) -> Iterator[Finding
 def _wrong_shapes(
     method: Method, embeddings: Embeddings, prediction: Prediction, count: int
 ) -> Iterator[str]:
-    found = {
+    outputs = {
         "embed().expression": embeddings.expression,
         "embed().identity": embeddings.identity,
         **{f"embed().further[{name!r}]": x for name, x in embeddings.further.items()},
@@ -202,7 +198,7 @@ def _wrong_shapes(
         "predict().valence_arousal": prediction.valence_arousal,
     }
     width = {"predict().logits": len(method.task.classes), "predict().valence_arousal": 2}
-    for name, value in found.items():
+    for name, value in outputs.items():
         if value is None:
             continue
         if (

@@ -232,9 +232,9 @@ def test_pixels_are_the_principal_components():
     method.fit_arrays(images)
     flat = images.flatten(1).numpy()
     expected = PCA(5, svd_solver="full").fit_transform(flat)
-    found = method.features(images).numpy()
-    signs = np.sign((found * expected).sum(0))
-    assert np.allclose(found * signs, expected, atol=1e-2)
+    features = method.features(images).numpy()
+    signs = np.sign((features * expected).sum(0))
+    assert np.allclose(features * signs, expected, atol=1e-2)
 
 
 def test_pixels_take_fewer_faces_than_components():
@@ -261,5 +261,5 @@ def test_frozen_backbone_reads_a_local_file(tmp_path, batch):
     save_file(source.body.state_dict(), tmp_path / "w.safetensors")
     config = {"name": "conv4", "width": 8, "weights": str(tmp_path / "w.safetensors")}
     method = build(FrozenBackbone, backbone=config).eval()
-    found, _ = infer(method, batch)
-    assert torch.allclose(found.expression, source.eval()(batch.images), atol=1e-5)
+    embeddings, _ = infer(method, batch)
+    assert torch.allclose(embeddings.expression, source.eval()(batch.images), atol=1e-5)
