@@ -17,9 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fer_bench.cautions import Caution
-from fer_bench.information.estimator import EstimatorError, positive, read_integer
-from fer_bench.information.inputs import Sample, is_discrete
+from fer_bench.information.estimator import positive, read_integer
 from fer_bench.threads import limited_threads, threads_for
 
 Parameters = dict[str, Tensor]
@@ -265,69 +263,3 @@ def _validation_blocks(folds: Sequence[Fold]) -> list[tuple[Tensor, Tensor]]:
         parts = [fold.part(fold.valid[start:stop]) for fold in folds]
         blocks.append((torch.cat([x for x, _ in parts]), torch.cat([y for _, y in parts])))
     return blocks
-
-
-FEW_GROUPS = 10  # with fewer a part would hold one or two of them
-
-
-def split_groups(sample: Sample) -> np.ndarray | None:
-    """Groups to split by, or None where that would leave a part without what it needs.
-
-    So with few groups. And where a label never leaves its group (the label *is* the subject) no
-    critic could know the labels of the test part.
-    """
-    groups = sample.groups
-    if groups is None or groups.max() + 1 < FEW_GROUPS or _label_is_group(sample, groups):
-        return None
-    return groups
-
-
-def group_cautions(sample: Sample) -> list[Caution]:
-    """Say where groups are too few to be kept apart."""
-    groups = sample.groups
-    if groups is None or groups.max() + 1 >= FEW_GROUPS or _label_is_group(sample, groups):
-        return []
-    return [Caution("few-groups-to-split", groups=int(groups.max()) + 1, least=FEW_GROUPS)]
-
-
-def _label_is_group(sample: Sample, groups: np.ndarray) -> bool:
-    return any(
-        len(np.unique(np.stack([side, groups]), axis=1).T) == side.max() + 1
-        for side in (sample.x, sample.y)
-        if is_discrete(side)
-    )
-
-
-def split(
-    n: int, *, groups: np.ndarray | None, folds: int, seed: int, valid: float = 0.2
-) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Train, validation and test rows of every fold; a group lies in one part only.
-
-    With `folds` = 1 the test part is a fifth of the rows.
-    """
-    if read_integer("folds", folds, 1) > n // 2:
-        raise EstimatorError(f"folds = {folds}: {n} rows can be cut into {n // 2} at most.")
-    random = np.random.default_rng(seed)
-    if groups is None:
-        units = np.arange(n)
-        count = n
-    else:
-        count = int(groups.max()) + 1
-        units = groups
-    shuffled = random.permutation(count)
-    sizes = np.bincount(units, minlength=count)[shuffled]
-    # Position of a group in the shuffled line of rows decides its part.
-    middle = (np.cumsum(sizes) - sizes / 2) / n
-    position = np.empty(count)
-    position[shuffled] = middle
-    place = position[units]
-    parts = []
-    width = 1 / max(folds, 5) if folds == 1 else 1 / folds
-    for fold in range(folds):
-        shifted = (place - fold * width) % 1.0
-        test = shifted < width
-        stop = (shifted >= width) & (shifted < width + valid * (1 - width))
-        parts.append(
-            tuple(random.permutation(np.flatnonzero(m)) for m in (~test & ~stop, stop, test))
-        )
-    return parts  # type: ignore[return-value]
