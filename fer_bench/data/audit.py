@@ -19,13 +19,11 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA
-from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 from torch.nn import functional
 
 from fer_bench.data.confound import dependence
+from fer_bench.data.cross_validation import held_out_probabilities
 from fer_bench.data.decisions import DECISIONS
 from fer_bench.data.duplicates import blocks, exact_groups, grouped, near_pairs, shrunk
 from fer_bench.data.faces import FaceData
@@ -289,18 +287,14 @@ def _kept_out(view: FaceData, features: NDArray[np.float32], seed: int) -> NDArr
     total = np.zeros((len(view), len(view.classes)))
     for partition in range(PARTITIONS):
         rng = np.random.default_rng([seed, partition])
-        for fold in make_folds(view, n_folds=5, seed=seed + partition).folds:
-            train = rng.permutation(np.union1d(fold.train, fold.validation))[:MAX_TRAINING]
-            size = min(100, len(train) // 3, features.shape[1])
-            # Without weights for the classes: weights make rare classes likely everywhere, and
-            # right labels of common ones rank above wrong labels.
-            model = make_pipeline(
-                StandardScaler(),
-                PCA(max(size, 1), whiten=True, random_state=0),
-                LogisticRegression(C=0.05, max_iter=500),
-            )
-            model.fit(features[train], view.expression[train])
-            total[np.ix_(fold.test, model.classes_)] += model.predict_proba(features[fold.test])
+        folds = [
+            (rng.permutation(np.union1d(f.train, f.validation))[:MAX_TRAINING], f.test)
+            for f in make_folds(view, n_folds=5, seed=seed + partition).folds
+        ]
+        total += held_out_probabilities(
+            features, view.expression, folds,
+            classes=len(view.classes), components=100, rows_per_component=3, strength=0.05,
+        )  # fmt: skip
     return total / PARTITIONS
 
 

@@ -13,13 +13,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
-from sklearn.decomposition import PCA
-from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GroupKFold
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
+from fer_bench.data.cross_validation import held_out_probabilities
 from fer_bench.data.detect import Detector, Mtcnn
 from fer_bench.data.duplicates import LUMA, shrunk
 from fer_bench.data.faces import FaceData
@@ -190,16 +187,11 @@ def _predicted(features: Floats, y: NDArray[np.int64], subject: NDArray[np.int64
     groups = np.where(unknown, subject.max(initial=0) + 1 + np.arange(len(y)), subject)
     if len(np.unique(groups)) < 5:
         return None
-    classes = np.unique(y)
-    scores = np.zeros((len(y), len(classes)))
-    for train, test in GroupKFold(5).split(features, y, groups):
-        if len(np.unique(y[train])) < 2:
-            return None
-        model = make_pipeline(
-            StandardScaler(),
-            PCA(min(20, len(train) // 4, features.shape[1]), whiten=True, random_state=0),
-            LogisticRegression(C=0.1, max_iter=500),
-        ).fit(features[train], y[train])
-        at = np.searchsorted(classes, model.classes_)
-        scores[np.ix_(test, at)] = model.predict_proba(features[test])
-    return scores
+    folds = list(GroupKFold(5).split(features, y, groups))
+    if any(len(np.unique(y[fit])) < 2 for fit, _ in folds):
+        return None
+    classes, codes = np.unique(y, return_inverse=True)
+    return held_out_probabilities(
+        features, codes, folds,
+        classes=len(classes), components=20, rows_per_component=4, strength=0.1,
+    )  # fmt: skip

@@ -8,11 +8,11 @@ import torch
 from torch.distributions import Normal, kl_divergence
 
 import fer_bench
-from fer_bench.baselines.common.affect import concordance
 from fer_bench.baselines.eif.adapter import EIF, cross_covariance, kl_to_normal
 from fer_bench.cautions import has
 from fer_bench.conformance import audit_claim, check_method, example_batch, example_task
 from fer_bench.errors import MethodError
+from fer_bench.training.concordance import concordance
 
 MODULES = ("encoder", "head", "aggregator", "residual", "identity_head", "attributes")
 
