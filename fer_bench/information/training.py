@@ -98,6 +98,26 @@ class Fitted:
         return [round(float(value), 5) for value in curve[np.isfinite(curve)]]
 
 
+class BestWeights:
+    """The weights of every problem that scored best on its validation rows.
+
+    Args:
+        weights: [P, ...] by name, to begin with.
+        score: [P] theirs, to be maximised.
+    """
+
+    def __init__(self, weights: Parameters, score: Tensor) -> None:
+        self.weights = {name: value.detach().clone() for name, value in weights.items()}
+        self.score = score.clone()
+
+    def update(self, weights: Parameters, score: Tensor, problems: Tensor) -> None:
+        """Keep the weights [A, ...] of those `problems` [A] whose score [A] is a new best."""
+        better = score > self.score[problems]
+        self.score[problems[better]] = score[better].to(self.score)
+        for name, value in weights.items():
+            self.weights[name][problems[better]] = value.detach()[better]
+
+
 @contextmanager
 def _without_denormals() -> Iterator[None]:
     """Vanishing weights of bad pairs cost a CPU a hundredfold; the caller's arithmetic is kept."""
@@ -142,10 +162,10 @@ def _train(
             return model.score(smooth, blocks)
 
     smooth = {name: value.detach().clone() for name, value in parameters.items()}
-    record = validate()  # the untrained model's to begin with
-    best = {name: value.clone() for name, value in smooth.items()}
-    curve = [record.cpu().numpy()]
-    peak = torch.full_like(record, -torch.inf)  # of training, which may dip before it gains
+    untrained = validate()
+    best = BestWeights(smooth, untrained)
+    curve = [untrained.cpu().numpy()]
+    peak = torch.full_like(untrained, -torch.inf)  # of training, which may dip before it gains
     active = torch.arange(len(folds), device=device)  # which folds are still trained
     stale = torch.zeros(len(folds), dtype=torch.int64, device=device)
     state: dict[str, Tensor] = {}
@@ -166,23 +186,19 @@ def _train(
         score = validate()
         stale = torch.where(score > peak, 0, stale + 1)
         peak = torch.maximum(peak, score)
-        better = score > record
-        record = torch.maximum(record, score)
-        for name, value in smooth.items():
-            best[name][active[better]] = value[better]
+        best.update(smooth, score, active)
         curve.append(_with_gaps(score, active, len(folds)))
         going = (stale < budget.patience).nonzero()[:, 0]
         if len(going) == 0:
             break
         if len(going) < len(active):
-            active, stale = active[going], stale[going]
-            peak, record = peak[going], record[going]
+            active, stale, peak = active[going], stale[going], peak[going]
             smooth = {name: value[going] for name, value in smooth.items()}
             parameters = _keep(optimiser, parameters, going)
             state = {k: v[going] if v.dim() else v for k, v in state.items()}
             blocks = [(x[going], y[going]) for x, y in blocks]
             batches.keep(going)
-    return Fitted(best, np.stack(curve), step)
+    return Fitted(best.weights, np.stack(curve), step)
 
 
 def _with_gaps(score: Tensor, active: Tensor, count: int) -> np.ndarray:

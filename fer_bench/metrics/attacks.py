@@ -18,12 +18,12 @@ from fer_bench.metrics.common import (
     undefined,
     with_interval,
 )
+from fer_bench.metrics.network_probe import mlp_probes
 from fer_bench.metrics.probes import (
     Probed,
     Split,
     knn_probe,
     linear_probe,
-    mlp_probes,
     split_labels,
 )
 from fer_bench.reading import read_matrix

@@ -9,11 +9,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from fer_bench.cautions import Caution
-from fer_bench.information.critics import Critic, Scores, TestScores, log_sum_exp
+from fer_bench.information.critics import Critic, Scores, TestScores
 from fer_bench.information.cross_fitting import (
     CrossFit,
     build_folds,
@@ -30,82 +29,18 @@ from fer_bench.information.estimator import (
     read_integer,
 )
 from fer_bench.information.inputs import Sample, network_columns
+from fer_bench.information.objectives import (
+    donsker_varadhan,
+    info_nce,
+    interpolated,
+    interpolated_rows,
+    jensen_shannon,
+    nguyen_wainwright_jordan,
+)
 from fer_bench.information.training import Blocks, Budget, Fold, Parameters
 
 EVALUATION_BLOCK = 1024  # test rows that meet each other as negatives
 EVALUATION_SHIFTS = 64  # negatives a test row meets where each costs a pass of the network
-
-
-# --- objectives: what a critic maximises, per problem [P] -------------------------------------
-
-
-def _log_mean_exp(scores: Scores) -> Tensor:
-    total = log_sum_exp(scores.negative.flatten(1))
-    return total - math.log(scores.negative.shape[1] * scores.per_row)
-
-
-def donsker_varadhan(scores: Scores, state: dict[str, Tensor] | None = None) -> Tensor:
-    """E T - log E exp T over the negatives.
-
-    With a `state` the gradient of the logarithm is divided by a moving average instead of the
-    batch's own mean (Belghazi et al. 2018, section 3.2), and the average by 1 - alpha^t: without
-    that it starts ten times too small.
-    """
-    log_mean = _log_mean_exp(scores)
-    if state is None:
-        return scores.positive.mean(1) - log_mean
-    alpha = 0.9
-    now = log_mean.detach()
-    if "average" not in state:
-        state["average"], state["steps"] = now + math.log(1 - alpha), torch.ones(())
-    else:
-        state["steps"] = state["steps"] + 1
-        state["average"] = torch.logaddexp(
-            state["average"] + math.log(alpha), now + math.log(1 - alpha)
-        )
-    average = state["average"] - torch.log(1 - alpha ** state["steps"])
-    return scores.positive.mean(1) - torch.exp(log_mean - average)
-
-
-def nguyen_wainwright_jordan(scores: Scores, state: dict[str, Tensor] | None = None) -> Tensor:
-    """1 + E T - E exp T, which is E T' - E exp(T' - 1) for T' = T + 1: 0 for a silent critic.
-
-    Belghazi et al. call it MINE-f.
-    """
-    return 1 + scores.positive.mean(1) - torch.exp(_log_mean_exp(scores))
-
-
-def jensen_shannon(scores: Scores, state: dict[str, Tensor] | None = None) -> Tensor:
-    """Log-likelihood of telling pairs from re-paired rows, above that of a coin.
-
-    At its best T is the log density ratio.
-    """
-    per_row = F.softplus(scores.negative).sum(2) / scores.per_row  # softplus(-inf) = 0
-    return 2 * math.log(2) - F.softplus(-scores.positive).mean(1) - per_row.mean(1)
-
-
-def info_nce(scores: Scores, state: dict[str, Tensor] | None = None) -> Tensor:
-    """Log-probability of the right partner among 1 + K, plus log(1 + K) (van den Oord 2018)."""
-    log_sum = torch.logaddexp(scores.positive, log_sum_exp(scores.negative))
-    return (scores.positive - log_sum).mean(1) + math.log(1 + scores.per_row)
-
-
-def interpolated(alpha: float) -> Callable[..., Tensor]:
-    """I_alpha of Poole et al. 2019, between NWJ (alpha 0) and InfoNCE (alpha 1)."""
-
-    def objective(scores: Scores, state: dict[str, Tensor] | None = None) -> Tensor:
-        log_row = log_sum_exp(scores.negative) - math.log(scores.per_row)
-        return _interpolated_rows(scores.positive, log_row, scores.per_row, alpha).mean(1)
-
-    return objective
-
-
-def _interpolated_rows(positive: Tensor, log_row: Tensor, per_row: int, alpha: float) -> Tensor:
-    rest, weight = (math.log(share) if share > 0 else -math.inf for share in (1 - alpha, alpha))
-    joint = torch.logaddexp(positive, log_row + math.log(max(per_row - 1, 1))) - math.log(per_row)
-    a = torch.logaddexp(joint + weight, torch.full_like(joint, rest))
-    b = torch.logaddexp(log_row + weight, torch.full_like(joint, rest))
-    return 1 + positive - a - torch.exp(log_row - b)
 
 
 # --- values: what is read from a critic on rows it has not seen -------------------------------
@@ -485,7 +420,7 @@ class Alpha(Neural):
         return interpolated(self.alpha)(scores)
 
     def value(self, test: Test) -> Tensor:
-        return _interpolated_rows(test.positive, test.log_row, test.per_row, self.alpha)
+        return interpolated_rows(test.positive, test.log_row, test.per_row, self.alpha)
 
     def limits(self, value: float, test: Test) -> tuple[Caution, ...]:
         ceiling = math.log((1 + test.per_row) / self.alpha) if self.alpha else math.inf
