@@ -11,6 +11,8 @@ from typing import Any
 
 from fer_bench.errors import FerBenchError, UnknownNameError, did_you_mean
 
+ERASED = "erased"  # a method that trains nothing and is no entry point: attackers.erased
+
 
 class Registry:
     """Names to objects: those of one entry-point group, plus those registered at run time.

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from fer_bench.baselines.eif.attributes import ClipEncoder, standardised
+from fer_bench.baselines.eif.encoders import ClipEncoder, standardised
 from fer_bench.data.synthetic import caption, generate
 from fer_bench.data.synthetic.factors import ATTRIBUTES
 from fer_bench.errors import DataError, MethodError

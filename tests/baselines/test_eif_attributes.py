@@ -6,13 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from fer_bench.baselines.eif.attributes import (
-    PAPER_LEVELS,
-    AttributeConfig,
-    ClipEncoder,
-    ColumnEncoder,
-    standardised,
-)
+from fer_bench.baselines.eif.attributes import PAPER_LEVELS, AttributeConfig
+from fer_bench.baselines.eif.encoders import ClipEncoder, ColumnEncoder, standardised
 from fer_bench.conformance import example_batch, example_task
 from fer_bench.data.augment import normalise
 from fer_bench.errors import MethodError
