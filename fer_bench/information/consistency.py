@@ -1,7 +1,7 @@
-"""What any estimator must fulfil, with or without a known truth; run it on anybody's.
+"""Self-consistency checks: what every estimator of mutual information must satisfy.
 
-After Song and Ermon (2020, section 5) and the invariances of mutual information. Tolerances are
-as narrow as the estimators of this package allow at n = 1000.
+They follow Song and Ermon (ICLR 2020, section 5) and the invariances of mutual information; most
+need no known truth. Tolerances are as narrow as the estimators of this package allow at n = 1000.
 """
 
 from __future__ import annotations
@@ -27,15 +27,14 @@ from fer_bench.registry import estimators
 
 @dataclass(frozen=True)
 class Check:
-    """One requirement and how it came out.
+    """The result of one check.
 
     Attributes:
-        name: of the requirement.
-        passed: whether it holds within the tolerance.
-        value, expected: what was measured, and what should have been; NaN where the estimator
-            failed.
-        tolerance: how far apart they may be.
-        why: the requirement in words, or the estimator's error.
+        name: of the check.
+        passed: whether the value is within the tolerance.
+        value, expected: in nats; NaN where the estimator failed.
+        tolerance: in nats.
+        why: the requirement in words, or the error of the estimator.
     """
 
     name: str
@@ -47,7 +46,7 @@ class Check:
 
     @property
     def measured(self) -> str:
-        """The numbers in words; none where the estimator failed."""
+        """Value, expectation and tolerance as text; empty where the estimator failed."""
         if math.isnan(self.value):
             return ""
         return f"{self.value:+.3f}  expected {self.expected:+.3f} ± {self.tolerance:.3f}"
@@ -59,18 +58,22 @@ Run = Callable[[Any, Any], float]
 def check_estimator(
     estimator: str | Estimator | type, *, n: int = 1000, seed: int = 0, **options: Any
 ) -> list[Check]:
-    """Run every check that fits the sides of an estimator.
+    """Run every consistency check that applies to an estimator.
 
     Args:
-        estimator: a name, a class, or an instance with fit and estimate. One that is not of
-            this package's kind gets its arrays as they are: x [n, d], labels [n] from 0 on. Its
-            attribute `sides` says which ("continuous" without it; see `Estimator`).
-        n: rows of a sample; the tolerances are meant for 1000.
+        estimator: a registered name, a class, or an instance with `fit(x, y)` and `estimate()`.
+            One that does not derive from `Estimator` receives plain arrays: measurements [n, d],
+            labels [n] from 0 on. Its attribute `sides` says which it reads ("continuous" without
+            it).
+        n: rows of each sample; the tolerances are meant for 1000.
         seed: of samples and estimator.
         options: of the estimator.
 
+    Returns:
+        One `Check` for each requirement.
+
     Raises:
-        EstimatorError: it is no estimator at all, or cannot be built.
+        EstimatorError: the object has no `fit` and `estimate`, or cannot be built.
 
     >>> all(check.passed for check in check_estimator("gaussian"))
     True
@@ -148,13 +151,13 @@ def _sentence(error: Exception) -> str:
 
 @dataclass(frozen=True)
 class Pairs:
-    """Tasks whose sides are of one kind.
+    """The tasks that the checks of one kind of sides use.
 
     Attributes:
-        base: what most checks start from.
-        strong: of high information.
-        rising: tasks of more and more information, of which the first has none.
-        known: tasks whose truth is to be met.
+        base: the task that most checks start from.
+        strong: a task of high information.
+        rising: tasks of increasing information; the first has none.
+        known: tasks whose truth must be met.
     """
 
     base: Task
@@ -193,7 +196,7 @@ PAIRS = {
 
 @dataclass(frozen=True)
 class Trial:
-    """An estimator at work: what it reads on pairs of some kind, of n rows drawn with a seed."""
+    """An estimator, and the samples of one kind of sides that it is tested on."""
 
     mi: Run
     pairs: Pairs
@@ -202,14 +205,16 @@ class Trial:
 
     @cached_property
     def pair(self) -> Pair:
+        """A sample of the base task."""
         return self.pairs.base.sample(self.n, self.seed)
 
     @cached_property
     def baseline(self) -> float:
-        """What it reads on `pair`."""
+        """The estimate on `pair`, nats."""
         return self.mi(*self.pair)
 
     def random(self) -> np.random.Generator:
+        """A generator in the same state at every call."""
         return np.random.default_rng([self.seed, 1])
 
 
@@ -253,13 +258,14 @@ def _rising(name: str, values: Sequence[float], why: str) -> Check:
 
 
 def independence(trial: Trial) -> Iterator[Check]:
+    """Permuted rows share no information."""
     x, y = trial.pair
     mi = trial.mi(x, trial.random().permutation(y))
     yield _near("independence", mi, 0.0, "shuffled rows share nothing", 0.06)
 
 
 def row_order(trial: Trial) -> Iterator[Check]:
-    """In two orders, since one may come close by chance."""
+    """The order of the rows does not matter. Two orders, since one may agree by chance."""
     x, y = trial.pair
     orders = np.arange(trial.n)[::-1], trial.random().permutation(trial.n)
     furthest = max((trial.mi(x[o], y[o]) for o in orders), key=lambda mi: abs(mi - trial.baseline))
@@ -267,11 +273,13 @@ def row_order(trial: Trial) -> Iterator[Check]:
 
 
 def monotone(trial: Trial) -> Iterator[Check]:
+    """More planted dependence gives a larger value."""
     values = [trial.mi(*task.sample(trial.n, trial.seed)) for task in trial.pairs.rising]
     yield _rising("monotone", values, "more planted dependence, a larger value")
 
 
 def revealed_rows(trial: Trial) -> Iterator[Check]:
+    """The value rises when no, half and all rows keep their partners."""
     x, y = trial.pair
     half, order = np.arange(trial.n), trial.random().permutation(trial.n)
     half[order[::2]] = half[np.sort(order[::2])]
@@ -280,7 +288,7 @@ def revealed_rows(trial: Trial) -> Iterator[Check]:
 
 
 def duplicated_rows(trial: Trial) -> Iterator[Check]:
-    """Neighbour estimators add about 0.2 nats at any information, hence one of 3 nats."""
+    """Copies of rows add no information. Neighbour estimators gain about 0.2 nats; hence 3 nats."""
     x, y = trial.pairs.strong.sample(trial.n, trial.seed)
     rows = np.concatenate([np.arange(trial.n), np.arange(trial.n // 2)])
     once, repeated = trial.mi(x, y), trial.mi(x[rows], y[rows])
@@ -290,12 +298,14 @@ def duplicated_rows(trial: Trial) -> Iterator[Check]:
 
 
 def doubled_rows(trial: Trial) -> Iterator[Check]:
+    """A sample of twice the size gives the same value."""
     x, y = trial.pairs.base.sample(2 * trial.n, trial.seed)
     half = trial.mi(x[: trial.n], y[: trial.n])
     yield _near("doubled rows", trial.mi(x, y), half, "more rows, the same information", 0.05)
 
 
 def truth(trial: Trial) -> Iterator[Check]:
+    """The value is the truth where that is known."""
     for i, task in enumerate(trial.pairs.known, 1):
         mi = trial.mi(*task.sample(trial.n, trial.seed))
         yield _near(f"truth {i}", mi, task.mi, f"known information: {task.name}", 0.05)
@@ -305,7 +315,7 @@ def truth(trial: Trial) -> Iterator[Check]:
 
 
 def symmetry(trial: Trial) -> Iterator[Check]:
-    """With sides that differ, in width and shape: else an eye on one of them alone goes unseen."""
+    """Exchanging the sides does not matter; they differ, so that an estimator must read both."""
     x, y = trial.pair
     x = np.hstack([trial.random().standard_normal((trial.n, 1)), x])
     y = np.exp(y)
@@ -313,12 +323,14 @@ def symmetry(trial: Trial) -> Iterator[Check]:
 
 
 def bijections(trial: Trial) -> Iterator[Check]:
+    """Invertible maps of each side do not matter."""
     x, y = trial.pair
     mixed = np.arcsinh(x) @ np.array([[1.0, 0.5], [-0.5, 2.0]])
     yield _near("bijection", trial.mi(mixed, 3 - 2 * y), trial.baseline, "one-to-one maps keep I")
 
 
 def data_processing(trial: Trial) -> Iterator[Check]:
+    """Processing a side cannot add information."""
     x, y = trial.pair
     more = trial.mi(np.hstack([x, x[:, :1] + x[:, 1:]]), y)
     yield _near("data processing: copy", more, trial.baseline, "I([X, h(X)]; Y) = I(X; Y)")
@@ -327,6 +339,7 @@ def data_processing(trial: Trial) -> Iterator[Check]:
 
 
 def additivity(trial: Trial) -> Iterator[Check]:
+    """The information of independent pairs adds up."""
     (x, y), (a, b) = (_normal(0.8).sample(trial.n, trial.seed + i) for i in range(2))
     both = trial.mi(np.hstack([x, a]), np.hstack([y, b]))
     wanted = trial.mi(x, y) + trial.mi(a, b)
@@ -334,6 +347,7 @@ def additivity(trial: Trial) -> Iterator[Check]:
 
 
 def noise_column(trial: Trial) -> Iterator[Check]:
+    """A column of independent noise adds no information."""
     x, y = trial.pair
     noise = trial.random().standard_normal((trial.n, 1))
     mi = trial.mi(np.hstack([x, noise]), y)
@@ -341,6 +355,7 @@ def noise_column(trial: Trial) -> Iterator[Check]:
 
 
 def offset(trial: Trial) -> Iterator[Check]:
+    """Units and offsets do not matter."""
     x, y = trial.pair
     mi = trial.mi(x + 1e6, y * 1e-3)
     yield _near("offset", mi, trial.baseline, "units and offsets do not matter", 0.03, 0.05)
@@ -350,18 +365,20 @@ def offset(trial: Trial) -> Iterator[Check]:
 
 
 def relabelling(trial: Trial) -> Iterator[Check]:
+    """The numbering of labels does not matter."""
     x, y = trial.pair
     names = trial.random().permutation(int(y.max()) + 1)
     yield _near("relabelling", trial.mi(x, names[y]), trial.baseline, "codes are names", 0.03, 0.05)
 
 
 def bounded(trial: Trial) -> Iterator[Check]:
+    """The information of labels is at most their entropy."""
     x, y = trial.pairs.strong.sample(trial.n, trial.seed)
     yield _at_most("bounded", trial.mi(x, y), label_entropy(y), "I(X; Y) <= H(Y)")
 
 
 def label_symmetry(trial: Trial) -> Iterator[Check]:
-    """With sides that differ: y has lost three classes."""
+    """Exchanging two sides of labels does not matter; y lacks three classes of x."""
     x, y = trial.pair
     y = np.minimum(y, 3)
     yield _near("symmetry", trial.mi(y, x), trial.mi(x, y), "I(X; Y) = I(Y; X)", 0.03, 0.05)
