@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -12,12 +13,14 @@ from fer_bench.sweep.plan import plan
 @pytest.fixture
 def photographs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
     for word in ("grin", "neutral", "sad"):
         for person in ("anna", "ben", "cleo", "dan"):
             for i in range(3):
                 path = tmp_path / "my photos" / word / person / f"{i}.png"
                 path.parent.mkdir(parents=True, exist_ok=True)
-                Image.new("RGB", (400, 380), color=(i, 0, 0)).save(path)
+                pixels = rng.integers(0, 255, (8, 8, 3), dtype=np.uint8)
+                Image.fromarray(pixels).resize((400, 380)).save(path, compress_level=1)
     return tmp_path / "my photos"
 
 
