@@ -67,6 +67,7 @@ EXTRAS = {
     "capture": "record faces from a webcam",
     "browser": "a browser that tests drive",
     "huggingface": "read saved Hugging Face data sets",
+    "pytest": "test your own estimators and methods",
     "search": "choose parameters on validation people",
     "mlflow": "export scores to MLflow",
     "tensorboard": "export embeddings to the projector",
