@@ -41,6 +41,10 @@ def report(
         typer.Option(help="show, blur or none; by default what the terms of the data allow."),
     ] = None,
     maps: Maps = "both",
+    answers: Annotated[
+        str | None,
+        typer.Option(help="Also what a model says of test faces, in per cent: clip or tiny-clip."),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="File to write; in the folder if not given.")
     ] = None,
@@ -56,6 +60,7 @@ def report(
             faces=faces,  # type: ignore[arg-type]
             against=against,
             maps=maps,  # type: ignore[arg-type]
+            answers=answers,
             progress=progress,
         )
     typer.echo(f"report: {page.resolve()} ({page.stat().st_size / 1e6:.1f} MB)")
