@@ -32,6 +32,7 @@ app = typer.Typer(
 )
 
 app.command("run")(sweep.run)
+app.command("work", hidden=True)(sweep.work)
 app.command("search")(search.search)
 app.command("evaluate")(evaluate.evaluate)
 app.command("plan")(power.plan)
