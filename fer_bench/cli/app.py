@@ -37,6 +37,7 @@ app = typer.Typer(
 
 app.command("init", cls=Command)(init.init)
 app.command("run", cls=Command)(sweep.run)
+app.command("work", cls=Command, hidden=True)(sweep.work)
 app.command("search", cls=Command)(search.search)
 app.command("evaluate", cls=Command)(evaluate.evaluate)
 app.command("plan", cls=Command)(power.plan)
