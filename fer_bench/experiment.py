@@ -253,11 +253,14 @@ class ReportSpec(_Strict):
         title: of the page.
         tensorboard: write losses and validation figures to `<results>/tensorboard` after every
             epoch.
+        answers: an attribute reader ("clip", "tiny-clip"): what it says of test faces, in per
+            cent, stands on the page.
     """
 
     faces: Literal["show", "blur", "none"] | None = None
     title: str | None = None
     tensorboard: bool = False
+    answers: str | None = None
 
 
 class Experiment(_Strict):

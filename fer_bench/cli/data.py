@@ -8,8 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
+from fer_bench.cli.help import Commands
+
 app = typer.Typer(
     name="data",
+    cls=Commands,
     help="Look at, prepare, audit and record faces.",
     no_args_is_help=True,
     rich_markup_mode=None,

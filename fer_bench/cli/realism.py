@@ -7,8 +7,11 @@ from typing import Annotated
 
 import typer
 
+from fer_bench.cli.help import Commands
+
 app = typer.Typer(
     name="realism",
+    cls=Commands,
     help="Have generated pictures rated by people, and tabulate their ratings.",
     no_args_is_help=True,
     rich_markup_mode=None,

@@ -52,6 +52,11 @@ def check_adapter(adapter: type[Method], **parameters: Any) -> list[Finding]:
     return list(checking(adapter, **parameters))
 
 
+def check_part(adapter: type[Method], part: str, **parameters: Any) -> list[Finding]:
+    """The findings of one of `PARTS` of `check_adapter`."""
+    return list(_Check(adapter, parameters).part(part))
+
+
 def checking(adapter: type[Method], **parameters: Any) -> Iterator[Finding]:
     """Check an adapter class, yielding each finding as soon as its check is done.
 
@@ -61,6 +66,9 @@ def checking(adapter: type[Method], **parameters: Any) -> Iterator[Finding]:
     """
     return _Check(adapter, parameters).run()
 
+
+PARTS = ("build", "answers", "repeats", "stages", "fits")
+"""The checks of an adapter that can be run apart; see `check_part`."""
 
 _FIT_STEPS = 150
 
@@ -73,26 +81,29 @@ class _Check:
         self.parameters = parameters
 
     def run(self) -> Iterator[Finding]:
-        with _keeping_random_state():
-            built = self._build()
-            if isinstance(built, Finding):
-                yield built
+        first, *others = PARTS
+        for finding in self.part(first):
+            yield finding
+            if not finding.passed:
                 return
-            yield Finding("build", True, f"{type(built).__name__} builds from a task and a config")
-            for check in (self._answers, self._repeats, self._stages, self._fits):
-                try:
-                    yield from check()
-                except Exception as error:
-                    name = check.__name__.strip("_")
-                    yield Finding(name, False, f"raises {type(error).__name__}: {error}")
+        for name in others:
+            yield from self.part(name)
 
-    def _build(self) -> Method | Finding:
+    def part(self, name: str) -> Iterator[Finding]:
+        """The findings of one of `PARTS`."""
+        with _keeping_random_state():
+            try:
+                yield from getattr(self, f"_{name}")()
+            except Exception as error:
+                yield Finding(name, False, f"raises {type(error).__name__}: {error}")
+
+    def _build(self) -> Iterator[Finding]:
         try:
-            return self.new()
+            built = self.new()
         except FerBenchError as error:
-            return Finding("build", False, f"needs parameters to be checked: {error}")
-        except Exception as error:
-            return Finding("build", False, f"raises {type(error).__name__}: {error}")
+            yield Finding("build", False, f"needs parameters to be checked: {error}")
+        else:
+            yield Finding("build", True, f"{type(built).__name__} builds from a task and a config")
 
     def new(self, seed: int = 0) -> Method:
         """A fresh instance, the same every time for a seed."""

@@ -25,11 +25,12 @@ from torch.nn import functional
 from fer_bench.data.confound import dependence
 from fer_bench.data.cross_validation import held_out_probabilities
 from fer_bench.data.decisions import DECISIONS
+from fer_bench.data.detect import Detector
 from fer_bench.data.duplicates import blocks, exact_groups, grouped, near_pairs, shrunk
 from fer_bench.data.faces import FaceData
-from fer_bench.data.framing import framing, tells_class
+from fer_bench.data.framing import detected_eyes, framing, tells_class
 from fer_bench.data.pages import data_uri, render, write_page
-from fer_bench.data.prepare import measure
+from fer_bench.data.prepare import Settings, measure, outside_photograph
 from fer_bench.data.show import facts, picture
 from fer_bench.data.splits import make_folds
 from fer_bench.errors import DataError
@@ -45,6 +46,7 @@ KINDS = {
     "dark": "Too dark.",
     "bright": "Too bright.",
     "blurred": "Much less sharp than the other faces.",
+    "out of frame": "Much of the face, from brows to chin, lies outside the picture.",
     "odd crop": "Unlike the other faces: another crop, pose or object.",
     "doubtful label": "Cross-validated predictions disagree with the label.",
 }
@@ -97,13 +99,17 @@ class Audit:
         return asdict(self)
 
 
-def audit(data: FaceData, *, labels: bool = True, seed: int = 0) -> Audit:
+def audit(
+    data: FaceData, *, labels: bool = True, seed: int = 0, detector: Detector | None = None
+) -> Audit:
     """Examine a data set.
 
     Args:
         data: the faces, loaded with `bad_images="set-aside"` so that bad ones are listed.
         labels: look for wrong labels, which trains a small classifier in five folds.
         seed: of these folds.
+        detector: finds the eyes, from which it is known whether a face is out of frame; MTCNN by
+            default.
     """
     result = Audit()
     result.counts = _counts(data)
@@ -113,7 +119,9 @@ def audit(data: FaceData, *, labels: bool = True, seed: int = 0) -> Audit:
         suspects, result.label_check = label_suspects(data, seed=seed)
         result.suspects += suspects if result.label_check.get("skill", 0) >= MIN_SKILL else []
     result.dependence = _dependences(data, seed=seed)
-    result.framing = framing(data, seed=seed)
+    rows, eyes = detected_eyes(data, seed=seed, detector=detector)
+    result.suspects += [] if eyes is None else _out_of_frame(data, rows, eyes)
+    result.framing = framing(data, seed=seed, detector=detector, eyes=eyes)
     result.problems = _problems(data, result)
     order = list(KINDS)
     result.suspects.sort(key=lambda s: (order.index(s.kind), -s.strength))
@@ -201,6 +209,18 @@ def _quality(data: FaceData) -> list[Suspect]:
                 Suspect(int(row), data.keys[row], kind, detail(row), float(strength[row]))
             )
         taken |= flagged
+    return suspects
+
+
+def _out_of_frame(
+    data: FaceData, rows: NDArray[np.int64], eyes: NDArray[np.float64]
+) -> list[Suspect]:
+    suspects = []
+    for row, pair in zip(rows, eyes, strict=True):
+        outside = outside_photograph(pair, (1, 1)) if np.isfinite(pair).all() else 0.0
+        if outside > Settings().max_outside:
+            detail = f"{outside:.0%} of the face outside"
+            suspects.append(Suspect(int(row), data.keys[row], "out of frame", detail, outside))
     return suspects
 
 

@@ -36,7 +36,11 @@ Floats = NDArray[np.float64]
 
 
 def framing(
-    data: FaceData, *, seed: int = 0, detector: Detector | None = None
+    data: FaceData,
+    *,
+    seed: int = 0,
+    detector: Detector | None = None,
+    eyes: Floats | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Test geometry, brightness and background against expression and person.
 
@@ -47,6 +51,7 @@ def framing(
         data: the faces.
         seed: of that choice.
         detector: finds the eyes; MTCNN by default.
+        eyes: those of `detected_eyes`, so that they are not looked for again.
 
     Returns:
         For each of "eye height", "eye distance", "horizontal position", "brightness", "contrast"
@@ -54,14 +59,36 @@ def framing(
         best, that `class`, its `class_z` (Mann-Whitney: deviations from .5), `person_auc` (same
         person or not, from how near two pictures are), and `faces`. All AUC are .5 by chance.
     """
-    rows = np.sort(np.random.default_rng(seed).permutation(len(data))[:MAX_FACES])
-    view = data.subset(rows)
+    view = data.subset(_rows(data, seed))
     images = view.gather(np.arange(len(view)))
-    measures = {**_geometry(view, images, detector), **_light(images)}
+    if eyes is None:
+        eyes = _known_eyes(view.table)
+    if eyes is None:
+        eyes = _detected_eyes(images, detector)
+    measures = {**_geometry(eyes), **_light(images)}
     tests = {name: _tested(values[:, None], values, view) for name, values in measures.items()}
     ring = _background(images)
     tests["background"] = _tested(ring, None, view)
     return {name: values for name, values in tests.items() if len(values) > 1}
+
+
+def _rows(data: FaceData, seed: int) -> NDArray[np.int64]:
+    return np.sort(np.random.default_rng(seed).permutation(len(data))[:MAX_FACES])
+
+
+def detected_eyes(
+    data: FaceData, *, seed: int = 0, detector: Detector | None = None
+) -> tuple[NDArray[np.int64], Floats | None]:
+    """Eyes that a detector finds in the faces that `framing` looks at.
+
+    Returns:
+        The rows [n], and their eyes [n, 2, 2] as shares of the side, NaN where no face was found;
+        None where the table names the eyes, or without a detector (extra `detect`).
+    """
+    rows = _rows(data, seed)
+    if _known_eyes(data.table) is not None:
+        return rows, None
+    return rows, _detected_eyes(data.gather(rows), detector)
 
 
 def tells_class(values: dict[str, Any]) -> bool:
@@ -72,16 +99,10 @@ def tells_class(values: dict[str, Any]) -> bool:
 # ---------------------------------------------------------------------- properties
 
 
-def _geometry(
-    data: FaceData, images: NDArray[np.uint8], detector: Detector | None
-) -> dict[str, Floats]:
+def _geometry(eyes: Floats | None) -> dict[str, Floats]:
     """[N] a property, NaN where no eyes are known."""
-    eyes = _known_eyes(data.table)
     if eyes is None:
-        try:
-            eyes = _detected_eyes(images, detector or Mtcnn())
-        except MissingExtraError:
-            return {}
+        return {}
     return {
         "eye height": eyes[:, :, 1].mean(axis=1),
         "eye distance": np.hypot(*(eyes[:, 1] - eyes[:, 0]).T),
@@ -98,15 +119,19 @@ def _known_eyes(table: pd.DataFrame) -> Floats | None:
     return None
 
 
-def _detected_eyes(images: NDArray[np.uint8], detector: Detector) -> Floats:
+def _detected_eyes(images: NDArray[np.uint8], detector: Detector | None) -> Floats | None:
     """[N, 2, 2] eyes of the largest faces, as shares of the side; NaN where there is no face."""
     eyes = np.full((len(images), 2, 2), np.nan)
     side = max(DETECTED_SIDE, images.shape[1])
-    for row, image in enumerate(images):
-        picture = Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image).convert("RGB")
-        faces = detector(picture.resize((side, side), Image.Resampling.BICUBIC))
-        if faces:
-            eyes[row] = faces[0].eyes / side
+    try:
+        detector = detector or Mtcnn()
+        for row, image in enumerate(images):
+            face = Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image).convert("RGB")
+            faces = detector(face.resize((side, side), Image.Resampling.BICUBIC))
+            if faces:
+                eyes[row] = faces[0].eyes / side
+    except MissingExtraError:
+        return None
     return eyes
 
 

@@ -224,7 +224,7 @@ def _listed(
 ) -> tuple[FaceData, str]:
     """Read the table, decode what is not decoded yet; the faces and the key of their pixels."""
     base = root if root.is_dir() else root.parent
-    listing = checked_listing(_named_as_on_disk(reader.read(root, **options), base))
+    listing = read_listing(reader, root, **options)
     info = listing.info or reader.info
     if not set_aside:
         _raise_first(info.name, listing.rejects)
@@ -269,6 +269,12 @@ def _listed(
         attributes=data.attributes,
     )
     return data.with_info(info.with_notes(*_unexpected(data))), key
+
+
+def read_listing(reader: Reader, root: Path, **options: Any) -> Listing:
+    """What a reader lists below a folder (or file), with names as on disk; nothing is decoded."""
+    base = root if root.is_dir() else root.parent
+    return checked_listing(_named_as_on_disk(reader.read(root, **options), base))
 
 
 def checked_listing(listing: Listing) -> Listing:

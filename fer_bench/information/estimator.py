@@ -168,6 +168,10 @@ class Estimator:
             raise EstimatorError(f"{type(self).__name__}: call fit(x, y) before estimate().")
         return self._estimate
 
+    def mistakes(self) -> Mapping[str, Estimator]:
+        """The same estimator with a well-known slip in its formula, by what is wrong."""
+        return {}
+
     def check(self, sample: Sample) -> None:
         """Raise `SidesError` where the estimator does not read the sides of a sample."""
         counts, need = SIDES[self.sides]

@@ -118,10 +118,15 @@ def search_experiment(
         quiet: no progress on the terminal.
 
     Raises:
-        ExperimentError: nothing can be searched, or there are no validation people.
+        ExperimentError: nothing can be searched, there are no validation people, or the executor
+            is one of other machines.
         MissingExtraError: Optuna is not installed.
         RunError: another search is at work in the folder.
     """
+    if options.executor not in ("serial", "pool"):
+        raise ExperimentError(
+            f"a search cannot use the executor {options.executor!r}: take serial or pool."
+        )
     optuna = _optuna()
     root = Path(out)
     studies = studies_of(experiment)

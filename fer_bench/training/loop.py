@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -448,8 +449,13 @@ def make_fabric(training: TrainingSpec) -> Fabric:
     """
     device = training_device(training)
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # our history says it all
-    precision: Any = {"32": "32-true"}.get(training.precision, training.precision)
-    return Fabric(accelerator=device.type, devices=1, precision=precision)
+    precision = {"32": "32-true"}.get(training.precision, training.precision)
+    return _fabric(device.type, precision)
+
+
+@cache  # making one reads the metadata of every installed package
+def _fabric(accelerator: str, precision: Any) -> Fabric:
+    return Fabric(accelerator=accelerator, devices=1, precision=precision)
 
 
 def seed_everything(*seed: int, device: torch.device | None = None) -> torch.Generator:

@@ -10,6 +10,7 @@ from sklearn.metrics import roc_auc_score
 
 from fer_bench.data import FaceData, load_dataset, make_folds
 from fer_bench.data.audit import KINDS, audit, label_suspects, oriented_gradients, save
+from fer_bench.data.detect import Face
 from fer_bench.data.duplicates import crossing_folds, exact_groups, grouped, near_pairs
 
 
@@ -263,3 +264,22 @@ def test_the_page_and_the_decisions(spoiled, tmp_path):
     kept = decisions.apply(spoiled, tmp_path / "decisions.csv")
     assert len(kept) == len(spoiled) - 1
     assert table["path"][0] not in kept.keys
+
+
+def test_faces_out_of_frame_are_named(small_faces):
+    """A detector that puts the eyes of every third face at the lower edge, its mouth below it."""
+    seen = []
+
+    def detector(image):
+        side = image.width
+        height = 0.95 if len(seen) % 3 == 0 else 0.4
+        seen.append(height)
+        eyes = np.array([[0.3, height], [0.7, height]]) * side
+        return [] if len(seen) == 2 else [Face((0, 0, side, side), eyes, 1.0)]
+
+    found = audit(small_faces, labels=False, detector=detector)
+    suspects = [s for s in found.suspects if s.kind == "out of frame"]
+    assert sorted(s.row for s in suspects) == list(range(0, len(small_faces), 3))
+    assert "of the face outside" in suspects[0].detail
+    assert len(seen) == len(small_faces)  # eyes are looked for once
+    assert found.framing["eye height"]["faces"] == len(small_faces) - 1

@@ -14,7 +14,9 @@ from PIL import Image
 from fer_bench.metrics.decoder import Drawings
 from fer_bench.reports.aggregate import Estimate
 from fer_bench.reports.decoded import GAP, TILE, decoded, strip
-from fer_bench.reports.page import write_report
+from fer_bench.reports.figures.style import drawing
+from fer_bench.reports.material import Material
+from fer_bench.reports.sections.methods import SECTION
 from fer_bench.reports.summary import summarise
 from fer_bench.runs.store import RunStore
 from fer_bench.score import Outcome, Score
@@ -127,12 +129,11 @@ def test_the_page_shows_them_as_its_policy_says(build, two_methods, tmp_path):
         score = Score(0.4, 0.3, 0.5, null=0.0, n=48, unit="fraction")
         outcome = Outcome(1, {"E.r2": score}, arrays=arrays)
         store.record(row.representative).save_outcomes({"decoder": outcome})
-    texts = {
-        mode: write_report(root, maps="none", faces=mode, out=tmp_path / "p.html").read_text(
-            "utf-8"
-        )
-        for mode in (None, "blur", "show")
-    }
+    with drawing(paper=False):
+        texts = {
+            mode: SECTION.render(Material(root, maps="none", faces=mode))
+            for mode in (None, "blur", "show")
+        }
     images = {
         mode: re.findall(r'<img src="data:image/webp[^>]*>', text) for mode, text in texts.items()
     }

@@ -18,7 +18,7 @@ from fer_bench.sweep.sweep import run_experiment
 
 pytest.importorskip("optuna")
 
-DATA = {"name": "generated", "subjects": 9, "images_per_subject": 14, "size": 32}
+DATA = {"name": "generated", "subjects": 9, "images_per_subject": 14, "size": 16}
 ERM = {"name": "erm", "parameters": {"backbone": {"width": 4}, "dim": 8}}
 METHODS = [n for n in registry.methods.names() if registry.methods.get(n).info.role == "method"]
 
