@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from fer_bench import cli
 from fer_bench.cli import (
     check,
     data,
@@ -19,6 +18,7 @@ from fer_bench.cli import (
     realism,
     report,
     search,
+    settings,
     sharing,
     store,
     sweep,
@@ -82,4 +82,4 @@ def _root(
     ] = False,
 ) -> None:
     """Compare methods that separate facial expression from identity."""
-    cli.verbose = verbose
+    settings.verbose = verbose
