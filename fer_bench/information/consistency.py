@@ -302,12 +302,12 @@ def independence(trial: Trial) -> Iterator[Check]:
 def agreement(trial: Trial, *, like: Estimator) -> Iterator[Check]:
     """With another implementation of the same definition, on pairs of low and high information."""
     mistakes = like.mistakes()
-    reference = _foreign(like, trial.seed, {})
+    reference = _as_given(like, trial.seed, {})
     for name, task in (("", trial.pairs.base), (" on much", trial.pairs.strong)):
         x, y = map(_standardised, task.sample(trial.n, trial.seed))
         wanted, found = reference(x, y), trial.mi(x, y)
         near = _near(f"agreement{name}", found, wanted, f"equal to {like.name}", 0.01, 0.0)
-        given = {why: _foreign(tool, trial.seed, {})(x, y) for why, tool in mistakes.items()}
+        given = {why: _as_given(tool, trial.seed, {})(x, y) for why, tool in mistakes.items()}
         same = [why for why, value in given.items() if abs(value - found) < near.tolerance / 2]
         yield replace(near, cause=same[0] if same and not near.passed else "")
 
