@@ -117,7 +117,7 @@ def laws(
     else:
         run = _as_given(thing, seed, options)
     trials = {name: Trial(run, PAIRS[name], n, seed) for name in KINDS[sides_of(thing)]}
-    same = [] if like is None else [partial(agreement, like=like)]
+    same: list[Test] = [] if like is None else [partial(agreement, like=like)]
     return [
         Law(_title(test, name), partial(_apply, test, trial, name))
         for name, trial in trials.items()
@@ -261,7 +261,7 @@ def _apply(test: Test, trial: Trial, kind: str) -> list[Check]:
 
 def _title(test: Test, kind: str) -> str:
     function = test.func if isinstance(test, partial) else test
-    return function.__name__.replace("_", " ") + _suffix(kind)  # type: ignore[attr-defined]
+    return str(getattr(function, "__name__", function)).replace("_", " ") + _suffix(kind)
 
 
 def _suffix(kind: str) -> str:
