@@ -13,13 +13,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
-from sklearn.decomposition import PCA
-from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GroupKFold
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
+from fer_bench.data.cross_validation import held_out_probabilities
 from fer_bench.data.detect import Detector, Mtcnn
 from fer_bench.data.duplicates import LUMA, shrunk
 from fer_bench.data.faces import FaceData
@@ -69,10 +66,10 @@ def framing(
     if eyes is None:
         eyes = _detected_eyes(images, detector)
     measures = {**_geometry(eyes), **_light(images)}
-    found = {name: _tested(values[:, None], values, view) for name, values in measures.items()}
+    tests = {name: _tested(values[:, None], values, view) for name, values in measures.items()}
     ring = _background(images)
-    found["background"] = _tested(ring, None, view)
-    return {name: values for name, values in found.items() if len(values) > 1}
+    tests["background"] = _tested(ring, None, view)
+    return {name: values for name, values in tests.items() if len(values) > 1}
 
 
 def _rows(data: FaceData, seed: int) -> NDArray[np.int64]:
@@ -162,14 +159,14 @@ def _tested(features: Floats, score: Floats | None, data: FaceData) -> dict[str,
         score: [N] the property itself; None to predict the expression from the features.
     """
     known = np.isfinite(features).all(axis=1)
-    found: dict[str, Any] = {"faces": int(known.sum())}
+    result: dict[str, Any] = {"faces": int(known.sum())}
     labelled = np.flatnonzero(known & (data.expression >= 0))
     y = data.expression[labelled]
     counts = np.bincount(y, minlength=len(data.classes))
     if len(labelled) >= 20 and (counts > 0).sum() > 1:
         best = _best_class(features[labelled], score, labelled, y, data)
         if best is not None:
-            found |= best
+            result |= best
     person = np.flatnonzero(known & (data.subject >= 0))
     a, b = np.triu_indices(len(person), 1)
     same = data.subject[person[a]] == data.subject[person[b]]
@@ -177,8 +174,8 @@ def _tested(features: Floats, score: Floats | None, data: FaceData) -> dict[str,
         flat = features[person] / np.maximum(features[person].std(axis=0), 1e-9)
         squares = (flat**2).sum(axis=1)
         apart = squares[a] + squares[b] - 2 * (flat @ flat.T)[a, b]
-        found["person_auc"] = float(roc_auc_score(same, -apart))
-    return found
+        result["person_auc"] = float(roc_auc_score(same, -apart))
+    return result
 
 
 def _best_class(
@@ -215,16 +212,11 @@ def _predicted(features: Floats, y: NDArray[np.int64], subject: NDArray[np.int64
     groups = np.where(unknown, subject.max(initial=0) + 1 + np.arange(len(y)), subject)
     if len(np.unique(groups)) < 5:
         return None
-    classes = np.unique(y)
-    scores = np.zeros((len(y), len(classes)))
-    for train, test in GroupKFold(5).split(features, y, groups):
-        if len(np.unique(y[train])) < 2:
-            return None
-        model = make_pipeline(
-            StandardScaler(),
-            PCA(min(20, len(train) // 4, features.shape[1]), whiten=True, random_state=0),
-            LogisticRegression(C=0.1, max_iter=500),
-        ).fit(features[train], y[train])
-        at = np.searchsorted(classes, model.classes_)
-        scores[np.ix_(test, at)] = model.predict_proba(features[test])
-    return scores
+    folds = list(GroupKFold(5).split(features, y, groups))
+    if any(len(np.unique(y[fit])) < 2 for fit, _ in folds):
+        return None
+    classes, codes = np.unique(y, return_inverse=True)
+    return held_out_probabilities(
+        features, codes, folds,
+        classes=len(classes), components=20, rows_per_component=4, strength=0.1,
+    )  # fmt: skip

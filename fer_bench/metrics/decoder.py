@@ -158,8 +158,8 @@ def fit_decoder(
     inputs, targets = tensors(like, faces)
     weight = torch.tensor(basis.spread / basis.spread[0]).float()
 
-    def loss(found: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
-        return ((found - wanted).square() * weight).sum(1).mean() / weight.sum()
+    def loss(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        return ((output - target).square() * weight).sum(1).mean() / weight.sum()
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -301,8 +301,8 @@ class PersonReader:
 
     def __call__(self, faces: Floats) -> Floats:
         """[n, k] directions of length 1: the cosine of two says how alike two people look."""
-        found = self.space.transform(self._inputs(faces))
-        return found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12)
+        codes = self.space.transform(self._inputs(faces))
+        return codes / np.maximum(np.linalg.norm(codes, axis=1, keepdims=True), 1e-12)
 
 
 # The metric ---------------------------------------------------------------------------------
@@ -681,7 +681,7 @@ class Drawings:
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Plain arrays by name."""
-        found = {
+        arrays = {
             "rows": self.rows,
             "expression": self.expression,
             **{f"drawn.{name}": faces for name, faces in self.drawn.items()},
@@ -692,7 +692,7 @@ class Drawings:
             "axes_e": self.axes_e,
             "axes_i": self.axes_i,
         }
-        return {name: value for name, value in found.items() if value is not None}
+        return {name: value for name, value in arrays.items() if value is not None}
 
 
 def _drawings(people: People, probes: Mapping[str, Probe]) -> dict[str, NDArray[Any]]:

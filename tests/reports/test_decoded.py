@@ -66,9 +66,9 @@ def shown(mode="show", *, identity=True):
 
 def test_a_strip_holds_its_faces_in_order():
     tiles = [np.full((20, 20, 3), level, np.uint8) for level in (20, 120, 220)]
-    found = strip(tiles, "three", mode="show")
-    image = picture(found.uri)
-    assert image.size == (found.width, TILE) == (3 * TILE + 2 * GAP, TILE)
+    row = strip(tiles, "three", mode="show")
+    image = picture(row.uri)
+    assert image.size == (row.width, TILE) == (3 * TILE + 2 * GAP, TILE)
     levels = [np.asarray(image)[TILE // 2, i * (TILE + GAP) + TILE // 2].mean() for i in range(3)]
     assert levels == pytest.approx([20, 120, 220], abs=6)
 
@@ -86,11 +86,11 @@ def test_blurred_drawings_lose_their_detail_each_for_itself():
 
 
 def test_grids_of_a_method_with_an_identity_embedding():
-    found = shown()
-    titles = [grid["title"] for grid in found["grids"]]
+    context = shown()
+    titles = [grid["title"] for grid in context["grids"]]
     assert titles[:3] == ["Drawn again", "Expressions swapped", "Along E, from neutral"]
     assert len(titles) == 5
-    swap = found["grids"][1]
+    swap = context["grids"][1]
     assert [line["label"] for line in swap["lines"]] == ["E of", *CLASSES]
     assert all(line["giver"] for line in swap["lines"][1:])
     assert swap["lines"][2]["strip"].alt == (
@@ -99,17 +99,17 @@ def test_grids_of_a_method_with_an_identity_embedding():
 
 
 def test_grids_without_an_identity_embedding():
-    found = shown(identity=False)
-    assert [g["title"] for g in found["grids"]] == [
+    context = shown(identity=False)
+    assert [g["title"] for g in context["grids"]] == [
         "Drawn again", "Along E, from neutral", "Along the principal directions of E",
     ]  # fmt: skip
-    assert not any("I is that" in grid["note"] for grid in found["grids"])
+    assert not any("I is that" in grid["note"] for grid in context["grids"])
 
 
 def test_faces_left_out_leave_the_numbers():
-    found = shown("none")
-    assert found["grids"] == []
-    assert [line["value"] for line in found["scores"]] == ["40.0", "80.0"]
+    context = shown("none")
+    assert context["grids"] == []
+    assert [line["value"] for line in context["scores"]] == ["40.0", "80.0"]
     with pytest.raises(ValueError, match="left out"):
         strip(faces(1), "x", mode="none")
 
