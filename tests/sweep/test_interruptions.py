@@ -56,20 +56,18 @@ def sums(sweep):
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a disk that is always full")
-@pytest.mark.parametrize("executor", ["serial", "pool"])
-def test_a_full_disk_costs_no_finished_run_and_no_record(tmp_path, monkeypatch, executor):
+def test_a_full_disk_costs_no_finished_run_and_no_record(tmp_path, monkeypatch):
     monkeypatch.setitem(registry.methods._local, "writes", Writes)
     monkeypatch.setenv("FER_BENCH_TEST_DISK", "/dev/full")
     content = experiment("oracle-label", "writes")
-    options = {"executor": executor, "workers": 1, "quiet": True}
     with pytest.raises(RunError, match=r"no space is left in .* for 1 more runs: .*are free of"):
-        fer_bench.run(content, tmp_path / "out", **options)
+        fer_bench.run(content, tmp_path / "out", quiet=True)
     store = RunStore(tmp_path / "out")
     (finished,) = store.records()
     before = (finished.folder / "done.json").stat()
     assert store.failures() == {}, "it is no fault of the run"
     monkeypatch.setenv("FER_BENCH_TEST_DISK", str(tmp_path / "file"))
-    sweep = fer_bench.run(content, tmp_path / "out", **options)
+    sweep = fer_bench.run(content, tmp_path / "out", quiet=True)
     assert (sweep.done, sweep.kept, sweep.failed) == (1, 1, {})
     assert (finished.folder / "done.json").stat() == before
     assert all(record.verify() == [] for record in sweep.records())
