@@ -220,8 +220,8 @@ def photo_scores(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
         rows = part.labels["row"].to_numpy(dtype=np.int64)[kept]
         pixels = images[rows][:, ::PIXEL_STEP, ::PIXEL_STEP].reshape(len(rows), -1) / 255
         given.append((faces.rows(kept), pixels))
-    found = photo_link(given[0], given[1], given[2], pixels=True, kinds=("ridge",), seed=seed)
-    return {f"E.identity.photo.{key}": score for key, score in found.items()}
+    scores = photo_link(given[0], given[1], given[2], pixels=True, kinds=("ridge",), seed=seed)
+    return {f"E.identity.photo.{key}": score for key, score in scores.items()}
 
 
 def power_score(ladder: Ladder, *, seed: int = 0) -> Score:
@@ -237,7 +237,7 @@ def power_score(ladder: Ladder, *, seed: int = 0) -> Score:
     hardest = min(powers.values(), key=lambda power: power.threshold)
     return Score(
         hardest.threshold, hardest.low, hardest.high, n=len(ladder.test), unit="fraction",
-        details={"kinds": {kind: asdict(found) for kind, found in (powers | unseen).items()}},
+        details={"kinds": {kind: asdict(one) for kind, one in (powers | unseen).items()}},
     )  # fmt: skip
 
 

@@ -144,11 +144,13 @@ def photo_link(
     ]
     tuned = [_auc(_search(link, *validation, seed=seed)) for link in links]
     link = links[int(np.argmax(tuned))]
-    found = _search(link, *test, seed=seed)
-    if found is None:
+    searches = _search(link, *test, seed=seed)
+    if searches is None:
         return {key: undefined(Caution("no-pairs")) for key in ("rank1", "eer", "auc")}
-    scores = search_numbers(found, seed=seed) | verification_numbers(found.comparisons, seed=seed)
-    scores["median_rank"] = _median_rank(found, seed)
+    scores = search_numbers(searches, seed=seed) | verification_numbers(
+        searches.comparisons, seed=seed
+    )
+    scores["median_rank"] = _median_rank(searches, seed)
     said = (Caution("pixels-as-descriptor"),) if pixels else ()
     facts = {"link": link.kind, "descriptor": "pixels" if pixels else "face recognition"}
     return {
@@ -162,14 +164,14 @@ def _search(link: PhotoLink, faces: Faces, descriptor: ArrayLike, *, seed: int) 
     return searched(link, faces, gallery=gallery, seed=seed)
 
 
-def _auc(found: Searches | None) -> float:
-    return 0.5 if found is None else found.comparisons.auc
+def _auc(searches: Searches | None) -> float:
+    return 0.5 if searches is None else searches.comparisons.auc
 
 
-def _median_rank(found: Searches, seed: int) -> Score:
+def _median_rank(searches: Searches, seed: int) -> Score:
     """Median place as a fraction of the gallery, with an interval over the people."""
-    place = found.rank / found.gallery
-    people = [place[found.target == code] for code in np.unique(found.target)]
+    place = searches.rank / searches.gallery
+    people = [place[searches.target == code] for code in np.unique(searches.target)]
     rng = np.random.default_rng(seed)
     drawn = [
         np.median(np.concatenate([people[k] for k in rng.integers(0, len(people), len(people))]))

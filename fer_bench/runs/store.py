@@ -18,6 +18,7 @@ Layout of a result folder::
         scores.json              written after, and again whenever a metric changes
         scores/checksums.json    SHA-256 of scores.json and of the arrays of metrics beside it
         maps.safetensors         2-D maps of the embeddings, where they were drawn
+        traversals.safetensors   faces drawn along directions, where they were
     damaged/<run id>/            a run that was set aside, with damage.json: the reason
     failures/<run id>.json       why a run is not there
     failures/<run id>.traceback.txt

@@ -34,6 +34,7 @@ from fer_bench.training.checkpoint import (
     restore_optimizer,
     save_resume,
 )
+from fer_bench.training.concordance import concordance
 from fer_bench.training.outcome import bounds_at, training_cautions
 
 OnEpoch = Callable[[int, int, str], None]
@@ -598,12 +599,9 @@ def _class_scores(logits: Tensor, truth: Tensor) -> dict[str, float]:
 
 def _mean_ccc(prediction: Tensor, target: Tensor) -> float:
     known = torch.isfinite(target).all(1)
-    x, y = prediction[known].double(), target[known].double()
-    if len(x) < 2:
+    if known.sum() < 2:
         return math.nan
-    dx, dy = x - x.mean(0), y - y.mean(0)
-    spread = (dx**2).mean(0) + (dy**2).mean(0) + (x.mean(0) - y.mean(0)) ** 2
-    return (2 * (dx * dy).mean(0) / spread.clamp_min(1e-12)).mean().item()
+    return concordance(prediction[known].double(), target[known].double()).mean().item()
 
 
 class _Means:

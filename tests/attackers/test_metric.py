@@ -48,8 +48,8 @@ def test_a_run_without_subjects_in_training_says_so():
     labels = train.labels.assign(subject=None)
     fields = {k: getattr(train, k) for k in train.__dataclass_fields__}
     parts = {**run.parts, "train": type(train)(**{**fields, "labels": labels})}
-    found = attackers(RunArrays(parts=parts, classes=run.classes))
-    assert has(found["E.identity.auc"].cautions, "no-labels")
+    scores = attackers(RunArrays(parts=parts, classes=run.classes))
+    assert has(scores["E.identity.auc"].cautions, "no-labels")
 
 
 def test_sequences_keep_apart_where_they_run_through_expressions():
@@ -63,8 +63,8 @@ def test_sequences_keep_apart_where_they_run_through_expressions():
 
 
 def test_a_collapsed_embedding_is_at_chance():
-    found = ladder_scores(planted_run(oracle="collapsed"), "E", "identity", (Cosine(),))
-    assert found["E.identity.auc"].value == pytest.approx(0.5)
+    scores = ladder_scores(planted_run(oracle="collapsed"), "E", "identity", (Cosine(),))
+    assert scores["E.identity.auc"].value == pytest.approx(0.5)
 
 
 def test_the_trained_attacker_stands_beside_the_others(monkeypatch):
@@ -95,8 +95,8 @@ def test_e_is_linked_to_pixels_of_another_photograph(shared):
             x[:, :8] += 3 * tints[people]
         parts[name] = type(part)(**{**fields, "labels": labels, "expression": x})
     faces = np.concatenate(images).clip(0, 255).astype(np.uint8)
-    found = photo_scores(RunArrays(parts=parts, classes=run.classes, read_faces=lambda: faces))
-    auc = found["E.identity.photo.auc"]
+    scores = photo_scores(RunArrays(parts=parts, classes=run.classes, read_faces=lambda: faces))
+    auc = scores["E.identity.photo.auc"]
     assert has(auc.cautions, "pixels-as-descriptor")
     assert (auc.value > 0.6) is shared
     assert photo_scores(run) == {}

@@ -24,15 +24,15 @@ def people(count, *, shared, seed, d=12):
 def test_another_photograph_is_found_or_not():
     for shared in (True, False):
         parts = [people(n, shared=shared, seed=k) for k, n in enumerate((80, 25, 40))]
-        found = photo_link(*parts, pixels=not shared)
+        scores = photo_link(*parts, pixels=not shared)
         if shared:
-            assert found["rank1"].low > 1 / 40
-            assert found["median_rank"].high < 0.4
-            assert found["eer"].high < 0.45
+            assert scores["rank1"].low > 1 / 40
+            assert scores["median_rank"].high < 0.4
+            assert scores["eer"].high < 0.45
         else:
-            assert found["auc"].value == pytest.approx(0.5, abs=0.05)
-            assert found["median_rank"].value == pytest.approx(0.5, abs=0.1)
-        assert has(found["auc"].cautions, "pixels-as-descriptor") is not shared
+            assert scores["auc"].value == pytest.approx(0.5, abs=0.05)
+            assert scores["median_rank"].value == pytest.approx(0.5, abs=0.1)
+        assert has(scores["auc"].cautions, "pixels-as-descriptor") is not shared
 
 
 def test_maps_are_scikit_learns():

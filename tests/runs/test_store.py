@@ -168,9 +168,9 @@ def test_arrays_of_a_metric_come_and_go_with_its_scores(tmp_path, spec):
     drawn = np.arange(12, dtype=np.uint8).reshape(2, 3, 2).transpose(1, 0, 2)
     record.save_outcomes({"a": Outcome(1, {"k": Score(0.5, n=4)}, arrays={"drawn": drawn})})
     record.save_outcomes({"b": Outcome(1, {"k": Score(0.1, n=4)})})
-    found = record.metric_arrays("a")["drawn"]
-    assert found.dtype == np.uint8
-    assert np.array_equal(found, drawn)
+    saved = record.metric_arrays("a")["drawn"]
+    assert saved.dtype == np.uint8
+    assert np.array_equal(saved, drawn)
     assert record.verify() == []
     record.save_outcomes({"a": Outcome(1, failed="no faces")})
     assert record.metric_arrays("a") == {}

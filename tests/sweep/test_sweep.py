@@ -67,8 +67,8 @@ def test_a_sweep_is_done_once(tmp_path):
 def test_a_method_may_have_seeds_of_its_own(tmp_path):
     methods = [{"name": "oracle-label", "seeds": [7]}, {"name": "oracle-subject"}]
     sweep = fer_bench.run(experiment(methods=methods, seeds=[0, 1]), tmp_path, quiet=True)
-    found = sorted((r.spec.method, r.spec.seed) for r in sweep.records() if r.spec.fold == 0)
-    assert found == [("oracle-label", 7), ("oracle-subject", 0), ("oracle-subject", 1)]
+    runs = sorted((r.spec.method, r.spec.seed) for r in sweep.records() if r.spec.fold == 0)
+    assert runs == [("oracle-label", 7), ("oracle-subject", 0), ("oracle-subject", 1)]
 
 
 def test_what_a_run_folder_says(tmp_path):
