@@ -358,6 +358,10 @@ WORDINGS: dict[str, Wording] = {
     "pixels-as-descriptor": Wording(
         "pixels stand in for a face-recognition descriptor of the other photograph: a lower bound"
     ),
+    "network-as-descriptor": Wording(
+        "{descriptor} describes the other photograph, from the small copy that the results keep",
+        "note",
+    ),
     # Mutual information.
     "above-entropy": Wording("above H({of}) = {entropy:.3f} nats: impossible, the estimator errs"),
     "collapsed": Wording("collapsed embedding: effective rank {rank:.2f} < 2"),

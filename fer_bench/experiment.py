@@ -234,13 +234,16 @@ class ScoresSpec(_Strict):
 
     Attributes:
         metrics: their names; all default ones otherwise.
-        attackers: "all" adds the metric "attackers-all": a trained attacker, and how small a leak
-            would have been found (minutes a run).
+        attackers: "all" adds a trained attacker, how small a leak would have been found, the photo
+            link, and what an eraser would leave (minutes a run).
+        face_network: file of MobileFaceNet's weights for the photo link, relative to the experiment
+            file; without it the pixels stand in.
         seed: of bootstrap, permutations and probes.
     """
 
     metrics: tuple[str, ...] | None = None
     attackers: Literal["default", "all"] = "default"
+    face_network: str | None = None
     seed: int = 0
 
 
@@ -627,6 +630,16 @@ def _resolve_roots(content: dict[str, Any], base: Path, source: Source) -> None:
     for at, section in sections:
         if isinstance(section, dict) and isinstance(section.get("root"), str):
             section["root"] = str(_absolute(section["root"], base, source, (*at, "root")))
+    scores = content.get("scores")
+    if isinstance(scores, dict) and isinstance(scores.get("face_network"), str):
+        at = ("scores", "face_network")
+        network = _absolute(scores["face_network"], base, source, at)
+        if not network.is_file():
+            raise ExperimentError(
+                f"{source.place(at)}: there is no file of weights {str(network)!r}: give the path, "
+                "or leave face_network out and pixels stand in."
+            )
+        scores["face_network"] = str(network)
     methods = content.get("methods")
     for i, method in enumerate(methods if isinstance(methods, list) else ()):
         for place in weight_sections(method.get("parameters") if isinstance(method, dict) else {}):

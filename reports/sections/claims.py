@@ -1,0 +1,104 @@
+"""Claims that the person is gone: what a fixed attacker says, what one that learns says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fer_bench.attackers.frontier import Verdict, against_curve, points_of
+from fer_bench.attackers.metric import FIXED, TRAINED
+from fer_bench.errors import DataError
+from fer_bench.reports.aggregate import Estimate
+from fer_bench.reports.columns import Column, columns_of
+from fer_bench.reports.headline import BASELINES
+from fer_bench.reports.material import Material
+from fer_bench.reports.sections.section import Section
+from fer_bench.reports.summary import Row, Summary
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row of the table.
+
+    Attributes:
+        row: of the leaderboard.
+        cells: its scores in the order of the columns, None for a missing one.
+        places: among the methods for the fixed and for the trained attacker, 1 leaks least; None
+            for reference rows and oracles.
+        verdict: how it stands to the curve of ERM with an eraser, where that was measured.
+    """
+
+    row: Row
+    cells: tuple[Estimate | None, ...]
+    places: tuple[int, int] | None
+    verdict: Verdict | None
+
+
+def content(page: Material) -> Mapping[str, Any] | None:
+    """A line a row, with its place among the methods for both attackers."""
+    summary = page.summary
+    columns = claimed(summary)
+    if not columns:
+        return None
+    fixed, trained = (next(c for c in columns if c.key.endswith(key)) for key in (FIXED, TRAINED))
+    before, after = (places(summary.of_role("method"), column) for column in (fixed, trained))
+    verdicts = curve_verdicts(page)
+    lines = [
+        Line(
+            row,
+            tuple(row.scores.get(column.key) for column in columns),
+            (before[row.label], after[row.label]) if row.label in before else None,
+            verdicts.get(row.label),
+        )
+        for row in summary.rows
+        if trained.key in row.scores
+    ]
+    return {
+        "columns": columns,
+        "lines": lines,
+        "moved": sum(line.places[0] != line.places[1] for line in lines if line.places),
+        "ranked": sum(line.places is not None for line in lines),
+        "curve": bool(verdicts),
+    }
+
+
+def claimed(summary: Summary) -> list[Column]:
+    """The columns of the table: those of all attackers where these were asked."""
+    known = {key for row in summary.rows for key in row.scores}
+    columns = [column for column in columns_of("claims") if column.key in known]
+    metrics = sorted({column.key.partition("/")[0] for column in columns})
+    return [column for column in columns if column.key.startswith(f"{metrics[-1]}/")]
+
+
+def places(rows: Sequence[Row], column: Column) -> dict[str, int]:
+    """Label -> place by the mean, 1 leaks least."""
+    known = [row for row in rows if column.key in row.scores]
+    ordered = sorted(known, key=lambda row: row.scores[column.key].mean)
+    return {row.label: place for place, row in enumerate(ordered, 1)}
+
+
+def curve_verdicts(page: Material) -> dict[str, Verdict]:
+    """Label -> how a method stands to the curve of the plain encoder, over runs that both have."""
+    curves = {
+        row.label: {
+            (run["seed"], run["fold"]): points_of(arrays)
+            for name, run in row.runs.items()
+            if (arrays := page.store.record(name).metric_arrays("frontier"))
+        }
+        for row in page.summary.of_role("method")
+    }
+    plain = next((row for row in page.summary.rows if row.method == next(iter(BASELINES))), None)
+    out = {}
+    for label, mine in curves.items():
+        line = {} if plain is None or plain.label == label else curves.get(plain.label, {})
+        both = sorted(mine.keys() & line.keys())
+        try:
+            if both:
+                out[label] = against_curve([mine[k][0] for k in both], [line[k] for k in both])
+        except DataError:  # other people in an equally named fold
+            continue
+    return out
+
+
+SECTION = Section("claims", "Claims that the person is gone", 45, content, "Claims")
