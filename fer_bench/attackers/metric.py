@@ -104,7 +104,7 @@ SPECS = (
     ),
     ScoreSpec(
         FIXED,
-        "Leak for a fixed attacker",
+        "Fixed attacker",
         "AUC of an attacker that never learnt from this embedding: the recogniser that the method "
         "was trained against, where it keeps one, else the cosine; .5 is guessing.",
         unit="",
@@ -115,7 +115,7 @@ SPECS = (
     ),
     ScoreSpec(
         TRAINED,
-        "Leak for a trained attacker",
+        "Trained attacker",
         "AUC of the attacker that was best on validation people, of those that learnt from the "
         "training people's embeddings and the cosine; .5 is guessing.",
         unit="",
@@ -126,7 +126,7 @@ SPECS = (
     ),
     ScoreSpec(
         "E.identity.detectable",
-        "Told from chance above",
+        "Told from chance",
         "AUC that nine of ten such evaluations would tell from permuted people at 1 %.",
         unit="",
         better="low",
@@ -137,7 +137,7 @@ SPECS = (
     ScoreSpec(
         "E.identity.rise",
         "Rise",
-        "By how much the second is above the first, on the same pairs of faces.",
+        "AUC of the trained attacker less that of the fixed one, on the same pairs of faces.",
         unit="",
         range=(-1, 1),
         order=79,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,21 @@ from fer_bench.reports.columns import Column, columns_of
 from fer_bench.reports.headline import BASELINES
 from fer_bench.reports.material import Material
 from fer_bench.reports.sections.section import Section
-from fer_bench.reports.summary import Row, Summary
+from fer_bench.reports.summary import ROLES, Row, Summary
+
+
+@dataclass(frozen=True)
+class Place:
+    """A place among the methods, 1 leaks least.
+
+    Attributes:
+        at: by the mean.
+        first, last: the best and the worst place that the intervals of all leave open.
+    """
+
+    at: int
+    first: int
+    last: int
 
 
 @dataclass(frozen=True)
@@ -24,14 +39,14 @@ class Line:
     Attributes:
         row: of the leaderboard.
         cells: its scores in the order of the columns, None for a missing one.
-        places: among the methods for the fixed and for the trained attacker, 1 leaks least; None
-            for reference rows and oracles.
+        places: among the methods for the fixed and for the trained attacker; None for reference
+            rows and oracles.
         verdict: how it stands to the curve of ERM with an eraser, where that was measured.
     """
 
     row: Row
     cells: tuple[Estimate | None, ...]
-    places: tuple[int, int] | None
+    places: tuple[Place, Place] | None
     verdict: Verdict | None
 
 
@@ -51,13 +66,13 @@ def content(page: Material) -> Mapping[str, Any] | None:
             (before[row.label], after[row.label]) if row.label in before else None,
             verdicts.get(row.label),
         )
-        for row in summary.rows
-        if trained.key in row.scores
+        for role in ROLES
+        for row in sorted(_with(summary.of_role(role), trained), key=lambda r: _leak(r, trained))
     ]
     return {
         "columns": columns,
         "lines": lines,
-        "moved": sum(line.places[0] != line.places[1] for line in lines if line.places),
+        "moved": sum(line.places[0].at != line.places[1].at for line in lines if line.places),
         "ranked": sum(line.places is not None for line in lines),
         "curve": bool(verdicts),
     }
@@ -71,11 +86,32 @@ def claimed(summary: Summary) -> list[Column]:
     return [column for column in columns if column.key.startswith(f"{metrics[-1]}/")]
 
 
-def places(rows: Sequence[Row], column: Column) -> dict[str, int]:
-    """Label -> place by the mean, 1 leaks least."""
-    known = [row for row in rows if column.key in row.scores]
-    ordered = sorted(known, key=lambda row: row.scores[column.key].mean)
-    return {row.label: place for place, row in enumerate(ordered, 1)}
+def places(rows: Sequence[Row], column: Column) -> dict[str, Place]:
+    """Label -> place of every row that has the number."""
+    known = sorted(_with(rows, column), key=lambda row: _leak(row, column))
+    spans = {row.label: _span(row.scores[column.key]) for row in known}
+    out = {}
+    for at, (label, (low, high)) in enumerate(spans.items(), 1):
+        others = [span for other, span in spans.items() if other != label]
+        first = 1 + sum(top < low for _, top in others)
+        last = len(spans) - sum(bottom > high for bottom, _ in others)
+        out[label] = Place(at, first, last)
+    return out
+
+
+def _with(rows: Sequence[Row], column: Column) -> list[Row]:
+    return [row for row in rows if column.key in row.scores]
+
+
+def _leak(row: Row, column: Column) -> float:
+    return row.scores[column.key].mean
+
+
+def _span(value: Estimate) -> tuple[float, float]:
+    """Its interval; any value where it has none."""
+    if value.low is None or value.high is None:
+        return -math.inf, math.inf
+    return value.low, value.high
 
 
 def curve_verdicts(page: Material) -> dict[str, Verdict]:
@@ -101,4 +137,4 @@ def curve_verdicts(page: Material) -> dict[str, Verdict]:
     return out
 
 
-SECTION = Section("claims", "Claims that the person is gone", 45, content, "Claims")
+SECTION = Section("claims", "Claims that the person is gone", 45, content, "Claims", "dense")
