@@ -407,7 +407,7 @@ def _check_of(experiment: Experiment, entry: MethodSpec, source: Source, at: Loc
         raise ExperimentError(
             f"{source.place((*at, 'of'))}: 'of' belongs to the method {ERASED!r}: take it out."
         )
-    if entry.name == ERASED and (entry.of is None or encoder_of(experiment, entry) is None):
+    if entry.name == ERASED and (entry.of is None or not encoders_of(experiment, entry)):
         known = [m.label or m.name for m in experiment.methods if m.name != ERASED]
         told = "" if entry.of is None else f" not {entry.of!r}: {did_you_mean(entry.of, known)}"
         raise ExperimentError(
@@ -421,11 +421,11 @@ def _check_of(experiment: Experiment, entry: MethodSpec, source: Source, at: Loc
         )
 
 
-def encoder_of(experiment: Experiment, entry: MethodSpec) -> MethodSpec | None:
-    """The entry that an erased one names by its label or name; None where there is none."""
+def encoders_of(experiment: Experiment, entry: MethodSpec) -> list[MethodSpec]:
+    """The row that an erased entry names by label or name: several where each fold has its own."""
     others = [method for method in experiment.methods if method.name != ERASED]
-    by_label = (method for method in others if entry.of == method.label)
-    return next(by_label, next((m for m in others if entry.of == m.name), None))
+    named = [m for m in others if entry.of == m.label] or [m for m in others if entry.of == m.name]
+    return [m for m in named if (m.name, m.label) == (named[0].name, named[0].label)]
 
 
 def _check_name(name: str, source: Source) -> None:

@@ -124,9 +124,12 @@ def run_specs(
             elif options.workers == 1:
                 progress.epochs_of(spec)(*message["epoch"])
 
+        planned = {spec.id for spec in specs}
         waiting = [s for s in specs if s.of is not None and not store.is_done(s.of)]
         for spec in specs:
             if spec in waiting:
+                if spec.of not in planned:  # its encoder failed when it was rehearsed
+                    yield spec, "failed", _record_without_encoder(store, spec)
                 continue
             if store.is_done(spec.id) or store.deaths(spec.id) < MOST_DEATHS or options.retry:
                 submit(spec)
