@@ -356,7 +356,8 @@ WORDINGS: dict[str, Wording] = {
         "identity was taken out by {eraser}, which promises nothing about what is left", "note"
     ),
     "pixels-as-descriptor": Wording(
-        "pixels stand in for a face-recognition descriptor of the other photograph: a lower bound"
+        "pixels stand in for a face-recognition descriptor of the other photograph: light, hair "
+        "and background of one session link it as well"
     ),
     "network-as-descriptor": Wording(
         "{descriptor} describes the other photograph, from the small copy that the results keep",

@@ -23,9 +23,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from fer_bench.arrays import RunArrays
 from fer_bench.attackers.attacker import Attacker
+from fer_bench.attackers.comparisons import compared_pairs
 from fer_bench.attackers.erase import make_eraser, strengths
 from fer_bench.attackers.faces import Faces
-from fer_bench.attackers.ladder import climb
+from fer_bench.attackers.ladder import strongest
 from fer_bench.attackers.numbers import resampled_auc
 from fer_bench.errors import DataError
 from fer_bench.metrics.common import Floats, Ints, with_interval
@@ -158,17 +159,16 @@ def measure(
     Args:
         run: its parts, erased already where `strength` is not 0.
         strength: to be told.
-        attackers: as in `climb`.
+        attackers: as in `fer_bench.attackers.ladder.climb`.
         draws: resamples of the test people; equal numbers and seeds are paired.
         seed: of resamples and pairs.
     """
-    ladder = climb(
-        run.train.faces, run.validation.faces, run.test.faces, attackers=attackers,
-        permutations=0, draws=1, seed=seed,
-    )  # fmt: skip
-    leak, leaks = resampled_auc(ladder.best.compared, draws=draws, seed=seed)
+    parts = (run.train, run.validation, run.test)
+    train, validation, test = (part.faces.at_most(seed=seed) for part in parts)
+    compared = compared_pairs(strongest(train, validation, attackers), test)
+    leak, leaks = resampled_auc(compared, draws=draws, seed=seed)
     utility, utilities = _balanced_accuracy(run, draws=draws, seed=seed)
-    return Point(strength, leak, utility, leaks, utilities, ladder.test.n_people)
+    return Point(strength, leak, utility, leaks, utilities, test.n_people)
 
 
 def eraser_curve(
