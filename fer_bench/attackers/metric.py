@@ -33,6 +33,7 @@ from fer_bench.metrics.metric import metric
 from fer_bench.score import Score, ScoreSpec
 
 FIXED, TRAINED = "E.identity.fixed.auc", "E.identity.auc"  # the leaks that claims compare
+STEPS = {"cosine": "Cosine", "lda": "LDA", "plda": "PLDA", "network": "Network"}
 PLACES = (("E", "identity"), ("I", "expression"))  # where each should not be
 
 # Of every attacker and number of enrolled faces, and of the attacker that counts.
@@ -142,6 +143,19 @@ SPECS = (
         range=(-1, 1),
         order=79,
         tables=("claims",),
+    ),
+    *(
+        ScoreSpec(
+            f"E.identity.{name}.auc",
+            title,
+            f"AUC of one step of the ladder of attackers ({title}); .5 is guessing.",
+            unit="",
+            better="low",
+            range=(0, 1),
+            order=82,
+            tables=("ladder",),
+        )
+        for name, title in STEPS.items()
     ),
     ScoreSpec(
         "I.expression.auc",

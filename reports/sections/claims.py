@@ -39,6 +39,7 @@ class Line:
     Attributes:
         row: of the leaderboard.
         cells: its scores in the order of the columns, None for a missing one.
+        steps: the leak for every attacker, likewise.
         places: among the methods for the fixed and for the trained attacker; None for reference
             rows and oracles.
         verdict: how it stands to the curve of ERM with an eraser, where that was measured.
@@ -46,6 +47,7 @@ class Line:
 
     row: Row
     cells: tuple[Estimate | None, ...]
+    steps: tuple[Estimate | None, ...]
     places: tuple[Place, Place] | None
     verdict: Verdict | None
 
@@ -53,7 +55,7 @@ class Line:
 def content(page: Material) -> Mapping[str, Any] | None:
     """A line a row, with its place among the methods for both attackers."""
     summary = page.summary
-    columns = claimed(summary)
+    columns, steps = asked(summary, "claims"), asked(summary, "ladder")
     if not columns:
         return None
     fixed, trained = (next(c for c in columns if c.key.endswith(key)) for key in (FIXED, TRAINED))
@@ -63,6 +65,7 @@ def content(page: Material) -> Mapping[str, Any] | None:
         Line(
             row,
             tuple(row.scores.get(column.key) for column in columns),
+            tuple(row.scores.get(column.key) for column in steps),
             (before[row.label], after[row.label]) if row.label in before else None,
             verdicts.get(row.label),
         )
@@ -71,6 +74,7 @@ def content(page: Material) -> Mapping[str, Any] | None:
     ]
     return {
         "columns": columns,
+        "steps": steps,
         "lines": lines,
         "moved": sum(line.places[0].at != line.places[1].at for line in lines if line.places),
         "ranked": sum(line.places is not None for line in lines),
@@ -78,10 +82,10 @@ def content(page: Material) -> Mapping[str, Any] | None:
     }
 
 
-def claimed(summary: Summary) -> list[Column]:
-    """The columns of the table: those of all attackers where these were asked."""
+def asked(summary: Summary, table: str) -> list[Column]:
+    """The columns of a table: those of all attackers where these were asked."""
     known = {key for row in summary.rows for key in row.scores}
-    columns = [column for column in columns_of("claims") if column.key in known]
+    columns = [column for column in columns_of(table) if column.key in known]
     metrics = sorted({column.key.partition("/")[0] for column in columns})
     return [column for column in columns if column.key.startswith(f"{metrics[-1]}/")]
 

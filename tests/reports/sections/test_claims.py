@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from fer_bench.reports.aggregate import Estimate
 from fer_bench.reports.columns import columns_of
-from fer_bench.reports.sections.claims import SECTION, Place, claimed, curve_verdicts, places
+from fer_bench.reports.sections.claims import SECTION, Place, asked, curve_verdicts, places
 
 
 def leak(mean, half=0.01):
@@ -49,8 +49,8 @@ def test_places_change_once_the_attacker_learns(summary):
 def test_all_attackers_stand_for_the_default_ones_where_they_were_asked(summary):
     made = with_scores(summary, {"ERM": (0.6, 0.9)})
     both = with_scores(made, {"ERM": (0.6, 0.95)}, "attackers-all")
-    assert {c.key.partition("/")[0] for c in claimed(made)} == {"attackers"}
-    assert {c.key.partition("/")[0] for c in claimed(both)} == {"attackers-all"}
+    assert {c.key.partition("/")[0] for c in asked(made, "claims")} == {"attackers"}
+    assert {c.key.partition("/")[0] for c in asked(both, "claims")} == {"attackers-all"}
 
 
 def test_without_attackers_there_is_no_section(summary):
