@@ -15,12 +15,12 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from fer_bench import registry
 from fer_bench.errors import ExperimentError, UnknownNameError, did_you_mean
+from fer_bench.registry import ERASED
 from fer_bench.space import Between
 from fer_bench.validation import Location, Source, validate
 
 Seeds = Annotated[tuple[Annotated[int, Field(ge=0, lt=2**32)], ...], Field(min_length=1)]
 
-ERASED = "erased"  # the one name of a row that trains nothing: see fer_bench.attackers.erased
 
 _MOST_RUNS = 50_000
 _MOST_LEVELS = 32
@@ -256,11 +256,14 @@ class ReportSpec(_Strict):
         title: of the page.
         tensorboard: write losses and validation figures to `<results>/tensorboard` after every
             epoch.
+        answers: an attribute reader ("clip", "tiny-clip"): what it says of test faces, in per
+            cent, stands on the page.
     """
 
     faces: Literal["show", "blur", "none"] | None = None
     title: str | None = None
     tensorboard: bool = False
+    answers: str | None = None
 
 
 class Experiment(_Strict):

@@ -82,10 +82,10 @@ class Faces:
             return Pairs(none, none), Pairs(none, none)
         rng = np.random.default_rng(0)
         order = rng.permutation(len(self))  # neighbours in a file are no random pairs
-        found = verification_pairs(self.target[order], self.apart[order])
+        both = verification_pairs(self.target[order], self.apart[order])
         genuine, impostor = (
             _some(Pairs(order[pairs.first], order[pairs.second]), most, rng)
-            for pairs, most in zip(found, (GENUINE, IMPOSTORS), strict=True)
+            for pairs, most in zip(both, (GENUINE, IMPOSTORS), strict=True)
         )
         return genuine, impostor
 

@@ -158,13 +158,13 @@ def template_numbers(ladder: Ladder, *, draws: int = 300, seed: int = 0) -> dict
     out: dict[str, Score] = {}
     for faces in ENROLLED:
         for kind in ("mean", "best") if faces > 1 else ("mean",):
-            found = searched(
+            searches = searched(
                 ladder.best.attacker, ladder.test, enrolled=faces, templates=kind, seed=seed
             )
-            if found is None:
+            if searches is None:
                 continue
-            scores = search_numbers(found, draws=draws, seed=seed)
-            scores |= verification_numbers(found.comparisons, draws=draws, seed=seed)
+            scores = search_numbers(searches, draws=draws, seed=seed)
+            scores |= verification_numbers(searches.comparisons, draws=draws, seed=seed)
             out |= {f"{kind}{faces}.{key}": score for key, score in scores.items()}
     return out
 

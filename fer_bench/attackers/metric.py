@@ -311,7 +311,7 @@ def power_score(ladder: Ladder, *, seed: int = 0) -> Score:
     hardest = min(powers.values(), key=lambda power: power.threshold)
     return Score(
         hardest.threshold, hardest.low, hardest.high, n=len(ladder.test), unit="fraction",
-        details={"kinds": {kind: asdict(found) for kind, found in (powers | unseen).items()}},
+        details={"kinds": {kind: asdict(one) for kind, one in (powers | unseen).items()}},
     )  # fmt: skip
 
 

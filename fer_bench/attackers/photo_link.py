@@ -164,8 +164,8 @@ def photo_scores(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
         given.append((faces.rows(kept), seen))
     kinds: tuple[Kind, ...] = ("ridge",) if weights is None else ("ridge", "cca")
     name = "pixels" if weights is None else f"MobileFaceNet, {Path(str(weights)).name}"
-    found = photo_link(*given, descriptor=name, kinds=kinds, seed=seed)
-    return {f"{PREFIX}.{key}": score for key, score in found.items()}
+    scores = photo_link(*given, descriptor=name, kinds=kinds, seed=seed)
+    return {f"{PREFIX}.{key}": score for key, score in scores.items()}
 
 
 def pixels(images: NDArray[np.uint8]) -> Floats:
@@ -262,11 +262,13 @@ def photo_link(
     ]
     tuned = [_auc(_search(link, *validation, seed=seed)) for link in links]
     link = links[int(np.argmax(tuned))]
-    found = _search(link, *test, seed=seed)
-    if found is None:
+    searches = _search(link, *test, seed=seed)
+    if searches is None:
         return {key: undefined(Caution("no-pairs")) for key in ("rank1", "eer", "auc")}
-    scores = search_numbers(found, seed=seed) | verification_numbers(found.comparisons, seed=seed)
-    scores["median_rank"] = _median_rank(found, seed)
+    scores = search_numbers(searches, seed=seed) | verification_numbers(
+        searches.comparisons, seed=seed
+    )
+    scores["median_rank"] = _median_rank(searches, seed)
     said = Caution("network-as-descriptor", descriptor=descriptor)
     if descriptor == "pixels":
         said = Caution("pixels-as-descriptor")
@@ -282,14 +284,14 @@ def _search(link: PhotoLink, faces: Faces, descriptor: ArrayLike, *, seed: int) 
     return searched(link, faces, gallery=gallery, seed=seed)
 
 
-def _auc(found: Searches | None) -> float:
-    return 0.5 if found is None else found.comparisons.auc
+def _auc(searches: Searches | None) -> float:
+    return 0.5 if searches is None else searches.comparisons.auc
 
 
-def _median_rank(found: Searches, seed: int) -> Score:
+def _median_rank(searches: Searches, seed: int) -> Score:
     """Median place as a fraction of the gallery, with an interval over the people."""
-    place = found.rank / found.gallery
-    people = [place[found.target == code] for code in np.unique(found.target)]
+    place = searches.rank / searches.gallery
+    people = [place[searches.target == code] for code in np.unique(searches.target)]
     rng = np.random.default_rng(seed)
     drawn = [
         np.median(np.concatenate([people[k] for k in rng.integers(0, len(people), len(people))]))

@@ -10,11 +10,16 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 _STOPPED = "fer-bench: stopped; finished runs are kept, the same command goes on."
+
+
+verbose = False
+"""Whether an expected failure is shown with its traceback: `fer-bench --verbose`."""
 
 
 class Stopped(BaseException):
@@ -34,8 +39,10 @@ def main() -> None:
     with protected_streams():
         try:
             with _signals():
-                app()
+                app(prog_name="fer-bench")
         except FerBenchError as error:
+            if verbose:
+                traceback.print_exception(error)
             print(f"fer-bench: {error}", file=sys.stderr)
             raise SystemExit(2) from None
         except BrokenPipeError:  # whoever read our output has seen enough

@@ -7,17 +7,26 @@ fall. Adversarial losses with a wrong sign train without any error message; this
 show.
 """
 
-from fer_bench.conformance.checks import check_adapter, check_method, check_stage, checking
+from fer_bench.conformance.checks import (
+    PARTS,
+    check_adapter,
+    check_method,
+    check_part,
+    check_stage,
+    checking,
+)
 from fer_bench.conformance.examples import EXAMPLE_SIZE, example_batch, example_task
 from fer_bench.conformance.finding import Finding
 from fer_bench.conformance.signs import audit_claim
 
 __all__ = [
     "EXAMPLE_SIZE",
+    "PARTS",
     "Finding",
     "audit_claim",
     "check_adapter",
     "check_method",
+    "check_part",
     "check_stage",
     "checking",
     "example_batch",

@@ -160,15 +160,15 @@ def _weight(losses: dict[str, Tensor], term: str) -> float | None:
 def _measure(claim: Claim, batch: Batch) -> Tensor:
     """The claim's measure, once for each of a few random draws; the same before and after."""
     state = torch.get_rng_state()
-    found = []
+    values = []
     try:
         with torch.no_grad():
             for draw in range(_DRAWS):
                 torch.manual_seed(draw)
-                found.append(float(claim.measure(batch)))
+                values.append(float(claim.measure(batch)))
     finally:
         torch.set_rng_state(state)
-    return torch.tensor(found, dtype=torch.float64)
+    return torch.tensor(values, dtype=torch.float64)
 
 
 def _is_clear(change: Tensor) -> bool:

@@ -414,12 +414,12 @@ def _called(model: Callable[[Any], Any], inputs: Any) -> Any:
         model.train(training)
 
 
-def _cell(found: Any) -> str:
+def _cell(score: Any) -> str:
     """An estimate with its interval and what guessing gives."""
-    if found is None or found.mean != found.mean:
+    if score is None or score.mean != score.mean:
         return "–"
-    scale, digits = (100, 1) if found.unit == "fraction" else (1, 2)
-    text = f"{scale * found.mean:.{digits}f}"
-    if found.low is not None and found.high is not None:
-        text += f" [{scale * found.low:.{digits}f}, {scale * found.high:.{digits}f}]"
-    return text if found.null is None else f"{text} ({scale * found.null:.{digits}f})"
+    scale, digits = (100, 1) if score.unit == "fraction" else (1, 2)
+    text = f"{scale * score.mean:.{digits}f}"
+    if score.low is not None and score.high is not None:
+        text += f" [{scale * score.low:.{digits}f}, {scale * score.high:.{digits}f}]"
+    return text if score.null is None else f"{text} ({scale * score.null:.{digits}f})"

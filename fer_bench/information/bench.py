@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fer_bench.errors import DataError
 from fer_bench.information import tasks
-from fer_bench.information.estimator import SidesError, WrappedEstimator, make, whole_number
+from fer_bench.information.estimator import SidesError, WrappedEstimator, make, read_integer
 from fer_bench.information.inputs import MIN_ROWS, clean_pair
 from fer_bench.information.mutual import estimate_mi
 from fer_bench.information.scoring import score_samples
@@ -33,7 +33,7 @@ from fer_bench.score import Score
 KEY = ["estimator", "task", "n", "seed", "calibrated", "null"]
 VARIANTS = KEY[4:]  # of one estimator: told apart in tables where they vary
 NULL_ENDS = ["null_low", "null_high"]
-TOGETHER = 8  # seeds estimated in one pass
+SEEDS_PER_PASS = 8  # seeds estimated in one pass
 WITHIN = 0.05  # nats, or this share of the truth: what counts as right
 
 
@@ -91,9 +91,9 @@ def jobs(
     Raises:
         EstimatorError: fewer than three planted tasks, or a negative number of copies.
     """
-    whole_number("null", null, 0)
+    read_integer("null", null, 0)
     if calibrated:
-        whole_number("calibrated", calibrated, 3)
+        read_integer("calibrated", calibrated, 3)
     for n in sorted(set(ns)):
         for task in dict.fromkeys(names):
             for estimator in dict.fromkeys(estimators):
@@ -129,23 +129,23 @@ def run(settings: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     try:
         scores = _scores(settings, drawn)
     except SidesError as error:
-        found = [{"skipped": str(error)}] * len(settings)
+        outcomes = [{"skipped": str(error)}] * len(settings)
     except Exception as error:  # one estimator's failure is a result, not the end of the run
         if len(settings) > 1:  # whose it is, or somebody's estimator that takes one at a time
             return [row for job in settings for row in run([job])]
-        found = [{"error": " ".join(f"{type(error).__name__}: {error}".split())}]
+        outcomes = [{"error": " ".join(f"{type(error).__name__}: {error}".split())}]
     else:
-        found = [_found(score) for score in scores]
+        outcomes = [_saved_fields(score) for score in scores]
     share = {
         "seconds": (time.perf_counter() - wall) / len(settings),
         "cpu_seconds": (time.process_time() - cpu) / len(settings),
         "together": len(settings),
         "peak_mb": _peak_mb(),
     }
-    return [job | {"truth": truth} | f | share for job, f in zip(settings, found, strict=True)]
+    return [job | {"truth": truth} | f | share for job, f in zip(settings, outcomes, strict=True)]
 
 
-def _found(score: Score) -> dict[str, Any]:
+def _saved_fields(score: Score) -> dict[str, Any]:
     """What of a score is kept; a value that is no number is a failure."""
     if not np.isfinite(score.value):
         return {"error": " ".join([f"the value is {score.value}", *map(str, score.cautions)])}
@@ -198,12 +198,12 @@ def _results(path: Path) -> list[tuple[str, Row]]:
     """Each line of a results file with its result; half a line, left by a killed run, drops."""
     text = _text(path) if path.exists() else ""
     lines = text.splitlines()
-    found = []
+    results = []
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:
-            found.append((line, Row.model_validate_json(line)))
+            results.append((line, Row.model_validate_json(line)))
         except ValidationError as error:
             if number == len(lines) and not text.endswith("\n"):
                 break
@@ -211,7 +211,7 @@ def _results(path: Path) -> list[tuple[str, Row]]:
                 f"{path}, line {number} is no result ({_fault(error)}): remove that line, or "
                 "choose another folder."
             ) from None
-    return found
+    return results
 
 
 def _text(path: Path) -> str:
@@ -234,11 +234,11 @@ def _fault(error: ValidationError) -> str:
 
 
 def bench(
-    settings: Sequence[dict[str, Any]], path: Path, *, together: int = TOGETHER
+    settings: Sequence[dict[str, Any]], path: Path, *, seeds_per_pass: int = SEEDS_PER_PASS
 ) -> Iterator[dict[str, Any]]:
     """Run what the file lacks, adding results as they come; yields every setting once done.
 
-    Failures of these settings are dropped from the file and tried again. Up to `together`
+    Failures of these settings are dropped from the file and tried again. Up to `seeds_per_pass`
     consecutive settings that differ in nothing but consecutive seeds are estimated in one pass.
 
     Raises:
@@ -253,13 +253,13 @@ def bench(
             f"another run is writing to {path}: wait for it, or choose another folder."
         ) from None
     try:
-        yield from _bench(settings, path, together)
+        yield from _bench(settings, path, seeds_per_pass)
     finally:
         lock.release()
 
 
 def _bench(
-    settings: Sequence[dict[str, Any]], path: Path, together: int
+    settings: Sequence[dict[str, Any]], path: Path, seeds_per_pass: int
 ) -> Iterator[dict[str, Any]]:
     asked = {tuple(job.values()) for job in settings}
     lines, done = [], set()
@@ -272,9 +272,9 @@ def _bench(
     aside.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
     aside.replace(path)
     with path.open("a", encoding="utf-8") as file:
-        for batch in _batches(settings, together):
+        for batch in _batches(settings, seeds_per_pass):
             missing = [job for job in batch if tuple(job.values()) not in done]
-            for part in _batches(missing, together):
+            for part in _batches(missing, seeds_per_pass):
                 file.writelines(_line(row) for row in run(part))
                 file.flush()
                 done |= {tuple(job.values()) for job in part}

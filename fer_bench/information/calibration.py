@@ -21,7 +21,7 @@ from fer_bench.information.estimator import (
     Problem,
     is_constant,
     make,
-    whole_number,
+    read_integer,
 )
 from fer_bench.information.estimators.auto import Auto
 from fer_bench.information.inputs import Sample, clean_pair, is_discrete, one_hot
@@ -107,8 +107,8 @@ def calibrate(
     >>> import numpy as np
     >>> rng = np.random.default_rng(0)
     >>> x = rng.normal(size=(500, 3))
-    >>> found = calibrate("gaussian", x, x + rng.normal(size=(500, 3)))
-    >>> found.low < 1.04 < found.high
+    >>> score = calibrate("gaussian", x, x + rng.normal(size=(500, 3)))
+    >>> score.low < 1.04 < score.high
     True
 
     Raises:
@@ -118,7 +118,7 @@ def calibrate(
     sample = clean_pair(x, y, groups=groups, discrete_x=discrete_x, discrete_y=discrete_y)
     tool = make(estimator, seed=seed, **options)
     tool.check(sample)
-    whole_number("tasks", tasks, 3)
+    read_integer("tasks", tasks, 3)
     if is_constant(sample):
         raise DataError("a side is constant: nothing can be planted in it.")
     estimate = tool.estimate_many([Problem(sample, seed)])[0]

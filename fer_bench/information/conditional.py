@@ -110,7 +110,7 @@ def _by_class(sample: Sample, z: np.ndarray, tool: Estimator, null: int | None) 
     random = np.random.default_rng([tool.seed, 11])
     count = tool.null_runs if null is None else null
     kept: list[np.ndarray] = []
-    found: list[list[Estimate]] = []  # of each class: as paired, then its permuted copies
+    by_class: list[list[Estimate]] = []  # of each class: as paired, then its permuted copies
     problems: list[Problem] = []
     for label in range(int(z.max()) + 1):
         rows = np.flatnonzero(z == label)
@@ -120,8 +120,8 @@ def _by_class(sample: Sample, z: np.ndarray, tool: Estimator, null: int | None) 
         tool.check(part)
         orders = [None, *(permute_pairs(part.n, part.groups, random) for _ in range(count))]
         kept.append(rows)
-        found.append([no_information(part.n)] * len(orders) if is_constant(part) else [])
-        if not found[-1]:
+        by_class.append([no_information(part.n)] * len(orders) if is_constant(part) else [])
+        if not by_class[-1]:
             problems += [Problem(part, tool.seed + i, order) for i, order in enumerate(orders)]
     if not kept:
         raise ReadingError(
@@ -131,11 +131,13 @@ def _by_class(sample: Sample, z: np.ndarray, tool: Estimator, null: int | None) 
         )
     # All at once: critics of classes of one size are trained together.
     every = iter(tool.estimate_many(problems) if problems else [])
-    found = [known or list(islice(every, count + 1)) for known in found]
+    by_class = [known or list(islice(every, count + 1)) for known in by_class]
     sizes = np.array([len(rows) for rows in kept])
     share = sizes / sizes.sum()
-    means = [float(share @ [estimates[i].value for estimates in found]) for i in range(count + 1)]
-    real = [estimates[0] for estimates in found]
+    means = [
+        float(share @ [estimates[i].value for estimates in by_class]) for i in range(count + 1)
+    ]
+    real = [estimates[0] for estimates in by_class]
     left = sample.n - int(sizes.sum())
     few = int((sizes < FEW_ROWS).sum())
     cautions = [Caution("small-classes-left-out", rows=left)] if left else []

@@ -10,7 +10,7 @@ import inspect
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import pairwise
 from typing import Any
 
@@ -32,48 +32,79 @@ class Check:
     Attributes:
         name: of the requirement.
         passed: whether it holds within the tolerance.
-        found, wanted: what was measured, and what should have been; NaN where the estimator
+        value, expected: what was measured, and what should have been; NaN where the estimator
             failed.
         tolerance: how far apart they may be.
         why: the requirement in words, or the estimator's error.
+        cause: a known mistake that gives just this value; "" where none does.
     """
 
     name: str
     passed: bool
-    found: float
-    wanted: float
+    value: float
+    expected: float
     tolerance: float
     why: str
+    cause: str = ""
 
     @property
     def measured(self) -> str:
         """The numbers in words; none where the estimator failed."""
-        if math.isnan(self.found):
+        if math.isnan(self.value):
             return ""
-        return f"{self.found:+.3f}  wanted {self.wanted:+.3f} ± {self.tolerance:.3f}"
+        return f"{self.value:+.3f}  expected {self.expected:+.3f} ± {self.tolerance:.3f}"
 
 
 Run = Callable[[Any, Any], float]
 
 
+@dataclass(frozen=True)
+class Law:
+    """Checks that belong together, not run yet.
+
+    Attributes:
+        name: such as "independence", or "independence, mixed".
+        run: makes the checks.
+    """
+
+    name: str
+    run: Callable[[], list[Check]]
+
+
 def check_estimator(
     estimator: str | Estimator | type, *, n: int = 1000, seed: int = 0, **options: Any
 ) -> list[Check]:
-    """Run every check that fits the sides of an estimator.
+    """Run every check that fits the sides of an estimator; see `laws`.
+
+    >>> all(check.passed for check in check_estimator("gaussian"))
+    True
+    """
+    return [check for law in laws(estimator, n=n, seed=seed, **options) for check in law.run()]
+
+
+def laws(
+    estimator: str | Estimator | type,
+    *,
+    like: Estimator | None = None,
+    n: int = 1000,
+    seed: int = 0,
+    **options: Any,
+) -> list[Law]:
+    """What an estimator must fulfil, by the kind of its sides; nothing is estimated yet.
 
     Args:
         estimator: a name, a class, or an instance with fit and estimate. One that is not of
             this package's kind gets its arrays as they are: x [n, d], labels [n] from 0 on. Its
             attribute `sides` says which ("continuous" without it; see `Estimator`).
+        like: an estimator of ours with the same definition, such as `KSG(k=3, scores=False)`. The
+            values must agree within 0.01 nats on the same rows; this shows errors of the formula
+            that are smaller than the scatter of the truth.
         n: rows of a sample; the tolerances are meant for 1000.
         seed: of samples and estimator.
         options: of the estimator.
 
     Raises:
         EstimatorError: it is no estimator at all, or cannot be built.
-
-    >>> all(check.passed for check in check_estimator("gaussian"))
-    True
     """
     thing = estimators.get(estimator) if isinstance(estimator, str) else estimator
     kind = thing if isinstance(thing, type) else type(thing)
@@ -84,13 +115,13 @@ def check_estimator(
     if issubclass(kind, Estimator):
         run = _ours(thing, seed, options)
     else:
-        run = _foreign(thing, seed, options)
+        run = _as_given(thing, seed, options)
     trials = {name: Trial(run, PAIRS[name], n, seed) for name in KINDS[sides_of(thing)]}
+    same = [] if like is None else [partial(agreement, like=like)]
     return [
-        check
+        Law(_title(test, name), partial(_apply, test, trial, name))
         for name, trial in trials.items()
-        for test in CHECKS[name]
-        for check in _apply(test, trial, name)
+        for test in (*same, *CHECKS[name])
     ]
 
 
@@ -103,7 +134,7 @@ def _ours(thing: Any, seed: int, options: dict[str, Any]) -> Run:
     return run
 
 
-def _foreign(thing: Any, seed: int, options: dict[str, Any]) -> Run:
+def _as_given(thing: Any, seed: int, options: dict[str, Any]) -> Run:
     """`estimate_mi` would standardise the sides, and hide what the estimator does with others."""
 
     def build() -> Any:
@@ -126,9 +157,9 @@ def _foreign(thing: Any, seed: int, options: dict[str, Any]) -> Run:
     return run
 
 
-def _finite(found: Any) -> float:
+def _finite(result: Any) -> float:
     """The number that an estimator gave, or EstimatorError."""
-    value = found.value if isinstance(found, Estimate) else found
+    value = result.value if isinstance(result, Estimate) else result
     if value is None or isinstance(value, str) or np.ndim(value) > 0:
         raise EstimatorError(
             f"estimate() returned {type(value).__name__}: let it return one number, in nats."
@@ -216,26 +247,41 @@ class Trial:
 Test = Callable[[Trial], Iterator[Check]]
 
 
-def _apply(test: Test, trial: Trial, kind: str) -> Iterator[Check]:
+def _apply(test: Test, trial: Trial, kind: str) -> list[Check]:
     """The checks of one test; an estimator that fails there has not passed."""
-    suffix = "" if kind == "continuous" else f", {kind}"
+    made = []
     try:
         for check in test(trial):
-            yield replace(check, name=check.name + suffix)
+            made.append(replace(check, name=check.name + _suffix(kind)))
     except Exception as error:
-        name = test.__name__.replace("_", " ") + suffix
-        yield Check(name, False, math.nan, math.nan, math.nan, _sentence(error))
+        nan = math.nan
+        made.append(Check(_title(test, kind), False, nan, nan, nan, _sentence(error)))
+    return made
+
+
+def _title(test: Test, kind: str) -> str:
+    function = test.func if isinstance(test, partial) else test
+    return function.__name__.replace("_", " ") + _suffix(kind)  # type: ignore[attr-defined]
+
+
+def _suffix(kind: str) -> str:
+    return "" if kind == "continuous" else f", {kind}"
 
 
 def _near(
-    name: str, found: float, wanted: float, why: str, absolute: float = 0.03, relative: float = 0.1
+    name: str,
+    value: float,
+    expected: float,
+    why: str,
+    absolute: float = 0.03,
+    relative: float = 0.1,
 ) -> Check:
-    tolerance = absolute + relative * abs(wanted)
-    return Check(name, abs(found - wanted) <= tolerance, found, wanted, tolerance, why)
+    tolerance = absolute + relative * abs(expected)
+    return Check(name, abs(value - expected) <= tolerance, value, expected, tolerance, why)
 
 
-def _at_most(name: str, found: float, limit: float, why: str, slack: float = 0.03) -> Check:
-    return Check(name, found <= limit + slack, found, limit, slack, why)
+def _at_most(name: str, value: float, limit: float, why: str, slack: float = 0.03) -> Check:
+    return Check(name, value <= limit + slack, value, limit, slack, why)
 
 
 def _rising(name: str, values: Sequence[float], why: str) -> Check:
@@ -249,29 +295,46 @@ def _rising(name: str, values: Sequence[float], why: str) -> Check:
 
 def independence(trial: Trial) -> Iterator[Check]:
     x, y = trial.pair
-    found = trial.mi(x, trial.random().permutation(y))
-    yield _near("independence", found, 0.0, "shuffled rows share nothing", 0.06)
+    mi = trial.mi(x, trial.random().permutation(y))
+    yield _near("independence", mi, 0.0, "shuffled rows share nothing", 0.06)
+
+
+def agreement(trial: Trial, *, like: Estimator) -> Iterator[Check]:
+    """With another implementation of the same definition, on pairs of low and high information."""
+    mistakes = like.mistakes()
+    reference = _foreign(like, trial.seed, {})
+    for name, task in (("", trial.pairs.base), (" on much", trial.pairs.strong)):
+        x, y = map(_standardised, task.sample(trial.n, trial.seed))
+        wanted, found = reference(x, y), trial.mi(x, y)
+        near = _near(f"agreement{name}", found, wanted, f"equal to {like.name}", 0.01, 0.0)
+        given = {why: _foreign(tool, trial.seed, {})(x, y) for why, tool in mistakes.items()}
+        same = [why for why, value in given.items() if abs(value - found) < near.tolerance / 2]
+        yield replace(near, cause=same[0] if same and not near.passed else "")
+
+
+def _standardised(side: np.ndarray) -> np.ndarray:
+    return side if side.ndim == 1 else (side - side.mean(axis=0)) / side.std(axis=0)
 
 
 def row_order(trial: Trial) -> Iterator[Check]:
     """In two orders, since one may come close by chance."""
     x, y = trial.pair
     orders = np.arange(trial.n)[::-1], trial.random().permutation(trial.n)
-    found = max((trial.mi(x[o], y[o]) for o in orders), key=lambda mi: abs(mi - trial.baseline))
-    yield _near("row order", found, trial.baseline, "rows have no order", 0.03, 0.05)
+    furthest = max((trial.mi(x[o], y[o]) for o in orders), key=lambda mi: abs(mi - trial.baseline))
+    yield _near("row order", furthest, trial.baseline, "rows have no order", 0.03, 0.05)
 
 
 def monotone(trial: Trial) -> Iterator[Check]:
-    found = [trial.mi(*task.sample(trial.n, trial.seed)) for task in trial.pairs.rising]
-    yield _rising("monotone", found, "more planted dependence, a larger value")
+    values = [trial.mi(*task.sample(trial.n, trial.seed)) for task in trial.pairs.rising]
+    yield _rising("monotone", values, "more planted dependence, a larger value")
 
 
 def revealed_rows(trial: Trial) -> Iterator[Check]:
     x, y = trial.pair
     half, order = np.arange(trial.n), trial.random().permutation(trial.n)
     half[order[::2]] = half[np.sort(order[::2])]
-    found = [trial.mi(x, y[order]), trial.mi(x, y[half]), trial.baseline]
-    yield _rising("revealed rows", found, "none, half and all rows paired: more and more")
+    values = [trial.mi(x, y[order]), trial.mi(x, y[half]), trial.baseline]
+    yield _rising("revealed rows", values, "none, half and all rows paired: more and more")
 
 
 def duplicated_rows(trial: Trial) -> Iterator[Check]:
@@ -292,8 +355,8 @@ def doubled_rows(trial: Trial) -> Iterator[Check]:
 
 def truth(trial: Trial) -> Iterator[Check]:
     for i, task in enumerate(trial.pairs.known, 1):
-        found = trial.mi(*task.sample(trial.n, trial.seed))
-        yield _near(f"truth {i}", found, task.mi, f"known information: {task.name}", 0.05)
+        mi = trial.mi(*task.sample(trial.n, trial.seed))
+        yield _near(f"truth {i}", mi, task.mi, f"known information: {task.name}", 0.05)
 
 
 # --- checks of measurements --------------------------------------------------------------------
@@ -331,14 +394,14 @@ def additivity(trial: Trial) -> Iterator[Check]:
 def noise_column(trial: Trial) -> Iterator[Check]:
     x, y = trial.pair
     noise = trial.random().standard_normal((trial.n, 1))
-    found = trial.mi(np.hstack([x, noise]), y)
-    yield _near("noise column", found, trial.baseline, "a column of noise adds nothing", 0.05)
+    mi = trial.mi(np.hstack([x, noise]), y)
+    yield _near("noise column", mi, trial.baseline, "a column of noise adds nothing", 0.05)
 
 
 def offset(trial: Trial) -> Iterator[Check]:
     x, y = trial.pair
-    found = trial.mi(x + 1e6, y * 1e-3)
-    yield _near("offset", found, trial.baseline, "units and offsets do not matter", 0.03, 0.05)
+    mi = trial.mi(x + 1e6, y * 1e-3)
+    yield _near("offset", mi, trial.baseline, "units and offsets do not matter", 0.03, 0.05)
 
 
 # --- checks of labels --------------------------------------------------------------------------

@@ -120,7 +120,7 @@ class Estimator:
     null_runs: ClassVar[int] = 20  # permutations that `estimate_mi` runs unless told
 
     def __init__(self, *, seed: int = 0) -> None:
-        self.seed = whole_number("seed", seed, 0)
+        self.seed = read_integer("seed", seed, 0)
         self._sample: Sample | None = None
 
     def estimate_many(self, problems: Sequence[Problem]) -> list[Estimate]:
@@ -155,6 +155,10 @@ class Estimator:
             raise EstimatorError(f"{type(self).__name__}: call fit(x, y) before estimate().")
         return self._estimate
 
+    def mistakes(self) -> Mapping[str, Estimator]:
+        """The same estimator with a well-known slip in its formula, by what is wrong."""
+        return {}
+
     def check(self, sample: Sample) -> None:
         """Raise SidesError where this estimator does not apply to such sides."""
         counts, need = SIDES[self.sides]
@@ -182,16 +186,16 @@ class WrappedEstimator(Estimator):
 
     def _one(self, sample: Sample) -> Estimate:
         self.tool.fit(sample.x.copy(), sample.y.copy())  # it may well work in place
-        found = self.tool.estimate()
-        if isinstance(found, Estimate):
-            return found
-        if not isinstance(found, Real) and np.ndim(found) == 0:
-            found = getattr(found, "item", lambda: found)()
-        if not isinstance(found, Real):
+        result = self.tool.estimate()
+        if isinstance(result, Estimate):
+            return result
+        if not isinstance(result, Real) and np.ndim(result) == 0:
+            result = getattr(result, "item", lambda: result)()
+        if not isinstance(result, Real):
             raise EstimatorError(
-                f"{self.name}: estimate() gave {type(found).__name__}: return a number in nats."
+                f"{self.name}: estimate() gave {type(result).__name__}: return a number in nats."
             )
-        return Estimate(float(found), np.zeros(0), np.arange(sample.n))
+        return Estimate(float(result), np.zeros(0), np.arange(sample.n))
 
 
 def make(estimator: Any, *, seed: int = 0, **options: Any) -> Estimator:
@@ -263,7 +267,7 @@ def no_information(n: int) -> Estimate:
     return Estimate(0.0, np.zeros(n), np.arange(n))
 
 
-def whole_number(name: str, value: Any, least: int) -> int:
+def read_integer(name: str, value: Any, least: int) -> int:
     """An option that is a whole number of at least `least`, or EstimatorError."""
     if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
         raise EstimatorError(f"{name} = {value!r}: give a whole number of at least {least}.")

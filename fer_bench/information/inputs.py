@@ -25,6 +25,7 @@ from fer_bench.reading import (
     readings,
     refuse_gaps,
 )
+from fer_bench.spectrum import effective_rank
 
 MIN_ROWS = 10  # below this no estimator here has anything to say
 FEW_ROWS = 30
@@ -359,21 +360,6 @@ def _codes(labels: np.ndarray, name: str) -> np.ndarray:
     labels = labels.reshape(len(labels), -1)
     axis = 0 if labels.shape[1] > 1 else None  # sorting rows of one is slow
     return np.unique(labels, axis=axis, return_inverse=True)[1].reshape(-1).astype(np.int64)
-
-
-def effective_rank(values: np.ndarray) -> float:
-    """Entropy-effective rank of centred columns (Roy and Vetterli 2007), between 1 and d.
-
-    >>> rng = np.random.default_rng(0)
-    >>> round(effective_rank(rng.normal(size=(500, 1)) * np.ones(8)), 3)
-    1.0
-    """
-    centred = values - values.mean(axis=0)
-    gram = centred.T @ centred if values.shape[0] >= values.shape[1] else centred @ centred.T
-    spectrum = np.sqrt(np.clip(np.linalg.eigvalsh(gram), 0, None))
-    share = spectrum / spectrum.sum() if spectrum.sum() > 0 else np.ones(1)
-    share = share[share > 0]
-    return float(np.exp(-(share * np.log(share)).sum()))
 
 
 def normal_scores(values: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ from fer_bench.information.estimator import (
     EstimatorError,
     is_constant,
     make,
-    whole_number,
+    read_integer,
 )
 from fer_bench.information.inputs import Sample, clean_pair, clean_side
 from fer_bench.information.scoring import in_bits, score_sample
@@ -84,9 +84,9 @@ def estimate_mi(
     if unit not in ("nats", "bits"):
         raise EstimatorError(f"unit = {unit!r}: choose 'nats' or 'bits'.")
     if null is not None:
-        whole_number("null", null, 0)
+        read_integer("null", null, 0)
     if calibrated:
-        whole_number("calibrated", calibrated, 3)
+        read_integer("calibrated", calibrated, 3)
     sample = clean_pair(x, y, groups=groups, discrete_x=discrete_x, discrete_y=discrete_y)
     if z is None and discrete_z is not None:
         raise EstimatorError("discrete_z says how z is read: give z as well.")

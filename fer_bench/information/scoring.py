@@ -59,9 +59,9 @@ def score_samples(samples: Sequence[Sample], estimator: Estimator) -> list[Score
     for sample in samples:
         estimator.check(sample)
     varying = [i for i, sample in enumerate(samples) if not is_constant(sample)]
-    found = estimator.estimate_many([Problem(samples[i], estimator.seed + i) for i in varying])
+    estimated = estimator.estimate_many([Problem(samples[i], estimator.seed + i) for i in varying])
     scores = [constant_score(sample) for sample in samples]
-    for i, estimate in zip(varying, found, strict=True):
+    for i, estimate in zip(varying, estimated, strict=True):
         scores[i] = score_estimate(samples[i], estimator.name, estimate, [])
     return scores
 

@@ -17,9 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fer_bench.cautions import Caution
-from fer_bench.information.estimator import EstimatorError, positive, whole_number
-from fer_bench.information.inputs import Sample, is_discrete
+from fer_bench.information.estimator import positive, read_integer
 from fer_bench.threads import limited_threads, threads_for
 
 Parameters = dict[str, Tensor]
@@ -76,7 +74,7 @@ class Budget:
 
     def __post_init__(self) -> None:
         for name, least in (("steps", 1), ("batch", 2), ("patience", 1)):
-            whole_number(name, getattr(self, name), least)
+            read_integer(name, getattr(self, name), least)
         positive("rate", self.rate)
 
 
@@ -98,6 +96,26 @@ class Fitted:
         """Validation curve of one problem, to where it stopped."""
         curve = self.curve[:, p]
         return [round(float(value), 5) for value in curve[np.isfinite(curve)]]
+
+
+class BestWeights:
+    """The weights of every problem that scored best on its validation rows.
+
+    Args:
+        weights: [P, ...] by name, to begin with.
+        score: [P] theirs, to be maximised.
+    """
+
+    def __init__(self, weights: Parameters, score: Tensor) -> None:
+        self.weights = {name: value.detach().clone() for name, value in weights.items()}
+        self.score = score.clone()
+
+    def update(self, weights: Parameters, score: Tensor, problems: Tensor) -> None:
+        """Keep the weights [A, ...] of those `problems` [A] whose score [A] is a new best."""
+        better = score > self.score[problems]
+        self.score[problems[better]] = score[better].to(self.score)
+        for name, value in weights.items():
+            self.weights[name][problems[better]] = value.detach()[better]
 
 
 @contextmanager
@@ -144,10 +162,10 @@ def _train(
             return model.score(smooth, blocks)
 
     smooth = {name: value.detach().clone() for name, value in parameters.items()}
-    record = validate()  # the untrained model's to begin with
-    best = {name: value.clone() for name, value in smooth.items()}
-    curve = [record.cpu().numpy()]
-    peak = torch.full_like(record, -torch.inf)  # of training, which may dip before it gains
+    untrained = validate()
+    best = BestWeights(smooth, untrained)
+    curve = [untrained.cpu().numpy()]
+    peak = torch.full_like(untrained, -torch.inf)  # of training, which may dip before it gains
     active = torch.arange(len(folds), device=device)  # which folds are still trained
     stale = torch.zeros(len(folds), dtype=torch.int64, device=device)
     state: dict[str, Tensor] = {}
@@ -168,30 +186,26 @@ def _train(
         score = validate()
         stale = torch.where(score > peak, 0, stale + 1)
         peak = torch.maximum(peak, score)
-        better = score > record
-        record = torch.maximum(record, score)
-        for name, value in smooth.items():
-            best[name][active[better]] = value[better]
+        best.update(smooth, score, active)
         curve.append(_with_gaps(score, active, len(folds)))
         going = (stale < budget.patience).nonzero()[:, 0]
         if len(going) == 0:
             break
         if len(going) < len(active):
-            active, stale = active[going], stale[going]
-            peak, record = peak[going], record[going]
+            active, stale, peak = active[going], stale[going], peak[going]
             smooth = {name: value[going] for name, value in smooth.items()}
             parameters = _keep(optimiser, parameters, going)
             state = {k: v[going] if v.dim() else v for k, v in state.items()}
             blocks = [(x[going], y[going]) for x, y in blocks]
             batches.keep(going)
-    return Fitted(best, np.stack(curve), step)
+    return Fitted(best.weights, np.stack(curve), step)
 
 
 def _with_gaps(score: Tensor, active: Tensor, count: int) -> np.ndarray:
     """Scores [count] of all problems, NaN for those that had stopped."""
-    found = np.full(count, np.nan, dtype=np.float32)
-    found[active.cpu().numpy()] = score.cpu().numpy()
-    return found
+    scores = np.full(count, np.nan, dtype=np.float32)
+    scores[active.cpu().numpy()] = score.cpu().numpy()
+    return scores
 
 
 def _keep(optimiser: torch.optim.Adam, parameters: Parameters, going: Tensor) -> Parameters:
@@ -265,69 +279,3 @@ def _validation_blocks(folds: Sequence[Fold]) -> list[tuple[Tensor, Tensor]]:
         parts = [fold.part(fold.valid[start:stop]) for fold in folds]
         blocks.append((torch.cat([x for x, _ in parts]), torch.cat([y for _, y in parts])))
     return blocks
-
-
-FEW_GROUPS = 10  # with fewer a part would hold one or two of them
-
-
-def split_groups(sample: Sample) -> np.ndarray | None:
-    """Groups to split by, or None where that would leave a part without what it needs.
-
-    So with few groups. And where a label never leaves its group (the label *is* the subject) no
-    critic could know the labels of the test part.
-    """
-    groups = sample.groups
-    if groups is None or groups.max() + 1 < FEW_GROUPS or _label_is_group(sample, groups):
-        return None
-    return groups
-
-
-def group_cautions(sample: Sample) -> list[Caution]:
-    """Say where groups are too few to be kept apart."""
-    groups = sample.groups
-    if groups is None or groups.max() + 1 >= FEW_GROUPS or _label_is_group(sample, groups):
-        return []
-    return [Caution("few-groups-to-split", groups=int(groups.max()) + 1, least=FEW_GROUPS)]
-
-
-def _label_is_group(sample: Sample, groups: np.ndarray) -> bool:
-    return any(
-        len(np.unique(np.stack([side, groups]), axis=1).T) == side.max() + 1
-        for side in (sample.x, sample.y)
-        if is_discrete(side)
-    )
-
-
-def split(
-    n: int, *, groups: np.ndarray | None, folds: int, seed: int, valid: float = 0.2
-) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Train, validation and test rows of every fold; a group lies in one part only.
-
-    With `folds` = 1 the test part is a fifth of the rows.
-    """
-    if whole_number("folds", folds, 1) > n // 2:
-        raise EstimatorError(f"folds = {folds}: {n} rows can be cut into {n // 2} at most.")
-    random = np.random.default_rng(seed)
-    if groups is None:
-        units = np.arange(n)
-        count = n
-    else:
-        count = int(groups.max()) + 1
-        units = groups
-    shuffled = random.permutation(count)
-    sizes = np.bincount(units, minlength=count)[shuffled]
-    # Position of a group in the shuffled line of rows decides its part.
-    middle = (np.cumsum(sizes) - sizes / 2) / n
-    position = np.empty(count)
-    position[shuffled] = middle
-    place = position[units]
-    parts = []
-    width = 1 / max(folds, 5) if folds == 1 else 1 / folds
-    for fold in range(folds):
-        shifted = (place - fold * width) % 1.0
-        test = shifted < width
-        stop = (shifted >= width) & (shifted < width + valid * (1 - width))
-        parts.append(
-            tuple(random.permutation(np.flatnonzero(m)) for m in (~test & ~stop, stop, test))
-        )
-    return parts  # type: ignore[return-value]

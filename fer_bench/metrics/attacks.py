@@ -18,12 +18,12 @@ from fer_bench.metrics.common import (
     undefined,
     with_interval,
 )
+from fer_bench.metrics.network_probe import mlp_probes
 from fer_bench.metrics.probes import (
     Probed,
     Split,
     knn_probe,
     linear_probe,
-    mlp_probes,
     split_labels,
 )
 from fer_bench.reading import read_matrix
@@ -209,54 +209,74 @@ def attack_scores(
     changes = delete_one(sums, lambda t: t[:, :-1].max(axis=1, keepdims=True) / t[:, -1:])
     _, counts = np.unique(truth, return_counts=True)
     shared = {**details, "chance": chance, "majority": float(counts.max() / n)}
+    scores = {
+        name: _attack_score(attack, truth, strata, details=shared, seed=seed)
+        for name, attack in attacks.items()
+    }
+    strongest = _strongest_score(attacks, truth, strata, details=shared, seed=seed)
+    scores["strongest"] = replace(strongest, effects=person_effects(changes, groups, n=n)[0])
+    values = [*drawn.T, drawn.max(axis=1)]
+    return {
+        name: with_interval(score, own, clusters=len(sums))
+        for (name, score), own in zip(scores.items(), values, strict=True)
+    }
 
-    def finish(score: Score, values: Floats) -> Score:
-        return with_interval(score, values, clusters=len(sums))
 
-    out = {}
-    accuracy = right.mean(axis=0)
-    for column, name in enumerate(names):
-        attack = attacks[name]
-        null = agreement_null(
-            attack.probed.predicted, truth, draws=PERMUTATIONS, seed=seed, within=strata
-        )
-        extra = {
-            "setting": attack.probed.setting,
-            "validation": attack.probed.validation,
-            "null_interval": [null.low, null.high],
-        }
-        if np.isfinite(attack.control):
-            extra["control"] = attack.control
-            extra["selectivity"] = float(accuracy[column]) - attack.control
-        score = Score(
-            float(accuracy[column]),
-            null=null.mean,
-            p=null.p,
-            n=n,
-            unit="fraction",
-            details={**shared, **extra},
-        )
-        out[name] = finish(score, drawn[:, column])
-    best = names[int(accuracy.argmax())]
-    nulls = _strongest_null([attacks[k].probed.predicted for k in names], truth, strata, seed)
-    validation = {k: attacks[k].probed.validation for k in names}
-    preferred = max(names, key=lambda k: np.nan_to_num(validation[k], nan=-1.0))
-    strongest = Score(
-        float(accuracy.max()),
+def _attack_score(
+    attack: Attack,
+    truth: Ints,
+    strata: NDArray[np.int64] | None,
+    *,
+    details: Mapping[str, object],
+    seed: int,
+) -> Score:
+    """Accuracy of one attacker, its permutation null and its control task."""
+    predicted = attack.probed.predicted
+    accuracy = float(np.mean(predicted == truth))
+    null = agreement_null(predicted, truth, draws=PERMUTATIONS, seed=seed, within=strata)
+    extra: dict[str, object] = {
+        "setting": attack.probed.setting,
+        "validation": attack.probed.validation,
+        "null_interval": [null.low, null.high],
+    }
+    if np.isfinite(attack.control):
+        extra |= {"control": attack.control, "selectivity": accuracy - attack.control}
+    return Score(
+        accuracy,
+        null=null.mean,
+        p=null.p,
+        n=len(truth),
+        unit="fraction",
+        details={**details, **extra},
+    )
+
+
+def _strongest_score(
+    attacks: Mapping[str, Attack],
+    truth: Ints,
+    strata: NDArray[np.int64] | None,
+    *,
+    details: Mapping[str, object],
+    seed: int,
+) -> Score:
+    """The best accuracy of several attackers, and the null of such a maximum."""
+    accuracy = {name: float(np.mean(a.probed.predicted == truth)) for name, a in attacks.items()}
+    best = max(accuracy, key=lambda name: accuracy[name])
+    nulls = _strongest_null([a.probed.predicted for a in attacks.values()], truth, strata, seed)
+    preferred = max(attacks, key=lambda k: np.nan_to_num(attacks[k].probed.validation, nan=-1.0))
+    return Score(
+        accuracy[best],
         null=float(nulls.mean()),
-        p=float((1 + np.sum(nulls >= accuracy.max() - 1e-12)) / (1 + len(nulls))),
-        n=n,
+        p=float((1 + np.sum(nulls >= accuracy[best] - 1e-12)) / (1 + len(nulls))),
+        n=len(truth),
         unit="fraction",
         details={
-            **shared,
+            **details,
             "attacker": best,
-            "attackers": {k: float(a) for k, a in zip(names, accuracy, strict=True)},
+            "attackers": accuracy,
             "chosen_by_validation": preferred,
         },
-        effects=person_effects(changes, groups, n=n)[0],
     )
-    out["strongest"] = finish(strongest, drawn.max(axis=1))
-    return out
 
 
 def _strongest_null(

@@ -118,10 +118,15 @@ def search_experiment(
         quiet: no progress on the terminal.
 
     Raises:
-        ExperimentError: nothing can be searched, or there are no validation people.
+        ExperimentError: nothing can be searched, there are no validation people, or the executor
+            is one of other machines.
         MissingExtraError: Optuna is not installed.
         RunError: another search is at work in the folder.
     """
+    if options.executor not in ("serial", "pool"):
+        raise ExperimentError(
+            f"a search cannot use the executor {options.executor!r}: take serial or pool."
+        )
     optuna = _optuna()
     root = Path(out)
     studies = studies_of(experiment)
@@ -332,7 +337,7 @@ class _Book:
 
     def read(self, study: Study) -> Study:
         """The study with its stored trials."""
-        found = [
+        trials = [
             Trial(
                 dict(t.user_attrs["values"]),
                 None if t.value is None else float(t.value),
@@ -340,7 +345,7 @@ class _Book:
             )
             for t in self._stored(study).trials
         ]
-        return replace(study, trials=tuple(found))
+        return replace(study, trials=tuple(trials))
 
     def write(self, study: Study, trial: Trial) -> Study:
         """Store one more trial."""
@@ -391,8 +396,8 @@ def _mend(path: Path) -> None:
     if not path.exists():
         return
     content = path.read_bytes()
-    whole = content[: content.rfind(b"\n") + 1]
-    for number, line in enumerate(whole.splitlines(), start=1):
+    complete = content[: content.rfind(b"\n") + 1]
+    for number, line in enumerate(complete.splitlines(), start=1):
         try:
             json.loads(line)
         except ValueError:
@@ -400,8 +405,8 @@ def _mend(path: Path) -> None:
                 f"line {number} of the stored trials {str(path)!r} is damaged: remove the file to "
                 "search anew."
             ) from None
-    if whole != content:
-        path.write_bytes(whole)
+    if complete != content:
+        path.write_bytes(complete)
 
 
 def _own(spec: RunSpec, space: Mapping[str, Range]) -> Values:

@@ -56,9 +56,9 @@ CURVE = [point(0.9, 0.8), point(0.7, 0.7), point(0.55, 0.3)]
     ],
 )
 def test_above_below_and_beyond_the_curve(leak, utility, state):
-    found = against_curve([point(leak, utility)], [CURVE])
-    assert found.state == state
-    assert np.isfinite(found.difference) == (0.55 <= leak <= 0.9)
+    points = against_curve([point(leak, utility)], [CURVE])
+    assert points.state == state
+    assert np.isfinite(points.difference) == (0.55 <= leak <= 0.9)
 
 
 def test_seeds_that_disagree_give_no_verdict():

@@ -52,8 +52,8 @@ def test_a_run_without_subjects_in_training_says_so():
     labels = train.labels.assign(subject=None)
     fields = {k: getattr(train, k) for k in train.__dataclass_fields__}
     parts = {**run.parts, "train": type(train)(**{**fields, "labels": labels})}
-    found = attackers(RunArrays(parts=parts, classes=run.classes))
-    assert has(found["E.identity.auc"].cautions, "no-labels")
+    scores = attackers(RunArrays(parts=parts, classes=run.classes))
+    assert has(scores["E.identity.auc"].cautions, "no-labels")
 
 
 def test_sequences_keep_apart_where_they_run_through_expressions():
@@ -67,8 +67,8 @@ def test_sequences_keep_apart_where_they_run_through_expressions():
 
 
 def test_a_collapsed_embedding_is_at_chance():
-    found = ladder_scores(planted_run(oracle="collapsed"), "E", "identity", (Cosine(),))
-    assert found["E.identity.auc"].value == pytest.approx(0.5)
+    scores = ladder_scores(planted_run(oracle="collapsed"), "E", "identity", (Cosine(),))
+    assert scores["E.identity.auc"].value == pytest.approx(0.5)
 
 
 def test_the_trained_attacker_stands_beside_the_others(monkeypatch):

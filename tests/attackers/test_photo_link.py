@@ -31,23 +31,23 @@ def people(count, *, shared, seed, d=12):
 def test_another_photograph_is_found_or_not():
     for shared in (True, False):
         parts = [people(n, shared=shared, seed=k) for k, n in enumerate((80, 25, 40))]
-        found = photo_link(*parts, descriptor="MobileFaceNet" if shared else "pixels")
+        scores = photo_link(*parts, descriptor="MobileFaceNet" if shared else "pixels")
         if shared:
-            assert found["rank1"].low > 1 / 40
-            assert found["median_rank"].high < 0.4
-            assert found["eer"].high < 0.45
+            assert scores["rank1"].low > 1 / 40
+            assert scores["median_rank"].high < 0.4
+            assert scores["eer"].high < 0.45
         else:
-            assert found["auc"].value == pytest.approx(0.5, abs=0.05)
-            assert found["median_rank"].value == pytest.approx(0.5, abs=0.1)
-        assert has(found["auc"].cautions, "pixels-as-descriptor") is not shared
+            assert scores["auc"].value == pytest.approx(0.5, abs=0.05)
+            assert scores["median_rank"].value == pytest.approx(0.5, abs=0.1)
+        assert has(scores["auc"].cautions, "pixels-as-descriptor") is not shared
 
 
 def test_descriptors_are_the_networks_and_are_kept(tmp_path, monkeypatch):
     torch.manual_seed(0)
     save_file(MobileFaceNet().state_dict(), file := tmp_path / "network.safetensors")
     faces = np.random.default_rng(0).integers(0, 255, (3, 48, 48, 3), dtype=np.uint8)
-    found = descriptors(faces, file, cache=tmp_path)
-    assert np.allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
+    described = descriptors(faces, file, cache=tmp_path)
+    assert np.allclose(np.linalg.norm(described, axis=1), 1, atol=1e-5)
     large = np.full((1, 112, 112, 3), 90, dtype=np.uint8)
     shown = normalise(torch.from_numpy(large).permute(0, 3, 1, 2), "imagenet")
     with torch.no_grad():
@@ -56,7 +56,7 @@ def test_descriptors_are_the_networks_and_are_kept(tmp_path, monkeypatch):
         theirs = network(shown).numpy()
     assert np.allclose(descriptors(large, file, cache=tmp_path), theirs, atol=1e-5)
     monkeypatch.setattr("fer_bench.attackers.photo_link._descriptors", None)  # read, not computed
-    assert np.array_equal(descriptors(faces, file, cache=tmp_path), found)
+    assert np.array_equal(descriptors(faces, file, cache=tmp_path), described)
     with pytest.raises(DataError, match="face_network"):
         descriptors(faces, tmp_path / "absent.pt")
 
@@ -94,8 +94,8 @@ def test_e_is_linked_to_pixels_of_another_photograph(shared):
             x[:, :8] += 3 * tints[people]
         parts[name] = type(part)(**{**fields, "labels": labels, "expression": x})
     faces = np.concatenate(images).clip(0, 255).astype(np.uint8)
-    found = photo_scores(RunArrays(parts=parts, classes=run.classes, read_faces=lambda: faces))
-    auc = found["E.identity.photo.auc"]
+    scores = photo_scores(RunArrays(parts=parts, classes=run.classes, read_faces=lambda: faces))
+    auc = scores["E.identity.photo.auc"]
     assert has(auc.cautions, "pixels-as-descriptor")
     assert (auc.value > 0.6) is shared
     assert photo_scores(run) == {}

@@ -129,9 +129,9 @@ def test_probe_finds_classes_and_invents_none(probe):
     x, y = _clusters(n=360)
     rows = np.random.default_rng(1).permutation(360)
     split = Split(rows[:160], rows[160:220], rows[220:])
-    found = probe(x, y, split)
-    assert np.mean(found.predicted == y[split.test]) > 0.9
-    assert found.validation > 0.9
+    probed = probe(x, y, split)
+    assert np.mean(probed.predicted == y[split.test]) > 0.9
+    assert probed.validation > 0.9
     noise = np.random.default_rng(2).normal(size=x.shape)
     nothing = np.mean(probe(noise, y, split).predicted == y[split.test])
     assert nothing < 1 / 6 + 0.13
@@ -162,9 +162,9 @@ def test_probe_without_validation_rows():
     rows = np.arange(240)
     split = Split(rows[:140], rows[:0], rows[140:])
     for probe in PROBES.values():
-        found = probe(x, y, split)
-        assert np.isnan(found.validation)
-        assert np.mean(found.predicted == y[140:]) > 0.9
+        probed = probe(x, y, split)
+        assert np.isnan(probed.validation)
+        assert np.mean(probed.predicted == y[140:]) > 0.9
 
 
 def test_network_problems_are_independent():

@@ -51,9 +51,9 @@ def dependence_notes(about: Mapping[str, Any]) -> dict[str, str]:
     """How far group and expression depend on each other, in words for the data card."""
     return {
         f"group and expression in {part}": ", ".join(
-            f"{measure.replace('_', ' ')} {value:.3f}" for measure, value in found.items()
+            f"{measure.replace('_', ' ')} {value:.3f}" for measure, value in measures.items()
         )
-        for part, found in about["dependence"].items()
+        for part, measures in about["dependence"].items()
     }
 
 

@@ -85,8 +85,8 @@ class Auto(Estimator):
                 chosen[i] = _with_floor(estimate, problem.paired)
         if nulls:
             assert tool is not None
-            found = tool.estimate_many([problems[i] for i in nulls])
-            for i, estimate in zip(nulls, found, strict=True):
+            estimated = tool.estimate_many([problems[i] for i in nulls])
+            for i, estimate in zip(nulls, estimated, strict=True):
                 chosen[i] = estimate
         return chosen  # type: ignore[return-value]
 
@@ -165,10 +165,10 @@ class Contrast(InfoNCE):
         return EVALUATION_BLOCK
 
     def _estimate_alike(self, problems: Sequence[Problem]) -> list[Estimate]:
-        found = super()._estimate_alike(problems)
+        estimates = super()._estimate_alike(problems)
         return [
             _middle(e, p.sample, kept_out=self.kept_out)
-            for e, p in zip(found, problems, strict=True)
+            for e, p in zip(estimates, problems, strict=True)
         ]
 
 
@@ -193,8 +193,8 @@ def telling_pair(sample: Sample) -> tuple[float, int, int]:
     least (data processing). Minus infinity with groups, whose rows are not independent.
 
     >>> x = np.random.default_rng(0).normal(size=(500, 3))
-    >>> found = telling_pair(Sample(x, np.cos(2 * x[:, ::-1])))
-    >>> found[0] > 0.5, found[1] + found[2]
+    >>> nats, i, j = telling_pair(Sample(x, np.cos(2 * x[:, ::-1])))
+    >>> nats > 0.5, i + j
     (True, 2)
     """
     if sample.groups is not None:
@@ -204,8 +204,8 @@ def telling_pair(sample: Sample) -> tuple[float, int, int]:
     n = len(sides[0])
     bins = int(np.clip(np.sqrt(n / 5), 2, 12))
     left, right = (_in_bins(side, bins) for side in sides)
-    together = (left.T @ right).reshape(-1, bins, right.shape[1] // bins, bins)
-    p = together.transpose(0, 2, 1, 3) / n  # [dx, dy, bins, bins]
+    joint = (left.T @ right).reshape(-1, bins, right.shape[1] // bins, bins)
+    p = joint.transpose(0, 2, 1, 3) / n  # [dx, dy, bins, bins]
     independent = p.sum(3, keepdims=True) * p.sum(2, keepdims=True)
     with np.errstate(divide="ignore", invalid="ignore"):
         nats = np.where(p > 0, p * np.log(p / independent), 0.0).sum((2, 3))

@@ -11,7 +11,7 @@ from scipy.special import digamma, gammaln, ndtr, stdtrit
 from scipy.stats import t as student_t
 
 from fer_bench.cautions import Caution
-from fer_bench.information.estimator import Estimate, Estimator, Problem, whole_number
+from fer_bench.information.estimator import Estimate, Estimator, Problem, read_integer
 from fer_bench.information.inputs import Sample, normal_scores
 
 NORMAL = 1000.0  # degrees of freedom from which on a t copula is a normal one
@@ -34,7 +34,7 @@ class Gaussian(Estimator):
 
     def __init__(self, *, seed: int = 0, max_dim: int | None = None) -> None:
         super().__init__(seed=seed)
-        self.max_dim = None if max_dim is None else whole_number("max_dim", max_dim, 1)
+        self.max_dim = None if max_dim is None else read_integer("max_dim", max_dim, 1)
 
     def estimate_many(self, problems: Sequence[Problem]) -> list[Estimate]:
         return [self._one(problem) for problem in problems]

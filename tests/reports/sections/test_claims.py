@@ -76,10 +76,10 @@ def test_far_apart_means_leave_one_place_open():
     rows = [
         SimpleNamespace(label=str(m), scores={column.key: leak(m)}) for m in (0.9, 0.5, 0.7, 0.705)
     ]
-    found = places(rows, column)
-    assert found["0.5"] == Place(1, 1, 1)
-    assert found["0.7"] == Place(2, 2, 3)
-    assert found["0.9"] == Place(4, 4, 4)
+    placed = places(rows, column)
+    assert placed["0.5"] == Place(1, 1, 1)
+    assert placed["0.7"] == Place(2, 2, 3)
+    assert placed["0.9"] == Place(4, 4, 4)
 
 
 def test_every_method_but_erm_is_held_against_its_curve(summary):
