@@ -117,7 +117,7 @@ def laws(
     else:
         run = _as_given(thing, seed, options)
     trials = {name: Trial(run, PAIRS[name], n, seed) for name in KINDS[sides_of(thing)]}
-    same = [] if like is None else [partial(agreement, like=like)]
+    same: list[Test] = [] if like is None else [partial(agreement, like=like)]
     return [
         Law(_title(test, name), partial(_apply, test, trial, name))
         for name, trial in trials.items()
@@ -261,7 +261,7 @@ def _apply(test: Test, trial: Trial, kind: str) -> list[Check]:
 
 def _title(test: Test, kind: str) -> str:
     function = test.func if isinstance(test, partial) else test
-    return function.__name__.replace("_", " ") + _suffix(kind)  # type: ignore[attr-defined]
+    return str(getattr(function, "__name__", function)).replace("_", " ") + _suffix(kind)
 
 
 def _suffix(kind: str) -> str:
@@ -302,12 +302,12 @@ def independence(trial: Trial) -> Iterator[Check]:
 def agreement(trial: Trial, *, like: Estimator) -> Iterator[Check]:
     """With another implementation of the same definition, on pairs of low and high information."""
     mistakes = like.mistakes()
-    reference = _foreign(like, trial.seed, {})
+    reference = _as_given(like, trial.seed, {})
     for name, task in (("", trial.pairs.base), (" on much", trial.pairs.strong)):
         x, y = map(_standardised, task.sample(trial.n, trial.seed))
         wanted, found = reference(x, y), trial.mi(x, y)
         near = _near(f"agreement{name}", found, wanted, f"equal to {like.name}", 0.01, 0.0)
-        given = {why: _foreign(tool, trial.seed, {})(x, y) for why, tool in mistakes.items()}
+        given = {why: _as_given(tool, trial.seed, {})(x, y) for why, tool in mistakes.items()}
         same = [why for why, value in given.items() if abs(value - found) < near.tolerance / 2]
         yield replace(near, cause=same[0] if same and not near.passed else "")
 

@@ -22,7 +22,6 @@ from fer_bench.data.faces import FaceData
 from fer_bench.data.splits import Fold, FoldFile, Rows, make_folds
 from fer_bench.errors import DataError, ExperimentError, RunError
 from fer_bench.experiment import (
-    ERASED,
     DataSpec,
     Experiment,
     MethodSpec,
@@ -35,6 +34,7 @@ from fer_bench.experiment import (
     weight_sections,
 )
 from fer_bench.method import Method
+from fer_bench.registry import ERASED
 from fer_bench.runs.store import sha256
 from fer_bench.training.batches import batches_in
 from fer_bench.training.loop import stage_budget
