@@ -111,15 +111,17 @@ def load_metrics(names: Sequence[str] | None = None) -> dict[str, Metric]:
 def metric_names(
     names: Sequence[str] | None, *, attackers: Literal["default", "all"] = "default"
 ) -> tuple[str, ...] | None:
-    """Metrics to run: those named, or all default ones (None); "all" adds trained attackers.
+    """Metrics to run: those named, or all default ones (None).
+
+    "all" adds trained attackers, the photo link and the line that an eraser draws.
 
     >>> metric_names(["leakage"], attackers="all")
-    ('leakage', 'attackers-all')
+    ('leakage', 'attackers-all', 'photo-link', 'frontier')
     """
     if attackers == "default":
         return None if names is None else tuple(names)
     chosen = load_metrics() if names is None else names
-    return tuple(dict.fromkeys((*chosen, "attackers-all")))
+    return tuple(dict.fromkeys((*chosen, "attackers-all", "photo-link", "frontier")))
 
 
 def score_specs() -> dict[str, ScoreSpec]:
