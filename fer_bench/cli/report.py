@@ -77,12 +77,26 @@ def table(
     method: Annotated[
         str | None, typer.Option(help="The row a per-class table is about; the best if not given.")
     ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            help="Instead of a layout: score keys with commas between, such as "
+            "classification/test.accuracy,mig/normalised."
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="File to write, besides printing.")] = None,
 ) -> None:
     """Print a table that a paper can include."""
     from fer_bench.reports.tables import write_table
 
-    text = write_table(folder, format=format_, layout=layout, method=method, out=out)  # type: ignore[arg-type]
+    text = write_table(
+        folder,
+        format=format_,  # type: ignore[arg-type]
+        layout=layout,
+        method=method,
+        columns=[key.strip() for key in columns.split(",")] if columns else None,
+        out=out,
+    )
     typer.echo(text, nl=False)
 
 
