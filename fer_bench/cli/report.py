@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -13,21 +11,6 @@ Folder = Annotated[Path, typer.Argument(help="Result folder.", show_default=Fals
 Maps = Annotated[
     str, typer.Option(help="Maps of the embeddings: both, tsne, umap or none.", metavar="WHICH")
 ]
-
-
-@contextmanager
-def steps_shown(*, quiet: bool = False) -> Iterator[Callable[[str], None]]:
-    """Says on standard error what is done next: in place on a terminal, else line by line."""
-    from fer_bench.terminal import make_console
-
-    console = make_console(stderr=True, quiet=quiet)
-    if not console.is_terminal:
-        yield lambda step: console.print(f"report: {step} ...", highlight=False, markup=False)
-        return
-    from rich.markup import escape
-
-    with console.status("report ...") as status:
-        yield lambda step: status.update(f"report: {escape(step)} ...")
 
 
 def report(
@@ -48,8 +31,9 @@ def report(
 ) -> None:
     """Write one self-contained HTML file about a result folder."""
     from fer_bench.reports.page import write_report
+    from fer_bench.terminal import steps_shown
 
-    with steps_shown() as progress:
+    with steps_shown("report") as progress:
         page = write_report(
             folder,
             out=out,
@@ -109,8 +93,10 @@ def figures(
 ) -> None:
     """Write every figure as PDF and SVG in a paper's column widths."""
     from fer_bench.reports.figures.paper import write_figures
+    from fer_bench.terminal import steps_shown
 
-    written = write_figures(folder, out=out, maps=maps)  # type: ignore[arg-type]
+    with steps_shown("figures") as progress:
+        written = write_figures(folder, out=out, maps=maps, progress=progress)  # type: ignore[arg-type]
     typer.echo(
         f"{len(written)} files in {written[0].parent.resolve()}" if written else "no figures"
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -99,22 +100,34 @@ class Audit:
         return asdict(self)
 
 
-def audit(data: FaceData, *, labels: bool = True, seed: int = 0) -> Audit:
+def audit(
+    data: FaceData,
+    *,
+    labels: bool = True,
+    seed: int = 0,
+    progress: Callable[[str], None] = lambda step: None,
+) -> Audit:
     """Examine a data set.
 
     Args:
         data: the faces, loaded with `bad_images="set-aside"` so that bad ones are listed.
         labels: look for wrong labels, which trains a small classifier in five folds.
         seed: of these folds.
+        progress: told what is looked at next.
     """
     found = Audit()
     found.counts = _counts(data)
+    progress("duplicates")
     found.suspects += _duplicates(data)
+    progress("bad pictures")
     found.suspects += _quality(data)
     if labels and len(data.classes) > 1:
+        progress("labels, which trains a classifier in five folds")
         suspects, found.label_check = label_suspects(data, seed=seed)
         found.suspects += suspects if found.label_check.get("skill", 0) >= MIN_SKILL else []
+    progress("dependences between columns")
     found.dependence = _dependences(data, seed=seed)
+    progress("what the framing tells")
     found.framing = framing(data, seed=seed)
     found.problems = _problems(data, found)
     order = list(KINDS)

@@ -121,8 +121,9 @@ def run_specs(
                     f"{spec.label} {spec.place}: without a process of its own, because "
                     f"{message['here']}: put it into a module to have one."
                 )
-            elif options.workers == 1:
-                progress.epochs_of(spec)(*message["epoch"])
+            for kind in ("epoch", "scoring"):
+                if kind in message:
+                    progress.step(spec, kind, *message[kind])
 
         waiting = [s for s in specs if s.of is not None and not store.is_done(s.of)]
         for spec in specs:
