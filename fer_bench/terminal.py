@@ -12,7 +12,7 @@ import io
 import re
 import sys
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -154,3 +154,21 @@ def make_console(*, stderr: bool = False, **options: Any) -> Console:
     stream = sys.stderr if stderr else sys.stdout
     below = stream.stream if isinstance(stream, _Encodable) else stream
     return PrintableConsole(file=_Encodable(below), **options)  # type: ignore[arg-type]
+
+
+@contextmanager
+def steps_shown(what: str, *, quiet: bool = False) -> Iterator[Callable[[str], None]]:
+    """Says on standard error what is done next: in place on a terminal, else line by line.
+
+    Args:
+        what: is being made, such as "report"; every line begins with it.
+        quiet: say nothing.
+    """
+    console = make_console(stderr=True, quiet=quiet)
+    if not console.is_terminal:
+        yield lambda step: console.print(f"{what}: {step} ...", highlight=False, markup=False)
+        return
+    from rich.markup import escape
+
+    with console.status(f"{what} ...") as status:
+        yield lambda step: status.update(f"{what}: {escape(step)} ...")

@@ -303,7 +303,7 @@ def independence(trial: Trial) -> Iterator[Check]:
 
 
 def agreement(trial: Trial, *, like: Estimator) -> Iterator[Check]:
-    """The value agrees with another implementation of the definition, at low and high information."""
+    """The value agrees with another implementation, at low and high information."""
     mistakes = like.mistakes()
     reference = _as_given(like, trial.seed, {})
     for name, task in (("", trial.pairs.base), (" on much", trial.pairs.strong)):
