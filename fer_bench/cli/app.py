@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from fer_bench import terminal
 from fer_bench.cli import (
     check,
     data,
@@ -18,7 +19,6 @@ from fer_bench.cli import (
     realism,
     report,
     search,
-    settings,
     sharing,
     store,
     sweep,
@@ -82,4 +82,4 @@ def _root(
     ] = False,
 ) -> None:
     """Compare methods that separate facial expression from identity."""
-    settings.verbose = verbose
+    terminal.show_tracebacks = verbose

@@ -23,7 +23,6 @@ from fer_bench.information.estimator import (
     make,
     read_integer,
 )
-from fer_bench.information.estimators.auto import Auto
 from fer_bench.information.inputs import Sample, clean_pair, is_discrete, one_hot
 from fer_bench.information.scoring import score_estimate
 from fer_bench.labels import label_entropy
@@ -152,8 +151,7 @@ def calibrate_value(
         DataError, EstimatorError: as for `calibrate`.
     """
     asked = tool
-    if isinstance(tool, Auto):  # the planted tasks get what was chosen for the data
-        tool = make(tool.by_name(score.details["chosen"], sample.n), seed=seed)
+    tool = tool.as_chosen(score, sample.n, seed=seed)
     random = np.random.default_rng([seed, 23])
     top = min(_ceiling(sample), _reachable(sample))
     targets = np.linspace(0, min(max(2 * score.value, 0.3), top), tasks)

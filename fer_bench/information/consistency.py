@@ -263,7 +263,7 @@ def _apply(test: Test, trial: Trial, kind: str) -> list[Check]:
 
 def _title(test: Test, kind: str) -> str:
     function = test.func if isinstance(test, partial) else test
-    return function.__name__.replace("_", " ") + _suffix(kind)
+    return str(getattr(function, "__name__", function)).replace("_", " ") + _suffix(kind)
 
 
 def _suffix(kind: str) -> str:
@@ -303,7 +303,7 @@ def independence(trial: Trial) -> Iterator[Check]:
 
 
 def agreement(trial: Trial, *, like: Estimator) -> Iterator[Check]:
-    """It agrees with another implementation of its definition, at low and high information."""
+    """The value agrees with another implementation, at low and high information."""
     mistakes = like.mistakes()
     reference = _as_given(like, trial.seed, {})
     for name, task in (("", trial.pairs.base), (" on much", trial.pairs.strong)):

@@ -15,6 +15,7 @@ from fer_bench.cautions import Caution
 from fer_bench.errors import FerBenchError, did_you_mean
 from fer_bench.information.inputs import Sample, clean_pair
 from fer_bench.registry import estimators
+from fer_bench.score import Score
 
 # What the sides of an estimator may be: how many of them are labels, and that in words.
 SIDES = {
@@ -167,6 +168,10 @@ class Estimator:
         if self._sample is None:
             raise EstimatorError(f"{type(self).__name__}: call fit(x, y) before estimate().")
         return self._estimate
+
+    def as_chosen(self, score: Score, n: int, *, seed: int) -> Estimator:
+        """What gave a score: this estimator, or the one it chose for the n rows."""
+        return self
 
     def mistakes(self) -> Mapping[str, Estimator]:
         """The same estimator with a well-known slip in its formula, by what is wrong."""

@@ -14,7 +14,7 @@ from fer_bench.cautions import Caution, as_cautions
 from fer_bench.information.estimator import Estimate, Estimator, Problem, is_constant
 from fer_bench.information.inputs import Sample, is_discrete
 from fer_bench.labels import label_entropy
-from fer_bench.score import Score
+from fer_bench.score import Effects, Score
 
 NATS_PER_BIT = math.log(2)
 # What of the details is information; all else stays as it is when a score is given in bits.
@@ -89,6 +89,7 @@ def score_estimate(
         null: estimates of its permuted copies, nats.
         clusters: [n] rows that count as one observation in the interval; None for `sample.groups`.
     """
+    effects = None if clusters is None else _effects(estimate, clusters)
     clusters = sample.groups if clusters is None else clusters
     error = estimate.standard_error(clusters)
     value = estimate.value
@@ -134,7 +135,21 @@ def score_estimate(
         unit="nats",
         cautions=as_cautions(cautions),
         details=details,
+        effects=effects,
     )
+
+
+def _effects(estimate: Estimate, clusters: np.ndarray) -> Effects | None:
+    """What each cluster changes in the estimate, what was fitted held fixed."""
+    if not len(estimate.rows) or not np.isfinite(estimate.rows).all():
+        return None
+    valued = clusters[estimate.index]
+    count = int(clusters.max()) + 1
+    centred = estimate.rows - estimate.rows.mean()
+    rest = len(valued) - np.bincount(valued, minlength=count)
+    changes = np.bincount(valued, weights=centred, minlength=count) / np.maximum(rest, 1)
+    faces = np.bincount(clusters, minlength=count).astype(np.float64)
+    return Effects(np.arange(count), changes, faces)
 
 
 def _null_interval(null: Sequence[float], n: int) -> list[float]:

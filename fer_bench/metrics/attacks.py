@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,9 +20,9 @@ from fer_bench.metrics.common import (
 )
 from fer_bench.metrics.network_probe import mlp_probes
 from fer_bench.metrics.probes import (
+    KnnProbe,
     Probed,
     Split,
-    knn_probe,
     linear_probe,
     split_labels,
 )
@@ -136,12 +136,11 @@ def identity_attacks(
     for name, x in embeddings.items():
         candidates = attacker_views(x, y, split)
         out[name] = {}
-        for probe, fit in (("linear", linear_probe), ("knn", knn_probe)):
-            tried = {view: fit(values, s, split) for view, values in candidates.items()}
+        for probe, prepared in (("linear", _linear), ("knn", KnnProbe)):
+            fits = {view: prepared(values, split) for view, values in candidates.items()}
+            tried = {view: fit(s) for view, fit in fits.items()}
             view = max(tried, key=lambda v: np.nan_to_num(tried[v].validation))
-            control = np.mean(
-                [np.mean(fit(candidates[view], c, split).predicted == truth) for c in shuffled]
-            )
+            control = np.mean([np.mean(fits[view](c).predicted == truth) for c in shuffled])
             out[name][probe] = Attack(named_setting(tried[view], view), float(control))
             if probe == "linear":
                 # The network gets the view that served the linear probe.
@@ -161,6 +160,10 @@ def identity_attacks(
             control = float(np.mean(other.predicted == truth))
         out[name]["mlp"] = Attack(named_setting(fitted[k], settings[name]), control)
     return out
+
+
+def _linear(x: ArrayLike, split: Split) -> Callable[[ArrayLike], Probed]:
+    return lambda y: linear_probe(x, y, split)
 
 
 def attacker_views(x: ArrayLike, expression: Ints, split: Split) -> dict[str, NDArray[Any]]:

@@ -11,7 +11,7 @@ from scipy.special import logsumexp
 from scipy.stats import chi2, rankdata
 
 from fer_bench.cautions import Caution
-from fer_bench.information.estimator import Estimate, Estimator, Problem
+from fer_bench.information.estimator import Estimate, Estimator, Problem, make
 from fer_bench.information.estimators.classifier import Classifier
 from fer_bench.information.estimators.discrete import MillerMadow
 from fer_bench.information.estimators.gaussian import (
@@ -24,6 +24,7 @@ from fer_bench.information.estimators.gaussian import (
 from fer_bench.information.estimators.neighbours import KSG, Ross
 from fer_bench.information.estimators.neural import EVALUATION_BLOCK, InfoNCE, blocks_of
 from fer_bench.information.inputs import Sample, is_discrete, normal_scores
+from fer_bench.score import Score
 
 NEIGHBOUR_DIMS = 3  # KSG is accurate up to here, whatever the shape of the dependence
 STUDENT_DIMS = 60  # beyond, degrees of freedom say little and cost much
@@ -74,6 +75,10 @@ class Auto(Estimator):
         batch = 256 if n >= 2000 else 128
         return Contrast(kept_out=self.kept_out, folds=folds, batch=batch, rate=3e-3,
                         seed=self.seed, device=self.device)  # fmt: skip
+
+    def as_chosen(self, score: Score, n: int, *, seed: int) -> Estimator:
+        """The estimator that was chosen for the rows of a score."""
+        return make(self.by_name(score.details["chosen"], n), seed=seed)
 
     def by_name(self, chosen: str, n: int) -> str | Estimator:
         """The estimator that a score of n rows names in `details["chosen"]`, to use it again."""
