@@ -25,7 +25,7 @@ extensions = [
 ]
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
-exclude_patterns = ["_build", "_ext", "gallery/*.rst.txt"]
+exclude_patterns = ["_build", "_ext", "gallery/*.rst.txt", "generated/numbers.md"]
 suppress_warnings = ["config.cache", "myst.xref_missing"]
 
 autosummary_generate = True

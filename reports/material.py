@@ -73,9 +73,12 @@ class Material:
         self.progress = progress
 
     @cached_property
-    def before(self) -> Summary | None:
-        """The summary that this one is compared with."""
-        return None if self._against is None else summarise(RunStore(self._against))
+    def before(self) -> tuple[Summary, RunStore] | None:
+        """The summary that this one is compared with, and its folder."""
+        if self._against is None:
+            return None
+        store = RunStore(self._against)
+        return summarise(store), store
 
     @cached_property
     def confounding(self) -> Confounding | None:

@@ -295,9 +295,9 @@ def shifts(traversals: Sequence[Traversal]) -> list[tuple[Traversal, int, int]]:
     worst = [
         (walk, i, int(walk.likeness[i].argmin()))
         for walk in traversals
-        for i in np.flatnonzero(walk.shifted.any(axis=1))
+        for i in np.flatnonzero(walk.shifted.any(axis=1)).tolist()
     ]
-    return sorted(worst, key=lambda found: found[0].likeness[found[1], found[2]])
+    return sorted(worst, key=lambda shift: shift[0].likeness[shift[1], shift[2]])
 
 
 # Generators and recognition -----------------------------------------------------------------

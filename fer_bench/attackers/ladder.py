@@ -43,6 +43,14 @@ def all_attackers() -> tuple[Attacker, ...]:
     return (*closed_forms(), MetricNetwork())
 
 
+def strongest(
+    train: Faces, validation: Faces, attackers: Sequence[Attacker] | None = None
+) -> Attacker:
+    """The fitted attacker that is best on the validation people, without its numbers (`climb`)."""
+    fitted = [attacker.fit(train, validation) for attacker in attackers or closed_forms()]
+    return max(fitted, key=lambda each: (compared_pairs(each, validation).auc, -each.step))
+
+
 @dataclass(frozen=True)
 class Rung:
     """One fitted attacker.

@@ -78,14 +78,15 @@ def verification_numbers(
     return out | _withheld(out, counts)
 
 
-def resampled_auc(compared: Comparisons, *, draws: int, seed: int = 0) -> Floats:
-    """[draws] AUC when people are resampled on both sides of a pair.
+def resampled_auc(compared: Comparisons, *, draws: int, seed: int = 0) -> tuple[float, Floats]:
+    """AUC, and [draws] of it when people are resampled on both sides of a pair.
 
     Equal seeds and people give equal resamples, so that differences are paired.
     """
-    curve = _Curve(compared)
+    curve, auc = _Curve(compared), KEYS.index("auc")
     blocks = resampling_weights(compared.n_people, draws=draws, seed=seed)
-    return np.array([curve.numbers(weights)[KEYS.index("auc")] for b in blocks for weights in b])
+    drawn = [curve.numbers(weights)[auc] for block in blocks for weights in block]
+    return float(curve.numbers(None)[auc]), np.array(drawn)
 
 
 class _Curve:

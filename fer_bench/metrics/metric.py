@@ -111,15 +111,17 @@ def load_metrics(names: Sequence[str] | None = None) -> dict[str, Metric]:
 def metric_names(
     names: Sequence[str] | None, *, attackers: Literal["default", "all"] = "default"
 ) -> tuple[str, ...] | None:
-    """Metrics to run: those named, or all default ones (None); "all" adds trained attackers.
+    """Metrics to run: those named, or all default ones (None).
+
+    "all" adds trained attackers, the photo link and the line that an eraser draws.
 
     >>> metric_names(["leakage"], attackers="all")
-    ('leakage', 'attackers-all')
+    ('leakage', 'attackers-all', 'photo-link', 'frontier')
     """
     if attackers == "default":
         return None if names is None else tuple(names)
     chosen = load_metrics() if names is None else names
-    return tuple(dict.fromkeys((*chosen, "attackers-all")))
+    return tuple(dict.fromkeys((*chosen, "attackers-all", "photo-link", "frontier")))
 
 
 def score_specs() -> dict[str, ScoreSpec]:
@@ -139,11 +141,23 @@ def score_specs() -> dict[str, ScoreSpec]:
 
 
 def score_run(
-    run: RunArrays, metrics: Mapping[str, Metric], *, seed: int = 0
+    run: RunArrays,
+    metrics: Mapping[str, Metric],
+    *,
+    seed: int = 0,
+    on_metric: Callable[[int, int, str], None] = lambda number, total, name: None,
 ) -> dict[str, Outcome]:
-    """Score one run with several metrics; a failing metric costs its own numbers only."""
+    """Score one run with several metrics; a failing metric costs its own numbers only.
+
+    Args:
+        run: the arrays.
+        metrics: by name.
+        seed: of bootstrap, permutations and probes.
+        on_metric: told (number, in all, name) before each metric.
+    """
     outcomes = {}
-    for name, metric in metrics.items():
+    for number, (name, metric) in enumerate(metrics.items(), 1):
+        on_metric(number, len(metrics), name)
         reason = missing(metric, run)
         if reason is not None:
             outcomes[name] = Outcome(metric.version, skipped=reason)

@@ -151,6 +151,8 @@ class RunRecord:
         files = {*self.checksums, *(f"parts/{path.name}" for path in there)}
         stems = sorted(Path(f).stem for f in files if _PART.fullmatch(f))
         parts = {name: self._part(name, classes) for name in (s.replace("--", ":") for s in stems)}
+        store = RunStore(self.folder.parent.parent)
+        experiment = store.experiment()
         return RunArrays(
             parts=parts,
             classes=classes,
@@ -162,10 +164,9 @@ class RunRecord:
                 "data": self.spec.data.name,
                 "label": self.spec.label,
                 "size": self.environment.get("size"),
+                "face_network": experiment and experiment.scores.face_network,
             },
-            read_faces=partial(
-                RunStore(self.folder.parent.parent).thumbnails, self.spec.fingerprint
-            ),
+            read_faces=partial(store.thumbnails, self.spec.fingerprint),
         )
 
     def _part(self, name: str, classes: tuple[str, ...]) -> Part:

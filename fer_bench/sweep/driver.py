@@ -44,6 +44,9 @@ def run_specs(specs: Sequence[RunSpec], request: Request, progress: Progress) ->
     store = RunStore(request.root)
     # Rows that are made of other runs come after them.
     waiting = [s for s in specs if s.of is not None and not store.is_done(s.of)]
+    rehearsed_away = {s.of for s in waiting} - {s.id for s in specs}
+    for encoder in sorted(filter(None, rehearsed_away)):
+        yield from _without(store, encoder, waiting)
     retry = request.options.retry > 0
     with start(request, progress) as executor:
         for spec in (s for s in specs if s not in waiting):
@@ -54,13 +57,13 @@ def run_specs(specs: Sequence[RunSpec], request: Request, progress: Progress) ->
                 executor.submit(spec)
             else:
                 yield spec, "failed", store.failures()[spec.id]["reason"]
-                yield from _without(store, spec, waiting)
+                yield from _without(store, spec.id, waiting)
         try:
             for spec, state, text in executor.wait():
                 yield spec, state, text
                 after = [s for s in waiting if s.of == spec.id]
                 if state == "failed":
-                    yield from _without(store, spec, waiting)
+                    yield from _without(store, spec.id, waiting)
                 elif state == "busy":
                     yield from ((later, state, text) for later in after)
                 else:
@@ -70,9 +73,9 @@ def run_specs(specs: Sequence[RunSpec], request: Request, progress: Progress) ->
             raise RunError(_no_space(store, specs)) from None
 
 
-def _without(store: RunStore, failed: RunSpec, waiting: Sequence[RunSpec]) -> Iterator[Result]:
+def _without(store: RunStore, failed: str, waiting: Sequence[RunSpec]) -> Iterator[Result]:
     """Keep that erased rows failed with the run whose embeddings they erase."""
-    for spec in (s for s in waiting if s.of == failed.id):
+    for spec in (s for s in waiting if s.of == failed):
         reason = f"the run {spec.of!r}, whose embeddings it erases, failed."
         store.save_failure(spec, reason=reason, kind="failed")
         yield spec, "failed", reason

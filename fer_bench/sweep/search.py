@@ -146,7 +146,12 @@ def search_experiment(
 
 
 def space_of(entry: MethodSpec) -> dict[str, Range]:
-    """What a search may change of an entry: what its method declares and it does not state."""
+    """What a search may change of an entry: what its method declares and it does not state.
+
+    An erased row trains nothing: it follows the run that it erases.
+    """
+    if entry.of is not None:
+        return {}
     method = registry.methods.get(entry.name)
     if method.info.role != "method":
         return {}
@@ -178,11 +183,13 @@ def studies_of(experiment: Experiment) -> list[Study]:
     specs = {(spec.label, spec.fold): spec for spec in planned.runs}
     studies = []
     for i, entry in enumerate(experiment.methods):
-        label = entry.label or registry.methods.get(entry.name).info.title
         space = space_of(entry)
+        if not space:
+            continue
+        label = entry.label or registry.methods.get(entry.name).info.title
         for fold in entry.folds or experiment.split.indices:
             spec = specs.get((label, fold))
-            if space and spec is not None:  # else the data lack what it needs
+            if spec is not None:  # else the data lack what it needs
                 own = _own(spec, space)
                 wide = {key: _including(mark, own[key]) for key, mark in space.items()}
                 studies.append(Study(i, spec, wide))

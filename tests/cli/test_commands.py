@@ -47,6 +47,17 @@ def test_help_imports_nothing_heavy():
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 
 
+def test_estimating_information_of_two_arrays_needs_no_torch(tmp_path):
+    code = (
+        "import sys, numpy as np, fer_bench\n"
+        "x = np.random.default_rng(0).normal(size=(60, 1))\n"
+        "fer_bench.estimate_mi(x, x + x[::-1], estimator='ksg')\n"
+        "heavy = {'torch', 'numba', 'sklearn', 'matplotlib'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
 @pytest.mark.parametrize("kind", ["methods", "datasets", "metrics", "estimators"])
 def test_list(invoke, kind):
     status, out, _ = invoke("list", kind)

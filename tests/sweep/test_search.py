@@ -105,6 +105,18 @@ def test_reference_rows_have_nothing_to_search():
         studies_of(experiment(methods=rows))
 
 
+def test_erased_rows_follow_the_encoder_that_was_searched(pretend, tmp_path):
+    pretend(peak)
+    row = {"name": "erased", "of": "erm", "parameters": {"eraser": "mean", "rank": 2}}
+    split = {"folds": 3, "use": [0, 1], "validation": 0.4}
+    found = search_experiment(experiment(methods=[ERM, row], split=split), tmp_path, trials=2)
+    assert [study.entry for study in found.studies] == [0, 0]
+    runs = plan(load_experiment(found.file)).runs
+    encoders = {run.fold: run.id for run in runs if run.of is None}
+    assert {run.fold: run.of for run in runs if run.of is not None} == encoders
+    assert len(encoders) == 2
+
+
 def test_the_ranges_reach_the_experiments_own_setting():
     (study,) = studies_of(experiment(training={"lr": 0.05, "epochs": 1}))
     assert study.space["training.lr"] == Between(1e-4, 0.05, log=True)

@@ -405,6 +405,7 @@ class Canvas:
         }
 
     def brows(self, thickness: float, arch: float) -> Array:
+        """Mask of both eyebrows, float32 [V] in [0, 1]."""
         t = (self.side - 1.1) / 4.2
         line = 5.35 + (2.6 + 0.5 * arch) * t - (2.8 + 0.4 * arch) * t * t
         half = (0.42 + 0.16 * thickness) * (0.85 + 0.35 * t - 0.85 * t * t)
@@ -412,6 +413,7 @@ class Canvas:
         return self.front * inside * clip01(np.minimum(t, 1 - t) * 6 + 0.5)
 
     def hair(self, hairline: float) -> Array:
+        """Mask of the hair, float32 [V] in [0, 1]."""
         top = self.y - 9.2 - 0.8 * hairline + 0.03 * self.side**2 - 0.0035 * self.side**3
         back = np.minimum(4.6 - self.z - 0.4 * hairline, self.y - 1.5)
         return self.parts["head"] * clip01(np.maximum(top, back) * 1.6) * (1 - self.ears)

@@ -98,6 +98,7 @@ def render(
 
 
 def cores() -> int:
+    """Number of processor cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -141,6 +142,7 @@ def _columns(
 
 
 def clip01(x: Array) -> Array:
+    """Values clipped to [0, 1]."""
     return np.clip(x, 0, 1)
 
 
