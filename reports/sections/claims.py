@@ -57,9 +57,10 @@ def content(page: Material) -> Mapping[str, Any] | None:
     """A line a row, with its place among the methods for both attackers."""
     summary = page.summary
     columns, steps = asked(summary, "claims"), asked(summary, "ladder")
-    if not columns:
+    compared = [c for key in (FIXED, TRAINED) for c in columns if c.key.endswith(f"/{key}")]
+    if len(compared) != 2:  # no attackers, or an earlier version's
         return None
-    fixed, trained = (next(c for c in columns if c.key.endswith(key)) for key in (FIXED, TRAINED))
+    fixed, trained = compared
     before, after = (places(summary.of_role("method"), column) for column in (fixed, trained))
     verdicts = curve_verdicts(page)
     lines = [
