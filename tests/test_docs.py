@@ -23,8 +23,8 @@ GALLERY = sorted((DOCS.parent / "examples" / "gallery").glob("plot_*.py"))
 
 def blocks(page: Path, language: str) -> list[str]:
     text = page.read_text(encoding="utf-8")
-    found = re.findall(rf"^( *)```{language}\n(.*?)^\1```", text, re.M | re.S)
-    return [re.sub(rf"^{indent}", "", code, flags=re.M) for indent, code in found]
+    matches = re.findall(rf"^( *)```{language}\n(.*?)^\1```", text, re.M | re.S)
+    return [re.sub(rf"^{indent}", "", code, flags=re.M) for indent, code in matches]
 
 
 def commands() -> list[tuple[str, str]]:

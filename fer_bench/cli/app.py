@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from fer_bench import cli
+from fer_bench import terminal
 from fer_bench.cli import (
     check,
     data,
@@ -37,6 +37,7 @@ app = typer.Typer(
 
 app.command("init", cls=Command)(init.init)
 app.command("run", cls=Command)(sweep.run)
+app.command("work", cls=Command, hidden=True)(sweep.work)
 app.command("search", cls=Command)(search.search)
 app.command("evaluate", cls=Command)(evaluate.evaluate)
 app.command("plan", cls=Command)(power.plan)
@@ -45,6 +46,7 @@ app.command("transfer", cls=Command)(sweep.transfer)
 app.command("report", cls=Command)(report.report)
 app.command("table", cls=Command)(report.table)
 app.command("figures", cls=Command)(report.figures)
+app.command("traverse", cls=Command)(report.traverse)
 app.command("export", cls=Command)(report.export)
 app.command("verify", cls=Command)(sharing.verify)
 app.command("pack", cls=Command)(sharing.pack)
@@ -80,4 +82,4 @@ def _root(
     ] = False,
 ) -> None:
     """Compare methods that separate facial expression from identity."""
-    cli.verbose = verbose
+    terminal.show_tracebacks = verbose

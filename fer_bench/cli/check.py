@@ -104,7 +104,10 @@ def _places() -> dict[str, str]:
     from fer_bench.data.cache import cache_folder
 
     pack = os.environ.get("FER_BENCH_DATA")
-    sets = sorted(p.name for p in Path(pack).iterdir() if p.is_dir()) if _is_folder(pack) else []
+    folder = Path(pack) if pack else None
+    sets = (
+        sorted(p.name for p in folder.iterdir() if p.is_dir()) if folder and folder.is_dir() else []
+    )
     return {
         "here": f"{Path.cwd()} ({_free(Path.cwd()):.0f} GiB free)",
         "face cache": f"{cache_folder()} ({_free(cache_folder()):.0f} GiB free)",
@@ -178,7 +181,3 @@ def _free(path: Path) -> float:
     from fer_bench.errors import free_space
 
     return free_space(path) / 2**30
-
-
-def _is_folder(path: str | None) -> bool:
-    return path is not None and Path(path).is_dir()

@@ -163,16 +163,18 @@ def audit(
 ) -> None:
     """Find duplicates, bad pictures, likely wrong labels and hidden dependences."""
     from fer_bench.data import audit as auditing
+    from fer_bench.terminal import steps_shown
 
     data = _load(name, root, size, ["bad_images=set-aside", *(options or [])])
-    found = auditing.audit(data, labels=labels, seed=seed)
-    page = auditing.save(found, data, out)
+    with steps_shown("audit") as progress:
+        result = auditing.audit(data, labels=labels, seed=seed, progress=progress)
+    page = auditing.save(result, data, out)
     typer.echo(repr(data))
-    for line in found.problems or ["Nothing was found."]:
+    for line in result.problems or ["Nothing was found."]:
         typer.echo(f"- {line}")
-    if found.framing:
+    if result.framing:
         typer.echo("What the framing alone tells (AUC, 0.50 by chance):")
-        for line in auditing.framing_lines(found):
+        for line in auditing.framing_lines(result):
             typer.echo(f"  {line}")
     typer.echo(f"{page}\nDecisions: {out / 'decisions.csv'}")
 
@@ -239,13 +241,13 @@ def _values(options: list[str] | None) -> dict[str, Any]:
 
     from fer_bench.errors import DataError
 
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for option in options or []:
         key, equals, raw = option.partition("=")
         if not equals or not key.strip():
             raise DataError(f"--set {option!r}: write it as KEY=VALUE, such as version=raw_256.")
         try:
-            found[key.strip()] = tomllib.loads(f"value = {raw}")["value"]
+            values[key.strip()] = tomllib.loads(f"value = {raw}")["value"]
         except tomllib.TOMLDecodeError:
-            found[key.strip()] = raw.strip()
-    return found
+            values[key.strip()] = raw.strip()
+    return values

@@ -61,4 +61,4 @@ def _labels(pairs: list[str]) -> dict[str, str]:
     for pair in pairs:
         if "=" not in pair:
             raise DataError(f"--label {pair!r} has no '=': write smile=happiness.")
-    return dict(pair.split("=", 1) for pair in pairs)  # type: ignore[misc]
+    return dict(pair.split("=", 1) for pair in pairs)

@@ -186,10 +186,10 @@ def _check_reference(path: Path) -> int:
 def _check_consistency(estimator: str) -> int:
     from fer_bench.information.consistency import check_estimator
 
-    found = check_estimator(estimator)
-    for c in found:
+    checks = check_estimator(estimator)
+    for c in checks:
         typer.echo(f"{'ok  ' if c.passed else 'FAIL'} {c.name:26s} {c.measured}  {c.why}")
-    return sum(not c.passed for c in found)
+    return sum(not c.passed for c in checks)
 
 
 def _run(settings: list[dict[str, Any]], path: Path) -> Any:

@@ -43,7 +43,7 @@ def table(
     """Print how often each rating was given, and the share of 3 and 4 with intervals."""
     from fer_bench.realism import as_markdown, rating_table, read_ratings
 
-    found = rating_table(read_ratings(files, key), seed=seed)
-    typer.echo(as_markdown(found), nl=False)
+    ratings = rating_table(read_ratings(files, key), seed=seed)
+    typer.echo(as_markdown(ratings), nl=False)
     if out is not None:
-        found.to_csv(out, index=False, lineterminator="\n")
+        ratings.to_csv(out, index=False, lineterminator="\n")

@@ -1,9 +1,7 @@
-"""`fer-bench report`, `fer-bench table` and `fer-bench figures`."""
+"""`fer-bench report`, `table`, `figures`, `traverse` and `export`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -13,21 +11,6 @@ Folder = Annotated[Path, typer.Argument(help="Result folder.", show_default=Fals
 Maps = Annotated[
     str, typer.Option(help="Maps of the embeddings: both, tsne, umap or none.", metavar="WHICH")
 ]
-
-
-@contextmanager
-def steps_shown(*, quiet: bool = False) -> Iterator[Callable[[str], None]]:
-    """Says on standard error what is done next: in place on a terminal, else line by line."""
-    from fer_bench.terminal import make_console
-
-    console = make_console(stderr=True, quiet=quiet)
-    if not console.is_terminal:
-        yield lambda step: console.print(f"report: {step} ...", highlight=False, markup=False)
-        return
-    from rich.markup import escape
-
-    with console.status("report ...") as status:
-        yield lambda step: status.update(f"report: {escape(step)} ...")
 
 
 def report(
@@ -41,6 +24,10 @@ def report(
         typer.Option(help="show, blur or none; by default what the terms of the data allow."),
     ] = None,
     maps: Maps = "both",
+    answers: Annotated[
+        str | None,
+        typer.Option(help="Also what a model says of test faces, in per cent: clip or tiny-clip."),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="File to write; in the folder if not given.")
     ] = None,
@@ -48,14 +35,16 @@ def report(
 ) -> None:
     """Write one self-contained HTML file about a result folder."""
     from fer_bench.reports.page import write_report
+    from fer_bench.terminal import steps_shown
 
-    with steps_shown() as progress:
+    with steps_shown("report") as progress:
         page = write_report(
             folder,
             out=out,
             faces=faces,  # type: ignore[arg-type]
             against=against,
             maps=maps,  # type: ignore[arg-type]
+            answers=answers,
             progress=progress,
         )
     typer.echo(f"report: {page.resolve()} ({page.stat().st_size / 1e6:.1f} MB)")
@@ -77,12 +66,26 @@ def table(
     method: Annotated[
         str | None, typer.Option(help="The row a per-class table is about; the best if not given.")
     ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            help="Instead of a layout: score keys with commas between, such as "
+            "classification/test.accuracy,mig/normalised."
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="File to write, besides printing.")] = None,
 ) -> None:
     """Print a table that a paper can include."""
     from fer_bench.reports.tables import write_table
 
-    text = write_table(folder, format=format_, layout=layout, method=method, out=out)  # type: ignore[arg-type]
+    text = write_table(
+        folder,
+        format=format_,  # type: ignore[arg-type]
+        layout=layout,
+        method=method,
+        columns=[key.strip() for key in columns.split(",")] if columns else None,
+        out=out,
+    )
     typer.echo(text, nl=False)
 
 
@@ -95,11 +98,57 @@ def figures(
 ) -> None:
     """Write every figure as PDF and SVG in a paper's column widths."""
     from fer_bench.reports.figures.paper import write_figures
+    from fer_bench.terminal import steps_shown
 
-    written = write_figures(folder, out=out, maps=maps)  # type: ignore[arg-type]
+    with steps_shown("figures") as progress:
+        written = write_figures(folder, out=out, maps=maps, progress=progress)  # type: ignore[arg-type]
     typer.echo(
         f"{len(written)} files in {written[0].parent.resolve()}" if written else "no figures"
     )
+
+
+def traverse(
+    folder: Folder,
+    space: Annotated[
+        list[str] | None,
+        typer.Option(help="Embedding that moves: E (default), I, z_id; repeatable."),
+    ] = None,
+    method: Annotated[
+        list[str] | None, typer.Option(help="A row of the leaderboard; all methods if not given.")
+    ] = None,
+    generator: Annotated[
+        str | None,
+        typer.Option(help="TorchScript file or module:function that draws; it runs as code."),
+    ] = None,
+    recognition: Annotated[
+        Path | None, typer.Option(help="Weights of MobileFaceNet, to compare people by.")
+    ] = None,
+    pictures: Annotated[
+        Path | None, typer.Option(help="Folder for every drawing, as `realism page` takes them.")
+    ] = None,
+) -> None:
+    """Draw faces while an embedding moves: does the expression change, does the person stay?"""
+    from fer_bench.reports.text import with_unit
+    from fer_bench.reports.traversals import traverse_folder
+    from fer_bench.terminal import steps_shown
+
+    with steps_shown("traverse") as progress:
+        walks = traverse_folder(
+            folder, spaces=space or ("E",), labels=method or (), generator=generator,
+            weights=recognition, pictures=pictures, progress=progress,
+        )  # fmt: skip
+    for label, known in walks.items():
+        for walk in known:
+            expression, identity, error = (
+                with_unit(share, "percent")
+                for share in (walk.expression_change, walk.identity_shift, walk.error)
+            )
+            typer.echo(
+                f"{label}: {walk.space}, {walk.direction}: another expression is read in "
+                f"{expression} of {len(walk.rows)} faces, another person in {identity} "
+                f"(error {error}, by {walk.judged_by})"
+            )
+    typer.echo("kept with the runs: report and figures show them")
 
 
 def export(

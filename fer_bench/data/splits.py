@@ -96,7 +96,7 @@ class FoldFile:
                 Fold(*(np.flatnonzero(letters[:, f] == part) for part in PARTS))
                 for f in range(letters.shape[1])
             )
-            found = cls(
+            loaded = cls(
                 keys,
                 folds,
                 about["group"],
@@ -106,11 +106,11 @@ class FoldFile:
             written = about["hash"]
         except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
             raise DataError(f"{path} is no fold file: {error}.") from error
-        if found.hash != written:
+        if loaded.hash != written:
             raise DataError(
-                f"{path} was changed after it was written (hash {found.hash}, not {written})."
+                f"{path} was changed after it was written (hash {loaded.hash}, not {written})."
             )
-        return found
+        return loaded
 
     def match(self, data: FaceData) -> FoldFile:
         """The same folds, numbered by the rows of a data set that holds at least these rows.

@@ -51,7 +51,7 @@ def likely_cause(checks: Sequence[Check]) -> str:
     failed = [check for check in checks if not check.passed]
     if not failed:
         return ""
-    broken = [check for check in failed if math.isnan(check.found)]
+    broken = [check for check in failed if math.isnan(check.value)]
     if broken:
         return f"it gave no number: {broken[0].why}"
     by_name = {check.name.split(",")[0]: check for check in reversed(checks)}
@@ -61,7 +61,7 @@ def likely_cause(checks: Sequence[Check]) -> str:
 
 
 def _error(check: Check) -> float:
-    return check.found - check.wanted
+    return check.value - check.expected
 
 
 def _truths(checks: Mapping[str, Check]) -> list[Check]:
@@ -102,7 +102,7 @@ def _factor(checks: Mapping[str, Check]) -> str | None:
         return None
     if all(truth.passed for truth in truths):
         return None
-    ratios = [t.found / t.wanted for t in truths]
+    ratios = [t.value / t.expected for t in truths]
     ratio = fmean(ratios)
     if max(abs(r - ratio) for r in ratios) > 0.03 * abs(ratio):
         return None
@@ -120,7 +120,7 @@ def _in_sample(checks: Mapping[str, Check]) -> str | None:
     if not (falls or rises):
         return None
     return (
-        f"independent rows give {zero.found:+.2f} nats: an in-sample value (the model is valued "
+        f"independent rows give {zero.value:+.2f} nats: an in-sample value (the model is valued "
         "on the rows it was fitted on), or a histogram without correction"
     )
 

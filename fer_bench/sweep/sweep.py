@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from fer_bench.errors import RunError, free_space
 from fer_bench.experiment import Experiment, RunSpec
 from fer_bench.metrics.metric import metric_names
 from fer_bench.runs.store import RunRecord, RunStore
-from fer_bench.sweep.executors import Options, run_specs, workers_of
+from fer_bench.sweep.driver import run_specs
+from fer_bench.sweep.executors import Options, Request, workers_of
 from fer_bench.sweep.forecast import Forecast, forecast
 from fer_bench.sweep.job import Job
 from fer_bench.sweep.plan import Plan, data_card, plan
@@ -86,15 +90,14 @@ def run_experiment(
         specs: Sequence[RunSpec] = planned.runs
         if rehearse:
             specs, failed = _rehearsed(store, specs, options, progress)
-        results = run_specs(
-            specs,
-            str(store.root),
+        scores = experiment.scores
+        request = Request(
+            root=os.path.abspath(store.root),
+            metrics=metric_names(scores.metrics, attackers=scores.attackers),
+            seed=scores.seed,
             options=options,
-            metrics=metric_names(experiment.scores.metrics, attackers=experiment.scores.attackers),
-            seed=experiment.scores.seed,
-            progress=progress,
         )
-        for spec, state, text in results:
+        for spec, state, text in run_specs(specs, request, progress):
             progress.finished(spec, state, text)
             if state in counts:
                 counts[state] += 1
@@ -196,7 +199,8 @@ def score_store(
         for record in records:
             if record in todo:
                 arguments = {"record": record, "metrics": names, "seed": seed, "again": again}
-                processes.submit(record, Job(score_only, arguments, threads=RUN_THREADS))
+                job = Job(score_only, arguments, threads=RUN_THREADS, wants_tell=True)
+                processes.submit(record, job, partial(_scoring, progress, record))
             else:
                 progress.finished(record.spec, "kept", "scored already")
         for record, end in processes.ends():
@@ -205,6 +209,11 @@ def score_store(
             else:
                 progress.finished(record.spec, "failed", end.error)
     return records
+
+
+def _scoring(progress: Progress, record: RunRecord, message: Mapping[str, Any]) -> None:
+    if "scoring" in message:
+        progress.step(record.spec, "scoring", *message["scoring"])
 
 
 def _refuse_other_folders(store: RunStore) -> None:

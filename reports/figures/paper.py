@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +23,21 @@ from fer_bench.reports.figures.style import drawing
 from fer_bench.reports.figures.traces import trace_figure
 from fer_bench.reports.figures.trade_off import trade_off
 from fer_bench.reports.figures.training import term_curves, training_curves
+from fer_bench.reports.figures.traversals import failures_figure, traversal_figure
 from fer_bench.reports.figures.two_people import attribute_maps, people_affect, people_map
 from fer_bench.reports.maps import KINDS, Which, maps_of
 from fer_bench.reports.summary import Row, Summary, summarise
 from fer_bench.reports.text import file_names
+from fer_bench.reports.traversals import traversals_of
 from fer_bench.runs.store import RunStore
 
 
 def write_figures(
-    root: str | Path, *, out: str | Path | None = None, maps: Which = "tsne"
+    root: str | Path,
+    *,
+    out: str | Path | None = None,
+    maps: Which = "tsne",
+    progress: Callable[[str], None] = lambda step: None,
 ) -> list[Path]:
     """Write every figure as PDF and SVG in a paper's column widths, fonts embedded.
 
@@ -39,17 +45,20 @@ def write_figures(
         root: result folder.
         out: folder for the files; `<root>/figures` by default.
         maps: which maps to draw.
+        progress: told what is done next.
 
     Returns:
         The files written.
     """
     store = RunStore(root)
+    progress("reading the results")
     summary = summarise(store)
     folder = Path(out) if out is not None else store.root / "figures"
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     with drawing(paper=True):
         for name, figure in paper_figures(store, summary, maps):
+            progress(name)
             for ending in ("pdf", "svg"):
                 path = folder / f"{name}.{ending}"
                 metadata = {"CreationDate": None} if ending == "pdf" else {"Date": None}
@@ -105,6 +114,12 @@ def _of_row(
                 "traces": trace_figure(test.labels, *pair, paper=True),
             }
         )
+    if faces is not None:
+        walks = traversals_of(record)
+        named = file_names(f"{walk.space} {walk.direction}" for walk in walks)
+        for walk, name in zip(walks, named.values(), strict=True):
+            yield from _there({f"traversal-{name}": traversal_figure(walk, paper=True)})
+        yield from _there({"failures": failures_figure(walks, paper=True)})
     for kind in KINDS[maps]:
         points = maps_of(record, kinds=KINDS[maps])
         drawn = static_maps(points, test.labels, summary.classes, kind=kind, paper=True)

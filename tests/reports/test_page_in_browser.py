@@ -215,10 +215,10 @@ def test_axe_finds_no_serious_violation(browser, page, scheme):
     opened.page.evaluate(axe.read_text("utf-8"))
     # Only colours differ in the dark.
     only = ", runOnly: ['color-contrast']" if scheme == "dark" else ""
-    found = opened.page.evaluate(f"axe.run(document, {{resultTypes: ['violations']{only}}})")
+    evaluation = opened.page.evaluate(f"axe.run(document, {{resultTypes: ['violations']{only}}})")
     serious = [
         (v["id"], [n["html"][:160] for n in v["nodes"]][:3])
-        for v in found["violations"]
+        for v in evaluation["violations"]
         if v["impact"] in ("serious", "critical")
     ]
     assert serious == []

@@ -32,7 +32,7 @@ from fer_bench.data.synthetic.factors import (
     ATTRIBUTES,
     NUISANCE_FACTORS,
     SUBJECT_FACTORS,
-    check_whole,
+    check_integer,
 )
 from fer_bench.errors import DataError
 
@@ -73,11 +73,11 @@ def render(
     >>> faces.shape, faces.dtype
     ((14, 32, 32, 3), dtype('uint8'))
     """
-    check_whole("size", size, 16)
+    check_integer("size", size, 16)
     if size > 1024:
         raise DataError(f"size = {size} is above 1024: render smaller faces.")
     if threads is not None:
-        check_whole("threads", threads, 1)
+        check_integer("threads", threads, 1)
     numbers, codes = _columns(factors)
     images = np.empty((len(factors), size, size, 3 if color else 1), dtype=np.uint8)
     step = max(1, _CHUNK_PIXELS // size**2)
@@ -98,6 +98,7 @@ def render(
 
 
 def cores() -> int:
+    """Number of processor cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -141,6 +142,7 @@ def _columns(
 
 
 def clip01(x: Array) -> Array:
+    """Values clipped to [0, 1]."""
     return np.clip(x, 0, 1)
 
 
@@ -638,7 +640,7 @@ class Scene:
         au = self
         height = 0.205 + 0.022 * au["brow_height"] - 0.018 * au["masculinity"] + 0.015 * au["au5"]
         thick = 0.030 + 0.010 * au["brow_thickness"] + 0.007 * au["masculinity"]
-        together = 0.045 * au["au4"]
+        lowered = 0.045 * au["au4"]
         down = 0.085 * au["au4"] * (1 - 0.65 * au["au1"]) + 0.02 * au["au9"] + 0.02 * au["au6"]
         inner = height + 0.125 * au["au1"] - 1.15 * down - 0.02 * au["au9"]
         outer = (
@@ -654,7 +656,7 @@ class Scene:
         )
         # A quadratic through the three heights, at t = 0 (inner), 1/2 and 1 (outer).
         b, a = 4 * middle - 3 * inner - outer, 2 * inner + 2 * outer - 4 * middle
-        start = self.eye_x - 0.195 - together
+        start = self.eye_x - 0.195 - lowered
         length = 0.40 + 0.02 * au["eye_size"]
         for s in (-1, 1):
             left, right = sorted((s * 0.01, s * 0.74))

@@ -9,7 +9,12 @@ import pytest
 import fer_bench
 from fer_bench.data.synthetic import dependence, generate_morphable, load_model, render_morphable
 from fer_bench.data.synthetic.factors import ACTION_UNITS, EXPRESSIONS, NUISANCE_FACTORS
-from fer_bench.data.synthetic.morphable import SUBJECT_FACTORS, _weights_of_shapes, sample_people
+from fer_bench.data.synthetic.morphable import (
+    RECIPES_3D,
+    SUBJECT_FACTORS,
+    _weights_of_shapes,
+    sample_people,
+)
 from fer_bench.errors import DataError
 
 
@@ -110,15 +115,15 @@ class TestPixels:
         numbers = table.filter(like="factor_").to_numpy(dtype=np.float64)
         assert (
             hashlib.sha256(np.ascontiguousarray(numbers).tobytes()).hexdigest()
-            == "0a03f54151fe187e554c38402769c8ddc7956d07ea08aa41e2d89bfb78d9ca25"
+            == "b7d05190e3ac60f6f6532dc1625267b290f40ebbdd97dbe78b95a4b3bdef58a5"
         )
         assert (
             hashlib.sha256(images.tobytes()).hexdigest()
-            == "7dd0c686cbc9356a12d05c90863e964a8d89d0a8d42fef95575591f27c352225"
+            == "5539b2a9f0e99db8cf95d7fc492886589e817bc6148833940c2a5d8e14365006"
         )
         assert (
             info["fingerprint"]
-            == "55150c283138ffa259db7e93d8099ad4da53b4c291fa7e82c22448b12374238e"
+            == "6dd828d4818ec6581e927a16cd7e4180e6016cd2c7c4551ce4461d351887c034"
         )
 
     def test_every_factor_changes_the_picture(self, faces, model):
@@ -194,6 +199,21 @@ def _black(model, morphable):
 
 class TestFacs:
     """Action units move the points of the face that FACS says they move."""
+
+    @pytest.mark.parametrize(
+        ("expression", "needed"),
+        [
+            ("happiness", {"au6", "au12"}),
+            ("sadness", {"au1", "au4", "au15", "au17"}),
+            ("surprise", {"au1", "au2", "au5", "au26"}),
+            ("fear", {"au1", "au2", "au4", "au5", "au20", "au25"}),
+            ("disgust", {"au9", "au10"}),
+            ("anger", {"au4", "au5", "au7", "au23"}),
+        ],
+    )
+    def test_both_ways_of_an_expression_have_its_units(self, expression, needed):
+        for recipe in RECIPES_3D[expression]:
+            assert needed <= {unit for unit, level in recipe.items() if 0 < level <= 1}
 
     @staticmethod
     def moved(model, unit, near):
