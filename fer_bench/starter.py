@@ -37,7 +37,8 @@ def describe(layout: Layout) -> list[str]:
     lines.append(f"expressions: {counts or 'none'}")
     if layout.people:
         each = layout.table["subject"].value_counts()
-        span = f"{each.min():,} to {each.max():,} images each"
+        most = f" to {each.max():,}" if each.max() > each.min() else ""
+        span = f"{each.min():,}{most} images each"
         lines.append(f"people: {layout.people:,}, {span}")
     else:
         lines.append("people: unknown, so that everything about identity is left out")

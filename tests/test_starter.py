@@ -94,5 +94,5 @@ def test_what_was_seen_is_said(tmp_path):
     found = Layout(**{**vars(found), "rejects": (Reject("x.png", "x.png", "is no face."),)})
     text = "\n".join(describe(found))
     assert "24 images" in text
-    assert "people: 6, 4 to 4 images each" in text
+    assert "people: 6, 4 images each" in text
     assert "set aside: 1 images, such as x.png: is no face" in text
