@@ -12,7 +12,8 @@ from typing import Any
 from fer_bench.data.layouts import Layout
 from fer_bench.errors import DataError
 
-STEPS = 600
+STEPS = (600, 6_000)  # at least and at most
+PASSES = 15  # over the faces, between these
 FEWEST_PEOPLE = 3  # one is tested, one decides, one is learned from
 RARE = 3  # the largest class has so many times the faces of the smallest: draw them equally
 
@@ -128,8 +129,11 @@ def _split(layout: Layout) -> Iterator[str]:
 
 def _training(layout: Layout) -> Iterator[str]:
     yield "\n[training]"
-    yield f"steps = {STEPS} # optimiser steps of every method; a stage takes its share"
-    yield f"batch_size = {64 if len(layout.table) >= 1000 else 32}"
+    batch = 64 if len(layout.table) >= 1000 else 32
+    least, most = STEPS
+    steps = min(max(PASSES * len(layout.table) // batch, least), most)
+    yield f"steps = {steps} # optimiser steps of every method; a stage takes its share"
+    yield f"batch_size = {batch}"
     counts = layout.classes.values()
     if counts and max(counts) > RARE * min(counts):
         yield "balanced = true # rare expressions are drawn as often as frequent ones"
