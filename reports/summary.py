@@ -255,7 +255,8 @@ def _why_none(store: RunStore) -> str:
     (reason, times), *_ = reasons.most_common()
     return (
         f"there is no finished run in {str(store.root)!r}: {reasons.total()} were tried, "
-        f"{times} of which failed because {reason.rstrip('.')}: mend that and give `fer-bench run` again."
+        f"{times} of which failed because {reason.rstrip('.')}: mend that and give `fer-bench run` "
+        "again."
     )
 
 
