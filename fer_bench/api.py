@@ -56,8 +56,8 @@ def run(
         experiment: a TOML file, a mapping of the same shape, an `Experiment`, or None for the
             embedded quickstart.
         out: result folder.
-        executor: "serial" or "pool".
-        workers: runs at once of the pool.
+        executor: "serial", "pool", "ray" or "slurm" (see `fer_bench.sweep.executors`).
+        workers: runs at once.
         quiet: no progress on the terminal.
         options: further attributes of `fer_bench.sweep.executors.Options`, such as
             `time_limit=3600` (seconds).

@@ -16,6 +16,10 @@ from fer_bench.labels import label_codes
 FURTHER = "further/"
 """Before the names of further embeddings, where arrays are stored."""
 
+FROZEN_ATTACKER = "frozen_attacker"
+"""The further embedding of a method that was trained against a fixed recogniser of people: what
+that recogniser compares. Such a method's paper measures its leak by this recogniser."""
+
 
 def further_of(arrays: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
     """The further embeddings among stored arrays, by name.

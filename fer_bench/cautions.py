@@ -356,7 +356,12 @@ WORDINGS: dict[str, Wording] = {
         "identity was taken out by {eraser}, which promises nothing about what is left", "note"
     ),
     "pixels-as-descriptor": Wording(
-        "pixels stand in for a face-recognition descriptor of the other photograph: a lower bound"
+        "pixels stand in for a face-recognition descriptor of the other photograph: light, hair "
+        "and background of one session link it as well"
+    ),
+    "network-as-descriptor": Wording(
+        "{descriptor} describes the other photograph, from the small copy that the results keep",
+        "note",
     ),
     # Mutual information.
     "above-entropy": Wording("above H({of}) = {entropy:.3f} nats: impossible, the estimator errs"),

@@ -15,12 +15,12 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from fer_bench import registry
 from fer_bench.errors import ExperimentError, UnknownNameError, did_you_mean
+from fer_bench.registry import ERASED
 from fer_bench.space import Between
 from fer_bench.validation import Location, Source, validate
 
 Seeds = Annotated[tuple[Annotated[int, Field(ge=0, lt=2**32)], ...], Field(min_length=1)]
 
-ERASED = "erased"  # the one name of a row that trains nothing: see fer_bench.attackers.erased
 
 _MOST_RUNS = 50_000
 _MOST_LEVELS = 32
@@ -234,13 +234,16 @@ class ScoresSpec(_Strict):
 
     Attributes:
         metrics: their names; all default ones otherwise.
-        attackers: "all" adds the metric "attackers-all": a trained attacker, and how small a leak
-            would have been found (minutes a run).
+        attackers: "all" adds a trained attacker, how small a leak would have been found, the photo
+            link, and what an eraser would leave (minutes a run).
+        face_network: file of MobileFaceNet's weights for the photo link, relative to the experiment
+            file; without it the pixels stand in.
         seed: of bootstrap, permutations and probes.
     """
 
     metrics: tuple[str, ...] | None = None
     attackers: Literal["default", "all"] = "default"
+    face_network: str | None = None
     seed: int = 0
 
 
@@ -253,11 +256,14 @@ class ReportSpec(_Strict):
         title: of the page.
         tensorboard: write losses and validation figures to `<results>/tensorboard` after every
             epoch.
+        answers: an attribute reader ("clip", "tiny-clip"): what it says of test faces, in per
+            cent, stands on the page.
     """
 
     faces: Literal["show", "blur", "none"] | None = None
     title: str | None = None
     tensorboard: bool = False
+    answers: str | None = None
 
 
 class Experiment(_Strict):
@@ -404,7 +410,7 @@ def _check_of(experiment: Experiment, entry: MethodSpec, source: Source, at: Loc
         raise ExperimentError(
             f"{source.place((*at, 'of'))}: 'of' belongs to the method {ERASED!r}: take it out."
         )
-    if entry.name == ERASED and (entry.of is None or encoder_of(experiment, entry) is None):
+    if entry.name == ERASED and (entry.of is None or not encoders_of(experiment, entry)):
         known = [m.label or m.name for m in experiment.methods if m.name != ERASED]
         told = "" if entry.of is None else f" not {entry.of!r}: {did_you_mean(entry.of, known)}"
         raise ExperimentError(
@@ -418,11 +424,11 @@ def _check_of(experiment: Experiment, entry: MethodSpec, source: Source, at: Loc
         )
 
 
-def encoder_of(experiment: Experiment, entry: MethodSpec) -> MethodSpec | None:
-    """The entry that an erased one names by its label or name; None where there is none."""
+def encoders_of(experiment: Experiment, entry: MethodSpec) -> list[MethodSpec]:
+    """The row that an erased entry names by label or name: several where each fold has its own."""
     others = [method for method in experiment.methods if method.name != ERASED]
-    by_label = (method for method in others if entry.of == method.label)
-    return next(by_label, next((m for m in others if entry.of == m.name), None))
+    named = [m for m in others if entry.of == m.label] or [m for m in others if entry.of == m.name]
+    return [m for m in named if (m.name, m.label) == (named[0].name, named[0].label)]
 
 
 def _check_name(name: str, source: Source) -> None:
@@ -627,6 +633,16 @@ def _resolve_roots(content: dict[str, Any], base: Path, source: Source) -> None:
     for at, section in sections:
         if isinstance(section, dict) and isinstance(section.get("root"), str):
             section["root"] = str(_absolute(section["root"], base, source, (*at, "root")))
+    scores = content.get("scores")
+    if isinstance(scores, dict) and isinstance(scores.get("face_network"), str):
+        at = ("scores", "face_network")
+        network = _absolute(scores["face_network"], base, source, at)
+        if not network.is_file():
+            raise ExperimentError(
+                f"{source.place(at)}: there is no file of weights {str(network)!r}: give the path, "
+                "or leave face_network out and pixels stand in."
+            )
+        scores["face_network"] = str(network)
     methods = content.get("methods")
     for i, method in enumerate(methods if isinstance(methods, list) else ()):
         for place in weight_sections(method.get("parameters") if isinstance(method, dict) else {}):

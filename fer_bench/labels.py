@@ -66,7 +66,7 @@ def read_labels(
     check_rows(array, name, rows, least)
     known = ~np.asarray(pd.isna(array), dtype=bool)
     if readings(array) <= NUMERIC:
-        codes = _whole_numbers(array, known, name)
+        codes = _integers(array, known, name)
         _check_codes(codes[known], np.flatnonzero(known), name, classes, missing)
     else:
         codes = np.full(len(array), -1, dtype=np.int64)
@@ -80,7 +80,7 @@ def read_labels(
     return codes
 
 
-def _whole_numbers(array: NDArray[Any], known: NDArray[np.bool_], name: str) -> NDArray[np.int64]:
+def _integers(array: NDArray[Any], known: NDArray[np.bool_], name: str) -> NDArray[np.int64]:
     """Numbers [n] that must be whole, -1 where missing."""
     if array.dtype.kind in "bi":
         return array.astype(np.int64)
@@ -299,3 +299,35 @@ def label_entropy(codes: ArrayLike) -> float:
     """
     known = read_labels(codes, "codes", least=0)
     return entropy_of_counts(np.unique(known[known >= 0], return_counts=True)[1])
+
+
+def equal_runs(*sorted_keys: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """First and one-past-last position [n] of the run of equal keys around every position.
+
+    Args:
+        sorted_keys: [n] each, sorted as by `np.lexsort`; a run agrees in all of them.
+
+    >>> [run.tolist() for run in equal_runs(np.array([3, 3, 8]))]
+    [[0, 0, 2], [2, 2, 3]]
+    """
+    n = len(sorted_keys[0])
+    changes = np.zeros(n, dtype=bool)
+    changes[:1] = True
+    for key in sorted_keys:
+        changes[1:] |= key[1:] != key[:-1]
+    run = np.cumsum(changes) - 1
+    edges = np.append(np.flatnonzero(changes), n)
+    return edges[run], edges[run + 1]
+
+
+def outside_run(
+    position: NDArray[np.int64], start: NDArray[np.int64], length: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Move positions [m] in a line without a run to where they are in the line with it.
+
+    So a draw among the faces of other people, sorted by person, steps over one's own.
+
+    >>> outside_run(np.array([0, 1, 2]), np.array([1, 1, 1]), np.array([2, 2, 2])).tolist()
+    [0, 3, 4]
+    """
+    return position + np.where(position >= start, length, 0)

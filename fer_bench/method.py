@@ -50,7 +50,7 @@ from fer_bench.cautions import Caution
 from fer_bench.errors import MethodError
 from fer_bench.published import Published
 
-Need = Literal["pairs", "subjects", "attributes", "valence_arousal"]
+DataRequirement = Literal["pairs", "subjects", "attributes", "valence_arousal"]
 Role = Literal["method", "reference", "oracle"]
 
 
@@ -75,7 +75,7 @@ class MethodInfo:
     paper: str = ""
     year: int | None = None
     role: Role = "method"
-    needs: frozenset[Need] = frozenset()
+    needs: frozenset[DataRequirement] = frozenset()
     produces_identity: bool = False
     published: tuple[Published, ...] = ()
     deviations: tuple[str, ...] = ()
@@ -196,8 +196,8 @@ class Player:
         """The owned parameters that can be trained, each once."""
         seen: dict[int, nn.Parameter] = {}
         for owned in self.modules:
-            found = [owned] if isinstance(owned, nn.Parameter) else list(owned.parameters())
-            seen.update((id(p), p) for p in found)
+            parameters = [owned] if isinstance(owned, nn.Parameter) else list(owned.parameters())
+            seen.update((id(p), p) for p in parameters)
         return list(seen.values())
 
 

@@ -104,20 +104,20 @@ def read_rows(values: Any, name: str, *, total: int | None = None) -> NDArray[np
 
 
 def read_number(
-    value: Any, name: str, *, least: float = -np.inf, most: float = np.inf, whole: bool = False
+    value: Any, name: str, *, least: float = -np.inf, most: float = np.inf, integer: bool = False
 ) -> float:
     """One finite number between two bounds.
 
     >>> read_number(0.5, "level", least=0, most=1)
     0.5
     """
-    kind = "a whole number" if whole else "a number"
+    kind = "a whole number" if integer else "a number"
     bounds = "" if np.isinf(least) else f" of at least {least:g}"
     bounds += "" if np.isinf(most) else f"{' and' if bounds else ' of'} at most {most:g}"
     array = as_array(value, name)
     plain = array.ndim == 0 and array.dtype.kind in "iuf" and bool(np.isfinite(array))
     number = float(array) if plain else np.nan
-    if not least <= number <= most or (whole and number % 1):
+    if not least <= number <= most or (integer and number % 1):
         raise DataError(f"{name} = {value!r:.60}: give {kind}{bounds}.")
     return number
 

@@ -56,18 +56,18 @@ def pictures_below(root: str | Path) -> list[Picture]:
     """
     root = Path(root)
     files = sorted(p for p in root.rglob("*") if p.suffix.lower() in _ENDINGS and p.is_file())
-    found = []
+    pictures = []
     for file in files:
         parts = file.relative_to(root).parts
         if len(parts) < 2:
             raise DataError(f"{file} is in no folder of a method: use {root}/<method>/{file.name}.")
         name = "/".join(parts)
-        found.append(
+        pictures.append(
             Picture(_id(name, file), parts[0], "/".join(parts[1:-1]), str(file.relative_to(root)))
         )
-    if not found:
+    if not pictures:
         raise DataError(f"{root} holds no pictures: use <method>/[<group>/]<picture>.png.")
-    return found
+    return pictures
 
 
 def _id(name: str, file: Path) -> str:

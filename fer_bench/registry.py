@@ -11,6 +11,8 @@ from typing import Any
 
 from fer_bench.errors import FerBenchError, UnknownNameError, did_you_mean
 
+ERASED = "erased"  # a method that trains nothing and is no entry point: attackers.erased
+
 
 class Registry:
     """Names to objects: those of one entry-point group, plus those registered at run time.
@@ -29,7 +31,7 @@ class Registry:
         self.kind = kind
         self._local: dict[str, Any] = {}
         self._loaded: dict[str, Any] = {}
-        self._found: dict[str, EntryPoint] | None = None
+        self._entries: dict[str, EntryPoint] | None = None
 
     def register(self, name: str, thing: Any) -> None:
         """Add an object in this process only (tests, notebooks)."""
@@ -86,9 +88,9 @@ class Registry:
         return entry.dist.name if entry.dist is not None else "unknown"
 
     def _entry_points(self) -> dict[str, EntryPoint]:
-        if self._found is None:
-            self._found = {entry.name: entry for entry in entry_points(group=self.group)}
-        return self._found
+        if self._entries is None:
+            self._entries = {entry.name: entry for entry in entry_points(group=self.group)}
+        return self._entries
 
 
 methods = Registry("fer_bench.methods", kind="method")

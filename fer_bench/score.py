@@ -90,6 +90,11 @@ class Score:
     def __float__(self) -> float:
         return self.value
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """The cautions in words."""
+        return tuple(map(str, self.cautions))
+
     def with_caution(self, *cautions: Caution | str) -> Score:
         """Return a copy that carries further cautions (each at most once)."""
         return replace(self, cautions=as_cautions((*self.cautions, *cautions)))

@@ -19,6 +19,9 @@ from typing import TYPE_CHECKING, Any, TextIO
 if TYPE_CHECKING:
     from rich.console import Console
 
+show_tracebacks = False
+"""Whether an expected failure is shown with its traceback: `fer-bench --verbose`."""
+
 # C0 and C1 controls except tab and newline, line separators, and what reverses reading order.
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 _ERRORS = "fer_bench.nearest"

@@ -11,6 +11,11 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
 
 RUN_THREADS = 1  # of a run, unless the experimenter asks for more
 _WORTH_ONE_MORE = 20_000_000  # multiplications that take a thread about a millisecond
@@ -53,12 +58,19 @@ def limited_threads(threads: int) -> Iterator[None]:
 def fix_threads(threads: int) -> None:
     """Use exactly this many threads from here on, in this process and those it starts."""
     import torch
-    from threadpoolctl import threadpool_limits
 
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = str(threads)
     torch.set_num_threads(threads)
-    threadpool_limits(threads)
+    libraries().limit(limits=threads)
     numba = sys.modules.get("numba")
     if numba is not None:
         numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+
+
+@cache  # a look at every library that is loaded; those loaded later read the environment
+def libraries() -> ThreadpoolController:
+    """The numerical libraries of this process."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()

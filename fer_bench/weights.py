@@ -248,7 +248,7 @@ def _is_safetensors(path: Path) -> bool:
 
 
 def _best_names(
-    found: Mapping[str, Tensor],
+    available: Mapping[str, Tensor],
     wanted: Mapping[str, Tensor],
     published: Callable[[str], str] | None,
 ) -> tuple[str, Mapping[str, str]]:
@@ -256,24 +256,24 @@ def _best_names(
     namings = [{key: key for key in wanted}]
     if published is not None:
         namings.append({published(key): key for key in wanted})
-    choices = [(_best_prefix(found, names), names) for names in namings]
+    choices = [(_best_prefix(available, names), names) for names in namings]
 
     def known(choice: tuple[str, Mapping[str, str]]) -> int:
         prefix, names = choice
-        return sum(k.startswith(prefix) and k.removeprefix(prefix) in names for k in found)
+        return sum(k.startswith(prefix) and k.removeprefix(prefix) in names for k in available)
 
     return max(choices, key=known)
 
 
-def _best_prefix(found: Iterable[str], wanted: Container[str]) -> str:
+def _best_prefix(available: Iterable[str], wanted: Container[str]) -> str:
     """The leading part of the file's keys whose removal makes most of them known."""
     prefixes = {""}
-    for key in found:
+    for key in available:
         parts = key.split(".")
         prefixes.update(".".join(parts[:i]) + "." for i in range(1, len(parts)))
 
     def known(prefix: str) -> int:
-        return sum(k.startswith(prefix) and k.removeprefix(prefix) in wanted for k in found)
+        return sum(k.startswith(prefix) and k.removeprefix(prefix) in wanted for k in available)
 
     return max(sorted(prefixes, key=len), key=known)
 

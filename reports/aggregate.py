@@ -205,18 +205,18 @@ def comparison(
 
 def _by_person(by_runs: Difference, pair: Pair) -> Difference:
     """A difference by the crossed model, with the rank test over runs beside it."""
-    found = pair.difference
+    difference = pair.difference
     if pair.separated:
-        verdict = Caution("separated", better=pair.first if found.value > 0 else pair.second)
+        verdict = Caution("separated", better=pair.first if difference.value > 0 else pair.second)
     elif pair.p_holm < ALPHA:
         verdict = Caution("few-trainings")
     else:
         verdict = Caution("may-be-chance")
     return replace(
         by_runs,
-        mean=_finite(found.value),
-        low=_finite(found.low),
-        high=_finite(found.high),
+        mean=_finite(difference.value),
+        low=_finite(difference.low),
+        high=_finite(difference.high),
         p=_finite(pair.p_holm),
         separated=pair.separated,
         verdict=verdict,

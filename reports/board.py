@@ -35,15 +35,15 @@ class Entry:
     @property
     def verified(self) -> str:
         """Who verified it and what that showed, in words."""
-        found = self.content.get("verification")
-        if not found or not found["passed"]:
+        verification = self.content.get("verification")
+        if not verification or not verification["passed"]:
             return "not verified"
         runs = self.content["runs"]
         own = {run for run, about in runs.items() if about["label"] == self.row["label"]}
-        again = own & {c["run"] for c in found["cells"] if c["consistent"]}
+        again = own & {c["run"] for c in verification["cells"] if c["consistent"]}
         what = "scores follow from the arrays"
         what += f"; {len(again)} of {len(own)} runs consistent with retraining" if again else ""
-        return what + (f" ({found['by']})" if found["by"] else "")
+        return what + (f" ({verification['by']})" if verification["by"] else "")
 
 
 def read_results(folder: str | Path) -> list[tuple[Path, dict[str, Any]]]:
@@ -88,12 +88,12 @@ def _problems(content: dict[str, Any]) -> Iterator[str]:
             yield f"has the row {row['label']!r} without a run"
         for key, score in row["scores"].items():
             yield from _wrong_mean(content, row["label"], key, score)
-    found = content["verification"]
-    if found is not None:
-        then = {run: hashes.get("scores") for run, hashes in found["runs"].items()}
+    verification = content["verification"]
+    if verification is not None:
+        then = {run: hashes.get("scores") for run, hashes in verification["runs"].items()}
         if then != {run: about["scored"] for run, about in content["runs"].items()}:
             yield "carries a verification of other scores"
-        if not found["passed"]:
+        if not verification["passed"]:
             yield "carries a verification that found contradictions"
 
 

@@ -82,7 +82,7 @@ def maps_of(
     for key in wanted:
         if key in points:
             continue
-        space, kind = key.split(".")
+        space, _, kind = key.rpartition(".")
         vectors = part.spaces[space][rows]
         points[key] = project(vectors, kind=kind, seed=seed)  # type: ignore[arg-type]
         trust[key] = trust_of(vectors, points[key], seed=seed)

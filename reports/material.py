@@ -30,10 +30,12 @@ class Material:
         against: another result folder, whose change to this one is shown.
         maps: "both", "tsne", "umap" or "none".
         max_points: points drawn in a map, at most.
+        answers: an attribute reader whose answers are shown; by default what the experiment says.
         progress: told what is done next.
 
     Attributes:
         store, summary: of the folder.
+        answers: name of the attribute reader, or None.
         faces: whether faces are shown, blurred or left out.
         kinds: the kinds of maps.
         progress: as given.
@@ -50,6 +52,7 @@ class Material:
         against: str | Path | None = None,
         maps: Which = "both",
         max_points: int = 2500,
+        answers: str | None = None,
         progress: Callable[[str], None] = lambda step: None,
     ) -> None:
         if maps not in KINDS:
@@ -59,9 +62,11 @@ class Material:
         progress("reading the results")
         self.store = RunStore(root)
         self.summary: Summary = summarise(self.store)
-        asked: Faces | None = faces or (self.summary.experiment.get("report") or {}).get("faces")
+        wished = self.summary.experiment.get("report") or {}
+        asked: Faces | None = faces or wished.get("faces")
         allowed: Faces = "show" if self.summary.data.get("publish_faces") else "none"
         self.faces: Faces = asked or allowed
+        self.answers: str | None = answers or wished.get("answers")
         self.kinds: tuple[Kind, ...] = KINDS[maps]
         self._against = against
         self._max_points = max_points

@@ -121,16 +121,16 @@ def _row(row: Any) -> dict[str, Any]:
         "training": row.training,
         "scores": {
             key: {
-                "mean": found.mean,
-                "low": found.low,
-                "high": found.high,
-                "null": found.null,
-                "n": found.n,
-                "n_runs": found.n_runs,
-                "unit": found.unit,
-                "cautions": [caution.code for caution in found.cautions],
+                "mean": score.mean,
+                "low": score.low,
+                "high": score.high,
+                "null": score.null,
+                "n": score.n,
+                "n_runs": score.n_runs,
+                "unit": score.unit,
+                "cautions": [caution.code for caution in score.cautions],
             }
-            for key, found in sorted(row.scores.items())
+            for key, score in sorted(row.scores.items())
         },
     }
 
@@ -186,10 +186,10 @@ def _verification(store: RunStore, records: Sequence[RunRecord]) -> dict[str, An
     path = store.root / "verification.json"
     if not path.exists():
         return None
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    verification: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     now = {r.folder.name: sha256(r.folder / "scores.json") for r in records}
-    then = {run: hashes.get("scores") for run, hashes in found["runs"].items()}
-    return found if now == then else None
+    then = {run: hashes.get("scores") for run, hashes in verification["runs"].items()}
+    return verification if now == then else None
 
 
 def contents_of(path: Path) -> list[str]:

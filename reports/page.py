@@ -32,6 +32,7 @@ def write_report(
     against: str | Path | None = None,
     maps: Which = "both",
     max_points: int = 2500,
+    answers: str | None = None,
     progress: Callable[[str], None] = lambda step: None,
 ) -> Path:
     """Write the HTML report of a result folder.
@@ -44,6 +45,8 @@ def write_report(
         against: another result folder; then the page opens with what changed since.
         maps: "both", "tsne", "umap" or "none". Maps are computed once and kept with the runs.
         max_points: points drawn in a map, at most.
+        answers: an attribute reader ("clip", "tiny-clip"), whose answers about test faces are
+            shown; by default what the experiment says.
         progress: told what is done next.
 
     Returns:
@@ -53,8 +56,9 @@ def write_report(
         FerBenchError: there is no finished run, or an option is unknown.
     """
     material = Material(
-        root, faces=faces, against=against, maps=maps, max_points=max_points, progress=progress
-    )
+        root, faces=faces, against=against, maps=maps, max_points=max_points, answers=answers,
+        progress=progress,
+    )  # fmt: skip
     html = page_of(material)
     target = Path(out) if out is not None else material.store.root / "report.html"
     with atomic_path(target) as aside:

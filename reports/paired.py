@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from fer_bench.reports.scores import (
-    CEILINGS,
     NORMALISED_LEAK,
     STRONGEST,
+    is_ceiling,
     latest_records,
     of_weakest_tie,
     scores_frame,
@@ -51,9 +51,9 @@ class PairedScores:
         self._deterministic = {
             record.spec.label
             for record in records
-            if record.environment["method"]["role"] == "oracle"
+            if (role := record.environment["method"]["role"]) == "oracle"
             # Their head alone is trained: next to nothing, and measured where it is repeated.
-            or (record.spec.method in CEILINGS and seeds.get(record.spec.label) == 1)
+            or (is_ceiling(record.spec.method, role) and seeds.get(record.spec.label) == 1)
         }
         strongest = frame[frame["key"] == "/".join(STRONGEST)]
         self._widths = dict(

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from fer_bench.evaluation.folder import METHOD
 from fer_bench.metrics.attacks import normalised_leak
 from fer_bench.runs.store import RunRecord, RunStore
 from fer_bench.score import Outcome, Score
@@ -51,8 +52,9 @@ def scores_frame(records: Iterable[RunRecord]) -> pd.DataFrame:
     Columns: run, label, method, role, seed, fold, metric, key ("<metric>/<score>"), value, low,
     high, null, p, n, unit, cautions (a tuple of `Caution`). The normalised leak is added here: its
     ceiling is the best identity probe on the reference rows (pixels, face-recognition features,
-    a frozen backbone) of the same fold, which a run cannot know by itself: of the same seed, or,
-    where references were run with fewer seeds, the mean over those.
+    a frozen backbone, given embeddings that were called so) of the same fold, which a run cannot
+    know by itself: of the same seed, or, where references were run with fewer seeds, the mean
+    over those.
     """
     return read_scores(records)[0]
 
@@ -82,6 +84,11 @@ def read_scores(
     return frame, without
 
 
+def is_ceiling(method: str, role: str) -> bool:
+    """Whether a row says how much of a person faces show: given embeddings where told so."""
+    return method in CEILINGS or (method == METHOD and role == "reference")
+
+
 def _head(record: RunRecord) -> dict[str, Any]:
     spec = record.spec
     return {
@@ -100,7 +107,7 @@ def _normalised_leaks(
     """The strongest identity probe of each run on the scale from chance to the ceiling."""
     by_place: dict[tuple[int, int], list[float]] = defaultdict(list)
     for head, score in attacks:
-        if head["method"] in CEILINGS:
+        if is_ceiling(head["method"], head["role"]):
             by_place[head["seed"], head["fold"]].append(score.value)
     ceilings = {place: max(values) for place, values in by_place.items()}
     for head, score in attacks:

@@ -421,7 +421,7 @@ def _with_intervals(
     apart = _apart(rows, use)
     labels = [row.label for row in rows]
     compared = {key: paired.compare(key, labels, own_spread=apart) for key in columns}
-    crossed = {key: found for key, found in compared.items() if found is not None}
+    crossed = {key: interval for key, interval in compared.items() if interval is not None}
     return tuple(
         replace(row, scores=with_intervals(row.scores, crossed, row.label)) for row in rows
     )

@@ -196,8 +196,8 @@ SUMS = amounts(np.c_[VALUES, np.ones(N)])
 
 
 def attacks(embeddings: Any, **arguments: Any) -> Any:
-    found = metrics.identity_attacks({"E": embeddings}, **arguments)
-    return {name: a.probed.predicted for name, a in found["E"].items()}
+    attacked = metrics.identity_attacks({"E": embeddings}, **arguments)
+    return {name: a.probed.predicted for name, a in attacked["E"].items()}
 
 
 def drawn(x: Any, faces: Any, held: Any) -> Any:

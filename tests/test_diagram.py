@@ -25,6 +25,7 @@ CARDS = {
     "eif": "eif",
     "elim": "elim",
     "erm": "erm",
+    "frozen-attacker": "frozen_attacker",
     "dann": "invariance",
     "multitask": "multitask",
     "supcon": "supcon",

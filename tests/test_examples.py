@@ -37,7 +37,8 @@ def test_every_key_method_and_parameter_is_known(file):
 # ------------------------------------------------------------------ the reduced form
 
 TABLES = (
-    "coloured_digits", "faces_3d", "fer2013", "generated_faces", "lfw_trunk", "london_trunk",
+    "claims", "coloured_digits", "faces_3d", "fer2013", "generated_faces", "lfw_trunk",
+    "london_trunk",
 )  # fmt: skip
 LINE = re.compile(r"# Reduced: (.*)")
 
@@ -131,7 +132,7 @@ def test_tables_run_in_their_reduced_form(name, tmp_path, weights):
         assert state == "done", f"{spec.label}: {text}"
 
 
-@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("name", [*TABLES, "claims_lfw"])
 def test_tables_say_what_they_cost(name):
     """At most three hours of one processor core."""
     text = (ROOT / "examples" / f"{name}.toml").read_text()

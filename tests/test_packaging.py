@@ -72,13 +72,13 @@ def test_everything_is_in_the_wheel_and_nothing_else(wheel):
 
 def test_the_list_of_packages_is_complete():
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
-    found = {"fer_bench"}
+    names = {"fer_bench"}
     for name, home in {"fer_bench": "fer_bench", **HOMES}.items():
         for init in (ROOT / home).rglob("__init__.py"):
             parts = init.parent.relative_to(ROOT / home).parts
             if not (home == "fer_bench" and parts[:1] in {("baselines",), ("reports",)}):
-                found.add(".".join((name, *parts)))
-    assert sorted(declared["packages"]) == sorted(found)
+                names.add(".".join((name, *parts)))
+    assert sorted(declared["packages"]) == sorted(names)
 
 
 @pytest.mark.slow

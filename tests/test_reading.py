@@ -113,4 +113,4 @@ def test_one_number():
         with pytest.raises(FerBenchError, match="give a number of at least 0 and at most 1"):
             read_number(value, "level", least=0, most=1)
     with pytest.raises(FerBenchError, match="a whole number"):
-        read_number(1.5, "count", whole=True)
+        read_number(1.5, "count", integer=True)

@@ -34,11 +34,11 @@ def test_a_broken_plugin_harms_only_who_asks_for_it(monkeypatch):
 
 @pytest.mark.parametrize("group", ["methods", "datasets", "metrics", "estimators"])
 def test_every_registered_name_can_be_imported(group):
-    found = getattr(registry, group)
-    assert found.names(), f"no {group} are registered: is the package installed?"
-    for name in found.names():
-        assert found.get(name) is not None
-        assert found.origin(name)
+    entries = getattr(registry, group)
+    assert entries.names(), f"no {group} are registered: is the package installed?"
+    for name in entries.names():
+        assert entries.get(name) is not None
+        assert entries.origin(name)
 
 
 @pytest.mark.parametrize("group", ["methods", "datasets", "metrics", "estimators"])

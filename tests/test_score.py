@@ -5,6 +5,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fer_bench.cautions import Caution
 from fer_bench.score import Score, ScoreSpec
 
 maybe = st.none() | st.floats(-10, 10)
@@ -41,3 +42,9 @@ def test_a_key_gives_back_what_its_placeholders_stand_for(space, level):
 def test_other_characters_of_a_key_are_themselves():
     assert ScoreSpec("a.b+c@6", "", "").words("a.b+c@6") == {}
     assert ScoreSpec("a.b", "", "").words("axb") is None
+
+
+def test_its_cautions_are_read_in_words():
+    score = Score(0.5, cautions=(Caution("saturated", ceiling=3.47), "an older sentence"))
+    assert score.warnings == tuple(map(str, score.cautions))
+    assert score.warnings[1] == "an older sentence"

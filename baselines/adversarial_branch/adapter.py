@@ -212,7 +212,7 @@ def uniform_cross_entropy(scores: Tensor) -> Tensor:
 def effective_rank(code: Tensor) -> Tensor:
     """exp(entropy) of the normalised variances along the principal axes of [B, d]; at least 1.
 
-    Roy and Vetterli (EUSIPCO 2007).
+    `fer_bench.spectrum.effective_rank` of variances, on the device of the code.
 
     >>> effective_rank(torch.tensor([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]]))
     tensor(2.)

@@ -118,7 +118,7 @@ class CAF(Method):
             code = self.encoder(batch.images)
         strong, weak = self._outputs(code, batch)
         if not len(strong):
-            return {"total": _nothing(self.discriminator(code))}
+            return {"total": _zero(self.discriminator(code))}
         pull = _squared(strong, strong.roll(-1, 0)).mean()
         push = functional.relu(self.margin(strong, weak) - _squared(strong, weak)).mean()
         return {"total": pull + push, "pull": pull, "push": push}
@@ -136,7 +136,7 @@ class CAF(Method):
         task = self.head.loss(self.head(code), batch)
         strong, weak = self._outputs(code, batch)
         if not len(strong):
-            return {"total": task, "task": task, "weak": _nothing(code)}
+            return {"total": task, "task": task, "weak": _zero(code)}
         if self.config.encoder_term == "gap":
             played = _squared(strong.detach(), weak).mean()  # weak ones move, not the strong
         else:
@@ -232,5 +232,5 @@ def _squared(a: Tensor, b: Tensor) -> Tensor:
     return (a - b).square().sum(1)
 
 
-def _nothing(code: Tensor) -> Tensor:
+def _zero(code: Tensor) -> Tensor:
     return code.sum() * 0

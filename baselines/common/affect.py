@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-_TINY = 1e-8
+from fer_bench.training.concordance import TINY, concordance
 
 
 def pearson(prediction: Tensor, target: Tensor) -> Tensor:
@@ -17,20 +17,7 @@ def pearson(prediction: Tensor, target: Tensor) -> Tensor:
     """
     p, t = prediction - prediction.mean(0), target - target.mean(0)
     covariance = (p * t).mean(0)
-    return covariance / torch.sqrt(p.square().mean(0) * t.square().mean(0) + _TINY)
-
-
-def concordance(prediction: Tensor, target: Tensor) -> Tensor:
-    """Concordance correlation (Lin 1989) per column, with 1/N moments: [B, 2], [B, 2] -> [2].
-
-    >>> x = torch.tensor([[0.0], [1.0], [2.0]])
-    >>> concordance(x + 1, x).round(decimals=4)
-    tensor([0.5714])
-    """
-    p, t = prediction - prediction.mean(0), target - target.mean(0)
-    shift = (prediction.mean(0) - target.mean(0)).square()
-    spread = p.square().mean(0) + t.square().mean(0)
-    return 2 * (p * t).mean(0) / (spread + shift + _TINY)
+    return covariance / torch.sqrt(p.square().mean(0) * t.square().mean(0) + TINY)
 
 
 def correlation_loss(prediction: Tensor, target: Tensor) -> Tensor:

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from fer_bench.information.objectives import log_moving_average
+
 BoundName = Literal["dv", "jsd"]
 
 
@@ -62,12 +64,11 @@ class Bound(nn.Module):
     def _update(self, log_mean: Tensor) -> Tensor:
         """Take in one batch; return the log of the corrected average."""
         self.steps += 1
-        self.log_average.copy_(
-            torch.logaddexp(
-                self.log_average + math.log(self.decay), log_mean + math.log1p(-self.decay)
-            )
+        average, corrected = log_moving_average(
+            self.log_average, log_mean, self.steps, decay=self.decay
         )
-        return self.log_average - torch.log1p(-(self.decay ** self.steps.float()))
+        self.log_average.copy_(average)
+        return corrected
 
 
 def label_ceiling(name: BoundName, counts: Sequence[int], *, class_aware: bool = False) -> float:

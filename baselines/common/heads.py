@@ -55,10 +55,10 @@ class TaskHead(nn.Module):
         known = known_affect(batch)
         if not known.any():
             return output.sum() * 0
-        found, target = output[known], batch.valence_arousal[known]
-        loss = functional.mse_loss(found, target)
+        predicted, target = output[known], batch.valence_arousal[known]
+        loss = functional.mse_loss(predicted, target)
         if self.correlation:
-            loss = loss + self.correlation * correlation_loss(found, target)
+            loss = loss + self.correlation * correlation_loss(predicted, target)
         return loss
 
     def row_losses(self, output: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:

@@ -17,11 +17,8 @@ from torch.nn import functional
 from fer_bench.baselines.common.affect import correlation_loss
 from fer_bench.baselines.common.heads import TaskHead, cross_entropy, known_affect
 from fer_bench.baselines.common.networks import EncoderConfig
-from fer_bench.baselines.eif.attributes import (
-    DEMOGRAPHIC,
-    AttributeConfig,
-    ColumnEncoder,
-)
+from fer_bench.baselines.eif.attributes import DEMOGRAPHIC, AttributeConfig
+from fer_bench.baselines.eif.encoders import ColumnEncoder
 from fer_bench.baselines.published import published
 from fer_bench.cautions import Caution
 from fer_bench.errors import MethodError

@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fer_bench.baselines.eif.attributes import AttributeConfig, ClipEncoder, load_clip
+from fer_bench.baselines.eif.attributes import AttributeConfig, load_clip
+from fer_bench.baselines.eif.encoders import ClipEncoder
 from fer_bench.baselines.eif.tiny_clip import load_tiny_clip
 from fer_bench.data.answers import Answers
 from fer_bench.data.faces import FaceData

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from fer_bench.baselines.eif.attributes import ClipEncoder, standardised
+from fer_bench.baselines.eif.encoders import ClipEncoder, standardised
 from fer_bench.data.synthetic import caption, generate
 from fer_bench.data.synthetic.factors import ATTRIBUTES
 from fer_bench.errors import DataError, MethodError
@@ -154,8 +154,8 @@ def train_tiny_clip(
         batches = order[: len(order) // batch_size * batch_size].view(-1, batch_size)
         for rows in batches:
             texts, claims = describe([whole[i] for i in rows.tolist()], facts[rows])
-            found = model(varied(pixels[rows]), tokenize(texts))
-            image, text, scale = found[:3]
+            outputs = model(varied(pixels[rows]), tokenize(texts))
+            image, text, scale = outputs[:3]
             loss = matching_loss(scale * image @ text.T, matches(facts[rows], claims))
             optimizer.zero_grad()
             loss.backward()

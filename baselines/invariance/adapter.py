@@ -225,8 +225,8 @@ class _Environments(_Invariant):
         """Environments present in the batch, each with its rows."""
         subject = train_subjects(batch, self.task)
         codes = torch.where(subject >= 0, subject % self.environments, subject)
-        found = [(int(g), (codes == g).nonzero()[:, 0]) for g in codes.unique() if g >= 0]
-        return [(g, rows) for g, rows in found if len(rows) >= at_least]
+        groups = [(int(g), (codes == g).nonzero()[:, 0]) for g in codes.unique() if g >= 0]
+        return [(g, rows) for g, rows in groups if len(rows) >= at_least]
 
 
 class CORAL(_Environments):
@@ -374,11 +374,11 @@ class GroupDRO(_Environments):
         """Sum over environments of q x loss, q raised where the loss is high."""
         output = self.head(self.encoder(batch.images))
         losses, known = self.head.row_losses(output, batch)
-        found = self.groups(batch)
-        if not found:
+        groups = self.groups(batch)
+        if not groups:
             return {"total": self.head.loss(output, batch)}
-        risks = torch.stack([_mean(losses, known, rows) for _, rows in found])
-        where = torch.tensor([g for g, _ in found], device=risks.device)
+        risks = torch.stack([_mean(losses, known, rows) for _, rows in groups])
+        where = torch.tensor([g for g, _ in groups], device=risks.device)
         if self.training:
             with torch.no_grad():
                 self.share[where] *= torch.exp(self.config.eta * risks)

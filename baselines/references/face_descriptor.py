@@ -72,8 +72,8 @@ class FaceDescriptor(Frozen):
         if self.network is not None:
             pixels = torch.from_numpy(chips(images, SIDE)).permute(0, 3, 1, 2)
             return self.network(normalise(pixels, "imagenet").to(images.device))
-        found = np.stack([descriptor(chip) for chip in chips(images)])
-        return torch.from_numpy(found).to(images.device)
+        descriptors = np.stack([descriptor(chip) for chip in chips(images)])
+        return torch.from_numpy(descriptors).to(images.device)
 
     def frozen_modules(self) -> list[nn.Module]:
         """The network, where it is one of torch's."""

@@ -194,7 +194,7 @@ def searched(
     form = attacker.form(enrolled if templates == "mean" else 1)
     names, target = np.unique(faces.target, return_inverse=True)
     order, shuffles = rng.permutation(len(faces)), _shuffles(len(names), draws, rng)
-    found = []
+    searches = []
     for code in np.unique(faces.apart):
         rows = order[faces.apart[order] != code]
         rows = rows[turn(target[rows]) < enrolled]
@@ -208,10 +208,10 @@ def searched(
             else:
                 single = form.table(gallery[rows.ravel()], probes[asked])
                 table = single.reshape(*rows.shape, len(asked)).max(axis=1)
-            found.append(_search(_rounded(table), have, asked, target, shuffles, rng))
-    if not found:
+            searches.append(_search(_rounded(table), have, asked, target, shuffles, rng))
+    if not searches:
         return None
-    return _joined(found, faces, target)
+    return _joined(searches, faces, target)
 
 
 @dataclass(frozen=True)
@@ -259,12 +259,12 @@ def _search(
     )
 
 
-def _joined(found: list[_Search], faces: Faces, target: Ints) -> Searches:
-    asked = np.concatenate([s.asked for s in found])
+def _joined(searches: list[_Search], faces: Faces, target: Ints) -> Searches:
+    asked = np.concatenate([s.asked for s in searches])
     people = np.unique(faces.people, return_inverse=True)[1].ravel()
     own = people[asked]
-    each = np.array([s.picked.shape[1] for s in found]).repeat([len(s.asked) for s in found])
-    strangers = np.concatenate([s.picked.ravel() for s in found])
+    each = np.array([s.picked.shape[1] for s in searches]).repeat([len(s.asked) for s in searches])
+    strangers = np.concatenate([s.picked.ravel() for s in searches])
     if np.array_equal(faces.target, faces.people):  # the codes of both are the same
         pairs = np.stack([own.repeat(each), strangers], axis=1)
     else:  # a template of an expression is of many people: only the probe's person counts
@@ -273,18 +273,18 @@ def _joined(found: list[_Search], faces: Faces, target: Ints) -> Searches:
     other = (weight / each).repeat(each)
     comparisons = Comparisons(
         Side(
-            np.concatenate([s.own for s in found]),
+            np.concatenate([s.own for s in searches]),
             weight / weight.sum(),
             np.stack([own, own], axis=1),
         ),
-        Side(np.concatenate([s.others.ravel() for s in found]), other / other.sum(), pairs),
+        Side(np.concatenate([s.others.ravel() for s in searches]), other / other.sum(), pairs),
         faces.n_people,
     )
     return Searches(
-        rank=np.concatenate([s.rank for s in found]),
-        gallery=np.concatenate([np.full(len(s.asked), s.gallery) for s in found]),
+        rank=np.concatenate([s.rank for s in searches]),
+        gallery=np.concatenate([np.full(len(s.asked), s.gallery) for s in searches]),
         target=target[asked],
-        permuted=np.concatenate([s.permuted for s in found], axis=1),
+        permuted=np.concatenate([s.permuted for s in searches], axis=1),
         comparisons=comparisons,
     )
 

@@ -28,10 +28,10 @@ from fer_bench.arrays import Part, RunArrays
 from fer_bench.attackers.erase import make_eraser
 from fer_bench.cautions import Caution
 from fer_bench.errors import DataError
-from fer_bench.experiment import ERASED
 from fer_bench.method import MethodInfo
 from fer_bench.metrics.common import Floats
 from fer_bench.metrics.probes import SHRINKAGES, Discriminant
+from fer_bench.registry import ERASED
 
 LEAST_LOGIT = -1e6  # of classes that no training face has
 Eraser = Literal["mean", "leace", "inlp", "k-same"]

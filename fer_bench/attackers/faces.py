@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fer_bench.arrays import Part
 from fer_bench.metrics.common import Floats, Ints
+from fer_bench.metrics.probes import probe_unit
 from fer_bench.metrics.verification import Pairs, verification_pairs
 
 FACES = 10  # of one person at most, so that nobody with 500 photographs decides a number
@@ -80,10 +82,10 @@ class Faces:
             return Pairs(none, none), Pairs(none, none)
         rng = np.random.default_rng(0)
         order = rng.permutation(len(self))  # neighbours in a file are no random pairs
-        found = verification_pairs(self.target[order], self.apart[order])
+        both = verification_pairs(self.target[order], self.apart[order])
         genuine, impostor = (
             _some(Pairs(order[pairs.first], order[pairs.second]), most, rng)
-            for pairs, most in zip(found, (GENUINE, IMPOSTORS), strict=True)
+            for pairs, most in zip(both, (GENUINE, IMPOSTORS), strict=True)
         )
         return genuine, impostor
 
@@ -113,11 +115,15 @@ class Faces:
         >>> np.bincount(many.at_most(10).apart).tolist()
         [2, 2, 2, 2, 2]
         """
+        return self.rows(self.kept(faces, seed=seed))
+
+    def kept(self, faces: int = FACES, *, seed: int = 0) -> Ints:
+        """The rows that `at_most` keeps."""
         order = np.random.default_rng(seed).permutation(len(self))
         cell = _joint(self.people, self.target, self.apart)[order]
         # The first face of every cell before the second of any.
         order = order[np.argsort(turn(cell), kind="stable")]
-        return self.rows(np.sort(order[turn(self.people[order]) < faces]))
+        return np.sort(order[turn(self.people[order]) < faces])
 
     def of(self, people: ArrayLike) -> Faces:
         """The faces of some persons."""
@@ -167,3 +173,18 @@ def _dealt(y: Ints, s: Ints) -> Ints:
     out = y.copy()
     out[unknown] = y.max(initial=-1) + 1 + turn(s[unknown]) % 2
     return out
+
+
+def part_faces(part: Part, space: str, target: str) -> Faces:
+    """The faces of a part, for the question whether two share the target.
+
+    Where a sequence runs through several expressions, two faces of a person must be of
+    different sequences instead.
+    """
+    x = part.spaces[space]
+    if target == "expression":
+        return Faces.of_expressions(x, part.s, part.y)
+    apart = part.y
+    if part.sequences is not None and probe_unit(part.s, part.y, part.sequences) == "sequence":
+        apart = part.sequences
+    return Faces.of_people(x, part.s, apart)

@@ -13,26 +13,30 @@ together.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from fer_bench.arrays import RunArrays
 from fer_bench.attackers.attacker import Attacker
+from fer_bench.attackers.comparisons import compared_pairs
 from fer_bench.attackers.erase import make_eraser, strengths
 from fer_bench.attackers.faces import Faces
-from fer_bench.attackers.ladder import climb
+from fer_bench.attackers.ladder import strongest
 from fer_bench.attackers.numbers import resampled_auc
 from fer_bench.errors import DataError
-from fer_bench.metrics.common import Floats, Ints
+from fer_bench.metrics.common import Floats, Ints, with_interval
+from fer_bench.metrics.metric import Scores, metric
 from fer_bench.metrics.probes import Split, linear_probe
+from fer_bench.score import Score, ScoreSpec
 from fer_bench.statistics.bootstrap import bootstrap_draws, cluster_sums, interval
 
 State = Literal["above", "below", "no verdict"]
+ERASER = "leace"  # whose curve a run keeps
 DRAWS = 300
 OUTSIDE = 0.1  # share of resamples that may leave the range of the curve
 
@@ -89,7 +93,6 @@ class Point:
         strength: of the eraser; 0 without one.
         leak, utility: AUC of the attacker and balanced accuracy of the head.
         leaks, utilities: [draws] the same on resampled people, paired between points.
-        attacker: that was best on the validation people.
         people: of the test part.
     """
 
@@ -98,7 +101,6 @@ class Point:
     utility: float
     leaks: Floats
     utilities: Floats
-    attacker: str
     people: int
 
 
@@ -112,7 +114,7 @@ class Verdict:
         low, high: 95 % interval over resampled people and seeds.
         leak, utility: of the method.
         least, most: leaks between which the curve is known.
-        seeds, people: that are resampled.
+        runs, people: that are resampled.
     """
 
     state: State
@@ -123,7 +125,7 @@ class Verdict:
     utility: float
     least: float
     most: float
-    seeds: int
+    runs: int
     people: int
 
 
@@ -157,20 +159,16 @@ def measure(
     Args:
         run: its parts, erased already where `strength` is not 0.
         strength: to be told.
-        attackers: as in `climb`.
+        attackers: as in `fer_bench.attackers.ladder.climb`.
         draws: resamples of the test people; equal numbers and seeds are paired.
         seed: of resamples and pairs.
     """
-    ladder = climb(
-        run.train.faces, run.validation.faces, run.test.faces, attackers=attackers,
-        permutations=0, draws=1, seed=seed,
-    )  # fmt: skip
-    compared = ladder.best.compared
+    parts = (run.train, run.validation, run.test)
+    train, validation, test = (part.faces.at_most(seed=seed) for part in parts)
+    compared = compared_pairs(strongest(train, validation, attackers), test)
+    leak, leaks = resampled_auc(compared, draws=draws, seed=seed)
     utility, utilities = _balanced_accuracy(run, draws=draws, seed=seed)
-    return Point(
-        strength, compared.auc, utility, resampled_auc(compared, draws=draws, seed=seed),
-        utilities, ladder.chosen, compared.n_people,
-    )  # fmt: skip
+    return Point(strength, leak, utility, leaks, utilities, test.n_people)
 
 
 def eraser_curve(
@@ -199,36 +197,89 @@ def eraser_curve(
     ]
 
 
+SPECS = (
+    ScoreSpec(
+        "leace.<rank>.leak",
+        "Leak after LEACE",
+        "AUC of the best attacker on validation people once LEACE took so many directions.",
+        "",
+        range=(0, 1),
+    ),
+    ScoreSpec(
+        "leace.<rank>.utility",
+        "Utility after LEACE",
+        "Balanced accuracy of a linear head once LEACE took so many directions.",
+        range=(0, 1),
+    ),
+)
+
+
+@metric("frontier", needs=("subjects",), default=False, scores=SPECS)
+def frontier(run: RunArrays, *, seed: int = 0) -> Scores:
+    """What LEACE would leave of this embedding: utility against leak, the rank swept.
+
+    Rank 0 is the embedding as it is. Resamples are kept with the run (`points_of`), so that a
+    method is compared with the curve of another encoder without its embeddings.
+    """
+    points = eraser_curve(encoded(run), ERASER, seed=seed)
+    scores = {}
+    for point in points:
+        for key, unit in (("leak", ""), ("utility", "fraction")):
+            score = Score(getattr(point, key), n=point.people, unit=unit)
+            drawn = point.leaks if key == "leak" else point.utilities
+            scores[f"{ERASER}.{point.strength}.{key}"] = with_interval(
+                score, drawn, clusters=point.people
+            )
+    kept = {
+        "strength": np.array([point.strength for point in points]),
+        "people": np.array([point.people for point in points]),
+        "values": np.array([(point.leak, point.utility) for point in points]),
+        "drawn": np.array([(point.leaks, point.utilities) for point in points]),
+    }
+    return Scores(scores, arrays=kept)
+
+
+def points_of(arrays: Mapping[str, NDArray[Any]]) -> list[Point]:
+    """The curve that the metric `frontier` kept with a run; the first point is without eraser."""
+    rows = zip(*(arrays[key] for key in ("strength", "people", "values", "drawn")), strict=True)
+    return [
+        Point(int(strength), float(leak), float(utility), leaks, utilities, int(people))
+        for strength, people, (leak, utility), (leaks, utilities) in rows
+    ]
+
+
 def against_curve(
     method: Sequence[Point], curves: Sequence[Sequence[Point]], *, seed: int = 0
 ) -> Verdict:
-    """Whether a method lies above the curve, over its seeds and the test people.
+    """Whether a method lies above the curve, over its runs and the test people.
 
     Args:
-        method: its point for every seed.
-        curves: the curve of the plain encoder for every one of the same seeds; all with the same
-            test people and resamples.
-        seed: of the resampling of seeds.
+        method: its point for every run (seed and fold).
+        curves: the curve of the plain encoder for every one of the same runs; each with the same
+            test people and resamples as the method's.
+        seed: of the resampling of runs.
 
     Raises:
         DataError: points and curves are not paired.
     """
-    points = [*method, *(point for curve in curves for point in curve)]
-    sizes = {(len(point.leaks), point.people) for point in points}
-    if len(method) != len(curves) or not method or len(sizes) != 1:
+    paired = len(method) == len(curves) > 0 and all(
+        {(len(p.leaks), p.people) for p in curve} == {(len(own.leaks), own.people)}
+        for own, curve in zip(method, curves, strict=True)
+    )
+    if not paired:
         raise DataError(
             "a method is compared with the curve on the same seeds, test people and resamples: "
-            f"there are {len(method)} seeds and {len(curves)} curves of {len(sizes)} sizes."
+            f"there are {len(method)} runs and {len(curves)} curves, or their people differ."
         )
-    (draws, people), seeds = sizes.pop(), len(method)
+    draws, people, runs = len(method[0].leaks), min(p.people for p in method), len(method)
     leak, utility = (float(np.mean([getattr(p, k) for p in method])) for k in ("leak", "utility"))
     line = np.mean([[(p.leak, p.utility) for p in curve] for curve in curves], axis=0)
     difference = utility - utility_at(leak, line[:, 0], line[:, 1])
-    weights = np.random.default_rng(seed).multinomial(seeds, np.full(seeds, 1 / seeds), size=draws)
+    weights = np.random.default_rng(seed).multinomial(runs, np.full(runs, 1 / runs), size=draws)
     own = np.array([(p.leaks, p.utilities) for p in method])  # [seeds, 2, draws]
     lines = np.array([[(p.leaks, p.utilities) for p in curve] for curve in curves])
-    own = np.einsum("bs,skb->kb", weights / seeds, own)
-    lines = np.einsum("bs,spkb->kbp", weights / seeds, lines)
+    own = np.einsum("bs,skb->kb", weights / runs, own)
+    lines = np.einsum("bs,spkb->kbp", weights / runs, lines)
     drawn = np.array(
         [own[1, b] - utility_at(own[0, b], lines[0, b], lines[1, b]) for b in range(draws)]
     )
@@ -238,7 +289,7 @@ def against_curve(
         state = "above" if low > 0 else "below" if high < 0 else "no verdict"
     return Verdict(
         state, float(difference), low, high, leak, utility, float(line[:, 0].min()),
-        float(line[:, 0].max()), seeds, people,
+        float(line[:, 0].max()), runs, people,
     )  # fmt: skip
 
 

@@ -43,6 +43,14 @@ def all_attackers() -> tuple[Attacker, ...]:
     return (*closed_forms(), MetricNetwork())
 
 
+def strongest(
+    train: Faces, validation: Faces, attackers: Sequence[Attacker] | None = None
+) -> Attacker:
+    """The fitted attacker that is best on the validation people, without its numbers (`climb`)."""
+    fitted = [attacker.fit(train, validation) for attacker in attackers or closed_forms()]
+    return max(fitted, key=lambda each: (compared_pairs(each, validation).auc, -each.step))
+
+
 @dataclass(frozen=True)
 class Rung:
     """One fitted attacker.
@@ -150,13 +158,13 @@ def template_numbers(ladder: Ladder, *, draws: int = 300, seed: int = 0) -> dict
     out: dict[str, Score] = {}
     for faces in ENROLLED:
         for kind in ("mean", "best") if faces > 1 else ("mean",):
-            found = searched(
+            searches = searched(
                 ladder.best.attacker, ladder.test, enrolled=faces, templates=kind, seed=seed
             )
-            if found is None:
+            if searches is None:
                 continue
-            scores = search_numbers(found, draws=draws, seed=seed)
-            scores |= verification_numbers(found.comparisons, draws=draws, seed=seed)
+            scores = search_numbers(searches, draws=draws, seed=seed)
+            scores |= verification_numbers(searches.comparisons, draws=draws, seed=seed)
             out |= {f"{kind}{faces}.{key}": score for key, score in scores.items()}
     return out
 

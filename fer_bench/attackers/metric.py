@@ -11,12 +11,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 
-import numpy as np
-
-from fer_bench.arrays import Part, RunArrays
+from fer_bench.arrays import FROZEN_ATTACKER, RunArrays
 from fer_bench.attackers.attacker import Attacker
-from fer_bench.attackers.closed_forms import PLDA
-from fer_bench.attackers.faces import Faces
+from fer_bench.attackers.closed_forms import PLDA, Cosine
+from fer_bench.attackers.comparisons import Comparisons, compared_pairs
+from fer_bench.attackers.faces import part_faces
 from fer_bench.attackers.ladder import (
     Ladder,
     all_attackers,
@@ -26,14 +25,15 @@ from fer_bench.attackers.ladder import (
     worst_people,
 )
 from fer_bench.attackers.network import MetricNetwork
-from fer_bench.attackers.photo_link import photo_link
+from fer_bench.attackers.numbers import resampled_auc
 from fer_bench.attackers.power import LEVEL, calibrated_power
 from fer_bench.cautions import Caution
-from fer_bench.metrics.common import undefined
+from fer_bench.metrics.common import undefined, with_interval
 from fer_bench.metrics.metric import metric
-from fer_bench.metrics.probes import probe_unit
 from fer_bench.score import Score, ScoreSpec
 
+FIXED, TRAINED = "E.identity.fixed.auc", "E.identity.auc"  # the leaks that claims compare
+STEPS = {"cosine": "Cosine", "lda": "LDA", "plda": "PLDA", "network": "Network"}
 PLACES = (("E", "identity"), ("I", "expression"))  # where each should not be
 
 # Of every attacker and number of enrolled faces, and of the attacker that counts.
@@ -56,7 +56,14 @@ _OF_EACH = (
         "bits",
         math.inf,
     ),
-    ("<measure>", "Further measure", "As its name says.", "fraction", math.inf),
+    (
+        "median_rank",
+        "Median rank",
+        "Median rank of the right person over the size of the gallery; .5 is guessing.",
+        "fraction",
+        1,
+    ),
+    ("worst_tenth", "Worst tenth AUC", "AUC for the tenth that is recognised best.", "", 1),
 )
 SPECS = (
     ScoreSpec(
@@ -104,6 +111,60 @@ SPECS = (
         order=74,
     ),
     ScoreSpec(
+        FIXED,
+        "Fixed attacker",
+        "AUC of an attacker that never learnt from this embedding: the recogniser that the method "
+        "was trained against, where it keeps one, else the cosine; .5 is guessing.",
+        unit="",
+        better="low",
+        range=(0, 1),
+        order=77,
+        tables=("claims",),
+    ),
+    ScoreSpec(
+        TRAINED,
+        "Trained attacker",
+        "AUC of the attacker that was best on validation people, of those that learnt from the "
+        "training people's embeddings and the cosine; .5 is guessing.",
+        unit="",
+        better="low",
+        range=(0, 1),
+        order=78,
+        tables=("claims",),
+    ),
+    ScoreSpec(
+        "E.identity.detectable",
+        "Told from chance",
+        "AUC that nine of ten such evaluations would tell from permuted people at 1 %.",
+        unit="",
+        better="low",
+        range=(0, 1),
+        order=80,
+        tables=("claims",),
+    ),
+    ScoreSpec(
+        "E.identity.rise",
+        "Rise",
+        "AUC of the trained attacker less that of the fixed one, on the same pairs of faces.",
+        unit="",
+        range=(-1, 1),
+        order=79,
+        tables=("claims",),
+    ),
+    *(
+        ScoreSpec(
+            f"E.identity.{name}.auc",
+            title,
+            f"AUC of one step of the ladder of attackers ({title}); .5 is guessing.",
+            unit="",
+            better="low",
+            range=(0, 1),
+            order=82,
+            tables=("ladder",),
+        )
+        for name, title in STEPS.items()
+    ),
+    ScoreSpec(
         "I.expression.auc",
         "Expression from I",
         "AUC of the attacker that tells from two identity embeddings of different people whether "
@@ -127,14 +188,14 @@ POWER = ScoreSpec(
     better="high",
     range=(0, 0.5),
     column="more",
-    order=76,
+    order=81,
+    tables=("claims",),
 )
 WEAK = 0.4  # an evaluation that misses weaker leaks than this EER says little by finding none
-PIXEL_STEP = 3  # of the small copies: a face of 16 pixels is enough for a stand-in
 TRAINED_DRAWS = 10  # planted leaks that a network is trained on
 
 
-@metric("attackers", needs=("subjects",), scores=SPECS)
+@metric("attackers", version=2, needs=("subjects",), scores=SPECS)
 def attackers(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
     """Is a person recognised in E across expressions? Closed-form attackers on unseen people."""
     out: dict[str, Score] = {}
@@ -143,13 +204,13 @@ def attackers(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
     return out
 
 
-@metric("attackers-all", needs=("subjects",), default=False, scores=(*SPECS, POWER))
+@metric("attackers-all", version=2, needs=("subjects",), default=False, scores=(*SPECS, POWER))
 def attackers_all(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
     """The same with a trained attacker, and how small a leak would have been found."""
     out: dict[str, Score] = {}
     for space, target in PLACES:
         out |= ladder_scores(run, space, target, all_attackers(), power=True, seed=seed)
-    return out | photo_scores(run, seed=seed)
+    return out
 
 
 def ladder_scores(
@@ -194,34 +255,54 @@ def ladder_scores(
     if power and target == "identity":
         chosen["power"] = power_score(ladder, seed=seed)
         cautions += power_cautions(chosen["power"], ladder.best.scores["auc"])
+    if "detectable" in (details := chosen["auc"].details):
+        chosen["detectable"] = Score(details["detectable"], n=chosen["auc"].n)
     facts = {"attacker": ladder.chosen, "validation": ladder.best.validation}
     for key, score in chosen.items():
         said = score.with_caution(*cautions)
         out[f"{prefix}.{key}"] = replace(said, details={**score.details, **facts})
+    if prefix == "E.identity":
+        fixed = fixed_scores(
+            fixed_attacker(run, ladder, seed=seed), ladder.best.compared, seed=seed
+        )
+        out |= {f"{prefix}.{key}": score for key, score in fixed.items()}
     return out
 
 
-def photo_scores(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
-    """Is E linked to another photograph of its person, by the pixels of the small copies?
+def fixed_attacker(run: RunArrays, ladder: Ladder, *, seed: int = 0) -> Comparisons:
+    """What the attacker gives that a paper on such a method asks, on the same pairs as the ladder.
 
-    A face-recognition descriptor would link more: `photo_link` takes one. Without copies of the
-    faces, or without subjects in some part, there are no scores.
+    The recogniser that the method was trained against where it keeps what that compares
+    (`FROZEN_ATTACKER`), else the ignorant attacker.
     """
-    images, parts = run.faces, [run.parts.get(name) for name in ("train", "validation", "test")]
-    if images is None:
-        return {}
-    given = []
-    for part in parts:
-        if part is None or not part.has_subjects or "row" not in part.labels:
-            return {}
-        faces = part_faces(part, "E", "identity")
-        numbered = faces.with_x(np.arange(len(faces))[:, None])
-        kept = numbered.at_most(seed=seed).x[:, 0].astype(np.int64)
-        rows = part.labels["row"].to_numpy(dtype=np.int64)[kept]
-        pixels = images[rows][:, ::PIXEL_STEP, ::PIXEL_STEP].reshape(len(rows), -1) / 255
-        given.append((faces.rows(kept), pixels))
-    found = photo_link(given[0], given[1], given[2], pixels=True, kinds=("ridge",), seed=seed)
-    return {f"E.identity.photo.{key}": score for key, score in found.items()}
+    if FROZEN_ATTACKER not in run.test.further:
+        return next(iter(ladder.rungs.values())).compared
+    faces = part_faces(run.test, FROZEN_ATTACKER, "identity").at_most(seed=seed)
+    return compared_pairs(Cosine().fit(faces, faces), faces)
+
+
+def fixed_scores(fixed: Comparisons, best: Comparisons, *, seed: int = 0) -> dict[str, Score]:
+    """The AUC of a fixed attacker, and by how much the best one's is above, people resampled alike.
+
+    >>> import numpy as np
+    >>> from fer_bench.attackers.comparisons import Side
+    >>> people = np.array([[0, 0], [1, 1]]), np.array([[0, 1], [1, 0]])
+    >>> half = np.full(2, 0.5)
+    >>> blind = Comparisons(*(Side(np.zeros(2), half, p) for p in people), 2)
+    >>> sharp = Comparisons(Side(np.ones(2), half, people[0]), blind.impostor, 2)
+    >>> {key: score.value for key, score in fixed_scores(blind, sharp).items()}
+    {'fixed.auc': 0.5, 'rise': 0.5}
+    """
+    (value, drawn), (highest, best_drawn) = (
+        resampled_auc(each, draws=300, seed=seed) for each in (fixed, best)
+    )
+    n, people = len(fixed.genuine), fixed.n_people
+    return {
+        "fixed.auc": with_interval(Score(value, null=0.5, n=n), drawn, clusters=people),
+        "rise": with_interval(
+            Score(highest - value, null=0.0, n=n), best_drawn - drawn, clusters=people
+        ),
+    }
 
 
 def power_score(ladder: Ladder, *, seed: int = 0) -> Score:
@@ -237,7 +318,7 @@ def power_score(ladder: Ladder, *, seed: int = 0) -> Score:
     hardest = min(powers.values(), key=lambda power: power.threshold)
     return Score(
         hardest.threshold, hardest.low, hardest.high, n=len(ladder.test), unit="fraction",
-        details={"kinds": {kind: asdict(found) for kind, found in (powers | unseen).items()}},
+        details={"kinds": {kind: asdict(one) for kind, one in (powers | unseen).items()}},
     )  # fmt: skip
 
 
@@ -267,18 +348,3 @@ def run_ladder(
     held = part_faces(validation, space, target) if validation is not None and known else None
     faces = [part_faces(part, space, target) for part in (train, run.test)]
     return climb(faces[0], held, faces[1], attackers=tried, seed=seed)
-
-
-def part_faces(part: Part, space: str, target: str) -> Faces:
-    """The faces of a part, for the question whether two share the target.
-
-    Where a sequence runs through several expressions, two faces of a person must be of
-    different sequences instead.
-    """
-    x = part.embeddings[space]
-    if target == "expression":
-        return Faces.of_expressions(x, part.s, part.y)
-    apart = part.y
-    if part.sequences is not None and probe_unit(part.s, part.y, part.sequences) == "sequence":
-        apart = part.sequences
-    return Faces.of_people(x, part.s, apart)

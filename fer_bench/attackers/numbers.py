@@ -66,23 +66,27 @@ def verification_numbers(
         )  # fmt: skip
         if null is not None:
             sign = -1 if key == "eer" else 1
-            found = null_of(sign * score.value, sign * null[:, column])
-            seen = sign * float(found.mean + DETECTED * null[:, column].std())
+            estimate = null_of(sign * score.value, sign * null[:, column])
+            seen = sign * float(estimate.mean + DETECTED * null[:, column].std())
             score = replace(
-                score, null=sign * found.mean, p=found.p, details={**counts, "detectable": seen}
+                score,
+                null=sign * estimate.mean,
+                p=estimate.p,
+                details={**counts, "detectable": seen},
             )
         out[key] = with_interval(score, spread[:, column], clusters=counts["people"])
     return out | _withheld(out, counts)
 
 
-def resampled_auc(compared: Comparisons, *, draws: int, seed: int = 0) -> Floats:
-    """[draws] AUC when people are resampled on both sides of a pair.
+def resampled_auc(compared: Comparisons, *, draws: int, seed: int = 0) -> tuple[float, Floats]:
+    """AUC, and [draws] of it when people are resampled on both sides of a pair.
 
     Equal seeds and people give equal resamples, so that differences are paired.
     """
-    curve = _Curve(compared)
+    curve, auc = _Curve(compared), KEYS.index("auc")
     blocks = resampling_weights(compared.n_people, draws=draws, seed=seed)
-    return np.array([curve.numbers(weights)[KEYS.index("auc")] for b in blocks for weights in b])
+    drawn = [curve.numbers(weights)[auc] for block in blocks for weights in block]
+    return float(curve.numbers(None)[auc]), np.array(drawn)
 
 
 class _Curve:
@@ -160,7 +164,9 @@ def _withheld(scores: Mapping[str, Score], counts: Mapping[str, int]) -> dict[st
 # --- searches ------------------------------------------------------------------------------
 
 
-def search_numbers(found: Searches | None, *, draws: int = 300, seed: int = 0) -> dict[str, Score]:
+def search_numbers(
+    searches: Searches | None, *, draws: int = 300, seed: int = 0
+) -> dict[str, Score]:
     """Rank-1 and the information of the rank, with intervals over the targets searched for.
 
     The information of a rank among N is `log2 N - H(rank)`. H is taken in log-spaced bins, within
@@ -168,7 +174,7 @@ def search_numbers(found: Searches | None, *, draws: int = 300, seed: int = 0) -
     permuted people is taken off. A lower bound of the mean, never what one person betrays.
 
     Args:
-        found: searches, None where there were none.
+        searches: searches, None where there were none.
         draws: bootstrap resamples.
         seed: of the bootstrap.
 
@@ -177,28 +183,37 @@ def search_numbers(found: Searches | None, *, draws: int = 300, seed: int = 0) -
         they rest on fewer than 20 targets.
     """
     keys = ("rank1", "rank_bits")
-    targets = 0 if found is None else len(np.unique(found.target))
-    if found is None or targets < LEAST_TARGETS:
+    targets = 0 if searches is None else len(np.unique(searches.target))
+    if searches is None or targets < LEAST_TARGETS:
         reason = Caution("few-for-search", targets=targets, least=LEAST_TARGETS)
         return {key: undefined(reason) for key in keys}
-    tables = _search_tables(found, found.rank)
-    whole = np.ones((1, len(tables.bins)))
+    tables = _search_tables(searches, searches.rank)
+    everybody = np.ones((1, len(tables.bins)))
     null = np.mean(
-        [_search_values(_search_tables(found, row), whole)[0] for row in found.permuted], axis=0
+        [_search_values(_search_tables(searches, row), everybody)[0] for row in searches.permuted],
+        axis=0,
     )
-    values = _search_values(tables, whole)[0]
+    values = _search_values(tables, everybody)[0]
     spread = np.concatenate(
         [
             _search_values(tables, weights)
             for weights in resampling_weights(len(tables.bins), draws=draws, seed=seed)
         ]
     )
-    details = {"targets": targets, "searches": len(found.rank), "gallery": int(found.gallery.max())}
+    details = {
+        "targets": targets,
+        "searches": len(searches.rank),
+        "gallery": int(searches.gallery.max()),
+    }
     rank1 = Score(
-        float(values[0]), null=float(null[0]), n=len(found.rank), unit="fraction", details=details
+        float(values[0]),
+        null=float(null[0]),
+        n=len(searches.rank),
+        unit="fraction",
+        details=details,
     )
     bits = Score(
-        float(values[1] - null[1]), null=0.0, n=len(found.rank), unit="bits",
+        float(values[1] - null[1]), null=0.0, n=len(searches.rank), unit="bits",
         details={**details, "bias": float(null[1])},
     )  # fmt: skip
     return {
@@ -220,10 +235,10 @@ class _Tables:
     gallery: int
 
 
-def _search_tables(found: Searches, rank: Ints) -> _Tables:
+def _search_tables(searches: Searches, rank: Ints) -> _Tables:
     known = rank > 0
-    code = np.unique(found.target, return_inverse=True)[1].ravel()[known]
-    places, gallery = rank[known], int(found.gallery.max())
+    code = np.unique(searches.target, return_inverse=True)[1].ravel()[known]
+    places, gallery = rank[known], int(searches.gallery.max())
     edges = 2 ** np.arange(int(np.log2(gallery)) + 2)  # ranks 1, 2-3, 4-7, ...
     width = np.diff(np.minimum(edges, gallery + 1))
     at = np.floor(np.log2(places)).astype(np.int64)

@@ -2,30 +2,67 @@
 
 Whoever holds E and a set of photographs asks which photograph is of the same person. The link is
 fitted on training people, from E of one face to the descriptor of another face of that person.
-Where there is no face-recognition network, the pixels stand in for the descriptor; results say so.
+The descriptor is MobileFaceNet's where the experiment names its weights::
+
+    [scores]
+    attackers = "all"
+    face_network = "weights/mobilefacenet.pt"
+
+Without them the pixels stand in for it; results say which it was. Photographs are the small copies
+of the faces that a result folder keeps.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
+from fer_bench.arrays import RunArrays
 from fer_bench.attackers.attacker import Form, unit
 from fer_bench.attackers.comparisons import Searches, searched
-from fer_bench.attackers.faces import Faces
+from fer_bench.attackers.faces import Faces, part_faces
 from fer_bench.attackers.numbers import search_numbers, verification_numbers
 from fer_bench.cautions import Caution
+from fer_bench.data.cache import cache_folder, entry
+from fer_bench.data.faces import hash_pixels
+from fer_bench.errors import DataError
 from fer_bench.metrics.common import Floats, standardise, undefined, with_interval
-from fer_bench.score import Score
+from fer_bench.metrics.metric import metric
+from fer_bench.score import Score, ScoreSpec
 
 Kind = Literal["ridge", "cca"]
 STRENGTHS = (0.03, 0.3, 3.0)  # of the ridge, in units of the mean eigenvalue
 DIRECTIONS = 32  # canonical ones at most
 PAIRS = 4  # other photographs that a face is fitted to
+PIXEL_STEP = 3  # of the small copies: a face of 16 pixels is enough for a stand-in
+PREFIX = "E.identity.photo"
+SPECS = (
+    ScoreSpec(
+        f"{PREFIX}.eer",
+        "Photo link EER",
+        "Equal error rate of an attacker who is asked whether E and another photograph are of one "
+        "person; 50 % is guessing.",
+        better="high",
+        range=(0, 1),
+        column="more",
+        order=77,
+    ),
+    ScoreSpec(
+        f"{PREFIX}.median_rank",
+        "Photo link median rank",
+        "Place of the right person among all test people, as a fraction; 50 % is guessing.",
+        better="high",
+        range=(0, 1),
+    ),
+    ScoreSpec(f"{PREFIX}.rank_bits", "Photo link bits", "Bits that the rank tells.", "bits"),
+    ScoreSpec(f"{PREFIX}.<measure>", "Photo link", "As its name says.", range=(0, 1)),
+)
 
 
 @dataclass(frozen=True)
@@ -107,12 +144,93 @@ def _root(covariance: Floats) -> Floats:
     return (vectors / np.sqrt(values)) @ vectors.T
 
 
+@metric("photo-link", needs=("subjects", "faces"), default=False, scores=SPECS)
+def photo_scores(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
+    """Is E linked to another photograph of its person among those of all test people?
+
+    Without subjects in the train or validation part there are no scores.
+    """
+    weights = run.facts.get("face_network")
+    given = []
+    for name in ("train", "validation", "test"):
+        part = run.parts.get(name)
+        if part is None or not part.has_subjects or "row" not in part.labels:
+            return {}
+        faces = part_faces(part, "E", "identity")
+        kept = faces.kept(seed=seed)
+        assert run.faces is not None
+        images = run.faces[part.labels["row"].to_numpy(dtype=np.int64)[kept]]
+        seen = pixels(images) if weights is None else descriptors(images, str(weights))
+        given.append((faces.rows(kept), seen))
+    kinds: tuple[Kind, ...] = ("ridge",) if weights is None else ("ridge", "cca")
+    name = "pixels" if weights is None else f"MobileFaceNet, {Path(str(weights)).name}"
+    scores = photo_link(*given, descriptor=name, kinds=kinds, seed=seed)
+    return {f"{PREFIX}.{key}": score for key, score in scores.items()}
+
+
+def pixels(images: NDArray[np.uint8]) -> Floats:
+    """Every third pixel of faces uint8 [n, h, w, C], side by side."""
+    return images[:, ::PIXEL_STEP, ::PIXEL_STEP].reshape(len(images), -1) / 255
+
+
+def descriptors(
+    images: NDArray[np.uint8], weights: str | Path, *, cache: str | Path | None = None
+) -> Floats:
+    """What MobileFaceNet makes of faces, once for the same faces and weights.
+
+    Args:
+        images: uint8 [n, h, w, C], aligned as the network expects them, of any size.
+        weights: its file.
+        cache: folder of descriptors; by default that of decoded faces.
+
+    Returns:
+        [n, 128] rows of unit length.
+
+    Raises:
+        DataError: there is no such file.
+    """
+    if not Path(weights).is_file():
+        raise DataError(
+            f"there are no weights of a face-recognition network at {str(weights)!r}: set "
+            "scores.face_network to the file, or leave it out."
+        )
+    content = hashlib.sha256(Path(weights).read_bytes()).hexdigest()
+    key = hashlib.sha256(f"{hash_pixels(images)}|{content}".encode()).hexdigest()[:16]
+
+    def make(folder: Path) -> None:
+        np.save(folder / "descriptors.npy", _descriptors(images, weights))
+
+    folder = entry(cache_folder(cache), "descriptors", key, make)
+    return np.asarray(np.load(folder / "descriptors.npy"), dtype=np.float64)
+
+
+def _descriptors(images: NDArray[np.uint8], weights: str | Path) -> NDArray[Any]:
+    import torch
+    from torch.nn import functional
+
+    from fer_bench.backbones import build_backbone
+    from fer_bench.backbones.mobilefacenet import SIDE
+    from fer_bench.data.augment import normalise
+
+    network = build_backbone(
+        "mobilefacenet", size=SIDE, weights=weights, output="code", freeze="all"
+    ).eval()
+    out = []
+    with torch.no_grad():
+        for start in range(0, len(images), 64):
+            block = torch.from_numpy(images[start : start + 64]).permute(0, 3, 1, 2).float()
+            block = functional.interpolate(block, (SIDE, SIDE), mode="bicubic", antialias=True)
+            block = block.round().clamp(0, 255).byte().expand(-1, 3, -1, -1)
+            out.append(network(normalise(block, "imagenet")).numpy())
+    return np.concatenate(out)
+
+
 def photo_link(
     train: tuple[Faces, ArrayLike],
     validation: tuple[Faces, ArrayLike],
     test: tuple[Faces, ArrayLike],
     *,
-    pixels: bool = False,
+    descriptor: str = "MobileFaceNet",
     kinds: Sequence[Kind] = ("ridge", "cca"),
     seed: int = 0,
 ) -> dict[str, Score]:
@@ -121,7 +239,7 @@ def photo_link(
     Args:
         train, validation, test: faces with the descriptors [n, d'] of their photographs, of
             different people. Everybody should have a few faces at most (`Faces.at_most`).
-        pixels: the descriptors are pixels, for want of a face-recognition network.
+        descriptor: what they are; "pixels" are said to be a stand-in.
         kinds: tried; kind and ridge are chosen on the validation people.
         seed: of pairs, enrolment and intervals.
 
@@ -144,15 +262,19 @@ def photo_link(
     ]
     tuned = [_auc(_search(link, *validation, seed=seed)) for link in links]
     link = links[int(np.argmax(tuned))]
-    found = _search(link, *test, seed=seed)
-    if found is None:
+    searches = _search(link, *test, seed=seed)
+    if searches is None:
         return {key: undefined(Caution("no-pairs")) for key in ("rank1", "eer", "auc")}
-    scores = search_numbers(found, seed=seed) | verification_numbers(found.comparisons, seed=seed)
-    scores["median_rank"] = _median_rank(found, seed)
-    said = (Caution("pixels-as-descriptor"),) if pixels else ()
-    facts = {"link": link.kind, "descriptor": "pixels" if pixels else "face recognition"}
+    scores = search_numbers(searches, seed=seed) | verification_numbers(
+        searches.comparisons, seed=seed
+    )
+    scores["median_rank"] = _median_rank(searches, seed)
+    said = Caution("network-as-descriptor", descriptor=descriptor)
+    if descriptor == "pixels":
+        said = Caution("pixels-as-descriptor")
+    facts = {"link": link.kind, "descriptor": descriptor}
     return {
-        key: replace(score, details={**score.details, **facts}).with_caution(*said)
+        key: replace(score, details={**score.details, **facts}).with_caution(said)
         for key, score in scores.items()
     }
 
@@ -162,14 +284,14 @@ def _search(link: PhotoLink, faces: Faces, descriptor: ArrayLike, *, seed: int) 
     return searched(link, faces, gallery=gallery, seed=seed)
 
 
-def _auc(found: Searches | None) -> float:
-    return 0.5 if found is None else found.comparisons.auc
+def _auc(searches: Searches | None) -> float:
+    return 0.5 if searches is None else searches.comparisons.auc
 
 
-def _median_rank(found: Searches, seed: int) -> Score:
+def _median_rank(searches: Searches, seed: int) -> Score:
     """Median place as a fraction of the gallery, with an interval over the people."""
-    place = found.rank / found.gallery
-    people = [place[found.target == code] for code in np.unique(found.target)]
+    place = searches.rank / searches.gallery
+    people = [place[searches.target == code] for code in np.unique(searches.target)]
     rng = np.random.default_rng(seed)
     drawn = [
         np.median(np.concatenate([people[k] for k in rng.integers(0, len(people), len(people))]))

@@ -257,21 +257,21 @@ def find_power(
         seed: of all of it.
     """
     place, streak = len(GRID) // 2, 0
-    planted, found = [], []
+    planted, detected = [], []
     for draw in range(draws):
         leaky = plant(parts, kind, GRID[place], seed=1_000 * seed + draw)
         p = found_leak(leaky, attackers, permutations=permutations, seed=draw)
         planted.append(GRID[place])
-        found.append(p <= LEVEL)
-        streak = streak + 1 if found[-1] else 0
-        if not found[-1]:
+        detected.append(p <= LEVEL)
+        streak = streak + 1 if detected[-1] else 0
+        if not detected[-1]:
             place = min(place + 1, len(GRID) - 1)
         elif streak == 2:
             place, streak = max(place - 1, 0), 0
-    return Power(kind, *psychometric(planted, found), tuple(planted), tuple(found))
+    return Power(kind, *psychometric(planted, detected), tuple(planted), tuple(detected))
 
 
-def psychometric(planted: Sequence[float], found: Sequence[bool]) -> tuple[float, float, float]:
+def psychometric(planted: Sequence[float], detected: Sequence[bool]) -> tuple[float, float, float]:
     """EER that is found in 90 % of draws, with its 95 % interval.
 
     `P(found) = .01 + .99 Phi((log z - m) / s)`, z = Phi^-1(1 - EER); m is flat over the grid and
@@ -282,7 +282,7 @@ def psychometric(planted: Sequence[float], found: Sequence[bool]) -> tuple[float
     True
     """
     x = np.log(-ndtri(np.asarray(planted)))
-    hit = np.asarray(found, dtype=bool)
+    hit = np.asarray(detected, dtype=bool)
     ends = np.log(-ndtri(np.asarray((GRID[0], GRID[-1]))))
     m = np.linspace(ends[0] - 0.5, ends[1] + 1.0, 241)[:, None, None]
     s = np.geomspace(0.05, 1.5, 31)[None, :, None]

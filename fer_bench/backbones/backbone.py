@@ -54,8 +54,8 @@ class Backbone(nn.Module):
 
     def features(self, images: Tensor) -> Tensor:
         """[B, C, H, W] images -> feature map [B, M, h, w]."""
-        found = self._encoded(images)
-        return found if self._to_map is None else self._to_map(found)
+        encoded = self._encoded(images)
+        return encoded if self._to_map is None else self._to_map(encoded)
 
     def forward(self, images: Tensor) -> Tensor:
         """[B, C, H, W] images -> feature vectors [B, F]."""

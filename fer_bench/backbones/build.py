@@ -169,7 +169,7 @@ def _refuse_too_small(backbone: Backbone, name: str, channels: int, size: int) -
     training = backbone.training
     backbone.eval()
     try:
-        found = backbone.features(torch.zeros(1, channels, size, size))
+        maps = backbone.features(torch.zeros(1, channels, size, size))
     except (RuntimeError, AssertionError) as error:
         raise MethodError(
             f"the backbone {name!r} cannot take {channels} x {size} x {size} faces: "
@@ -177,8 +177,8 @@ def _refuse_too_small(backbone: Backbone, name: str, channels: int, size: int) -
         ) from None
     finally:
         backbone.train(training)
-    if found.shape[1] != backbone.map_channels:
+    if maps.shape[1] != backbone.map_channels:
         raise MethodError(
-            f"the backbone {name!r} gives maps of {found.shape[1]} channels, not the "
+            f"the backbone {name!r} gives maps of {maps.shape[1]} channels, not the "
             f"{backbone.map_channels} it announces: it cannot be used."
         )

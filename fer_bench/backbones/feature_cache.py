@@ -88,14 +88,14 @@ class FeatureCache:
 
 
 def _stored(table: sqlite3.Connection, keys: Sequence[bytes]) -> dict[bytes, Tensor]:
-    found: dict[bytes, Tensor] = {}
+    features: dict[bytes, Tensor] = {}
     for start in range(0, len(keys), _AT_ONCE):
         asked = keys[start : start + _AT_ONCE]
         marks = ",".join("?" * len(asked))
         query = f"SELECT key, value FROM features WHERE key IN ({marks})"  # nosec B608: only marks
         rows = table.execute(query, asked)
-        found |= {key: _unpacked(value) for key, value in rows}
-    return found
+        features |= {key: _unpacked(value) for key, value in rows}
+    return features
 
 
 def _packed(value: Tensor) -> bytes:

@@ -112,10 +112,10 @@ def _no_hub(name: str, error: Exception) -> MethodError:
 def _map_maker(width: int, prefix: int) -> Callable[[Tensor], Tensor]:
     """What turns the output of a timm model into [B, M, h, w]: maps, channels-last or tokens."""
 
-    def to_map(found: Tensor) -> Tensor:
-        if found.ndim == 4:
-            return found if found.shape[1] == width else found.permute(0, 3, 1, 2)
-        tokens = found[:, prefix:] if found.ndim == 3 else found[:, None]
+    def to_map(features: Tensor) -> Tensor:
+        if features.ndim == 4:
+            return features if features.shape[1] == width else features.permute(0, 3, 1, 2)
+        tokens = features[:, prefix:] if features.ndim == 3 else features[:, None]
         side = int(tokens.shape[1] ** 0.5)
         shape = (side, side) if side * side == tokens.shape[1] else (tokens.shape[1], 1)
         return tokens.transpose(1, 2).unflatten(2, shape)

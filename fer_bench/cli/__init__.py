@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -25,17 +26,30 @@ class Stopped(BaseException):
         self.number = number
 
 
+def _stand_somewhere() -> None:
+    """Torch ends the process without a word where the current folder is gone."""
+    from fer_bench.errors import FerBenchError
+
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        raise FerBenchError("the current folder no longer exists: change to another.") from None
+
+
 def main() -> None:
     """Entry point of `fer-bench`: expected failures are one sentence and exit status 2."""
+    from fer_bench import terminal
     from fer_bench.cli.app import app
     from fer_bench.errors import FerBenchError, os_sentence
-    from fer_bench.terminal import protected_streams
 
-    with protected_streams():
+    with terminal.protected_streams():
         try:
+            _stand_somewhere()
             with _signals():
-                app()
+                app(prog_name="fer-bench")
         except FerBenchError as error:
+            if terminal.show_tracebacks:
+                traceback.print_exception(error)
             print(f"fer-bench: {error}", file=sys.stderr)
             raise SystemExit(2) from None
         except BrokenPipeError:  # whoever read our output has seen enough

@@ -8,8 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
+from fer_bench.cli.help import Commands
+
 app = typer.Typer(
     name="data",
+    cls=Commands,
     help="Look at, prepare, audit and record faces.",
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -164,14 +167,14 @@ def audit(
 
     data = _load(name, root, size, ["bad_images=set-aside", *(options or [])])
     with steps_shown("audit") as progress:
-        found = auditing.audit(data, labels=labels, seed=seed, progress=progress)
-    page = auditing.save(found, data, out)
+        result = auditing.audit(data, labels=labels, seed=seed, progress=progress)
+    page = auditing.save(result, data, out)
     typer.echo(repr(data))
-    for line in found.problems or ["Nothing was found."]:
+    for line in result.problems or ["Nothing was found."]:
         typer.echo(f"- {line}")
-    if found.framing:
+    if result.framing:
         typer.echo("What the framing alone tells (AUC, 0.50 by chance):")
-        for line in auditing.framing_lines(found):
+        for line in auditing.framing_lines(result):
             typer.echo(f"  {line}")
     typer.echo(f"{page}\nDecisions: {out / 'decisions.csv'}")
 
@@ -238,13 +241,13 @@ def _values(options: list[str] | None) -> dict[str, Any]:
 
     from fer_bench.errors import DataError
 
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for option in options or []:
         key, equals, raw = option.partition("=")
         if not equals or not key.strip():
             raise DataError(f"--set {option!r}: write it as KEY=VALUE, such as version=raw_256.")
         try:
-            found[key.strip()] = tomllib.loads(f"value = {raw}")["value"]
+            values[key.strip()] = tomllib.loads(f"value = {raw}")["value"]
         except tomllib.TOMLDecodeError:
-            found[key.strip()] = raw.strip()
-    return found
+            values[key.strip()] = raw.strip()
+    return values

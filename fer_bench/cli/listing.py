@@ -28,12 +28,21 @@ def list_names(
     from fer_bench.terminal import make_console
 
     columns, rows = TABLES[kind]()
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(*row)
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column()
+    for name, *facts, last in rows:
+        table.add_row(name, "\n".join(_paragraphs(columns[1:-1], facts, last)))
     make_console(highlight=False, markup=False).print(table)
+
+
+def _paragraphs(titles: Sequence[str], facts: Sequence[str], last: str) -> Iterator[str]:
+    """The facts of a row that say anything, on one line, and the sentence that ends it."""
+    told = [(title, fact) for title, fact in zip(titles, facts, strict=True) if fact.strip("-")]
+    if told:
+        yield "; ".join(title if fact == "yes" else f"{title}: {fact}" for title, fact in told)
+    if last:
+        yield last
 
 
 def _load_all(registry: Any) -> Iterator[tuple[str, Any, str]]:
@@ -115,8 +124,8 @@ def _protocols() -> Listing:
         folds = "its own split" if card.split.official else f"{len(card.split.indices)} of "
         folds += "" if card.split.official else f"{card.split.folds} folds over people"
         about = (", ".join(card.metrics), card.attackers, card.nulls, card.hash)
-        rows.append((f"{card.name} {card.version}", card.title, folds, *about))
-    return ("protocol", "data", "folds", "metrics", "attackers", "nulls", "hash"), rows
+        rows.append((f"{card.name} {card.version}", folds, *about, card.title))
+    return ("protocol", "folds", "metrics", "attackers", "nulls", "hash", "data"), rows
 
 
 def _first_line(thing: Any) -> str:

@@ -8,11 +8,14 @@ from typing import Annotated, Any, Optional
 import typer
 
 from fer_bench.cautions import Caution
+from fer_bench.cli.help import Command, Commands
 
-app = typer.Typer(no_args_is_help=True, help="Mutual information: estimate, bench, check.")
+app = typer.Typer(
+    cls=Commands, no_args_is_help=True, help="Mutual information: estimate, bench, check."
+)
 
 
-@app.command()
+@app.command(cls=Command)
 def estimate(
     x: Annotated[Path, typer.Argument(help="Array [n, d] or [n], a .npy file.")],
     y: Annotated[Path, typer.Argument(help="The other side, row by row.")],
@@ -89,7 +92,7 @@ def _in_options(caution: Caution) -> Caution:
     return Caution(caution.code, **{**caution.values, "option": OPTIONS[str(option)]})
 
 
-@app.command()
+@app.command(cls=Command)
 def bench(
     out: Annotated[Path, typer.Option(help="Folder for results.jsonl and index.html.")] = Path(
         "mi-bench"
@@ -138,7 +141,7 @@ def bench(
         _save_reference(results, save_reference)
 
 
-@app.command()
+@app.command(cls=Command)
 def check(
     against: Annotated[
         Optional[Path],  # noqa: UP045
@@ -183,10 +186,10 @@ def _check_reference(path: Path) -> int:
 def _check_consistency(estimator: str) -> int:
     from fer_bench.information.consistency import check_estimator
 
-    found = check_estimator(estimator)
-    for c in found:
+    checks = check_estimator(estimator)
+    for c in checks:
         typer.echo(f"{'ok  ' if c.passed else 'FAIL'} {c.name:26s} {c.measured}  {c.why}")
-    return sum(not c.passed for c in found)
+    return sum(not c.passed for c in checks)
 
 
 def _run(settings: list[dict[str, Any]], path: Path) -> Any:

@@ -78,8 +78,8 @@ def plan(
         f"spread: {spread.people:.3f} over people (of a paired difference), "
         f"{spread.seeds:.3f} over seeds (of a run); {source}"
     )
-    found = power(spread, design, difference)
-    typer.echo(f"a true difference of {difference:g} would be found {found:.0%} of the time")
+    probability = power(spread, design, difference)
+    typer.echo(f"a true difference of {difference:g} would be found {probability:.0%} of the time")
     _say_needed(spread, design, difference, chance)
 
 

@@ -7,8 +7,11 @@ from typing import Annotated
 
 import typer
 
+from fer_bench.cli.help import Commands
+
 app = typer.Typer(
     name="realism",
+    cls=Commands,
     help="Have generated pictures rated by people, and tabulate their ratings.",
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -40,7 +43,7 @@ def table(
     """Print how often each rating was given, and the share of 3 and 4 with intervals."""
     from fer_bench.realism import as_markdown, rating_table, read_ratings
 
-    found = rating_table(read_ratings(files, key), seed=seed)
-    typer.echo(as_markdown(found), nl=False)
+    ratings = rating_table(read_ratings(files, key), seed=seed)
+    typer.echo(as_markdown(ratings), nl=False)
     if out is not None:
-        found.to_csv(out, index=False, lineterminator="\n")
+        ratings.to_csv(out, index=False, lineterminator="\n")

@@ -1,4 +1,4 @@
-"""`fer-bench report`, `fer-bench table` and `fer-bench figures`."""
+"""`fer-bench report`, `table`, `figures`, `traverse` and `export`."""
 
 from __future__ import annotations
 
@@ -24,6 +24,10 @@ def report(
         typer.Option(help="show, blur or none; by default what the terms of the data allow."),
     ] = None,
     maps: Maps = "both",
+    answers: Annotated[
+        str | None,
+        typer.Option(help="Also what a model says of test faces, in per cent: clip or tiny-clip."),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="File to write; in the folder if not given.")
     ] = None,
@@ -40,6 +44,7 @@ def report(
             faces=faces,  # type: ignore[arg-type]
             against=against,
             maps=maps,  # type: ignore[arg-type]
+            answers=answers,
             progress=progress,
         )
     typer.echo(f"report: {page.resolve()} ({page.stat().st_size / 1e6:.1f} MB)")
@@ -100,6 +105,50 @@ def figures(
     typer.echo(
         f"{len(written)} files in {written[0].parent.resolve()}" if written else "no figures"
     )
+
+
+def traverse(
+    folder: Folder,
+    space: Annotated[
+        list[str] | None,
+        typer.Option(help="Embedding that moves: E (default), I, z_id; repeatable."),
+    ] = None,
+    method: Annotated[
+        list[str] | None, typer.Option(help="A row of the leaderboard; all methods if not given.")
+    ] = None,
+    generator: Annotated[
+        str | None,
+        typer.Option(help="TorchScript file or module:function that draws; it runs as code."),
+    ] = None,
+    recognition: Annotated[
+        Path | None, typer.Option(help="Weights of MobileFaceNet, to compare people by.")
+    ] = None,
+    pictures: Annotated[
+        Path | None, typer.Option(help="Folder for every drawing, as `realism page` takes them.")
+    ] = None,
+) -> None:
+    """Draw faces while an embedding moves: does the expression change, does the person stay?"""
+    from fer_bench.reports.text import with_unit
+    from fer_bench.reports.traversals import traverse_folder
+    from fer_bench.terminal import steps_shown
+
+    with steps_shown("traverse") as progress:
+        walks = traverse_folder(
+            folder, spaces=space or ("E",), labels=method or (), generator=generator,
+            weights=recognition, pictures=pictures, progress=progress,
+        )  # fmt: skip
+    for label, known in walks.items():
+        for walk in known:
+            expression, identity, error = (
+                with_unit(share, "percent")
+                for share in (walk.expression_change, walk.identity_shift, walk.error)
+            )
+            typer.echo(
+                f"{label}: {walk.space}, {walk.direction}: another expression is read in "
+                f"{expression} of {len(walk.rows)} faces, another person in {identity} "
+                f"(error {error}, by {walk.judged_by})"
+            )
+    typer.echo("kept with the runs: report and figures show them")
 
 
 def export(

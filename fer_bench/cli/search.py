@@ -49,7 +49,7 @@ def search(
     from fer_bench.sweep.search import search_experiment
 
     folder = out or Path("fer-bench-results") / f"{parsed.name}-search"
-    found = search_experiment(
+    result = search_experiment(
         parsed,
         folder,
         trials=trials,
@@ -57,7 +57,7 @@ def search(
         options=Options.of(executor, workers),
         quiet=quiet,
     )
-    for study in found.studies:
+    for study in result.studies:
         own, best = study.trials[0].score, study.best
         name = f"{study.spec.label}, fold {study.spec.fold}"
         if best is None:
@@ -66,8 +66,8 @@ def search(
         values = ", ".join(f"{key} = {value}" for key, value in best.values.items())
         before = "failed" if own is None else f"{own:.3f}"
         typer.echo(f"{name}: validation {before} -> {best.score:.3f} with {values}")
-    typer.echo(f"now: fer-bench run {found.file}")
-    if any(study.best is None for study in found.studies):
+    typer.echo(f"now: fer-bench run {result.file}")
+    if any(study.best is None for study in result.studies):
         raise typer.Exit(1)
 
 

@@ -1,4 +1,4 @@
-"""`fer-bench verify`, `fer-bench pack` and `fer-bench board`."""
+"""`fer-bench verify`, `pack`, `board`, `cite` and `checklist`."""
 
 from __future__ import annotations
 
@@ -86,3 +86,34 @@ def board(
     typer.echo(f"{len(files) - len(bad)} of {len(files)} result files are sound")
     if bad:
         raise typer.Exit(1)
+
+
+def cite(
+    folder: Annotated[Path, typer.Argument(help="Result folder.", show_default=False)],
+    out: Annotated[Path | None, typer.Option(help="File to write; printed if not given.")] = None,
+) -> None:
+    """Write the BibTeX of the suite and of every method, data set and estimator used."""
+    from fer_bench.sharing.citations import bibliography
+
+    _write(bibliography(folder), out)
+
+
+def checklist(
+    folder: Annotated[Path, typer.Argument(help="Result folder.", show_default=False)],
+    out: Annotated[Path | None, typer.Option(help="File to write; printed if not given.")] = None,
+) -> None:
+    """Draft the NeurIPS paper checklist, with links to the evidence in a result folder."""
+    from fer_bench.sharing.checklist import checklist
+
+    _write(checklist(folder), out)
+
+
+def _write(text: str, out: Path | None) -> None:
+    from fer_bench.runs.store import atomic_path
+
+    if out is None:
+        typer.echo(text, nl=False)
+        return
+    with atomic_path(out) as aside:
+        aside.write_text(text, encoding="utf-8")
+    typer.echo(str(out.resolve()))

@@ -35,9 +35,13 @@ def run(
         ),
     ] = None,
     executor: Annotated[
-        str, typer.Option(help="serial: one run at a time; pool: several.")
+        str,
+        typer.Option(
+            help="serial: one run at a time; pool: several; ray: on a Ray cluster; slurm: as "
+            "tasks of a job array."
+        ),
     ] = "pool",
-    workers: Annotated[int | None, typer.Option(min=1, help="Runs at once of the pool.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Runs at once.")] = None,
     threads: Annotated[
         int,
         typer.Option(min=1, help="Threads of every run; the number changes the last bits."),
@@ -50,6 +54,17 @@ def run(
         typer.Option(help="GiB for one run; its share of the machine if not given."),
     ] = None,
     retry: Annotated[int, typer.Option(min=0, help="How often a failed run is started again.")] = 0,
+    address: Annotated[
+        str | None,
+        typer.Option(help="Ray cluster that is there; without it, ray starts one here."),
+    ] = None,
+    gpus: Annotated[
+        float, typer.Option(min=0, help="GPUs that Ray gives to a run, such as 0.25.")
+    ] = 0.0,
+    sbatch: Annotated[
+        list[str] | None,
+        typer.Option(metavar="OPTION", help="For slurm, such as --sbatch=--partition=gpu."),
+    ] = None,
     report: Annotated[bool, typer.Option(help="Write the HTML report at the end.")] = True,
     dry_run: Annotated[
         bool, typer.Option(help="Say what would run, take and fail, and stop.")
@@ -74,6 +89,9 @@ def run(
         time_limit=_seconds(time_limit),
         memory_limit=int(memory_limit * 2**30) if memory_limit else None,
         retry=retry,
+        address=address,
+        gpus=gpus,
+        sbatch=tuple(sbatch or ()),
     )
     if dry_run:
         _say_plan(parsed, folder, options)
@@ -84,7 +102,7 @@ def run(
             typer.echo(line, err=True)
     from fer_bench.sweep.sweep import run_experiment
 
-    sweep = run_experiment(parsed, folder, options=options, rehearse=True, quiet=quiet)
+    sweep = run_experiment(parsed, folder, options=options, rehearse=options.is_local, quiet=quiet)
     for reason in sorted(set(sweep.skipped.values())):
         typer.echo(f"skipped: {reason}", err=True)
     for reason, ids in _by_reason(sweep.failed).items():
@@ -156,6 +174,14 @@ def _say_plan(experiment: Experiment, folder: Path, options: Options) -> None:
     for spec, reason in planned.skipped:
         typer.echo(f"skipped {spec.label}: {reason}")
     todo = [spec for spec in planned.runs if not store.is_done(spec.id)]
+    if options.executor == "slurm":
+        from fer_bench.sweep.slurm import script
+
+        root = folder.absolute()
+        workers = min(options.workers, max(1, len(todo)))
+        typer.echo(script(root / "slurm" / "tasks-1.json", workers, root, options))
+    if not options.is_local:  # what another machine takes is not tried out on this one
+        return
     forecasts = []
     for one in forecast(todo, options):
         forecasts.append(one)
@@ -168,6 +194,16 @@ def _say_plan(experiment: Experiment, folder: Path, options: Options) -> None:
         typer.echo(outlook(forecasts, store, options))
     if any(one.problem is not None for one in forecasts):
         raise typer.Exit(1)
+
+
+def work(
+    tasks: Annotated[Path, typer.Argument(help="List that a sweep on Slurm has written.")],
+    index: Annotated[int, typer.Argument(help="Number of the task.")],
+) -> None:
+    """Be one task of a sweep on Slurm: what its job array calls."""
+    from fer_bench.sweep.slurm import work as work_on
+
+    raise typer.Exit(work_on(tasks, index))
 
 
 class Attackers(StrEnum):

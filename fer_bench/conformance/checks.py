@@ -33,13 +33,16 @@ def check_method(name: str, **parameters: Any) -> list[Finding]:
 
     Args:
         name: registered name.
-        parameters: of its `Config`; a small encoder is chosen where nothing is said.
+        parameters: of its `Config`; a small encoder is used unless one is given.
 
     Returns:
-        One `Finding` per check, in the order of the contract; `passed` says how it went.
+        One `Finding` for each check, in the order of the contract.
 
     Raises:
         UnknownNameError: there is no such method.
+
+    >>> all(finding.passed for finding in check_method("erm"))  # doctest: +SKIP
+    True
     """
     return check_adapter(methods.get(name), **parameters)
 
@@ -49,10 +52,23 @@ def check_adapter(adapter: type[Method], **parameters: Any) -> list[Finding]:
     return list(checking(adapter, **parameters))
 
 
+def check_part(adapter: type[Method], part: str, **parameters: Any) -> list[Finding]:
+    """The findings of one of `PARTS` of `check_adapter`."""
+    return list(_Check(adapter, parameters).part(part))
+
+
 def checking(adapter: type[Method], **parameters: Any) -> Iterator[Finding]:
-    """As `check_adapter`, one finding after the other while the checks run."""
+    """Check an adapter class, yielding each finding as soon as its check is done.
+
+    Args:
+        adapter: the class.
+        parameters: as for `check_method`.
+    """
     return _Check(adapter, parameters).run()
 
+
+PARTS = ("build", "answers", "repeats", "stages", "fits")
+"""The checks of an adapter that can be run apart; see `check_part`."""
 
 _FIT_STEPS = 150
 
@@ -65,26 +81,29 @@ class _Check:
         self.parameters = parameters
 
     def run(self) -> Iterator[Finding]:
-        with _keeping_random_state():
-            built = self._build()
-            if isinstance(built, Finding):
-                yield built
+        first, *others = PARTS
+        for finding in self.part(first):
+            yield finding
+            if not finding.passed:
                 return
-            yield Finding("build", True, f"{type(built).__name__} builds from a task and a config")
-            for check in (self._answers, self._repeats, self._stages, self._fits):
-                try:
-                    yield from check()
-                except Exception as error:
-                    name = check.__name__.strip("_")
-                    yield Finding(name, False, f"raises {type(error).__name__}: {error}")
+        for name in others:
+            yield from self.part(name)
 
-    def _build(self) -> Method | Finding:
+    def part(self, name: str) -> Iterator[Finding]:
+        """The findings of one of `PARTS`."""
+        with _keeping_random_state():
+            try:
+                yield from getattr(self, f"_{name}")()
+            except Exception as error:
+                yield Finding(name, False, f"raises {type(error).__name__}: {error}")
+
+    def _build(self) -> Iterator[Finding]:
         try:
-            return self.new()
+            built = self.new()
         except FerBenchError as error:
-            return Finding("build", False, f"needs parameters to be checked: {error}")
-        except Exception as error:
-            return Finding("build", False, f"raises {type(error).__name__}: {error}")
+            yield Finding("build", False, f"needs parameters to be checked: {error}")
+        else:
+            yield Finding("build", True, f"{type(built).__name__} builds from a task and a config")
 
     def new(self, seed: int = 0) -> Method:
         """A fresh instance, the same every time for a seed."""
@@ -169,15 +188,11 @@ class _Check:
         done = list(method.stages())
         for earlier in done[:number]:
             play(method, earlier, example_batch(self.task), steps=3)
-        yield from _check_stage(method, done[number], example_batch(self.task))
+        yield from check_stage(method, done[number], example_batch(self.task))
 
 
-def check_stage(method: Method, stage: Stage, batch: Batch) -> list[Finding]:
-    """Ownership, freezing, gradients and claims of one stage."""
-    return list(_check_stage(method, stage, batch))
-
-
-def _check_stage(method: Method, stage: Stage, batch: Batch) -> Iterator[Finding]:
+def check_stage(method: Method, stage: Stage, batch: Batch) -> Iterator[Finding]:
+    """Yield the findings on one stage: ownership, freezing, gradients and claims."""
     batch = batch if stage.batch == "pairs" else replace(batch, partner=None)
     owned = list(_ownership(method, stage))
     yield from owned
@@ -194,7 +209,7 @@ def _check_stage(method: Method, stage: Stage, batch: Batch) -> Iterator[Finding
 def _wrong_shapes(
     method: Method, embeddings: Embeddings, prediction: Prediction, count: int
 ) -> Iterator[str]:
-    found = {
+    outputs = {
         "embed().expression": embeddings.expression,
         "embed().identity": embeddings.identity,
         **{f"embed().further[{name!r}]": x for name, x in embeddings.further.items()},
@@ -202,7 +217,7 @@ def _wrong_shapes(
         "predict().valence_arousal": prediction.valence_arousal,
     }
     width = {"predict().logits": len(method.task.classes), "predict().valence_arousal": 2}
-    for name, value in found.items():
+    for name, value in outputs.items():
         if value is None:
             continue
         if (

@@ -95,11 +95,11 @@ def agreement(data: FaceData, answers: Answers) -> list[Agreement]:
     ...     np.zeros((4, 8, 8, 1), np.uint8), pd.DataFrame({"sex": ["male", "m", "female", None]})
     ... )
     >>> shares = np.array([[0.9, 0.1], [0.2, 0.8], [0.4, 0.6], [0.5, 0.5]])
-    >>> [found] = agreement(faces, Answers({"gender": ("man", "woman")}, {"gender": shares}))
-    >>> found.column, found.faces, round(found.right, 3), found.recalls
+    >>> [gender] = agreement(faces, Answers({"gender": ("man", "woman")}, {"gender": shares}))
+    >>> gender.column, gender.faces, round(gender.right, 3), gender.recalls
     ('sex', 3, 0.667, {'man': 0.5, 'woman': 1.0})
     """
-    found = []
+    agreements = []
     for attribute, words in answers.levels.items():
         column = column_of(data, attribute, words)
         if column is None:
@@ -117,8 +117,8 @@ def agreement(data: FaceData, answers: Answers) -> list[Agreement]:
         right = float(counts.trace() / counts.sum())
         chance = float((counts.sum(0) * counts.sum(1)).sum() / counts.sum() ** 2)
         kappa = (right - chance) / (1 - chance) if chance < 1 else float("nan")
-        found.append(Agreement(attribute, column, int(known.sum()), right, kappa, recalls))
-    return found
+        agreements.append(Agreement(attribute, column, int(known.sum()), right, kappa, recalls))
+    return agreements
 
 
 def column_of(data: FaceData, attribute: str, words: tuple[str, ...]) -> str | None:

@@ -20,19 +20,18 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA
-from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 from torch.nn import functional
 
 from fer_bench.data.confound import dependence
+from fer_bench.data.cross_validation import held_out_probabilities
 from fer_bench.data.decisions import DECISIONS
+from fer_bench.data.detect import Detector
 from fer_bench.data.duplicates import blocks, exact_groups, grouped, near_pairs, shrunk
 from fer_bench.data.faces import FaceData
-from fer_bench.data.framing import framing, tells_class
+from fer_bench.data.framing import detected_eyes, framing, tells_class
 from fer_bench.data.pages import data_uri, render, write_page
-from fer_bench.data.prepare import measure
+from fer_bench.data.prepare import Settings, measure, outside_photograph
 from fer_bench.data.show import facts, picture
 from fer_bench.data.splits import make_folds
 from fer_bench.errors import DataError
@@ -48,6 +47,7 @@ KINDS = {
     "dark": "Too dark.",
     "bright": "Too bright.",
     "blurred": "Much less sharp than the other faces.",
+    "out of frame": "Much of the face, from brows to chin, lies outside the picture.",
     "odd crop": "Unlike the other faces: another crop, pose or object.",
     "doubtful label": "Cross-validated predictions disagree with the label.",
 }
@@ -105,6 +105,7 @@ def audit(
     *,
     labels: bool = True,
     seed: int = 0,
+    detector: Detector | None = None,
     progress: Callable[[str], None] = lambda step: None,
 ) -> Audit:
     """Examine a data set.
@@ -113,26 +114,30 @@ def audit(
         data: the faces, loaded with `bad_images="set-aside"` so that bad ones are listed.
         labels: look for wrong labels, which trains a small classifier in five folds.
         seed: of these folds.
+        detector: finds the eyes, from which it is known whether a face is out of frame; MTCNN by
+            default.
         progress: told what is looked at next.
     """
-    found = Audit()
-    found.counts = _counts(data)
+    result = Audit()
+    result.counts = _counts(data)
     progress("duplicates")
-    found.suspects += _duplicates(data)
+    result.suspects += _duplicates(data)
     progress("bad pictures")
-    found.suspects += _quality(data)
+    result.suspects += _quality(data)
     if labels and len(data.classes) > 1:
         progress("labels, which trains a classifier in five folds")
-        suspects, found.label_check = label_suspects(data, seed=seed)
-        found.suspects += suspects if found.label_check.get("skill", 0) >= MIN_SKILL else []
+        suspects, result.label_check = label_suspects(data, seed=seed)
+        result.suspects += suspects if result.label_check.get("skill", 0) >= MIN_SKILL else []
     progress("dependences between columns")
-    found.dependence = _dependences(data, seed=seed)
+    result.dependence = _dependences(data, seed=seed)
     progress("what the framing tells")
-    found.framing = framing(data, seed=seed)
-    found.problems = _problems(data, found)
+    rows, eyes = detected_eyes(data, seed=seed, detector=detector)
+    result.suspects += [] if eyes is None else _out_of_frame(data, rows, eyes)
+    result.framing = framing(data, seed=seed, detector=detector, eyes=eyes)
+    result.problems = _problems(data, result)
     order = list(KINDS)
-    found.suspects.sort(key=lambda s: (order.index(s.kind), -s.strength))
-    return found
+    result.suspects.sort(key=lambda s: (order.index(s.kind), -s.strength))
+    return result
 
 
 # ---------------------------------------------------------------------- findings
@@ -219,6 +224,18 @@ def _quality(data: FaceData) -> list[Suspect]:
     return suspects
 
 
+def _out_of_frame(
+    data: FaceData, rows: NDArray[np.int64], eyes: NDArray[np.float64]
+) -> list[Suspect]:
+    suspects = []
+    for row, pair in zip(rows, eyes, strict=True):
+        outside = outside_photograph(pair, (1, 1)) if np.isfinite(pair).all() else 0.0
+        if outside > Settings().max_outside:
+            detail = f"{outside:.0%} of the face outside"
+            suspects.append(Suspect(int(row), data.keys[row], "out of frame", detail, outside))
+    return suspects
+
+
 def _robust_z(values: NDArray[np.float64]) -> NDArray[np.float64]:
     middle = np.median(values)
     spread = 1.4826 * np.median(np.abs(values - middle))
@@ -302,18 +319,14 @@ def _kept_out(view: FaceData, features: NDArray[np.float32], seed: int) -> NDArr
     total = np.zeros((len(view), len(view.classes)))
     for partition in range(PARTITIONS):
         rng = np.random.default_rng([seed, partition])
-        for fold in make_folds(view, n_folds=5, seed=seed + partition).folds:
-            train = rng.permutation(np.union1d(fold.train, fold.validation))[:MAX_TRAINING]
-            size = min(100, len(train) // 3, features.shape[1])
-            # Without weights for the classes: weights make rare classes likely everywhere, and
-            # right labels of common ones rank above wrong labels.
-            model = make_pipeline(
-                StandardScaler(),
-                PCA(max(size, 1), whiten=True, random_state=0),
-                LogisticRegression(C=0.05, max_iter=500),
-            )
-            model.fit(features[train], view.expression[train])
-            total[np.ix_(fold.test, model.classes_)] += model.predict_proba(features[fold.test])
+        folds = [
+            (rng.permutation(np.union1d(f.train, f.validation))[:MAX_TRAINING], f.test)
+            for f in make_folds(view, n_folds=5, seed=seed + partition).folds
+        ]
+        total += held_out_probabilities(
+            features, view.expression, folds,
+            classes=len(view.classes), components=100, rows_per_component=3, strength=0.05,
+        )  # fmt: skip
     return total / PARTITIONS
 
 
@@ -345,7 +358,7 @@ def _dependences(data: FaceData, *, seed: int) -> dict[str, dict[str, float]]:
 
     With the same under permuted labels: what the numbers of levels alone produce.
     """
-    found = {}
+    dependences = {}
     rng = np.random.default_rng(seed)
     for name in ("subject", *data.attributes):
         column = data.table[name].astype("str")
@@ -356,8 +369,8 @@ def _dependences(data: FaceData, *, seed: int) -> dict[str, dict[str, float]]:
             continue
         value = _association(a, y)
         null = float(np.mean([_association(a, rng.permutation(y)) for _ in range(20)]))
-        found[name] = {"cramers_v": value, "cramers_v_permuted": null, "faces": len(a)}
-    return found
+        dependences[name] = {"cramers_v": value, "cramers_v_permuted": null, "faces": len(a)}
+    return dependences
 
 
 def _association(a: NDArray[np.int64], y: NDArray[np.int64]) -> float:
@@ -368,9 +381,9 @@ def _association(a: NDArray[np.int64], y: NDArray[np.int64]) -> float:
     return dependence(counts, tied, counts.sum(1) / counts.sum())["cramers_v"]
 
 
-def _problems(data: FaceData, found: Audit) -> list[str]:
+def _problems(data: FaceData, audit: Audit) -> list[str]:
     """Findings in sentences, the grave ones first."""
-    kinds = Counter(s.kind for s in found.suspects)
+    kinds = Counter(s.kind for s in audit.suspects)
     lines = [f"{kinds[kind]:,} {kind}: {KINDS[kind]}" for kind in GRAVE if kinds[kind]]
     by_split = data.table.dropna(subset=["subject", "split"]).groupby("subject")["split"].nunique()
     if (by_split > 1).any():
@@ -383,13 +396,13 @@ def _problems(data: FaceData, found: Audit) -> list[str]:
             f"Classes are unbalanced: {sizes.max():,} {sizes.idxmax()}, {sizes.min():,} "
             f"{sizes.idxmin()}."
         )
-    check = found.label_check
+    check = audit.label_check
     if check.get("skill", 1) < MIN_SKILL:
         lines.append(
             f"Labels could not be checked: the classifier's accuracy is {check['accuracy']:.2f}, "
             f"where the largest class alone gives {check['majority']:.2f}."
         )
-    for name, values in found.dependence.items():
+    for name, values in audit.dependence.items():
         excess = values["cramers_v"] - values["cramers_v_permuted"]
         if excess > 0.1:
             lines.append(
@@ -399,7 +412,7 @@ def _problems(data: FaceData, found: Audit) -> list[str]:
     lines += [
         f"The {name} alone tells {values['class']} from the other expressions: AUC "
         f"{values['class_auc']:.2f}, where chance gives 0.50."
-        for name, values in found.framing.items()
+        for name, values in audit.framing.items()
         if tells_class(values)
     ]
     lines += [
@@ -410,10 +423,10 @@ def _problems(data: FaceData, found: Audit) -> list[str]:
     return lines
 
 
-def framing_lines(found: Audit) -> list[str]:
+def framing_lines(audit: Audit) -> list[str]:
     """What each property of the framing tells, one line each."""
     lines = []
-    for name, values in found.framing.items():
+    for name, values in audit.framing.items():
         parts = []
         if "class_auc" in values:
             parts.append(f"{values['class']} {values['class_auc']:.2f}")
@@ -426,33 +439,33 @@ def framing_lines(found: Audit) -> list[str]:
 # ---------------------------------------------------------------------- files
 
 
-def save(found: Audit, data: FaceData, folder: str | Path) -> Path:
+def save(audit: Audit, data: FaceData, folder: str | Path) -> Path:
     """Write audit.json, audit.html and (unless it is there) decisions.csv; return the page.
 
     The page holds up to 60 suspects a kind; the JSON file holds all of them.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "audit.json").write_text(json.dumps(found.to_json(), indent=1), encoding="utf-8")
+    (folder / "audit.json").write_text(json.dumps(audit.to_json(), indent=1), encoding="utf-8")
     decisions = folder / "decisions.csv"
     if not decisions.exists():
-        rows = [(s.key, "", "", s.kind, s.detail) for s in found.suspects]
+        rows = [(s.key, "", "", s.kind, s.detail) for s in audit.suspects]
         pd.DataFrame(rows, columns=["path", "decision", "expression", "kind", "detail"]).to_csv(
             decisions, index=False
         )
     return write_page(
         folder / "audit.html",
         f"Audit of {data.info.title or data.info.name}",
-        _body(found, data),
+        _body(audit, data),
         lead=facts(data),
         extra_style=_STYLE,
     )
 
 
-def _body(found: Audit, data: FaceData) -> str:
+def _body(audit: Audit, data: FaceData) -> str:
     sections = []
     for kind, meaning in KINDS.items():
-        suspects = [s for s in found.suspects if s.kind == kind]
+        suspects = [s for s in audit.suspects if s.kind == kind]
         cards = [
             {
                 "uris": [_uri(data, row) for row in (s.row, *s.others[:2])],
@@ -465,10 +478,10 @@ def _body(found: Audit, data: FaceData) -> str:
         ]
         if cards:
             sections.append((kind, meaning, len(suspects), cards))
-    splits = sorted({s for row in found.counts["by class and split"].values() for s in row})
+    splits = sorted({s for row in audit.counts["by class and split"].values() for s in row})
     return render(
         _BODY,
-        found=found,
+        audit=audit,
         min_skill=MIN_SKILL,
         sections=sections,
         splits=splits,
@@ -493,27 +506,27 @@ button, select { font: inherit; padding: .15rem .4rem }
 """
 
 _BODY = """
-{% if found.problems %}<ul>{% for line in found.problems %}<li>{{ line }}</li>
-{% endfor %}</ul>{% else %}<p>Nothing was found.</p>{% endif %}
+{% if audit.problems %}<ul>{% for line in audit.problems %}<li>{{ line }}</li>
+{% endfor %}</ul>{% else %}<p>Nothing was audit.</p>{% endif %}
 <h2>Faces by class and split</h2>
 <div class="scroll"><table><tr><th></th>{% for s in splits %}<th>{{ s }}</th>{% endfor %}</tr>
-{% for name, row in found.counts["by class and split"].items() %}
+{% for name, row in audit.counts["by class and split"].items() %}
 <tr><td>{{ name }}</td>{% for s in splits %}<td>{{ "{:,}".format(row.get(s, 0)) }}</td>
 {% endfor %}</tr>{% endfor %}</table></div>
-{% if found.counts["faces a subject"] %}
-<p>{{ found.counts["subjects"] }} subjects; faces a subject: at least
-{{ found.counts["faces a subject"][0] }}, median {{ found.counts["faces a subject"][1] }}, at most
-{{ found.counts["faces a subject"][2] }}.</p>{% endif %}
-{% if found.dependence %}<h2>What the expression depends on</h2>
+{% if audit.counts["faces a subject"] %}
+<p>{{ audit.counts["subjects"] }} subjects; faces a subject: at least
+{{ audit.counts["faces a subject"][0] }}, median {{ audit.counts["faces a subject"][1] }}, at most
+{{ audit.counts["faces a subject"][2] }}.</p>{% endif %}
+{% if audit.dependence %}<h2>What the expression depends on</h2>
 <div class="scroll"><table><tr><th></th><th>Cramer's V</th><th>with permuted labels</th>
 <th>faces</th></tr>
-{% for name, v in found.dependence.items() %}<tr><td>{{ name }}</td>
+{% for name, v in audit.dependence.items() %}<tr><td>{{ name }}</td>
 <td>{{ "%.3f"|format(v.cramers_v) }}</td><td>{{ "%.3f"|format(v.cramers_v_permuted) }}</td>
 <td>{{ "{:,}".format(v.faces) }}</td></tr>{% endfor %}</table></div>{% endif %}
-{% if found.framing %}<h2>What the framing tells</h2>
+{% if audit.framing %}<h2>What the framing tells</h2>
 <div class="scroll"><table><tr><th></th><th>expression told best</th><th>AUC</th>
 <th>same person, AUC</th><th>faces</th></tr>
-{% for name, v in found.framing.items() %}<tr><td>{{ name }}</td>
+{% for name, v in audit.framing.items() %}<tr><td>{{ name }}</td>
 <td>{{ v["class"] if "class" in v else "" }}</td>
 <td>{{ "%.2f"|format(v.class_auc) if "class_auc" in v else "" }}</td>
 <td>{{ "%.2f"|format(v.person_auc) if "person_auc" in v else "" }}</td>
@@ -521,10 +534,10 @@ _BODY = """
 <p class="soft">How well each property alone tells an expression from the others, and two pictures
 of one person from pictures of two; 0.50 by chance. What tells the person may be skin and hair as
 well as the place.</p>{% endif %}
-{% if found.label_check %}<p class="soft">Labels were checked by a classifier on oriented gradients
-with a cross-validated accuracy of {{ "%.2f"|format(found.label_check.accuracy) }} (the largest
-class alone: {{ "%.2f"|format(found.label_check.majority) }}): the nearer both are, the less its
-doubts mean.{% if found.label_check.skill < min_skill %} They are not shown here.{% endif %}</p>
+{% if audit.label_check %}<p class="soft">Labels were checked by a classifier on oriented gradients
+with a cross-validated accuracy of {{ "%.2f"|format(audit.label_check.accuracy) }} (the largest
+class alone: {{ "%.2f"|format(audit.label_check.majority) }}): the nearer both are, the less its
+doubts mean.{% if audit.label_check.skill < min_skill %} They are not shown here.{% endif %}</p>
 {% endif %}
 {% if sections %}
 <div class="bar"><button id="save" type="button">Download decisions.csv</button>

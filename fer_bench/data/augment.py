@@ -93,12 +93,12 @@ def augment(
 def views(images: Tensor) -> Tensor:
     """All 14 views of every face: [B, C, H, W] -> [14, B, C, H, W], the first 7 unflipped."""
     n = len(images)
-    found = [
+    varied = [
         warped(images, flip=torch.full((n,), flip), degrees=torch.full((n,), degrees))
         for flip in (False, True)
         for degrees in ROTATIONS
     ]
-    return torch.stack(found)
+    return torch.stack(varied)
 
 
 def flipped(images: Tensor, flip: Tensor) -> Tensor:

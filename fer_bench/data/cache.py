@@ -52,8 +52,8 @@ def tree_stamp(root: Path, *, without: Path) -> str:
     while stack:
         folder = stack.pop()
         digest.update(os.fsencode(f"\x1d{folder}"))
-        with os.scandir(folder) as found:
-            entries = sorted(found, key=lambda e: e.name)
+        with os.scandir(folder) as iterator:
+            entries = sorted(iterator, key=lambda e: e.name)
         for item in entries:
             if item.is_dir(follow_symlinks=False):
                 if item.path != left_out and os.path.realpath(item.path) != left_out:

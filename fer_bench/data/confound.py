@@ -59,7 +59,7 @@ def confound(
     tied = tie(len(a_names), len(y_names), reverse=reverse)
     target = _target(counts, tied, rho)
     rng = np.random.default_rng(seed)
-    want = _whole_numbers(target, counts, n, a_names, y_names, data.info.name, tied, rng)
+    want = _cell_counts(target, counts, n, a_names, y_names, data.info.name, tied, rng)
     chosen = []
     for i, j in np.ndindex(*counts.shape):
         cell = np.flatnonzero((a == i) & (y == j))
@@ -115,14 +115,15 @@ def confounded_fold(
                     "it cannot be confounded like the others: use fewer folds or another attribute."
                 )
         shared = name in ("train", "validation")
-        _, found = confound(
+        _, reached = confound(
             part, attribute=attribute, rho=strength, seed=seed, reverse=reverse,
             n=min(most_rows(part, attribute=attribute, rho=r) for r in (0, 1)) if shared else None,
         )  # fmt: skip
-        chosen.append(rows[found["rows"]])
+        chosen.append(rows[reached["rows"]])
         notes.append(
-            f"{attribute} and expression in the {name} part: rho {round(found['rho'], 2) + 0:.2f}, "
-            f"Cramer's V {found['cramers_v']:.2f}, {found['n']} faces"
+            f"{attribute} and expression in the {name} part: "
+            f"rho {round(reached['rho'], 2) + 0:.2f}, Cramer's V {reached['cramers_v']:.2f}, "
+            f"{reached['n']} faces"
         )
     return Fold(*chosen[:3]), chosen[3], tuple(notes)
 
@@ -223,7 +224,7 @@ def _target(counts: NDArray[np.int64], tied: NDArray[np.bool_], rho: float) -> N
     return (1 - rho) * p_a * p_y + rho * on_tied
 
 
-def _whole_numbers(
+def _cell_counts(
     target: NDArray[np.float64],
     counts: NDArray[np.int64],
     n: int | None,
@@ -246,12 +247,12 @@ def _whole_numbers(
     per_class = _shares(n, target.sum(0), rng)
     tied_mass = np.where(tied, target, 0).sum(0)
     per_class_tied = _shares(round(n * tied_mass.sum()), tied_mass, rng)
-    whole = np.zeros_like(counts)
+    table = np.zeros_like(counts)
     for y in range(counts.shape[1]):
         due = min(per_class_tied[y], per_class[y])
         for cells, total in ((tied[:, y], due), (~tied[:, y], per_class[y] - due)):
-            whole[cells, y] = _shares(total, target[cells, y], rng, counts[cells, y])
-    return whole
+            table[cells, y] = _shares(total, target[cells, y], rng, counts[cells, y])
+    return table
 
 
 def _most(
@@ -275,9 +276,9 @@ def _shares(
         return np.zeros(len(weights), dtype=np.int64)
     most = np.full(len(weights), total) if most is None else most
     exact = total * weights / weights.sum()
-    whole = np.minimum(np.floor(exact + 1e-9).astype(np.int64), most)
-    order = np.lexsort((rng.random(len(weights)), -(exact - whole)))
-    while (short := total - int(whole.sum())) > 0 and (whole < most).any():
-        able = order[whole[order] < most[order]]
-        whole[able[:short]] += 1
-    return whole
+    counts = np.minimum(np.floor(exact + 1e-9).astype(np.int64), most)
+    order = np.lexsort((rng.random(len(weights)), -(exact - counts)))
+    while (short := total - int(counts.sum())) > 0 and (counts < most).any():
+        able = order[counts[order] < most[order]]
+        counts[able[:short]] += 1
+    return counts

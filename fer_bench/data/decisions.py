@@ -46,7 +46,7 @@ def read(file: str | Path) -> dict[str, Decision]:
     for column in ("path", "decision"):
         if column not in table:
             raise DataError(f"{file}: there is no column {column!r}.")
-    found: dict[str, Decision] = {}
+    decisions: dict[str, Decision] = {}
     for i, row in enumerate(table.to_dict("records")):
         where, decision = f"{file} row {i + 1}", row["decision"].strip().lower()
         if not decision:
@@ -61,8 +61,8 @@ def read(file: str | Path) -> dict[str, Decision]:
                 expression = canonical(row.get("expression", ""))
             except DataError as error:
                 raise DataError(f"{where}: {error}") from error
-        found[row["path"]] = Decision(row["path"], decision, expression)
-    return found
+        decisions[row["path"]] = Decision(row["path"], decision, expression)
+    return decisions
 
 
 def apply(data: FaceData, file: str | Path) -> FaceData:

@@ -81,7 +81,7 @@ class Mtcnn:
         if shrink < 1:
             size = (round(image.width * shrink), round(image.height * shrink))
             small = image.resize(size, Image.Resampling.BILINEAR, reducing_gap=3.0)
-        found = self._search(small) or self._search_with_border(small)
+        faces = self._search(small) or self._search_with_border(small)
         x, y = image.width / small.width, image.height / small.height
         return [
             Face(
@@ -90,18 +90,18 @@ class Mtcnn:
                 f.score,
                 f.stretch,
             )
-            for f in found
+            for f in faces
         ]
 
     def _search(self, image: Image.Image) -> list[Face]:
         """Faces of comparable size, the largest first."""
-        found: list[Face] = []
+        faces: list[Face] = []
         for smallest in (*(share for share in self.COARSE if share > self.min_face), self.min_face):
             boxes = self._refine(image, self._propose(image, smallest))
-            found = sorted(self._locate(image, boxes), key=lambda f: -f.box[2] * f.box[3])
-            if found and self.COMPARABLE * max(found[0].box[2:]) >= smallest * min(image.size):
+            faces = sorted(self._locate(image, boxes), key=lambda f: -f.box[2] * f.box[3])
+            if faces and self.COMPARABLE * max(faces[0].box[2:]) >= smallest * min(image.size):
                 break
-        looked_at = [(face, *self._settled(image, face)) for face in found]
+        looked_at = [(face, *self._settled(image, face)) for face in faces]
         settled = [face._replace(eyes=eyes) for face, eyes, _ in looked_at]
         # The largest is the one that is cut out.
         largest = [
@@ -130,7 +130,7 @@ class Mtcnn:
         """Candidates from a sliding window over a pyramid of sizes."""
         side = min(image.size)
         scale = self.CELL / max(self.CELL, smallest * side)
-        found = [np.zeros((0, 9))]
+        proposals = [np.zeros((0, 9))]
         while side * scale >= self.CELL:
             size = (int(np.ceil(image.width * scale)), int(np.ceil(image.height * scale)))
             pixels = _scaled(np.asarray(image.resize(size, Image.Resampling.BILINEAR)))
@@ -141,9 +141,9 @@ class Mtcnn:
             boxes = np.hstack(
                 [(corner + 1) / scale, (corner + self.CELL) / scale, scores, shift[0, x, y]]
             )
-            found.append(boxes)
+            proposals.append(boxes)
             scale *= self.FACTOR
-        boxes = np.concatenate(found)
+        boxes = np.concatenate(proposals)
         boxes = boxes[suppress(boxes, 0.5)]
         return _shifted(boxes[:, :5], boxes[:, 5:])
 
@@ -189,14 +189,23 @@ class Mtcnn:
         shape = distance / max(float(np.hypot(*(mouth - eyes.mean(axis=0)))), 1e-6)
         if self.NATURAL[0] <= shape <= self.NATURAL[1]:
             return 1.0
-        width, height = self.WIDTH * distance, self.WIDTH * distance / self.STRETCHES
+        looks, odds = self.STRETCHES[1:-1], self._odds(image, eyes, self.STRETCHES[1:-1])
+        if odds.argmax() != 1:  # not surest of the natural height: the extremes may be better
+            looks = self.STRETCHES
+            outer = self._odds(image, eyes, looks[[0, -1]])
+            odds = np.concatenate([outer[:1], odds, outer[1:]])
+        return float(np.exp((odds * np.log(looks)).sum() / odds.sum()))
+
+    def _odds(self, image: Image.Image, eyes: Array, stretches: Array) -> Array:
+        """The last net's odds of a face around the eyes, drawn at each of these heights."""
+        width = self.WIDTH * float(np.hypot(*(eyes[1] - eyes[0])))
+        height = width / stretches
         left = np.full_like(height, eyes[:, 0].mean() - width / 2)
         top = eyes[:, 1].mean() - (0.5 - self.BELOW) * height
         squares = np.stack([left, top, left + width, top + height], axis=1)
         _, _, probability = self._run("onet", _crops(image, squares, 48))
         sure = np.clip(probability[:, 1].astype(np.float64), 1e-6, 1 - 1e-6)
-        odds = sure / (1 - sure)
-        return float(np.exp((odds * np.log(self.STRETCHES)).sum() / odds.sum()))
+        return sure / (1 - sure)
 
     def _settled(self, image: Image.Image, face: Face) -> tuple[Array, Array]:
         """Eyes [2, 2] and middle of the mouth [2], over shifted and mirrored looks at one face.
@@ -247,13 +256,12 @@ def _scaled(pixels: NDArray[np.uint8]) -> Array:
 
 def _crops(image: Image.Image, boxes: Array, side: int) -> Array:
     """[K, side, side, 3] transposed crops; what lies outside the image is black."""
-    crops = [
-        np.asarray(image.crop(tuple(box)).resize((side, side), Image.Resampling.BILINEAR)).swapaxes(
-            0, 1
-        )
-        for box in np.round(boxes[:, :4]).astype(int).tolist()
-    ]
-    return _scaled(np.stack(crops))
+    # Side by side on one sheet: a conversion to an array costs as much as a crop and its scaling.
+    sheet = Image.new("RGB", (side, side * len(boxes)))
+    for i, box in enumerate(np.round(boxes[:, :4]).astype(int).tolist()):
+        crop = image.crop(tuple(box)).resize((side, side), Image.Resampling.BILINEAR)
+        sheet.paste(crop, (0, i * side))
+    return _scaled(np.asarray(sheet).reshape(len(boxes), side, side, 3).swapaxes(1, 2))
 
 
 def _shifted(boxes: Array, shift: Array) -> Array:

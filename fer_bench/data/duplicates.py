@@ -67,7 +67,7 @@ def near_pairs(*sets: FaceData) -> tuple[NDArray[np.int64], NDArray[np.float64]]
     flat /= np.maximum(deviation, 1)[:, None]
     candidates = _candidates(bits)
     candidates = candidates[(deviation[candidates] > 1).all(axis=1)]  # blank ones are no copies
-    found, values = [np.zeros((0, 2), dtype=np.int64)], [np.zeros(0)]
+    pairs, values = [np.zeros((0, 2), dtype=np.int64)], [np.zeros(0)]
     for chosen in blocks(len(candidates), 16384):
         a, b = candidates[chosen].T
         near = (bits[a] != bits[b]).sum(1) <= MAX_BITS
@@ -76,9 +76,9 @@ def near_pairs(*sets: FaceData) -> tuple[NDArray[np.int64], NDArray[np.float64]]
         patches = (flat[a] - flat[b]).reshape(-1, 8, SIDE // 8, 8, SIDE // 8).mean((2, 4))
         local = np.abs(patches).max((1, 2), initial=0)
         same = (correlation >= MIN_CORRELATION) & (local <= MAX_LOCAL)
-        found.append(np.column_stack([a[same], b[same]]))
+        pairs.append(np.column_stack([a[same], b[same]]))
         values.append(correlation[same].astype(np.float64))
-    return np.concatenate(found), np.concatenate(values)
+    return np.concatenate(pairs), np.concatenate(values)
 
 
 def grouped(pairs: NDArray[np.int64], n: int) -> list[NDArray[np.int64]]:
@@ -203,7 +203,7 @@ def blocks(n: int, size: int = BLOCK) -> Sequence[NDArray[np.int64]]:
 def _candidates(bits: NDArray[np.bool_]) -> NDArray[np.int64]:
     """[K, 2] pairs (first < second) that agree in at least one band of bits."""
     words = np.packbits(bits, axis=1).view(np.uint16)
-    found = []
+    pairs = []
     for band in range(BANDS):
         word = words[:, band]
         order = np.argsort(word, kind="stable")
@@ -211,7 +211,7 @@ def _candidates(bits: NDArray[np.bool_]) -> NDArray[np.int64]:
             same = np.flatnonzero(word[order[offset:]] == word[order[:-offset]])
             if not len(same):
                 break
-            found.append(np.column_stack([order[same], order[same + offset]]))
-    if not found:
+            pairs.append(np.column_stack([order[same], order[same + offset]]))
+    if not pairs:
         return np.zeros((0, 2), dtype=np.int64)
-    return np.unique(np.sort(np.concatenate(found), axis=1), axis=0)
+    return np.unique(np.sort(np.concatenate(pairs), axis=1), axis=0)

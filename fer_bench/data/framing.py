@@ -13,13 +13,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
-from sklearn.decomposition import PCA
-from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GroupKFold
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
+from fer_bench.data.cross_validation import held_out_probabilities
 from fer_bench.data.detect import Detector, Mtcnn
 from fer_bench.data.duplicates import LUMA, shrunk
 from fer_bench.data.faces import FaceData
@@ -39,7 +36,11 @@ Floats = NDArray[np.float64]
 
 
 def framing(
-    data: FaceData, *, seed: int = 0, detector: Detector | None = None
+    data: FaceData,
+    *,
+    seed: int = 0,
+    detector: Detector | None = None,
+    eyes: Floats | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Test geometry, brightness and background against expression and person.
 
@@ -50,6 +51,7 @@ def framing(
         data: the faces.
         seed: of that choice.
         detector: finds the eyes; MTCNN by default.
+        eyes: those of `detected_eyes`, so that they are not looked for again.
 
     Returns:
         For each of "eye height", "eye distance", "horizontal position", "brightness", "contrast"
@@ -57,14 +59,36 @@ def framing(
         best, that `class`, its `class_z` (Mann-Whitney: deviations from .5), `person_auc` (same
         person or not, from how near two pictures are), and `faces`. All AUC are .5 by chance.
     """
-    rows = np.sort(np.random.default_rng(seed).permutation(len(data))[:MAX_FACES])
-    view = data.subset(rows)
+    view = data.subset(_rows(data, seed))
     images = view.gather(np.arange(len(view)))
-    measures = {**_geometry(view, images, detector), **_light(images)}
-    found = {name: _tested(values[:, None], values, view) for name, values in measures.items()}
+    if eyes is None:
+        eyes = _known_eyes(view.table)
+    if eyes is None:
+        eyes = _detected_eyes(images, detector)
+    measures = {**_geometry(eyes), **_light(images)}
+    tests = {name: _tested(values[:, None], values, view) for name, values in measures.items()}
     ring = _background(images)
-    found["background"] = _tested(ring, None, view)
-    return {name: values for name, values in found.items() if len(values) > 1}
+    tests["background"] = _tested(ring, None, view)
+    return {name: values for name, values in tests.items() if len(values) > 1}
+
+
+def _rows(data: FaceData, seed: int) -> NDArray[np.int64]:
+    return np.sort(np.random.default_rng(seed).permutation(len(data))[:MAX_FACES])
+
+
+def detected_eyes(
+    data: FaceData, *, seed: int = 0, detector: Detector | None = None
+) -> tuple[NDArray[np.int64], Floats | None]:
+    """Eyes that a detector finds in the faces that `framing` looks at.
+
+    Returns:
+        The rows [n], and their eyes [n, 2, 2] as shares of the side, NaN where no face was found;
+        None where the table names the eyes, or without a detector (extra `detect`).
+    """
+    rows = _rows(data, seed)
+    if _known_eyes(data.table) is not None:
+        return rows, None
+    return rows, _detected_eyes(data.gather(rows), detector)
 
 
 def tells_class(values: dict[str, Any]) -> bool:
@@ -75,16 +99,10 @@ def tells_class(values: dict[str, Any]) -> bool:
 # ---------------------------------------------------------------------- properties
 
 
-def _geometry(
-    data: FaceData, images: NDArray[np.uint8], detector: Detector | None
-) -> dict[str, Floats]:
+def _geometry(eyes: Floats | None) -> dict[str, Floats]:
     """[N] a property, NaN where no eyes are known."""
-    eyes = _known_eyes(data.table)
     if eyes is None:
-        try:
-            eyes = _detected_eyes(images, detector or Mtcnn())
-        except MissingExtraError:
-            return {}
+        return {}
     return {
         "eye height": eyes[:, :, 1].mean(axis=1),
         "eye distance": np.hypot(*(eyes[:, 1] - eyes[:, 0]).T),
@@ -101,15 +119,19 @@ def _known_eyes(table: pd.DataFrame) -> Floats | None:
     return None
 
 
-def _detected_eyes(images: NDArray[np.uint8], detector: Detector) -> Floats:
+def _detected_eyes(images: NDArray[np.uint8], detector: Detector | None) -> Floats | None:
     """[N, 2, 2] eyes of the largest faces, as shares of the side; NaN where there is no face."""
     eyes = np.full((len(images), 2, 2), np.nan)
     side = max(DETECTED_SIDE, images.shape[1])
-    for row, image in enumerate(images):
-        picture = Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image).convert("RGB")
-        faces = detector(picture.resize((side, side), Image.Resampling.BICUBIC))
-        if faces:
-            eyes[row] = faces[0].eyes / side
+    try:
+        detector = detector or Mtcnn()
+        for row, image in enumerate(images):
+            face = Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image).convert("RGB")
+            faces = detector(face.resize((side, side), Image.Resampling.BICUBIC))
+            if faces:
+                eyes[row] = faces[0].eyes / side
+    except MissingExtraError:
+        return None
     return eyes
 
 
@@ -137,14 +159,14 @@ def _tested(features: Floats, score: Floats | None, data: FaceData) -> dict[str,
         score: [N] the property itself; None to predict the expression from the features.
     """
     known = np.isfinite(features).all(axis=1)
-    found: dict[str, Any] = {"faces": int(known.sum())}
+    result: dict[str, Any] = {"faces": int(known.sum())}
     labelled = np.flatnonzero(known & (data.expression >= 0))
     y = data.expression[labelled]
     counts = np.bincount(y, minlength=len(data.classes))
     if len(labelled) >= 20 and (counts > 0).sum() > 1:
         best = _best_class(features[labelled], score, labelled, y, data)
         if best is not None:
-            found |= best
+            result |= best
     person = np.flatnonzero(known & (data.subject >= 0))
     a, b = np.triu_indices(len(person), 1)
     same = data.subject[person[a]] == data.subject[person[b]]
@@ -152,8 +174,8 @@ def _tested(features: Floats, score: Floats | None, data: FaceData) -> dict[str,
         flat = features[person] / np.maximum(features[person].std(axis=0), 1e-9)
         squares = (flat**2).sum(axis=1)
         apart = squares[a] + squares[b] - 2 * (flat @ flat.T)[a, b]
-        found["person_auc"] = float(roc_auc_score(same, -apart))
-    return found
+        result["person_auc"] = float(roc_auc_score(same, -apart))
+    return result
 
 
 def _best_class(
@@ -190,16 +212,11 @@ def _predicted(features: Floats, y: NDArray[np.int64], subject: NDArray[np.int64
     groups = np.where(unknown, subject.max(initial=0) + 1 + np.arange(len(y)), subject)
     if len(np.unique(groups)) < 5:
         return None
-    classes = np.unique(y)
-    scores = np.zeros((len(y), len(classes)))
-    for train, test in GroupKFold(5).split(features, y, groups):
-        if len(np.unique(y[train])) < 2:
-            return None
-        model = make_pipeline(
-            StandardScaler(),
-            PCA(min(20, len(train) // 4, features.shape[1]), whiten=True, random_state=0),
-            LogisticRegression(C=0.1, max_iter=500),
-        ).fit(features[train], y[train])
-        at = np.searchsorted(classes, model.classes_)
-        scores[np.ix_(test, at)] = model.predict_proba(features[test])
-    return scores
+    folds = list(GroupKFold(5).split(features, y, groups))
+    if any(len(np.unique(y[fit])) < 2 for fit, _ in folds):
+        return None
+    classes, codes = np.unique(y, return_inverse=True)
+    return held_out_probabilities(
+        features, codes, folds,
+        classes=len(classes), components=20, rows_per_component=4, strength=0.1,
+    )  # fmt: skip

@@ -224,30 +224,34 @@ def _listed(
 ) -> tuple[FaceData, str]:
     """Read the table, decode what is not decoded yet; the faces and the key of their pixels."""
     base = root if root.is_dir() else root.parent
-    found = checked_listing(_named_as_on_disk(reader.read(root, **options), base))
-    info = found.info or reader.info
+    listing = read_listing(reader, root, **options)
+    info = listing.info or reader.info
     if not set_aside:
-        _raise_first(info.name, found.rejects)
-    if not len(found.table):
+        _raise_first(info.name, listing.rejects)
+    if not len(listing.table):
         raise DataError(
             f"{info.name}: no usable image under {root}"
-            + (f" ({len(found.rejects)} set aside)." if found.rejects else ": check the layout.")
+            + (
+                f" ({len(listing.rejects)} set aside)."
+                if listing.rejects
+                else ": check the layout."
+            )
         )
 
     def make(folder: Path) -> None:
         _decode_all(
-            folder, found, base, size=size, color=color, fit=fit,
+            folder, listing, base, size=size, color=color, fit=fit,
             set_aside=set_aside, name=info.name, progress=progress,
         )  # fmt: skip
 
-    key = _key(found, base, info.name, [size, color, fit, set_aside, str(base.resolve())])
+    key = _key(listing, base, info.name, [size, color, fit, set_aside, str(base.resolve())])
     folder = entry(store, reader.info.name, key, make)
     about = json.loads((folder / "pixels.json").read_text(encoding="utf-8"))
     kept = np.load(folder / "kept.npy", allow_pickle=False)
     images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
-    table = found.table if len(kept) == len(found.table) else found.table.iloc[kept]
-    rejects = [*found.rejects, *(Reject(*r) for r in about["rejects"])]
-    notes = [*found.notes, *_alike_names(table)]
+    table = listing.table if len(kept) == len(listing.table) else listing.table.iloc[kept]
+    rejects = [*listing.rejects, *(Reject(*r) for r in about["rejects"])]
+    notes = [*listing.notes, *_alike_names(table)]
     if rejects:
         notes.append(f"{len(rejects)} images or rows were set aside")
     data = FaceData(
@@ -267,10 +271,16 @@ def _listed(
     return data.with_info(info.with_notes(*_unexpected(data))), key
 
 
-def checked_listing(found: Listing) -> Listing:
+def read_listing(reader: Reader, root: Path, **options: Any) -> Listing:
+    """What a reader lists below a folder (or file), with names as on disk; nothing is decoded."""
+    base = root if root.is_dir() else root.parent
+    return checked_listing(_named_as_on_disk(reader.read(root, **options), base))
+
+
+def checked_listing(listing: Listing) -> Listing:
     """Move rows whose standard columns cannot be right into the rejects."""
-    table = standard_table(found.table)
-    where = found.where or [str(p) for p in table["path"]]
+    table = standard_table(listing.table)
+    where = listing.where or [str(p) for p in table["path"]]
     reasons: dict[int, str] = {}
 
     def blame(rows: NDArray[np.bool_], why: Callable[[int], str]) -> None:
@@ -294,19 +304,19 @@ def checked_listing(found: Listing) -> Listing:
     again = paths.map(posixpath.normpath, na_action="ignore").duplicated() & paths.notna()
     blame(again.to_numpy(), lambda r: f"the path {paths[r]!r} is listed twice")
     if not reasons:
-        return replace(found, table=table, where=where)
+        return replace(listing, table=table, where=where)
     good = np.setdiff1d(np.arange(len(table)), list(reasons))
     bad = [
         Reject("" if pd.isna(paths[row]) else paths[row], where[row], why)
         for row, why in sorted(reasons.items())
     ]
     return replace(
-        found,
+        listing,
         table=table.iloc[good].reset_index(drop=True),
         where=[where[i] for i in good],
-        boxes=None if found.boxes is None else found.boxes[good],
-        pixels=None if found.pixels is None else _shifted(found.pixels, good),
-        rejects=[*found.rejects, *bad],
+        boxes=None if listing.boxes is None else listing.boxes[good],
+        pixels=None if listing.pixels is None else _shifted(listing.pixels, good),
+        rejects=[*listing.rejects, *bad],
     )
 
 
@@ -374,17 +384,17 @@ def _raise_first(name: str, rejects: Sequence[Reject]) -> None:
     )
 
 
-def _key(found: Listing, base: Path, name: str, options: list[Any]) -> str:
+def _key(listing: Listing, base: Path, name: str, options: list[Any]) -> str:
     """Hash of what decides the pixels: names, sizes and times of files, boxes, options."""
     digest = hashlib.blake2b(json.dumps([FORMAT, name, options]).encode(), digest_size=16)
-    paths = found.table["path"].tolist()
+    paths = listing.table["path"].tolist()
     digest.update("\x1f".join(paths).encode("utf-8", "surrogateescape"))
-    if found.pixels is not None:
-        digest.update(b"\x1fpixels" + found.made.encode())
-    if found.boxes is not None:
-        digest.update(np.ascontiguousarray(found.boxes, np.float64).tobytes())
-    files = [str(s) for s in found.sources]
-    if found.pixels is None:
+    if listing.pixels is not None:
+        digest.update(b"\x1fpixels" + listing.made.encode())
+    if listing.boxes is not None:
+        digest.update(np.ascontiguousarray(listing.boxes, np.float64).tobytes())
+    files = [str(s) for s in listing.sources]
+    if listing.pixels is None:
         files += [f"{base}/{path}" for path in paths]
     stamps = np.full((len(files), 2), -1, dtype=np.int64)
     for i, file in enumerate(files):
@@ -399,7 +409,7 @@ def _key(found: Listing, base: Path, name: str, options: list[Any]) -> str:
 
 def _decode_all(
     folder: Path,
-    found: Listing,
+    listing: Listing,
     base: Path,
     *,
     size: int,
@@ -410,16 +420,16 @@ def _decode_all(
     progress: bool | None,
 ) -> None:
     """Decode every row into images.npy, in parallel, with memory that does not grow."""
-    n, channels = len(found.table), 3 if color else 1
-    paths, where = found.table["path"].tolist(), found.where or []
+    n, channels = len(listing.table), 3 if color else 1
+    paths, where = listing.table["path"].tolist(), listing.where or []
     shape = (n, size, size, channels)
     images = np.lib.format.open_memmap(folder / "images.npy", "w+", np.uint8, shape)
     rejects: dict[int, Reject] = {}
 
     def one(row: int) -> None:
-        box = None if found.boxes is None else tuple(found.boxes[row])
+        box = None if listing.boxes is None else tuple(listing.boxes[row])
         try:
-            source = inside(base, paths[row]) if found.pixels is None else found.pixels(row)
+            source = inside(base, paths[row]) if listing.pixels is None else listing.pixels(row)
             if isinstance(source, np.ndarray):
                 picture = Image.fromarray(source)
                 images[row] = to_square(picture, size=size, color=color, fit=fit, box=box)
@@ -429,7 +439,7 @@ def _decode_all(
             rejects[row] = Reject(paths[row], where[row], str(error))
 
     block = 1024
-    workers = 1 if found.sequential else os.cpu_count() or 1
+    workers = 1 if listing.sequential else os.cpu_count() or 1
     with (
         ThreadPoolExecutor(workers) as pool,
         progress_bar(f"decoding {name}", n, progress) as advance,

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fer_bench.cautions import Caution
+from fer_bench.labels import equal_runs, outside_run
 
 
 class PairSampler:
@@ -41,8 +42,8 @@ class PairSampler:
         position = np.empty_like(self._order)
         position[self._order] = np.arange(len(e))
         self._position = position
-        start, end = _blocks(e)
-        hole, hole_end = _blocks(e, s)
+        start, end = equal_runs(e)
+        hole, hole_end = equal_runs(e, s)
         unknown = np.where(s < 0, hole_end - hole, 0)
         first_known = (
             start
@@ -81,20 +82,8 @@ class PairSampler:
         at = self._position[np.asarray(anchors, dtype=np.int64)]
         count = self._count[at]
         drawn = self._start[at] + rng.integers(0, np.maximum(count, 1))
-        drawn += np.where(drawn >= self._hole[at], self._width[at], 0)
+        drawn = outside_run(drawn, self._hole[at], self._width[at])
         return self._order[np.where(count > 0, drawn, at)]
-
-
-def _blocks(*sorted_keys: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """First and one-past-last position of the block of equal keys around every position."""
-    n = len(sorted_keys[0])
-    changes = np.zeros(n, dtype=bool)
-    changes[:1] = True
-    for key in sorted_keys:
-        changes[1:] |= key[1:] != key[:-1]
-    block = np.cumsum(changes) - 1
-    edges = np.append(np.flatnonzero(changes), n)
-    return edges[block], edges[block + 1]
 
 
 def _cautions(**faces: int) -> tuple[Caution, ...]:

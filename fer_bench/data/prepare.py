@@ -166,20 +166,20 @@ def prepare(
         MissingExtraError: the detector is not installed.
     """
     raw, out, settings = Path(raw), Path(out), settings or Settings()
-    name, found = _list(raw, reader, dict(options or {}))
+    name, listed = _list(raw, reader, dict(options or {}))
     base = raw if raw.is_dir() else raw.parent
     if out.resolve() == base.resolve() or base.resolve().is_relative_to(out.resolve()):
         raise DataError(f"{out} holds the photographs themselves: choose another folder.")
     chosen = decided.read(decisions) if decisions is not None else {}
-    unknown = set(chosen) - set(found.table["path"])
+    unknown = set(chosen) - set(listed.table["path"])
     if unknown:
         raise DataError(f"{decisions}: {min(unknown)!r} is not among the photographs of {raw}.")
     out.mkdir(parents=True, exist_ok=True)
     journal = _Journal(out / JOURNAL, settings)
     detector = detector or Mtcnn()
-    records: list[dict[str, Any]] = [{} for _ in range(len(found.table))]
-    paths = found.table["path"].tolist()
-    stamps = [_stamp(found, base, path, chosen.get(path)) for path in paths]
+    records: list[dict[str, Any]] = [{} for _ in range(len(listed.table))]
+    paths = listed.table["path"].tolist()
+    stamps = [_stamp(listed, base, path, chosen.get(path)) for path in paths]
     todo = []
     for row, (path, stamp) in enumerate(zip(paths, stamps, strict=True)):
         old = journal.find(path, stamp, out)
@@ -187,11 +187,13 @@ def prepare(
             todo.append(row)
         else:
             records[row] = old
-    targets = _targets(found.table, todo, chosen, taken={r["path"] for r in records if "path" in r})
+    targets = _targets(
+        listed.table, todo, chosen, taken={r["path"] for r in records if "path" in r}
+    )
 
     def one(row: int) -> None:
         decision = chosen.get(paths[row])
-        record = _one(found, base, row, out / targets[row], settings, detector, decision)
+        record = _one(listed, base, row, out / targets[row], settings, detector, decision)
         if "reason" not in record:
             record["path"] = targets[row]
         records[row] = journal.add(paths[row], stamps[row], record)
@@ -203,7 +205,7 @@ def prepare(
     ):
         for _ in pool.map(one, todo):
             advance(1)
-    return _write(out, name, found, records, chosen, settings, len(paths) - len(todo))
+    return _write(out, name, listed, records, chosen, settings, len(paths) - len(todo))
 
 
 # ---------------------------------------------------------------------- what to read
@@ -214,19 +216,19 @@ def _list(raw: Path, reader: str, options: dict[str, Any]) -> tuple[str, Listing
         raise DataError(f"there is no {raw}.")
     if reader == "none":
         rows = [{"path": relative(file, raw)} for file in image_files(raw)]
-        found = listing(rows, info=OWN)
+        listed = listing(rows, info=OWN)
     else:
         if reader == "auto":
             reader = layout(raw)
         source = datasets.get(reader)
         if not isinstance(source, Reader):
             raise DataError(f"{reader!r} makes its faces: there is nothing to prepare.")
-        found = source.read(raw, **options)
-        found.info = found.info or source.info
-    found = checked_listing(found)
-    if not len(found.table):
+        listed = source.read(raw, **options)
+        listed.info = listed.info or source.info
+    listed = checked_listing(listed)
+    if not len(listed.table):
         raise DataError(f"{raw} holds no image that {reader!r} can list.")
-    return (found.info.name if found.info else OWN.name), found
+    return (listed.info.name if listed.info else OWN.name), listed
 
 
 def _targets(
@@ -258,9 +260,9 @@ def _targets(
     return targets
 
 
-def _stamp(found: Listing, base: Path, path: str, chosen: decided.Decision | None) -> str:
+def _stamp(listed: Listing, base: Path, path: str, chosen: decided.Decision | None) -> str:
     decision = chosen.decision if chosen else ""
-    if found.pixels is not None:
+    if listed.pixels is not None:
         return decision
     try:
         state = (base / path).stat()
@@ -273,7 +275,7 @@ def _stamp(found: Listing, base: Path, path: str, chosen: decided.Decision | Non
 
 
 def _one(
-    found: Listing,
+    listed: Listing,
     base: Path,
     row: int,
     target: Path,
@@ -282,11 +284,11 @@ def _one(
     decision: decided.Decision | None,
 ) -> dict[str, Any]:
     """Prepare one photograph: a record of what was measured, or of the reason against it."""
-    path = found.table["path"][row]
+    path = listed.table["path"][row]
     if decision is not None and decision.decision == "drop":
         return {"reason": "dropped by decision"}
     try:
-        source = inside(base, path) if found.pixels is None else found.pixels(row)
+        source = inside(base, path) if listed.pixels is None else listed.pixels(row)
         image = open_rgb(source)
         strict = decision is None or decision.decision != "keep"
         faces = detector(image)
@@ -512,72 +514,33 @@ class _Journal:
 def _write(
     out: Path,
     name: str,
-    found: Listing,
+    listed: Listing,
     records: list[dict[str, Any]],
     chosen: Mapping[str, decided.Decision],
     settings: Settings,
     reused: int,
 ) -> Prepared:
     good = [row for row, record in enumerate(records) if "path" in record]
-    table = found.table.iloc[good].reset_index(drop=True)
-    table.insert(0, "source", table["path"])
-    table["path"] = [records[row]["path"] for row in good]
-    for i, source in enumerate(table["source"]):
-        decision = chosen.get(source)
-        if decision is not None and decision.expression is not None:
-            table.loc[i, "expression"] = decision.expression
-    measured = pd.DataFrame(
-        [
-            [
-                r["path"],
-                s,
-                r["alignment"],
-                *r["eyes"],
-                r["score"],
-                r["padded"],
-                r["sharpness"],
-                r["brightness"],
-                r["contrast"],
-            ]
-            for r, s in zip((records[row] for row in good), table["source"], strict=True)
-        ],
-        columns=list(PROVENANCE),
-    )
-    # The source is provenance, not an attribute of the face; eye positions no longer hold.
-    drop = ["source", *(c for c in table if "eye" in str(c) and c not in COLUMNS)]
-    labels = table.drop(columns=[c for c in drop if pd.api.types.is_numeric_dtype(table[c])
-                                 or c == "source"])  # fmt: skip
+    kept = [records[row] for row in good]
+    table = listed.table.iloc[good].reset_index(drop=True)
+    measured = _measured(kept, table["path"])
+    labels = _labels(table, kept, chosen)
     whole_images = int((measured["alignment"] == "whole image").sum())
     if whole_images:
         labels["alignment"] = measured["alignment"]
-    padded = measured["padded"][measured["padded"] > MIN_PADDED]
     labels = labels[[c for c in labels if c == "path" or labels[c].notna().any()]]
-    where = found.where or [""] * len(records)
-    rejects = [
-        *((r.path, r.where, r.reason) for r in found.rejects),
-        *(
-            (found.table["path"][row], where[row], record["reason"])
-            for row, record in enumerate(records)
-            if "reason" in record
-        ),
-    ]
+    rejects = _rejects(listed, records)
     _csv(out / "manifest.csv", labels)
     _csv(out / "preparation.csv", measured)
     _csv(out / "rejects.csv", pd.DataFrame(rejects, columns=["path", "where", "reason"]))
-    info = found.info.to_json() if found.info else {}
+    padded = measured["padded"][measured["padded"] > MIN_PADDED]
+    info = listed.info.to_json() if listed.info else {}
     info |= {"name": f"{name}-prepared", "expected": {}}
-    notes = [
+    made = (
         f"prepared: {len(good)} of {len(good) + len(rejects)} photographs, aligned by the eyes "
         f"to {settings.size}x{settings.size}"
-    ]
-    if whole_images:
-        notes.append(f"{whole_images} of them are whole images, in which no eyes were located")
-    if len(padded):
-        notes.append(
-            f"{len(padded)} of them reach beyond the photograph and are padded with black: "
-            f"{padded.median():.0%} of the picture at the median, {padded.max():.0%} at most"
-        )
-    info["notes"] = [*info.get("notes", []), *notes]
+    )
+    info["notes"] = [*info.get("notes", []), made, *_notes(whole_images, padded)]
     _text(out / "info.json", json.dumps(info, indent=1))
     kinds = pd.Series([_kind(reason) for _, _, reason in rejects], dtype="str").value_counts()
     return Prepared(
@@ -589,6 +552,56 @@ def _write(
         padded=len(padded),
         reasons={str(k): int(v) for k, v in kinds.items()},
     )
+
+
+def _measured(kept: list[dict[str, Any]], sources: pd.Series) -> pd.DataFrame:
+    """What was measured of every written picture: the table of provenance."""
+    names = ("score", "padded", "sharpness", "brightness", "contrast")
+    rows = [
+        [r["path"], source, r["alignment"], *r["eyes"], *(r[name] for name in names)]
+        for r, source in zip(kept, sources, strict=True)
+    ]
+    return pd.DataFrame(rows, columns=list(PROVENANCE))
+
+
+def _labels(
+    table: pd.DataFrame, kept: list[dict[str, Any]], chosen: Mapping[str, decided.Decision]
+) -> pd.DataFrame:
+    """Labels of the written pictures, with expressions as decided by a person."""
+    decisions = [chosen.get(source) for source in table["path"]]
+    for i, decision in enumerate(decisions):
+        if decision is not None and decision.expression is not None:
+            table.loc[i, "expression"] = decision.expression
+    eyes = [c for c in table if "eye" in str(c) and c not in COLUMNS]  # no longer where they were
+    table = table.drop(columns=[c for c in eyes if pd.api.types.is_numeric_dtype(table[c])])
+    table["path"] = [record["path"] for record in kept]
+    return table
+
+
+def _rejects(listed: Listing, records: list[dict[str, Any]]) -> list[tuple[str, str, str]]:
+    """Path, place and reason of everything that was not written."""
+    where = listed.where or [""] * len(records)
+    return [
+        *((r.path, r.where, r.reason) for r in listed.rejects),
+        *(
+            (listed.table["path"][row], where[row], record["reason"])
+            for row, record in enumerate(records)
+            if "reason" in record
+        ),
+    ]
+
+
+def _notes(whole_images: int, padded: pd.Series) -> list[str]:
+    """Sentences for the data card, of pictures that are not plain crops."""
+    notes = []
+    if whole_images:
+        notes.append(f"{whole_images} of them are whole images, in which no eyes were located")
+    if len(padded):
+        notes.append(
+            f"{len(padded)} of them reach beyond the photograph and are padded with black: "
+            f"{padded.median():.0%} of the picture at the median, {padded.max():.0%} at most"
+        )
+    return notes
 
 
 def _kind(reason: str) -> str:

@@ -183,7 +183,7 @@ def text_lines(file: Path, what: str, *, header: bool = False) -> list[tuple[int
     return [(i, line.strip()) for i, line in lines if line.strip() and not (header and i == 1)]
 
 
-def whole_number(text: str) -> int:
+def integer_code(text: str) -> int:
     """A code, which annotation files may write as a float ("3.0000000e+00").
 
     Raises:

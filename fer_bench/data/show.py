@@ -79,11 +79,11 @@ def contact_sheet(
     rng = np.random.default_rng(seed)
     rows, labels = [], []
     for name in names[:max_rows]:
-        found = np.flatnonzero(values == name)
-        if not len(found):
+        rows_of_class = np.flatnonzero(values == name)
+        if not len(rows_of_class):
             continue
-        rows.append(list(data.gather(rng.permutation(found)[:per_row])))
-        labels.append(f"{name}\n{len(found):,}")
+        rows.append(list(data.gather(rng.permutation(rows_of_class)[:per_row])))
+        labels.append(f"{name}\n{len(rows_of_class):,}")
     if len(names) > max_rows:
         rows.append([])
         labels.append(f"and {len(names) - max_rows} more")
@@ -196,13 +196,13 @@ def save(file: str | Path, data: FaceData, drawn: Mapping[str, Image.Image]) -> 
     file.parent.mkdir(parents=True, exist_ok=True)
     if file.suffix == ".png":
         width = max(image.width for image in drawn.values())
-        whole = Image.new("RGB", (width, sum(i.height + 26 for i in drawn.values())), "white")
-        draw, font, top = ImageDraw.Draw(whole), ImageFont.load_default(16), 0
+        sheet = Image.new("RGB", (width, sum(i.height + 26 for i in drawn.values())), "white")
+        draw, font, top = ImageDraw.Draw(sheet), ImageFont.load_default(16), 0
         for title, image in drawn.items():
             draw.text((GAP, top + 4), title, fill="black", font=font)
-            whole.paste(image, (0, top + 26))
+            sheet.paste(image, (0, top + 26))
             top += image.height + 26
-        whole.save(file)
+        sheet.save(file)
         return file
     body = render(
         "{% for title, uri in sheets %}<h2>{{ title }}</h2>"

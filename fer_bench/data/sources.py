@@ -143,7 +143,7 @@ class FaceReader:
         if codes and self.learned is None:
             self.learned = tuple(names)
         meaning = [_class_name(name) for name in names]
-        found: list[str | None] = []
+        expressions: list[str | None] = []
         for row, label in enumerate(labels):
             if isinstance(label, int) and label >= len(meaning):
                 raise DataError(
@@ -151,10 +151,10 @@ class FaceReader:
                     f"classes: labels are 0 to {len(meaning) - 1}, and -1 where there is none."
                 )
             if isinstance(label, int):
-                found.append(meaning[label] if label >= 0 else None)
+                expressions.append(meaning[label] if label >= 0 else None)
             else:
-                found.append(None if label is None else _class_name(label))
-        return found
+                expressions.append(None if label is None else _class_name(label))
+        return expressions
 
 
 @dataclass(frozen=True)
@@ -226,7 +226,7 @@ def _class_names(source: Any) -> Sequence[str] | None:
 
 
 def _items(source: Any) -> Iterator[Any]:
-    if _is_whole(source):
+    if _is_one_array(source):
         yield source
     elif isinstance(source, DataLoader):
         yield from _in_order(source)
@@ -241,7 +241,7 @@ def _items(source: Any) -> Iterator[Any]:
         )
 
 
-def _is_whole(source: Any) -> bool:
+def _is_one_array(source: Any) -> bool:
     """Whether a source is one array of faces, alone or with their labels."""
     if isinstance(source, Mapping):
         return True
@@ -273,7 +273,7 @@ def _in_order(loader: DataLoader[Any]) -> DataLoader[Any]:
 
 def _length(source: Any) -> int:
     try:
-        return 1 if _is_whole(source) else len(source)
+        return 1 if _is_one_array(source) else len(source)
     except TypeError:
         return 1
 

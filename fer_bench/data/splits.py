@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -96,7 +95,7 @@ class FoldFile:
                 Fold(*(np.flatnonzero(letters[:, f] == part) for part in PARTS))
                 for f in range(letters.shape[1])
             )
-            found = cls(
+            loaded = cls(
                 keys,
                 folds,
                 about["group"],
@@ -106,11 +105,11 @@ class FoldFile:
             written = about["hash"]
         except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
             raise DataError(f"{path} is no fold file: {error}.") from error
-        if found.hash != written:
+        if loaded.hash != written:
             raise DataError(
-                f"{path} was changed after it was written (hash {found.hash}, not {written})."
+                f"{path} was changed after it was written (hash {loaded.hash}, not {written})."
             )
-        return found
+        return loaded
 
     def match(self, data: FaceData) -> FoldFile:
         """The same folds, numbered by the rows of a data set that holds at least these rows.
@@ -347,8 +346,3 @@ def _fold_cautions(data: FaceData, number: int, fold: Fold) -> list[Caution]:
         both = len(people[0] & people[1])
         cautions.append(Caution("fold-validates-known-subjects", fold=number, subjects=both))
     return cautions
-
-
-def disjoint(parts: Sequence[Rows]) -> bool:
-    """Whether no row is in two parts."""
-    return sum(map(len, parts)) == len(np.unique(np.concatenate(list(parts))))

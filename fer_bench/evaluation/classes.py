@@ -78,10 +78,10 @@ def given_classes(names: Sequence[str]) -> Names:
     Raises:
         DataError: two of them are the same.
     """
-    found = tuple(_named(name, None) for name in names)
-    if len(set(found)) < len(found):
+    expressions = tuple(_named(name, None) for name in names)
+    if len(set(expressions)) < len(expressions):
         raise DataError(f"two of the classes mean the same: {', '.join(names)}.")
-    return found
+    return expressions
 
 
 def in_order(logits: NDArray[np.float32], own: Names, classes: Names) -> NDArray[np.float32]:

@@ -183,8 +183,8 @@ def _words(column: pd.Series) -> NDArray[Any]:
     plain = present.str.fullmatch(r"[-+]?(0|[1-9]\d*)?(\.\d*)?([eE][-+]?\d+)?")
     if len(present) and bool(plain.all()):
         numbers = pd.to_numeric(words, errors="coerce")
-        whole = numbers.notna().all() and bool((numbers == numbers.round()).all())
-        return numbers.to_numpy(np.int64 if whole else np.float64)
+        integers = numbers.notna().all() and bool((numbers == numbers.round()).all())
+        return numbers.to_numpy(np.int64 if integers else np.float64)
     return words.astype(object).to_numpy()
 
 
@@ -220,14 +220,14 @@ def _grouped(columns: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
 
 def _groups(names: Iterable[str]) -> dict[str, list[str]]:
     """Prefix -> columns that are numbered without a gap from 0 or 1, at least two of them."""
-    found: dict[str, dict[int, str]] = {}
+    groups: dict[str, dict[int, str]] = {}
     for name in names:
         match = _NUMBERED.fullmatch(name)
         if match:
-            found.setdefault(match[1], {})[int(match[2])] = name
+            groups.setdefault(match[1], {})[int(match[2])] = name
     return {
         prefix: [numbered[i] for i in sorted(numbered)]
-        for prefix, numbered in found.items()
+        for prefix, numbered in groups.items()
         if len(numbered) > 1
         and min(numbered) in (0, 1)
         and max(numbered) - min(numbered) == len(numbered) - 1

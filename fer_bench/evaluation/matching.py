@@ -130,9 +130,9 @@ def gather(
     )
     if labels is not None and labels.faces is not None:
         faces = labels.faces[kept]
-    found = table.iloc[kept].reset_index(drop=True)
-    gathered = Gathered(found, class_names, tuple(models), faces, said)
-    _refuse_nothing(gathered, base.file)
+    selected = table.iloc[kept].reset_index(drop=True)
+    gathered = Gathered(selected, class_names, tuple(models), faces, said)
+    _require_labels(gathered, base.file)
     return gathered
 
 
@@ -290,8 +290,8 @@ def _as_names(column: pd.Series) -> pd.Series:
     """Text; whole numbers without ".0"; -1 and empty cells are missing."""
     if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
         known = column.where(column >= 0)
-        whole = known.dropna()
-        if (whole == whole.round()).all():
+        numbers = known.dropna()
+        if (numbers == numbers.round()).all():
             return known.astype("Int64").astype("string")
     text = column.astype("string").str.strip()
     return text.mask(text == "")
@@ -430,7 +430,7 @@ def _predicted(
     return codes
 
 
-def _refuse_nothing(gathered: Gathered, file: Path) -> None:
+def _require_labels(gathered: Gathered, file: Path) -> None:
     """Either expressions or people must be known."""
     table = gathered.table
     known = table["expression"].notna().any() or table["valence"].notna().any()

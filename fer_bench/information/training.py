@@ -1,8 +1,8 @@
-"""Many small networks trained at once: problems, folds and permutations in one matrix product.
+"""Trains many small networks at once: problems, folds and permutations share each matrix product.
 
-Parameters carry a leading axis [P, ...] of independent problems, so that one optimiser step
-serves all of them. Every problem has its own initial weights, batches, early stopping and best
-weights: it comes out the same whatever it is trained together with, rounding apart.
+Parameters have a leading axis [P, ...] of independent problems, so that one optimiser step serves
+all. Every problem has its own initial weights, batches, early stopping and best weights. Its
+result does not depend on the others in the batch, apart from rounding.
 """
 
 from __future__ import annotations
@@ -17,9 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fer_bench.cautions import Caution
-from fer_bench.information.estimator import EstimatorError, positive, whole_number
-from fer_bench.information.inputs import Sample, is_discrete
+from fer_bench.information.estimator import positive, read_integer
 from fer_bench.threads import limited_threads, threads_for
 
 Parameters = dict[str, Tensor]
@@ -28,25 +26,29 @@ VALIDATION_BLOCK = 200
 
 
 class Model(Protocol):
-    """What is trained: initial weights of one problem, and losses of many."""
+    """The interface of what is trained."""
 
     def initial(self, generator: torch.Generator, fold: Fold) -> Parameters:
-        """Weights of one problem, without the problem axis; may look at its training rows."""
+        """Initial weights of one problem, without the problem axis; may use its training rows."""
 
     def loss(
         self, parameters: Parameters, x: Tensor, y: Tensor, state: dict[str, Tensor]
     ) -> Tensor:
-        """Losses [P] of batches [P, B, d]; `state` keeps what an objective remembers."""
+        """Losses [P] of batches [P, B, d]; `state` is kept between batches."""
 
     def score(self, parameters: Parameters, blocks: Blocks) -> Tensor:
-        """What validation maximises [P]."""
+        """Validation scores [P], to be maximised."""
 
 
 @dataclass(frozen=True)
 class Fold:
-    """One problem: both sides [n, d] (shared between problems without a copy) and its parts.
+    """One problem to train on: both sides, and the rows of its parts.
 
-    `order` re-pairs the rows: row i of x goes with row order[i] of y.
+    Attributes:
+        x, y: [n, d] columns; problems share them without copies.
+        order: [n] row of y for each row of x.
+        train, valid, test: rows of each part.
+        seed: of initial weights and batches.
     """
 
     x: Tensor
@@ -58,14 +60,23 @@ class Fold:
     seed: int
 
     def part(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Paired rows of one part, with a problem axis of one."""
+        """Paired rows [1, m, d] of both sides."""
         index = torch.as_tensor(rows)
         return self.x[index][None], self.y[self.order[index]][None]
 
 
 @dataclass(frozen=True)
 class Budget:
-    """How long and how: Adam with early stopping on the validation part."""
+    """Length and step size of a training: Adam with early stopping on the validation rows.
+
+    Attributes:
+        steps: at most.
+        batch: rows in a step.
+        rate: learning rate.
+        patience: validation checks without improvement before a problem stops.
+        averaging: decay of the moving average of the weights that is validated.
+        check_every: steps between validation checks.
+    """
 
     steps: int = 2000
     batch: int = 128
@@ -76,14 +87,18 @@ class Budget:
 
     def __post_init__(self) -> None:
         for name, least in (("steps", 1), ("batch", 2), ("patience", 1)):
-            whole_number(name, getattr(self, name), least)
+            read_integer(name, getattr(self, name), least)
         positive("rate", self.rate)
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """Best weights of every problem [P, ...] and the validation curves [checks, P], NaN once
-    a problem has stopped.
+    """The result of `train`.
+
+    Attributes:
+        parameters: best weights [P, ...] of every problem.
+        curve: validation scores [checks, P], NaN once a problem has stopped.
+        steps: of the problem that was trained longest.
     """
 
     parameters: Parameters
@@ -91,13 +106,35 @@ class Fitted:
     steps: int
 
     def of(self, p: int) -> Parameters:
-        """Weights of one problem, with a problem axis of one."""
+        """Weights [1, ...] of one problem."""
         return {name: value[p : p + 1] for name, value in self.parameters.items()}
 
     def curve_of(self, p: int) -> list[float]:
-        """Validation curve of one problem, to where it stopped."""
+        """Validation scores of one problem until it stopped."""
         curve = self.curve[:, p]
         return [round(float(value), 5) for value in curve[np.isfinite(curve)]]
+
+
+class BestWeights:
+    """The weights of every problem with the best validation score so far.
+
+    Args:
+        weights: initial weights [P, ...] by name.
+        score: their scores [P], to be maximised.
+    """
+
+    def __init__(self, weights: Parameters, score: Tensor) -> None:
+        self.weights = {name: value.detach().clone() for name, value in weights.items()}
+        self.score = score.clone()
+
+    def update(self, weights: Parameters, score: Tensor, problems: Tensor) -> None:
+        """Take over weights [A, ...] of those `problems` [A] whose score [A] exceeds the best so
+        far.
+        """
+        better = score > self.score[problems]
+        self.score[problems[better]] = score[better].to(self.score)
+        for name, value in weights.items():
+            self.weights[name][problems[better]] = value.detach()[better]
 
 
 @contextmanager
@@ -111,10 +148,14 @@ def _without_denormals() -> Iterator[None]:
 
 
 def train(model: Model, folds: Sequence[Fold], budget: Budget) -> Fitted:
-    """Train one model per fold, all at once; one that has stopped leaves the batch.
+    """Train one model for each fold, all at once; those that have stopped leave the batch.
 
-    The untrained model counts as a candidate, so that what finds nothing on the validation
-    part says nothing instead of something wrong.
+    The untrained model is a candidate too, so that a network that learns nothing reports nothing.
+
+    Args:
+        model: of all folds.
+        folds: of one shape.
+        budget: length and step size.
     """
     initial = [model.initial(torch.Generator().manual_seed(fold.seed), fold) for fold in folds]
     weights = sum(value.numel() for one in initial for value in one.values())
@@ -144,10 +185,10 @@ def _train(
             return model.score(smooth, blocks)
 
     smooth = {name: value.detach().clone() for name, value in parameters.items()}
-    record = validate()  # the untrained model's to begin with
-    best = {name: value.clone() for name, value in smooth.items()}
-    curve = [record.cpu().numpy()]
-    peak = torch.full_like(record, -torch.inf)  # of training, which may dip before it gains
+    untrained = validate()
+    best = BestWeights(smooth, untrained)
+    curve = [untrained.cpu().numpy()]
+    peak = torch.full_like(untrained, -torch.inf)  # of training, which may dip before it gains
     active = torch.arange(len(folds), device=device)  # which folds are still trained
     stale = torch.zeros(len(folds), dtype=torch.int64, device=device)
     state: dict[str, Tensor] = {}
@@ -168,30 +209,26 @@ def _train(
         score = validate()
         stale = torch.where(score > peak, 0, stale + 1)
         peak = torch.maximum(peak, score)
-        better = score > record
-        record = torch.maximum(record, score)
-        for name, value in smooth.items():
-            best[name][active[better]] = value[better]
+        best.update(smooth, score, active)
         curve.append(_with_gaps(score, active, len(folds)))
         going = (stale < budget.patience).nonzero()[:, 0]
         if len(going) == 0:
             break
         if len(going) < len(active):
-            active, stale = active[going], stale[going]
-            peak, record = peak[going], record[going]
+            active, stale, peak = active[going], stale[going], peak[going]
             smooth = {name: value[going] for name, value in smooth.items()}
             parameters = _keep(optimiser, parameters, going)
             state = {k: v[going] if v.dim() else v for k, v in state.items()}
             blocks = [(x[going], y[going]) for x, y in blocks]
             batches.keep(going)
-    return Fitted(best, np.stack(curve), step)
+    return Fitted(best.weights, np.stack(curve), step)
 
 
 def _with_gaps(score: Tensor, active: Tensor, count: int) -> np.ndarray:
     """Scores [count] of all problems, NaN for those that had stopped."""
-    found = np.full(count, np.nan, dtype=np.float32)
-    found[active.cpu().numpy()] = score.cpu().numpy()
-    return found
+    scores = np.full(count, np.nan, dtype=np.float32)
+    scores[active.cpu().numpy()] = score.cpu().numpy()
+    return scores
 
 
 def _keep(optimiser: torch.optim.Adam, parameters: Parameters, going: Tensor) -> Parameters:
@@ -265,69 +302,3 @@ def _validation_blocks(folds: Sequence[Fold]) -> list[tuple[Tensor, Tensor]]:
         parts = [fold.part(fold.valid[start:stop]) for fold in folds]
         blocks.append((torch.cat([x for x, _ in parts]), torch.cat([y for _, y in parts])))
     return blocks
-
-
-FEW_GROUPS = 10  # with fewer a part would hold one or two of them
-
-
-def split_groups(sample: Sample) -> np.ndarray | None:
-    """Groups to split by, or None where that would leave a part without what it needs.
-
-    So with few groups. And where a label never leaves its group (the label *is* the subject) no
-    critic could know the labels of the test part.
-    """
-    groups = sample.groups
-    if groups is None or groups.max() + 1 < FEW_GROUPS or _label_is_group(sample, groups):
-        return None
-    return groups
-
-
-def group_cautions(sample: Sample) -> list[Caution]:
-    """Say where groups are too few to be kept apart."""
-    groups = sample.groups
-    if groups is None or groups.max() + 1 >= FEW_GROUPS or _label_is_group(sample, groups):
-        return []
-    return [Caution("few-groups-to-split", groups=int(groups.max()) + 1, least=FEW_GROUPS)]
-
-
-def _label_is_group(sample: Sample, groups: np.ndarray) -> bool:
-    return any(
-        len(np.unique(np.stack([side, groups]), axis=1).T) == side.max() + 1
-        for side in (sample.x, sample.y)
-        if is_discrete(side)
-    )
-
-
-def split(
-    n: int, *, groups: np.ndarray | None, folds: int, seed: int, valid: float = 0.2
-) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Train, validation and test rows of every fold; a group lies in one part only.
-
-    With `folds` = 1 the test part is a fifth of the rows.
-    """
-    if whole_number("folds", folds, 1) > n // 2:
-        raise EstimatorError(f"folds = {folds}: {n} rows can be cut into {n // 2} at most.")
-    random = np.random.default_rng(seed)
-    if groups is None:
-        units = np.arange(n)
-        count = n
-    else:
-        count = int(groups.max()) + 1
-        units = groups
-    shuffled = random.permutation(count)
-    sizes = np.bincount(units, minlength=count)[shuffled]
-    # Position of a group in the shuffled line of rows decides its part.
-    middle = (np.cumsum(sizes) - sizes / 2) / n
-    position = np.empty(count)
-    position[shuffled] = middle
-    place = position[units]
-    parts = []
-    width = 1 / max(folds, 5) if folds == 1 else 1 / folds
-    for fold in range(folds):
-        shifted = (place - fold * width) % 1.0
-        test = shifted < width
-        stop = (shifted >= width) & (shifted < width + valid * (1 - width))
-        parts.append(
-            tuple(random.permutation(np.flatnonzero(m)) for m in (~test & ~stop, stop, test))
-        )
-    return parts  # type: ignore[return-value]

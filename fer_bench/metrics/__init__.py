@@ -36,12 +36,12 @@ _HOMES = {
     "metric": ("Metric", "Outcome", "load_metrics", "score_run"),
     "mi": ("conditional_information", "label_entropy", "label_information"),
     "modified_mig": ("modified_mig", "normalised_mig"),
+    "network_probe": ("mlp_probes",),
     "pairing": ("expression_pairs",),
     "probes": (
         "Split",
         "knn_probe",
         "linear_probe",
-        "mlp_probes",
         "subject_halves",
         "within_subject_split",
     ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,12 +18,12 @@ from fer_bench.metrics.common import (
     undefined,
     with_interval,
 )
+from fer_bench.metrics.network_probe import mlp_probes
 from fer_bench.metrics.probes import (
+    KnnProbe,
     Probed,
     Split,
-    knn_probe,
     linear_probe,
-    mlp_probes,
     split_labels,
 )
 from fer_bench.reading import read_matrix
@@ -88,7 +88,12 @@ def centred(x: ArrayLike, groups: ArrayLike) -> Floats:
 
 @dataclass(frozen=True)
 class Attack:
-    """One fitted attacker: predictions of the tested rows, and of its control tasks."""
+    """A fitted attacker.
+
+    Attributes:
+        probed: its predictions of the tested rows.
+        control: accuracy of the same probe fitted on permuted labels, NaN if not measured.
+    """
 
     probed: Probed
     control: float = float("nan")
@@ -131,12 +136,11 @@ def identity_attacks(
     for name, x in embeddings.items():
         candidates = attacker_views(x, y, split)
         out[name] = {}
-        for probe, fit in (("linear", linear_probe), ("knn", knn_probe)):
-            tried = {view: fit(values, s, split) for view, values in candidates.items()}
+        for probe, prepared in (("linear", _linear), ("knn", KnnProbe)):
+            fits = {view: prepared(values, split) for view, values in candidates.items()}
+            tried = {view: fit(s) for view, fit in fits.items()}
             view = max(tried, key=lambda v: np.nan_to_num(tried[v].validation))
-            control = np.mean(
-                [np.mean(fit(candidates[view], c, split).predicted == truth) for c in shuffled]
-            )
+            control = np.mean([np.mean(fits[view](c).predicted == truth) for c in shuffled])
             out[name][probe] = Attack(named_setting(tried[view], view), float(control))
             if probe == "linear":
                 # The network gets the view that served the linear probe.
@@ -158,8 +162,18 @@ def identity_attacks(
     return out
 
 
+def _linear(x: ArrayLike, split: Split) -> Callable[[ArrayLike], Probed]:
+    return lambda y: linear_probe(x, y, split)
+
+
 def attacker_views(x: ArrayLike, expression: Ints, split: Split) -> dict[str, NDArray[Any]]:
-    """An embedding as it is, and less the mean of each expression where that is known."""
+    """An embedding as it is and, where expressions are known, less the mean of each expression.
+
+    Args:
+        x: [n, d].
+        expression: [n] codes, -1 where unknown.
+        split: rows to fit, tune and test on.
+    """
     views = {"": np.asarray(x)}
     if (expression[split.test] >= 0).any():
         views["expression-centred"] = centred(x, expression)
@@ -167,6 +181,7 @@ def attacker_views(x: ArrayLike, expression: Ints, split: Split) -> dict[str, ND
 
 
 def named_setting(probed: Probed, view: str) -> Probed:
+    """The same predictions, with the view of the embedding appended to the setting."""
     return replace(probed, setting=f"{probed.setting}, {view}" if view else probed.setting)
 
 
@@ -209,54 +224,74 @@ def attack_scores(
     changes = delete_one(sums, lambda t: t[:, :-1].max(axis=1, keepdims=True) / t[:, -1:])
     _, counts = np.unique(truth, return_counts=True)
     shared = {**details, "chance": chance, "majority": float(counts.max() / n)}
+    scores = {
+        name: _attack_score(attack, truth, strata, details=shared, seed=seed)
+        for name, attack in attacks.items()
+    }
+    strongest = _strongest_score(attacks, truth, strata, details=shared, seed=seed)
+    scores["strongest"] = replace(strongest, effects=person_effects(changes, groups, n=n)[0])
+    values = [*drawn.T, drawn.max(axis=1)]
+    return {
+        name: with_interval(score, own, clusters=len(sums))
+        for (name, score), own in zip(scores.items(), values, strict=True)
+    }
 
-    def finish(score: Score, values: Floats) -> Score:
-        return with_interval(score, values, clusters=len(sums))
 
-    out = {}
-    accuracy = right.mean(axis=0)
-    for column, name in enumerate(names):
-        attack = attacks[name]
-        null = agreement_null(
-            attack.probed.predicted, truth, draws=PERMUTATIONS, seed=seed, within=strata
-        )
-        extra = {
-            "setting": attack.probed.setting,
-            "validation": attack.probed.validation,
-            "null_interval": [null.low, null.high],
-        }
-        if np.isfinite(attack.control):
-            extra["control"] = attack.control
-            extra["selectivity"] = float(accuracy[column]) - attack.control
-        score = Score(
-            float(accuracy[column]),
-            null=null.mean,
-            p=null.p,
-            n=n,
-            unit="fraction",
-            details={**shared, **extra},
-        )
-        out[name] = finish(score, drawn[:, column])
-    best = names[int(accuracy.argmax())]
-    nulls = _strongest_null([attacks[k].probed.predicted for k in names], truth, strata, seed)
-    validation = {k: attacks[k].probed.validation for k in names}
-    preferred = max(names, key=lambda k: np.nan_to_num(validation[k], nan=-1.0))
-    strongest = Score(
-        float(accuracy.max()),
+def _attack_score(
+    attack: Attack,
+    truth: Ints,
+    strata: NDArray[np.int64] | None,
+    *,
+    details: Mapping[str, object],
+    seed: int,
+) -> Score:
+    """Accuracy of one attacker, its permutation null and its control task."""
+    predicted = attack.probed.predicted
+    accuracy = float(np.mean(predicted == truth))
+    null = agreement_null(predicted, truth, draws=PERMUTATIONS, seed=seed, within=strata)
+    extra: dict[str, object] = {
+        "setting": attack.probed.setting,
+        "validation": attack.probed.validation,
+        "null_interval": [null.low, null.high],
+    }
+    if np.isfinite(attack.control):
+        extra |= {"control": attack.control, "selectivity": accuracy - attack.control}
+    return Score(
+        accuracy,
+        null=null.mean,
+        p=null.p,
+        n=len(truth),
+        unit="fraction",
+        details={**details, **extra},
+    )
+
+
+def _strongest_score(
+    attacks: Mapping[str, Attack],
+    truth: Ints,
+    strata: NDArray[np.int64] | None,
+    *,
+    details: Mapping[str, object],
+    seed: int,
+) -> Score:
+    """The best accuracy of several attackers, and the null of such a maximum."""
+    accuracy = {name: float(np.mean(a.probed.predicted == truth)) for name, a in attacks.items()}
+    best = max(accuracy, key=lambda name: accuracy[name])
+    nulls = _strongest_null([a.probed.predicted for a in attacks.values()], truth, strata, seed)
+    preferred = max(attacks, key=lambda k: np.nan_to_num(attacks[k].probed.validation, nan=-1.0))
+    return Score(
+        accuracy[best],
         null=float(nulls.mean()),
-        p=float((1 + np.sum(nulls >= accuracy.max() - 1e-12)) / (1 + len(nulls))),
-        n=n,
+        p=float((1 + np.sum(nulls >= accuracy[best] - 1e-12)) / (1 + len(nulls))),
+        n=len(truth),
         unit="fraction",
         details={
-            **shared,
+            **details,
             "attacker": best,
-            "attackers": {k: float(a) for k, a in zip(names, accuracy, strict=True)},
+            "attackers": accuracy,
             "chosen_by_validation": preferred,
         },
-        effects=person_effects(changes, groups, n=n)[0],
     )
-    out["strongest"] = finish(strongest, drawn.max(axis=1))
-    return out
 
 
 def _strongest_null(
@@ -268,7 +303,12 @@ def _strongest_null(
 
 
 def label_strata(group: NDArray[np.int64] | None, truth: Ints) -> NDArray[np.int64] | None:
-    """Permute labels within subjects, where subjects have more than one label."""
+    """Strata [m] within which labels are permuted: subjects, if they have more than one label each.
+
+    Args:
+        group: [m] subjects, or None.
+        truth: [m] labels.
+    """
     if group is None:
         return None
     pairs = np.unique(np.stack([group, truth]), axis=1).shape[1]
@@ -283,7 +323,15 @@ def excess_score(
     details: Mapping[str, object],
     seed: int = 0,
 ) -> Score:
-    """Strongest attacker less the label floor, on the same rows and resamples."""
+    """Accuracy of the strongest attacker less that of the label floor, on the same rows and
+    resamples.
+
+    Args:
+        attacks, floor: by probe.
+        truth: [m] labels of the tested rows.
+        details: to store with the score.
+        seed: of the bootstrap.
+    """
     both = [
         np.stack([a.probed.predicted == truth for a in side.values()], axis=1)
         for side in (attacks, floor)

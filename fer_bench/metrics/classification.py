@@ -14,7 +14,7 @@ from fer_bench.arrays import RunArrays
 from fer_bench.cautions import Caution
 from fer_bench.errors import DataError
 from fer_bench.labels import read_classes, read_groups, read_labels
-from fer_bench.metrics.common import Floats, ratio_scores, undefined
+from fer_bench.metrics.common import Floats, Ints, ratio_scores, undefined
 from fer_bench.metrics.metric import metric
 from fer_bench.reading import read_matrix, read_number
 from fer_bench.score import Direction, Score, ScoreSpec, on_every_part
@@ -37,7 +37,7 @@ def confusion_matrix(y: ArrayLike, predicted: ArrayLike, n_classes: int) -> NDAr
     >>> confusion_matrix([0, 0, 1], [0, 1, 1], 2).tolist()
     [[1, 1], [0, 1]]
     """
-    count = int(read_number(n_classes, "n_classes", least=1, whole=True))
+    count = int(read_number(n_classes, "n_classes", least=1, integer=True))
     truth = read_labels(y, "y", classes=count)
     guess = read_labels(predicted, "predicted", rows=len(truth), classes=count, missing=False)
     cells = (truth * count + guess)[truth >= 0]
@@ -91,29 +91,66 @@ def classification_scores(
     (0.667, [[1, 0], [1, 1]])
     """
     classes = read_classes(classes)
-    count = len(classes)
+    z, truth, group = _read(logits, y, classes, groups)
+    n = len(truth)
+    if n == 0:
+        return {"accuracy": undefined(Caution("no-labels", of="expression", where="this part"))}
+    support = np.bincount(truth, minlength=len(classes))
+    scores = ratio_scores(
+        _rows(z, truth), group, _functions(classes, support),
+        n=n, units={"nll": "nats"}, draws=draws, seed=seed,
+    )  # fmt: skip
+    matrix = confusion_matrix(truth, z.argmax(axis=1), len(classes))
+    scores["accuracy"] = replace(
+        scores["accuracy"],
+        null=float(matrix.sum(axis=0) @ matrix.sum(axis=1)) / n**2,
+        details={"majority": float(support.max() / n), "chance": 1.0 / len(classes)},
+    )
+    scores["balanced_accuracy"] = replace(
+        scores["balanced_accuracy"], null=1.0 / int((support > 0).sum())
+    )
+    scores["confusion"] = replace(
+        scores["accuracy"], details={"matrix": matrix.tolist(), "classes": list(classes)}
+    )
+    absent = undefined(Caution("no-images", of="class"), unit="fraction")
+    for name, images in zip(classes, support, strict=True):
+        scores[f"support.{name}"] = Score(float(images), n=n, unit="images")
+        if not images:
+            scores |= {f"{key}.{name}": absent for key in ("precision", "recall", "f1")}
+    return scores
+
+
+def _read(
+    logits: ArrayLike, y: ArrayLike, classes: Sequence[str], groups: ArrayLike | None
+) -> tuple[Floats, Ints, Ints | None]:
+    """Logits [n, C], class codes [n] and group codes [n] of the rows that have a label."""
     truth = read_labels(y, "y", classes=classes)
     z = read_matrix(logits, "logits").astype(np.float64)
-    if z.shape != (len(truth), count):
+    if z.shape != (len(truth), len(classes)):
         raise DataError(
-            f"logits have shape {z.shape}, expected ({len(truth)}, {count}): "
+            f"logits have shape {z.shape}, expected ({len(truth)}, {len(classes)}): "
             "one row an image, one column a class."
         )
     known = truth >= 0
     group = None if groups is None else read_groups(groups, len(truth))[0][known]
-    z, truth = z[known], truth[known]
-    n = len(truth)
-    if n == 0:
-        return {"accuracy": undefined(Caution("no-labels", of="expression", where="this part"))}
+    return z[known], truth[known], group
 
+
+def _rows(z: Floats, truth: Ints) -> Floats:
+    """Statistics of each row: confusion cells [C^2], confidence bins [3 BINS], NLL and 1."""
+    n, count = z.shape
+    at = np.arange(n)
     log_p = log_softmax(z, axis=1)
     predicted = z.argmax(axis=1)
     cells = np.zeros((n, count * count))
-    cells[np.arange(n), truth * count + predicted] = 1.0
+    cells[at, truth * count + predicted] = 1.0
     calibration = _calibration_rows(np.exp(log_p.max(axis=1)), predicted == truth)
-    nll = -log_p[np.arange(n), truth]
-    rows = np.concatenate([cells, calibration, nll[:, None], np.ones((n, 1))], axis=1)
+    return np.concatenate([cells, calibration, -log_p[at, truth][:, None], np.ones((n, 1))], axis=1)
 
+
+def _functions(classes: Sequence[str], support: Ints) -> dict[str, Callable[[Floats], Floats]]:
+    """Scores by key as functions of totals of `_rows` [b, k]; of classes that have images."""
+    count = len(classes)
     square = count * count
 
     def confusion(totals: Floats) -> Floats:
@@ -129,43 +166,19 @@ def classification_scores(
 
         return mean
 
-    functions: dict[str, Callable[[Floats], Floats]] = {
+    return {
         "accuracy": lambda t: np.trace(confusion(t), axis1=1, axis2=2) / t[:, -1],
         "balanced_accuracy": mean_over_classes(1),
         "macro_f1": mean_over_classes(2),
         "ece": lambda t: _ece(t[:, square : square + 3 * BINS]) / t[:, -1],
         "nll": lambda t: t[:, -2] / t[:, -1],
+        **{
+            f"{key}.{name}": per_class(which, column)
+            for column, name in enumerate(classes)
+            if support[column]
+            for which, key in enumerate(("precision", "recall", "f1"))
+        },
     }
-    support = np.bincount(truth, minlength=count)
-    for column, name in enumerate(classes):
-        for which, key in enumerate(("precision", "recall", "f1")):
-            if support[column]:
-                functions[f"{key}.{name}"] = per_class(which, column)
-    scores = ratio_scores(
-        rows, group, functions, n=n, units={"nll": "nats"}, draws=draws, seed=seed
-    )
-
-    matrix = confusion_matrix(truth, predicted, count)
-    chance = float(matrix.sum(axis=0) @ matrix.sum(axis=1)) / n**2
-    scores["accuracy"] = replace(
-        scores["accuracy"],
-        null=chance,
-        details={"majority": float(support.max() / n), "chance": 1.0 / count},
-    )
-    scores["balanced_accuracy"] = replace(
-        scores["balanced_accuracy"], null=1.0 / int((support > 0).sum())
-    )
-    scores["confusion"] = replace(
-        scores["accuracy"], details={"matrix": matrix.tolist(), "classes": list(classes)}
-    )
-    for column, name in enumerate(classes):
-        scores[f"support.{name}"] = Score(float(support[column]), n=n, unit="images")
-        if not support[column]:
-            for key in ("precision", "recall", "f1"):
-                scores[f"{key}.{name}"] = undefined(
-                    Caution("no-images", of="class"), unit="fraction"
-                )
-    return scores
 
 
 def _calibration_rows(confidence: Floats, right: NDArray[np.bool_]) -> Floats:

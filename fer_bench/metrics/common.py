@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fer_bench import spectrum
 from fer_bench.cautions import Caution
 from fer_bench.labels import read_groups
 from fer_bench.reading import read_matrix
@@ -212,25 +213,22 @@ def rounding(dtype: np.dtype[Any]) -> float:
 
 
 def effective_rank(x: ArrayLike) -> float:
-    """Effective rank of the centred columns of x [n, d]: exp of the entropy of the spectrum.
+    """Effective rank of the centred columns of x [n, d]: exp of the entropy of their variances.
 
     Roy and Vetterli (EUSIPCO 2007), on the eigenvalues of the covariance; 0 for a constant.
+
+    Raises:
+        DataError: x has gaps, or is no matrix of numbers.
 
     >>> round(effective_rank([[1, 0], [-1, 0], [0, 1], [0, -1]]), 6)
     2.0
     >>> effective_rank([[3, 3], [3, 3]])
     0.0
-
-    Raises:
-        DataError: x has gaps, or is no matrix of numbers.
     """
     values = read_matrix(x, "x")
     centred = values - values.mean(axis=0, dtype=np.float64)
-    scale, spread = np.abs(values).max(), np.abs(centred).max()
-    if spread <= rounding(values.dtype) * scale:
+    spread = np.abs(centred).max()
+    if spread <= rounding(values.dtype) * np.abs(values).max():
         return 0.0
-    centred /= spread  # squares of 1e300 are no numbers
-    gram = centred.T @ centred if values.shape[1] <= len(values) else centred @ centred.T
-    spectrum = np.clip(np.linalg.eigvalsh(gram), 0.0, None)
-    share = spectrum[spectrum > 0] / spectrum.sum()
-    return float(np.exp(-np.sum(share * np.log(share))))
+    # Squares of 1e300 are no numbers.
+    return spectrum.effective_rank(centred / spread, of="variances")

@@ -158,8 +158,8 @@ def fit_decoder(
     inputs, targets = tensors(like, faces)
     weight = torch.tensor(basis.spread / basis.spread[0]).float()
 
-    def loss(found: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
-        return ((found - wanted).square() * weight).sum(1).mean() / weight.sum()
+    def loss(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        return ((output - target).square() * weight).sum(1).mean() / weight.sum()
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -301,8 +301,8 @@ class PersonReader:
 
     def __call__(self, faces: Floats) -> Floats:
         """[n, k] directions of length 1: the cosine of two says how alike two people look."""
-        found = self.space.transform(self._inputs(faces))
-        return found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12)
+        codes = self.space.transform(self._inputs(faces))
+        return codes / np.maximum(np.linalg.norm(codes, axis=1, keepdims=True), 1e-12)
 
 
 # The metric ---------------------------------------------------------------------------------
@@ -361,10 +361,10 @@ def decoder(run: RunArrays, *, seed: int = 0) -> Scores:
 
 
 def _probed(run: RunArrays, seed: int) -> Scores:
-    people = _People.of(run, seed=seed)
-    probes = {"E": _Probe(people, run, "E", seed=seed)}
+    people = People.of(run, seed=seed)
+    probes = {"E": Probe(people, run, "E", seed=seed)}
     if run.test.identity is not None:
-        probes["EI"] = _Probe(people, run, "EI", seed=seed)
+        probes["EI"] = Probe(people, run, "EI", seed=seed)
     scores: dict[str, Score] = {}
     scores |= people.read("faces", people.test.faces)
     for name, probe in probes.items():
@@ -398,20 +398,27 @@ class _Rows:
         return self.part.s[self.rows]
 
     def embedding(self, space: str) -> Floats:
-        """[n, d] E, or E beside I."""
-        e = np.nan_to_num(self.part.expression[self.rows].astype(np.float64))
-        if space == "E":
-            return e
-        assert self.part.identity is not None
-        return np.hstack([e, np.nan_to_num(self.part.identity[self.rows].astype(np.float64))])
+        """[n, d] of a space by its name, or "EI": E beside I."""
+        spaces = self.part.spaces
+        names = ("E", "I") if space == "EI" else (space,)
+        return np.hstack([np.nan_to_num(spaces[n][self.rows].astype(np.float64)) for n in names])
 
     def only(self, mask: NDArray[np.bool_]) -> _Rows:
         return _Rows(self.part, self.rows[mask], self.faces[mask])
 
 
 @dataclass(frozen=True)
-class _People:
-    """The faces of a run's parts, and the readers fitted on those of the training people."""
+class People:
+    """The faces of a run's parts, and the readers fitted on those of the training people.
+
+    Attributes:
+        train, validation, test: faces with their labels and embeddings.
+        basis: principal components of the training faces.
+        shape: (height, width, channels) of a face.
+        n_classes: number of expressions.
+        expression: pixels [n, p] -> class codes; None where only one class is known.
+        person: pixels [n, p] -> directions of length 1; None without subjects.
+    """
 
     train: _Rows
     validation: _Rows
@@ -423,7 +430,8 @@ class _People:
     person: Callable[[Floats], Floats] | None
 
     @classmethod
-    def of(cls, run: RunArrays, *, seed: int) -> _People:
+    def of(cls, run: RunArrays, *, seed: int) -> People:
+        """Those of a run that has faces."""
         faces = run.faces
         assert faces is not None  # the metric needs them
         train = _rows_of(run.parts["train"], faces, seed)
@@ -486,10 +494,17 @@ class _People:
         return _share(won[several], s[several], null=0.5)
 
 
-class _Probe:
-    """A decoder of one space, and what it draws of the test people."""
+class Probe:
+    """A decoder of one space, and what it draws of the test people.
 
-    def __init__(self, people: _People, run: RunArrays, space: str, *, seed: int) -> None:
+    Args:
+        people: whose faces it learns to draw, and draws.
+        run: of the embeddings.
+        space: "E", "EI" (E beside I), or another embedding by its name.
+        seed: of the decoder.
+    """
+
+    def __init__(self, people: People, run: RunArrays, space: str, *, seed: int) -> None:
         self.people, self.space = people, space
         self.codes = people.train.embedding(space)
         self.decoder = fit_decoder(
@@ -599,7 +614,7 @@ def _agreement(read: Ints, wanted: Ints, groups: Ints | None, n_classes: int) ->
     return _share(read == wanted, groups, null=float(shares[0] @ shares[1]))
 
 
-def _swap_scores(people: _People, probe: _Probe, *, seed: int) -> dict[str, Score]:
+def _swap_scores(people: People, probe: Probe, *, seed: int) -> dict[str, Score]:
     """Every test face gives its E once, to the I of another person with another expression."""
     y, s = people.test.y, people.test.s
     rng = np.random.default_rng(seed)
@@ -666,7 +681,7 @@ class Drawings:
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Plain arrays by name."""
-        found = {
+        arrays = {
             "rows": self.rows,
             "expression": self.expression,
             **{f"drawn.{name}": faces for name, faces in self.drawn.items()},
@@ -677,10 +692,10 @@ class Drawings:
             "axes_e": self.axes_e,
             "axes_i": self.axes_i,
         }
-        return {name: value for name, value in found.items() if value is not None}
+        return {name: value for name, value in arrays.items() if value is not None}
 
 
-def _drawings(people: _People, probes: Mapping[str, _Probe]) -> dict[str, NDArray[Any]]:
+def _drawings(people: People, probes: Mapping[str, Probe]) -> dict[str, NDArray[Any]]:
     test = people.test
     shown = _one_of_each(test.y, test.s)
     if not len(shown):

@@ -34,6 +34,7 @@ from fer_bench.metrics.attacks import (
 )
 from fer_bench.metrics.common import Ints, undefined
 from fer_bench.metrics.metric import metric
+from fer_bench.metrics.network_probe import mlp_probes
 from fer_bench.metrics.probe_problems import (
     ExpressionProblem,
     IdentityProblem,
@@ -45,7 +46,6 @@ from fer_bench.metrics.probes import (
     Split,
     knn_probe,
     linear_probe,
-    mlp_probes,
     subject_halves,
 )
 from fer_bench.metrics.retrieval import nearest_images, retrieval_scores

@@ -16,7 +16,7 @@ from fer_bench.errors import FerBenchError
 from fer_bench.score import Outcome, Score, ScoreSpec
 from fer_bench.threads import RUN_THREADS, limited_threads
 
-Requirement = Literal[
+RunRequirement = Literal[
     "logits",
     "identity",
     "subjects",
@@ -32,8 +32,8 @@ Requirement = Literal[
 class Scores(dict[str, Score]):
     """What a metric returns that also draws: scores by key, with arrays to keep beside them.
 
-    >>> found = Scores({"n": Score(3)}, arrays={"drawn": [[0, 1]]})
-    >>> list(found), list(found.arrays)
+    >>> scores = Scores({"n": Score(3)}, arrays={"drawn": [[0, 1]]})
+    >>> list(scores), list(scores.arrays)
     (['n'], ['drawn'])
     """
 
@@ -56,7 +56,7 @@ class Metric(Protocol):
 
     name: str
     version: int
-    needs: frozenset[Requirement]
+    needs: frozenset[RunRequirement]
     default: bool
     scores: Sequence[ScoreSpec]
 
@@ -104,22 +104,24 @@ def load_metrics(names: Sequence[str] | None = None) -> dict[str, Metric]:
     """Metrics by name; by default all registered ones that are marked `default`."""
     if names is not None:
         return {name: registry.metrics.get(name) for name in names}
-    found = {name: registry.metrics.get(name) for name in registry.metrics.names()}
-    return {name: metric for name, metric in found.items() if metric.default}
+    metrics = {name: registry.metrics.get(name) for name in registry.metrics.names()}
+    return {name: metric for name, metric in metrics.items() if metric.default}
 
 
 def metric_names(
     names: Sequence[str] | None, *, attackers: Literal["default", "all"] = "default"
 ) -> tuple[str, ...] | None:
-    """Metrics to run: those named, or all default ones (None); "all" adds trained attackers.
+    """Metrics to run: those named, or all default ones (None).
+
+    "all" adds trained attackers, the photo link and the line that an eraser draws.
 
     >>> metric_names(["leakage"], attackers="all")
-    ('leakage', 'attackers-all')
+    ('leakage', 'attackers-all', 'photo-link', 'frontier')
     """
     if attackers == "default":
         return None if names is None else tuple(names)
     chosen = load_metrics() if names is None else names
-    return tuple(dict.fromkeys((*chosen, "attackers-all")))
+    return tuple(dict.fromkeys((*chosen, "attackers-all", "photo-link", "frontier")))
 
 
 def score_specs() -> dict[str, ScoreSpec]:
@@ -161,10 +163,10 @@ def score_run(
             outcomes[name] = Outcome(metric.version, skipped=reason)
             continue
         try:
-            found = metric(run, seed=seed)
-            arrays = dict(found.arrays) if isinstance(found, Scores) else {}
-            arrays |= _effect_arrays(metric, found, run)
-            outcomes[name] = Outcome(metric.version, scores=dict(found), arrays=arrays)
+            scores = metric(run, seed=seed)
+            arrays = dict(scores.arrays) if isinstance(scores, Scores) else {}
+            arrays |= _effect_arrays(metric, scores, run)
+            outcomes[name] = Outcome(metric.version, scores=dict(scores), arrays=arrays)
         except Exception as error:  # a third party's metric may raise anything
             outcomes[name] = Outcome(metric.version, failed=f"{type(error).__name__}: {error}")
     return outcomes
@@ -199,7 +201,7 @@ class FunctionMetric:
     function: Callable[..., Mapping[str, Score]]
     name: str
     version: int
-    needs: frozenset[Requirement]
+    needs: frozenset[RunRequirement]
     default: bool
     scores: tuple[ScoreSpec, ...] = ()
 
@@ -216,7 +218,7 @@ def metric(
     name: str,
     *,
     version: int = 1,
-    needs: Iterable[Requirement] = (),
+    needs: Iterable[RunRequirement] = (),
     default: bool = True,
     scores: Iterable[ScoreSpec] = (),
 ) -> Callable[[Callable[..., Mapping[str, Score]]], FunctionMetric]:

@@ -5,7 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fer_bench.labels import groups_of_codes, read_labels, renumbered
+from fer_bench.labels import (
+    equal_runs,
+    groups_of_codes,
+    outside_run,
+    read_labels,
+    renumbered,
+)
 from fer_bench.metrics.common import Ints
 
 BLOCKS = 20  # groups of images within which pairs are drawn
@@ -83,13 +89,12 @@ def _partners(rows: Ints, s: Ints, rng: np.random.Generator) -> Ints:
     # Sorted by subject, everybody outside a subject's run is a partner: draw among those.
     order = np.argsort(s, kind="stable")
     ordered = s[order]
-    start = np.searchsorted(ordered, ordered, side="left")
-    stop = np.searchsorted(ordered, ordered, side="right")
+    start, stop = equal_runs(ordered)
     unknown = ordered < 0
     own = np.arange(n)
     start, stop = np.where(unknown, own, start), np.where(unknown, own + 1, stop)
     others = n - (stop - start)
     draw = np.floor(rng.random(n) * others).astype(np.int64)
-    choice = np.where(draw < start, draw, draw + (stop - start))
+    choice = outside_run(draw, start, stop - start)
     out[order] = np.where(others > 0, rows[order[np.minimum(choice, n - 1)]], -1)
     return out

@@ -25,8 +25,9 @@ from fer_bench.metrics.attacks import (
 )
 from fer_bench.metrics.common import Floats, Ints, standardise
 from fer_bench.metrics.metric import metric
+from fer_bench.metrics.network_probe import mlp_probes
 from fer_bench.metrics.probe_problems import expression_problem, identity_problem
-from fer_bench.metrics.probes import Split, linear_probe, mlp_probes
+from fer_bench.metrics.probes import Split, linear_probe
 from fer_bench.score import Score, ScoreSpec
 
 WIDTHS = (4, 16, 64, 256)  # units of each of the two hidden layers

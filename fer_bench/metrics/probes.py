@@ -3,14 +3,13 @@
 Each probe has three disjoint sets of rows: it is fitted on `train`, its one hyper-parameter is
 chosen on `validation`, and its predictions are for `test` alone. The three probes are of rising
 capacity: a linear one (discriminant analysis with shrinkage, in closed form), a cosine
-nearest-neighbour one, and a network of two hidden layers of 256 units.
+nearest-neighbour one, and a network of two hidden layers (`fer_bench.metrics.network_probe`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -23,8 +22,7 @@ from fer_bench.reading import read_matrix, read_rows
 
 SHRINKAGES = (0.001, 0.01, 0.05, 0.2, 0.5, 0.9)
 NEIGHBOURS = (1, 3, 5, 9, 15)
-MLP_ROWS = 50_000  # rows the network is fitted on at most (a random subset, stated)
-KNN_ROWS = 50_000
+KNN_PAIRS = 250_000_000  # compared to find neighbours, at most: beyond, among fewer rows (stated)
 
 
 @dataclass(frozen=True)
@@ -273,7 +271,7 @@ def bounded(codes: Ints) -> Ints:
     return codes if codes.max(initial=0) < max(1_000, 2 * len(codes)) else renumbered(codes)
 
 
-def _problem(x: ArrayLike, y: ArrayLike, split: Split) -> tuple[NDArray[Any], Ints, Ints]:
+def read_problem(x: ArrayLike, y: ArrayLike, split: Split) -> tuple[NDArray[Any], Ints, Ints]:
     """Embeddings [n, d], codes [n], and the given code of each."""
     codes, given = split_labels(y, split)
     return read_matrix(x, "x", rows=len(codes)), codes, given
@@ -314,7 +312,14 @@ class Discriminant:
 
     def decision(self, x: Floats, shrinkage: float) -> Floats:
         """Log-posteriors [n, classes] of rows [n, d], up to a constant a row."""
-        z = standardise(x, self._like) @ self._axes
+        return self.decision_along(self.along_axes(x), shrinkage)
+
+    def along_axes(self, x: Floats) -> Floats:
+        """Rows [n, d] along the axes of the within-class covariance."""
+        return standardise(x, self._like) @ self._axes
+
+    def decision_along(self, z: Floats, shrinkage: float) -> Floats:
+        """`decision` of rows that `along_axes` returned."""
         level = self._values.mean()
         scale = (1 - shrinkage) * self._values + shrinkage * level + self._floor
         means = self.means @ self._axes
@@ -342,14 +347,15 @@ def linear_probe(x: ArrayLike, y: ArrayLike, split: Split) -> Probed:
     >>> float(np.mean(linear_probe(x, y, rows).predicted == y[60:]))
     1.0
     """
-    values, labels, given = _problem(x, y, split)
+    values, labels, given = read_problem(x, y, split)
     shrinkage, accuracy = 0.2, float("nan")
     count = int(labels[split.fit].max()) + 1
     if len(split.validation):
         fitted = Discriminant(values[split.train], labels[split.train], count)
-        held = values[split.validation]
+        held, truth = fitted.along_axes(values[split.validation]), labels[split.validation]
         right = [
-            float(np.mean(fitted.predict(held, a) == labels[split.validation])) for a in SHRINKAGES
+            float(np.mean(fitted.decision_along(held, a).argmax(axis=1) == truth))
+            for a in SHRINKAGES
         ]
         # Of equal ones the middle: the ends are the fragile settings.
         best = np.flatnonzero(np.asarray(right) == max(right))
@@ -418,157 +424,66 @@ def knn_probe(x: ArrayLike, y: ArrayLike, split: Split) -> Probed:
     Raises:
         DataError: as in `linear_probe`.
     """
-    values, labels, given = _problem(x, y, split)
-    rows = unit_rows(values)
-    count = int(labels[split.fit].max()) + 1
-    k, accuracy = 1, float("nan")
-    if len(split.validation):
-        train = _thin(split.train, KNN_ROWS)
-        near, cosine = _neighbours(rows[split.validation], rows[train], max(NEIGHBOURS))
-        tried = [k for k in NEIGHBOURS if k <= len(train)]
-        right = [
-            float(
-                np.mean(
-                    _vote(labels[train][near[:, :k]], cosine[:, :k], count)
-                    == labels[split.validation]
-                )
-            )
-            for k in tried
-        ]
-        choice = int(np.argmax(right))
-        k, accuracy = tried[choice], right[choice]
-    gallery = _thin(split.fit, KNN_ROWS)
-    near, cosine = _neighbours(rows[split.test], rows[gallery], k)
-    predicted = _vote(labels[gallery][near], cosine, count)
-    return Probed(given[predicted], accuracy, f"k = {k}")
+    return KnnProbe(x, split)(y)
 
 
-def _thin(rows: Ints, limit: int) -> Ints:
+class KnnProbe:
+    """`knn_probe` of one embedding for several sets of labels: neighbours are looked for once.
+
+    Args:
+        x: [n, d] embeddings.
+        split: rows to fit, tune and test on.
+    """
+
+    def __init__(self, x: ArrayLike, split: Split) -> None:
+        self._x, self._split = x, split
+        self._known: dict[int, tuple[Ints, Ints, NDArray[np.float32]]] = {}
+
+    def __call__(self, y: ArrayLike) -> Probed:
+        """Fit the labels [n], choose the number of neighbours, and predict the test rows."""
+        split = self._split
+        _, labels, given = read_problem(self._x, y, split)
+        count = int(labels[split.fit].max()) + 1
+        k, accuracy = 1, float("nan")
+        if len(split.validation):
+            train, near, cosine = self._tuning
+            truth = labels[split.validation]
+            tried = [k for k in NEIGHBOURS if k <= len(train)]
+            votes = (_vote(labels[train][near[:, :k]], cosine[:, :k], count) for k in tried)
+            right = [float(np.mean(vote == truth)) for vote in votes]
+            choice = int(np.argmax(right))
+            k, accuracy = tried[choice], right[choice]
+        gallery, near, cosine = self._tested(k)
+        setting = f"k = {k}"
+        if len(gallery) < len(split.fit):
+            setting += f" among {len(gallery):,} rows"
+        return Probed(given[_vote(labels[gallery][near], cosine, count)], accuracy, setting)
+
+    @cached_property
+    def _rows(self) -> NDArray[np.float32]:
+        return unit_rows(self._x)
+
+    @cached_property
+    def _tuning(self) -> tuple[Ints, Ints, NDArray[np.float32]]:
+        """Rows to train on, and those nearest to each validation row with their cosines."""
+        queries = self._rows[self._split.validation]
+        train = thinned(self._split.train, KNN_PAIRS // len(queries))
+        return train, *_neighbours(queries, self._rows[train], max(NEIGHBOURS))
+
+    def _tested(self, k: int) -> tuple[Ints, Ints, NDArray[np.float32]]:
+        """Rows to fit on, and the k nearest to each test row with their cosines."""
+        if k not in self._known:
+            queries = self._rows[self._split.test]
+            gallery = thinned(self._split.fit, KNN_PAIRS // max(1, len(queries)))
+            self._known[k] = gallery, *_neighbours(queries, self._rows[gallery], k)
+        return self._known[k]
+
+
+def thinned(rows: Ints, limit: int) -> Ints:
     """A fixed random subset of at most `limit` rows."""
     if len(rows) <= limit:
         return rows
     return np.sort(np.random.default_rng(0).choice(rows, size=limit, replace=False))
-
-
-# --- network -----------------------------------------------------------------------------
-
-
-def mlp_probes(
-    xs: Sequence[ArrayLike],
-    ys: Sequence[ArrayLike],
-    split: Split,
-    *,
-    hidden: int = 256,
-    steps: int = 120,
-    batch: int = 256,
-    learning_rate: float = 2e-3,
-    seed: int = 0,
-) -> list[Probed]:
-    """Networks of two hidden layers, several problems on the same rows trained in one pass.
-
-    Adam with decoupled weight decay and a cosine schedule for a fixed number of steps; the
-    weights with the best validation loss (looked at 24 times) make the predictions. Without
-    validation rows the last weights do.
-
-    Args:
-        xs: P embeddings [n, d_p] (dimensions may differ).
-        ys: P class labels [n], known in the rows of the split.
-        split: rows to fit, tune and test on, the same for all problems.
-        hidden: units of each hidden layer.
-        steps: of the optimiser.
-        batch: rows a step.
-        learning_rate: of Adam.
-        seed: of the weights and batches.
-
-    Raises:
-        DataError: as in `linear_probe`, or there are not as many labels as embeddings.
-    """
-    import torch
-    from torch.nn import functional as F
-
-    if len(xs) != len(ys) or not len(xs):
-        raise DataError(f"there are {len(xs)} embeddings and {len(ys)} labels: give one for each.")
-    problems = [_problem(x, y, split) for x, y in zip(xs, ys, strict=True)]
-    labels = np.stack([codes for _, codes, _ in problems])
-    count = int(labels[:, split.fit].max()) + 1
-    train = _thin(split.train, MLP_ROWS)
-    width = max(values.shape[1] for values, _, _ in problems)
-    stacked = np.zeros((len(xs), labels.shape[1], width), dtype=np.float32)
-    for p, (values, _, _) in enumerate(problems):
-        stacked[p, :, : values.shape[1]] = standardise(values, values[train])
-    np.clip(stacked, -10.0, 10.0, out=stacked)  # one far outlier must not rule the fit
-
-    def pick(rows: Ints) -> tuple[torch.Tensor, torch.Tensor]:
-        return torch.from_numpy(stacked[:, rows]), torch.from_numpy(labels[:, rows])
-
-    generator = torch.Generator().manual_seed(seed)
-    sizes = [width, hidden, hidden, count]
-    weights = []
-    for fan_in, fan_out in pairwise(sizes):
-        # One draw for all problems: equal inputs then give equal probes.
-        w = torch.randn(1, fan_in, fan_out, generator=generator) * (2.0 / fan_in) ** 0.5
-        weights.append(w.repeat(len(xs), 1, 1))
-        weights.append(torch.zeros(len(xs), 1, fan_out))
-    with torch.no_grad():
-        weights[-2] *= 0.1
-    for w in weights:
-        w.requires_grad_(True)
-
-    def forward(x: torch.Tensor) -> torch.Tensor:
-        for layer in range(0, len(weights), 2):
-            x = torch.baddbmm(weights[layer + 1], x, weights[layer])
-            if layer + 2 < len(weights):
-                x = F.relu(x)
-        return x
-
-    def losses(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        flat = F.cross_entropy(forward(x).flatten(0, 1), y.flatten(), reduction="none")
-        return flat.view(y.shape).mean(dim=1)
-
-    x_train, y_train = pick(train)
-    x_held, y_held = pick(_thin(split.validation, 10_000))
-    optimiser = torch.optim.AdamW(weights, lr=learning_rate, weight_decay=1e-2, fused=True)
-    best = [w.detach().clone() for w in weights]
-    best_loss = torch.full((len(xs),), float("inf"))
-    every = max(1, steps // 24)
-    queue = torch.empty(0, dtype=torch.int64)
-    for step in range(1, steps + 1):
-        if len(train) <= batch:
-            loss = losses(x_train, y_train).sum()
-        else:
-            if len(queue) < batch:
-                queue = torch.cat([queue, torch.randperm(len(train), generator=generator)])
-            rows, queue = queue[:batch], queue[batch:]
-            loss = losses(x_train[:, rows], y_train[:, rows]).sum()
-        optimiser.zero_grad(set_to_none=True)
-        rate = 0.5 * learning_rate * (1 + np.cos(np.pi * (step - 1) / steps))
-        optimiser.param_groups[0]["lr"] = float(rate)
-        loss.backward()
-        optimiser.step()
-        if len(split.validation) and (step % every == 0 or step == steps):
-            with torch.no_grad():
-                held = losses(x_held, y_held)
-                better = held < best_loss
-                best_loss = torch.where(better, held, best_loss)
-                mask = better[:, None, None]
-                best = [torch.where(mask, w, b) for w, b in zip(weights, best, strict=True)]
-    if not len(split.validation):
-        best = [w.detach() for w in weights]
-
-    with torch.no_grad():
-        weights = best
-        x_test, _ = pick(split.test)
-        predicted = forward(x_test).argmax(dim=2).numpy()
-        accuracy = (
-            (forward(x_held).argmax(dim=2) == y_held).float().mean(dim=1).tolist()
-            if len(split.validation)
-            else [float("nan")] * len(xs)
-        )
-    setting = f"2 x {hidden}, {steps} steps"
-    return [
-        Probed(given[p], float(a), setting)
-        for p, a, (_, _, given) in zip(predicted, accuracy, problems, strict=True)
-    ]
 
 
 def _by_code(codes: Ints) -> list[Ints]:

@@ -44,6 +44,8 @@ def planted_run(
     leak: float = 0.0,
     oracle: Oracle | None = None,
     subjects: int = 14,
+    train: int = 6,
+    validation: int = 4,
     images: int = 21,
     dims: int = 16,
     random_labels: bool = False,
@@ -54,18 +56,19 @@ def planted_run(
     Args:
         leak: 0 plants nothing of the subject in E, 1 as much as of the expression.
         oracle: replaces E and I by what the oracle of that name gives.
-        subjects: of the test part (train has six others, validation four).
+        subjects: of the test part.
+        train, validation: how many others those parts have.
         images: of each subject, spread over seven expressions.
         dims: of E and I.
         random_labels: deal the expression labels anew.
         seed: of noise, directions and labels.
     """
     rng = np.random.default_rng(seed)
-    people = subjects + 10
+    people = subjects + train + validation
     y_axes, s_axes = rng.normal(size=(7, dims)), rng.normal(size=(people, dims))
     parts = {}
     first = 0
-    for name, count in (("test", subjects), ("train", 6), ("validation", 4)):
+    for name, count in (("test", subjects), ("train", train), ("validation", validation)):
         s = np.repeat(np.arange(first, first + count), images)
         y = np.tile(np.arange(images) % 7, count)
         n = len(s)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -184,32 +185,54 @@ def verification_scores(
         keys = ("auc", "eer", *(f"tar@{rate:g}" for rate in FALSE_ACCEPT_RATES))
         return {key: undefined(reason, unit="fraction") for key in keys}
     g, m = pair_cosines(x, genuine), pair_cosines(x, impostor)
-    owner = s[genuine.first]
-    ordered = np.sort(m)
-    n = len(g)
-    details = {
-        "genuine_pairs": n,
-        "impostor_pairs": len(m),
-        "mean_cosine": {"genuine": float(g.mean()), "impostor": float(m.mean())},
+    base = Score(
+        math.nan, n=len(g), unit="fraction",
+        details={
+            "genuine_pairs": len(g),
+            "impostor_pairs": len(m),
+            "mean_cosine": {"genuine": float(g.mean()), "impostor": float(m.mean())},
+        },
+    )  # fmt: skip
+    options: dict[str, Any] = {"draws": draws, "seed": seed}
+    return {
+        "auc": _auc_score(base, g, m, genuine, impostor, s),
+        "eer": _eer_score(base, g, np.sort(m), s[genuine.first], **options),
+        **{
+            f"tar@{rate:g}": _tar_score(base, g, np.sort(m), s[genuine.first], rate, **options)
+            for rate in FALSE_ACCEPT_RATES
+        },
     }
 
-    auc = Score(
-        float(_below(g, ordered).mean() / len(m)), null=0.5, n=n, unit="fraction", details=details
+
+def _auc_score(
+    base: Score, g: Floats, m: Floats, genuine: Pairs, impostor: Pairs, s: Ints
+) -> Score:
+    """AUC of genuine cosines [g] over impostor ones [m]; jackknife over the subjects s [n]."""
+    ordered = np.sort(m)
+    score = replace(base, value=float(_below(g, ordered).mean() / len(m)), null=0.5)
+    left_out = _leave_one_subject_out(
+        g, s[genuine.first], m, ordered, s[impostor.first], s[impostor.second]
     )
-    left_out = _leave_one_subject_out(g, owner, m, ordered, s[impostor.first], s[impostor.second])
-    low, high = jackknife_interval(auc.value, left_out)
+    low, high = jackknife_interval(score.value, left_out)
     if np.isfinite(left_out).all():
         compared = np.r_[genuine.first, impostor.first, impostor.second]
         people, faces = np.unique(s[compared], return_counts=True)
-        auc = replace(auc, effects=Effects(people, auc.value - left_out, faces.astype(np.float64)))
+        effects = Effects(people, score.value - left_out, faces.astype(np.float64))
+        score = replace(score, effects=effects)
     if np.isfinite(low):
-        auc = replace_bounds(auc, max(low, 0.0), min(high, 1.0), interval="jackknife over subjects")
-    out = {"auc": auc}
+        bounds = max(low, 0.0), min(high, 1.0)
+        score = replace_bounds(score, *bounds, interval="jackknife over subjects")
+    return score
 
-    # Error rates on a grid of thresholds at the impostors' quantiles, fine at the top.
+
+def _eer_score(
+    base: Score, g: Floats, ordered: Floats, owner: Ints, *, draws: int, seed: int
+) -> Score:
+    """Equal error rate; bootstrap over the owners [g] of the genuine pairs."""
+    # On a grid of thresholds at the impostors' quantiles, fine at the top.
     levels = np.unique(np.r_[np.linspace(0, 1, 401), 1 - np.geomspace(1e-4, 0.05, 100)])
     thresholds = np.unique(np.r_[np.quantile(ordered, levels), ordered[-1] + 10.0**-ROUND])
-    accepted = 1 - _below(thresholds, ordered) / len(m)
+    accepted = 1 - _below(thresholds, ordered) / len(ordered)
     # [pairs, t] would be large: count rejected pairs of each subject by cumulative histogram.
     people, code = np.unique(owner, return_inverse=True)
     rejected = _cumulative_counts(g, code, len(people), thresholds)
@@ -218,22 +241,24 @@ def verification_scores(
     def eer(totals: Floats) -> Floats:
         return equal_error_rate(totals[:, :-1] / totals[:, -1:], accepted)
 
-    def score(values: Floats, drawn: Floats, null: float) -> Score:
-        base = Score(float(values[0]), null=null, n=n, unit="fraction", details=details)
-        return with_interval(base, drawn, clusters=len(people))
+    value = float(eer(sums.sum(axis=0, keepdims=True))[0])
+    drawn = bootstrap_draws(sums, eer, draws=draws, seed=seed)
+    return with_interval(replace(base, value=value, null=0.5), drawn, clusters=len(people))
 
-    total = sums.sum(axis=0, keepdims=True)
-    out["eer"] = score(eer(total), bootstrap_draws(sums, eer, draws=draws, seed=seed), 0.5)
-    for rate in FALSE_ACCEPT_RATES:
-        # The smallest threshold whose false accepts stay within the rate.
-        threshold = ordered[min(len(m) - 1, int(np.ceil((1 - rate) * len(m))))]
-        hits = cluster_sums(np.c_[g > threshold, np.ones(n)], owner)
-        drawn = bootstrap_draws(hits, lambda t: t[:, 0] / t[:, 1], draws=draws, seed=seed)
-        value = score(np.array([np.mean(g > threshold)]), drawn, rate)
-        if len(m) * rate < 10:
-            value = value.with_caution(Caution("few-impostors", pairs=len(m), rate=rate))
-        out[f"tar@{rate:g}"] = value
-    return out
+
+def _tar_score(
+    base: Score, g: Floats, ordered: Floats, owner: Ints, rate: float, *, draws: int, seed: int
+) -> Score:
+    """Share of genuine pairs above the smallest threshold whose false accepts stay in the rate."""
+    n = len(ordered)
+    threshold = ordered[min(n - 1, int(np.ceil((1 - rate) * n)))]
+    hits = cluster_sums(np.c_[g > threshold, np.ones(len(g))], owner)
+    drawn = bootstrap_draws(hits, lambda t: t[:, 0] / t[:, 1], draws=draws, seed=seed)
+    score = replace(base, value=float(np.mean(g > threshold)), null=rate)
+    score = with_interval(score, drawn, clusters=len(hits))
+    if n * rate < 10:
+        score = score.with_caution(Caution("few-impostors", pairs=n, rate=rate))
+    return score
 
 
 def _cumulative_counts(values: Floats, code: Ints, groups: int, thresholds: Floats) -> Floats:

@@ -18,14 +18,16 @@ Layout of a result folder::
         scores.json              written after, and again whenever a metric changes
         scores/checksums.json    SHA-256 of scores.json and of the arrays of metrics beside it
         maps.safetensors         2-D maps of the embeddings, where they were drawn
+        traversals.safetensors   faces drawn along directions, where they were
     damaged/<run id>/            a run that was set aside, with damage.json: the reason
     failures/<run id>.json       why a run is not there
     failures/<run id>.traceback.txt
     logs/<run id>.jsonl          what happened to it and when (see `fer_bench.runs.log`)
     logs/<run id>.txt            what its process printed
+    slurm/, logs/slurm/          scripts and tasks of job arrays, and what these printed
 
-A run is written aside and renamed when complete, so a killed process leaves no half run; a lock
-per run keeps two processes off one folder.
+A run is written aside and renamed when complete, so a killed process leaves no half run; a claim
+(`fer_bench.runs.claims`) keeps two processes off one run, on two machines as well.
 """
 
 from __future__ import annotations
@@ -49,7 +51,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import safetensors.numpy
-from filelock import FileLock, Timeout
+from filelock import FileLock
 from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
@@ -57,6 +59,7 @@ from safetensors.numpy import save_file
 from fer_bench.arrays import FURTHER, Part, RunArrays, further_of
 from fer_bench.errors import RunError
 from fer_bench.experiment import Experiment, RunSpec
+from fer_bench.runs.claims import Claim, is_claimed
 from fer_bench.score import Outcome
 
 RESUME = "resume.safetensors"  # where training stands, while it goes on
@@ -148,6 +151,8 @@ class RunRecord:
         files = {*self.checksums, *(f"parts/{path.name}" for path in there)}
         stems = sorted(Path(f).stem for f in files if _PART.fullmatch(f))
         parts = {name: self._part(name, classes) for name in (s.replace("--", ":") for s in stems)}
+        store = RunStore(self.folder.parent.parent)
+        experiment = store.experiment()
         return RunArrays(
             parts=parts,
             classes=classes,
@@ -159,10 +164,9 @@ class RunRecord:
                 "data": self.spec.data.name,
                 "label": self.spec.label,
                 "size": self.environment.get("size"),
+                "face_network": experiment and experiment.scores.face_network,
             },
-            read_faces=partial(
-                RunStore(self.folder.parent.parent).thumbnails, self.spec.fingerprint
-            ),
+            read_faces=partial(store.thumbnails, self.spec.fingerprint),
         )
 
     def _part(self, name: str, classes: tuple[str, ...]) -> Part:
@@ -285,6 +289,7 @@ class RunStore:
 
     def __init__(self, root: str | Path) -> None:
         self.root = Path(root)
+        self._held: dict[str, Claim] = {}
 
     @property
     def runs(self) -> Path:
@@ -407,7 +412,7 @@ class RunStore:
             "reason": reason,
             "deaths": deaths,
         }
-        path = self._failure(spec.id)
+        path = self.failure_path(spec.id)
         write_json(path, content)
         trace = path.with_suffix(".traceback.txt")
         if traceback is None:
@@ -418,16 +423,17 @@ class RunStore:
 
     def forget_failure(self, run_id: str) -> None:
         """Remove the record of a failure, once the run is there."""
-        path = self._failure(run_id)
+        path = self.failure_path(run_id)
         path.unlink(missing_ok=True)
         path.with_suffix(".traceback.txt").unlink(missing_ok=True)
 
     def deaths(self, run_id: str) -> int:
         """How often the process of a run that is not there ended before it could say why."""
-        path = self._failure(run_id)
+        path = self.failure_path(run_id)
         return self._read_failure(path)["deaths"] if path.exists() else 0
 
-    def _failure(self, run_id: str) -> Path:
+    def failure_path(self, run_id: str) -> Path:
+        """The record of a failure, where there is one (see `save_failure`)."""
         return self.root / "failures" / f"{file_name(run_id)}.json"
 
     def log(self, run_id: str) -> Path:
@@ -521,16 +527,10 @@ class RunStore:
 
     def is_claimed(self, run_id: str) -> bool:
         """Whether a process is at work on a run."""
-        path = self.runs / f".{run_id}.lock"
-        if not path.exists():
-            return False
-        try:
-            with FileLock(path, timeout=0):
-                return False
-        except Timeout:
-            return True
-        except OSError:  # somebody else's results, which cannot be locked
-            return False
+        return is_claimed(self._claims(run_id))
+
+    def _claims(self, run_id: str) -> Path:
+        return self.runs / f".{file_name(run_id)}.claims"
 
     @contextmanager
     def claim(self, spec: RunSpec) -> Iterator[Path | None]:
@@ -538,11 +538,8 @@ class RunStore:
 
         The folder survives a kill, so that the next claim finds the checkpoints in it.
         """
-        self.runs.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.runs / f".{file_name(spec.id)}.lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
+        claim = Claim(self._claims(spec.id))
+        if not claim.acquire():
             yield None
             return
         try:
@@ -552,14 +549,24 @@ class RunStore:
                 if left.name != RESUME:
                     remove(left)
             (working / "parts").mkdir()
+            self._held[spec.id] = claim
             yield working
         finally:
-            lock.release()
-            if self.is_done(spec.id):  # whoever waits for the lock looks for `done.json` first
-                Path(lock.lock_file).unlink(missing_ok=True)
+            self._held.pop(spec.id, None)
+            claim.release()
 
     def publish(self, spec: RunSpec, working: Path) -> RunRecord:
-        """Seal a complete working folder with checksums and move it into place."""
+        """Seal a complete working folder with checksums and move it into place.
+
+        Raises:
+            RunError: another process has taken the run over.
+        """
+        claim = self._held.get(spec.id)
+        if claim is not None and not claim.holds():
+            raise RunError(
+                f"another process has taken over the run {spec.id!r}, because this one gave no "
+                "sign of life: the result of the other one counts."
+            )
         seal(working, spec.id)
         final = self.runs / spec.id
         if final.exists():  # a folder without `done.json`: foreign or damaged

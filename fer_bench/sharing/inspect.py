@@ -20,7 +20,10 @@ from fer_bench.sweep.worker import folds_path
 
 OWN_PARTS = ("train", "validation", "test")
 # Written after a run was sealed.
-_LATER = ("done.json", "scores.json", "maps.safetensors", "parts/checksums.json")
+_LATER = (
+    "done.json", "scores.json", "maps.safetensors", "traversals.safetensors",
+    "parts/checksums.json",
+)  # fmt: skip
 _DECLARED = ("fold-tests-known-subjects", "tested-people-trained-on")
 _DECLARED_COPIES = ("rows-copied",)
 

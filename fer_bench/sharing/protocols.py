@@ -65,7 +65,7 @@ def cards() -> tuple[Card, ...]:
     ['cmu-faces', 'generated', 'london', 'raf-db']
     """
     text = files("fer_bench.sharing").joinpath("protocols.toml").read_text(encoding="utf-8")
-    found = [
+    all_cards = [
         Card(
             name=name,
             version=about["version"],
@@ -80,7 +80,7 @@ def cards() -> tuple[Card, ...]:
         )
         for name, about in tomllib.loads(text).items()
     ]
-    return tuple(sorted(found, key=lambda card: card.name))
+    return tuple(sorted(all_cards, key=lambda card: card.name))
 
 
 def card(name: str) -> Card:
@@ -89,10 +89,10 @@ def card(name: str) -> Card:
     Raises:
         UnknownNameError: there is none of that name.
     """
-    found = {one.name: one for one in cards()}
-    if name not in found:
-        raise UnknownNameError(f"there is no protocol {name!r}: {did_you_mean(name, found)}")
-    return found[name]
+    by_name = {one.name: one for one in cards()}
+    if name not in by_name:
+        raise UnknownNameError(f"there is no protocol {name!r}: {did_you_mean(name, by_name)}")
+    return by_name[name]
 
 
 def protocol_of(records: Sequence[RunRecord]) -> dict[str, Any]:

@@ -175,16 +175,16 @@ def verify(
             bad += _guarded(inspect_run(store, record), record.folder.name)
         bad += _guarded(inspect_folder(store, records), "the folder")
         score_seed = _score_seed(store) if seed is None else seed
-        found = _rescored(records, score_seed, workers)
+        rescored = _rescored(records, score_seed, workers)
         trained = _trained_again(store, records, cells)
     return Verification(
         source=path.resolve().name,
         by=by,
         created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        runs={r.folder.name: _hashes(r) for r in records} if path.is_dir() else found.hashes,
-        contradictions=tuple(dict.fromkeys([*bad, *found.contradictions])),
-        not_checked=tuple(dict.fromkeys(found.not_checked)),
-        scores=found.scores,
+        runs={r.folder.name: _hashes(r) for r in records} if path.is_dir() else rescored.hashes,
+        contradictions=tuple(dict.fromkeys([*bad, *rescored.contradictions])),
+        not_checked=tuple(dict.fromkeys(rescored.not_checked)),
+        scores=rescored.scores,
         cells=tuple(trained),
         seconds=time.monotonic() - started,
         environment={
@@ -240,11 +240,11 @@ def _opened(path: Path) -> Iterator[Path]:
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def _guarded(found: Iterator[Caution], run: str) -> list[Caution]:
+def _guarded(cautions: Iterator[Caution], run: str) -> list[Caution]:
     """What an inspection yields; what it cannot read is one more contradiction."""
     out: list[Caution] = []
     try:
-        out.extend(found)
+        out.extend(cautions)
     except Exception as error:  # a planted file may break any reader
         out.append(Caution("unreadable", run=run, reason=f"{type(error).__name__}: {error}"))
     return out
@@ -331,8 +331,8 @@ def rescore(record: RunRecord, *, seed: int) -> dict[str, Any]:
             )
             continue
         again = score_run(record.arrays, {name: metric}, seed=seed)[name]
-        found = list(differences(outcome, again.to_json(), at=name))
-        bad += [Caution(c.code, run=run, **c.values) for c in found[:_MOST_SHOWN]]
+        differing = list(differences(outcome, again.to_json(), at=name))
+        bad += [Caution(c.code, run=run, **c.values) for c in differing[:_MOST_SHOWN]]
         kept = record.metric_arrays(name)
         for key in sorted(set(kept) | set(again.arrays)):
             if not _equal(kept.get(key), again.arrays.get(key)):
@@ -377,16 +377,16 @@ def _trained_again(store: RunStore, records: Sequence[RunRecord], cells: int) ->
     return out
 
 
-def _judged(run: str, found: Mapping[str, Any], seconds: float) -> Cell:
+def _judged(run: str, cell: Mapping[str, Any], seconds: float) -> Cell:
     """Whether differences are those of the same seed on other threads or another machine."""
-    accuracy = tuple(found["accuracy"]) if found["accuracy"] else None
-    agreement = found["agreement"]
-    consistent = found["difference"] <= EMBEDDING_NOISE
+    accuracy = tuple(cell["accuracy"]) if cell["accuracy"] else None
+    agreement = cell["agreement"]
+    consistent = cell["difference"] <= EMBEDDING_NOISE
     if accuracy is not None:
         consistent = consistent and abs(accuracy[0] - accuracy[1]) <= ACCURACY_NOISE
     if agreement is not None:
         consistent = consistent and agreement >= AGREEMENT
-    return Cell(run, consistent, found["difference"], agreement, accuracy, seconds)
+    return Cell(run, consistent, cell["difference"], agreement, accuracy, seconds)
 
 
 def retrain(record: RunRecord) -> dict[str, Any]:

@@ -131,7 +131,7 @@ def interval(draws: ArrayLike, *, clusters: int, level: float = 0.95) -> tuple[f
         DataError: `draws` are no numbers, or a setting is out of range.
     """
     values = finite_numbers(draws, "draws")
-    clusters = int(read_number(clusters, "clusters", least=0, whole=True))
+    clusters = int(read_number(clusters, "clusters", least=0, integer=True))
     read_number(level, "level", least=0, most=1)
     if clusters < 2 or not len(values):
         return float("nan"), float("nan")

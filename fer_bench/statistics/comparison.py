@@ -130,8 +130,8 @@ def nemenyi_critical_difference(methods: int, blocks: int, *, alpha: float = 0.0
     >>> round(nemenyi_critical_difference(4, 14), 4)
     1.2536
     """
-    methods = int(read_number(methods, "methods", least=2, whole=True))
-    blocks = int(read_number(blocks, "blocks", least=1, whole=True))
+    methods = int(read_number(methods, "methods", least=2, integer=True))
+    blocks = int(read_number(blocks, "blocks", least=1, integer=True))
     read_number(alpha, "alpha", least=0, most=1)
     q = stats.studentized_range.ppf(1 - alpha, methods, np.inf) / np.sqrt(2)
     return float(q * np.sqrt(methods * (methods + 1) / (6 * blocks)))
@@ -158,7 +158,7 @@ def friedman(ranks: ArrayLike, blocks: int) -> Friedman:
     (9.28, 3.69)
     """
     r = read_vector(ranks, "ranks", least=2)
-    blocks = int(read_number(blocks, "blocks", least=2, whole=True))
+    blocks = int(read_number(blocks, "blocks", least=2, integer=True))
     k = len(r)
     if abs(r.sum() - k * (k + 1) / 2) > 1e-2 * k or r.min() < 1 or r.max() > k:
         raise DataError(
@@ -373,9 +373,9 @@ def _verdict(row: pd.Series, alpha: float) -> Caution:
 def _cliques(ranks: Mapping[str, float], distance: float) -> tuple[tuple[str, ...], ...]:
     """Maximal runs of methods whose ranks lie within the critical difference."""
     names = sorted(ranks, key=lambda name: ranks[name])
-    found: list[tuple[str, ...]] = []
+    cliques: list[tuple[str, ...]] = []
     for start, first in enumerate(names):
         run = tuple(n for n in names[start:] if ranks[n] - ranks[first] < distance)
-        if len(run) > 1 and not (found and set(run) <= set(found[-1])):
-            found.append(run)
-    return tuple(found)
+        if len(run) > 1 and not (cliques and set(run) <= set(cliques[-1])):
+            cliques.append(run)
+    return tuple(cliques)

@@ -257,14 +257,14 @@ def compare_crossed(
     spread = _spreads(table, set(own_spread) | set(parents), fixed)
     means = {name: _interval(table, spread, {name: 1.0}, parents, level) for name in table.methods}
     order = sorted(table.methods, key=lambda name: -means[name].value)
-    found = [
+    differences = [
         (a, b, _interval(table, spread, {a: 1.0, b: -1.0}, parents, level))
         for a, b in combinations(order, 2)
     ]
-    adjusted = holm([difference.p for _, _, difference in found])
+    adjusted = holm([difference.p for _, _, difference in differences])
     pairs = tuple(
         Pair(a, b, d, float(p), bool(p < alpha) and _may_claim(table, {a, b} - fixed, d.value))
-        for (a, b, d), p in zip(found, adjusted, strict=True)
+        for (a, b, d), p in zip(differences, adjusted, strict=True)
     )
     return CrossedComparison(
         means={name: means[name] for name in order},

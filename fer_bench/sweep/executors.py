@@ -1,33 +1,38 @@
-"""Executors map specs to folders; all state is in the run store, none in them.
+"""Where runs are executed: one small interface, and what all executors share.
 
-A sweep that was started with one executor can be finished with another. All of them run every
-spec in a process of its own with the same number of threads, so they leave the same bytes.
+All state is in the run store, none in an executor, so a sweep that was started on one is finished
+on another, and two may be at one folder. All of them give every run a process of its own with the
+same number of threads, so they leave the same bytes.
+
+| executor | runs | `fer_bench.sweep` |
+| --- | --- | --- |
+| serial | one after the other, on this machine | `local` |
+| pool | several at once, on this machine | `local` |
+| ray | several at once, on the machines of a Ray cluster | `ray_cluster` |
+| slurm | by the tasks of a Slurm job array | `slurm` |
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Any, Self
 
 import torch
 
-from fer_bench.errors import ExperimentError, RunError, did_you_mean, free_space
+from fer_bench.errors import ExperimentError, did_you_mean
 from fer_bench.experiment import RunSpec
-from fer_bench.runs.log import RunLog
-from fer_bench.runs.store import RunStore
-from fer_bench.sweep.job import Job
-from fer_bench.sweep.processes import End, Limits, Processes, memory_of_machine
-from fer_bench.sweep.progress import Progress
-from fer_bench.sweep.worker import State, execute
+from fer_bench.sweep.processes import Limits, memory_of_machine
+from fer_bench.sweep.worker import State
 from fer_bench.threads import RUN_THREADS, cores
 
-Result = tuple[RunSpec, State, str]
+Result = tuple[RunSpec, State, str]  # a run, how it ended, one line about it
 
-_MEMORY_SHARE = 0.9  # of the machine, for all runs at once
+NAMES = ("serial", "pool", "ray", "slurm")
 MOST_DEATHS = 3  # of one run, before it is no longer started by itself
+_MEMORY_SHARE = 0.9  # of the machine, for all runs at once
 
 
 @dataclass(frozen=True)
@@ -35,33 +40,41 @@ class Options:
     """How runs are executed; nothing here changes what they compute, but for `threads`.
 
     Attributes:
+        executor: "serial", "pool", "ray" or "slurm".
         workers: runs at once.
         threads: of every run. The number changes the last bits of a result, so it is part of the
             environment that a run records, and the same for every executor.
         time_limit: seconds for one run; None for any time.
         memory_limit: bytes for one run; None for its share of nine tenths of the machine.
         retry: how often a failed run is started again.
+        address: of a Ray cluster that is there; None starts one on this machine.
+        gpus: that Ray gives to a run, such as 0.25.
+        sbatch: further options of `sbatch`, such as "--partition=gpu".
     """
 
+    executor: str = "serial"
     workers: int = 1
     threads: int = RUN_THREADS
     time_limit: float | None = None
     memory_limit: int | None = None
     retry: int = 0
+    address: str | None = None
+    gpus: float = 0.0
+    sbatch: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, executor: str, workers: int | None = None, **others: Any) -> Options:
-        """The options of an executor: "serial" for one run after the other, "pool" for several.
+        """The options of an executor.
 
         Args:
-            executor: "serial" or "pool".
-            workers: runs at once of the pool; by default one a core, four at most.
+            executor: "serial" for one run after the other; "pool", "ray", "slurm" for several.
+            workers: runs at once; see `workers_of`.
             others: further attributes.
 
         Raises:
             ExperimentError: there is no executor of that name.
         """
-        return cls(workers_of(executor, workers), **others)
+        return cls(executor, workers_of(executor, workers), **others)
 
     @property
     def limits(self) -> Limits:
@@ -69,125 +82,83 @@ class Options:
         share = int(_MEMORY_SHARE * memory_of_machine() / self.workers)
         return Limits(self.time_limit, self.memory_limit or share)
 
+    @property
+    def is_local(self) -> bool:
+        """Whether runs are executed on this machine, so that it can say what they take."""
+        return self.executor != "slurm" and self.address is None
+
 
 def workers_of(executor: str, workers: int | None = None) -> int:
-    """Runs at once: one for "serial"; for "pool" as asked, by default one a core, four at most.
+    """Runs at once: one for "serial"; else as asked, by default one a core, four at most.
+
+    For "slurm" it is the number of tasks of a job array, by default 64.
 
     Raises:
         ExperimentError: there is no executor of that name.
     """
+    if executor not in NAMES:
+        raise ExperimentError(f"there is no executor {executor!r}: {did_you_mean(executor, NAMES)}")
     if executor == "serial":
         return 1
-    if executor == "pool":
-        return workers or min(cores(), 4)
-    raise ExperimentError(
-        f"there is no executor {executor!r}: {did_you_mean(executor, ['serial', 'pool'])}"
-    )
+    return workers or (64 if executor == "slurm" else min(cores(), 4))
 
 
-def run_specs(
-    specs: Sequence[RunSpec],
-    root: str,
-    *,
-    options: Options,
-    metrics: tuple[str, ...] | None,
-    seed: int,
-    progress: Progress,
-) -> Iterator[Result]:
-    """Execute all specs that the store at `root` does not have yet.
+@dataclass(frozen=True)
+class Request:
+    """What is asked of every run.
 
-    Yields:
-        (spec, how it ended, one line about it), in any order.
+    Attributes:
+        root: the result folder; absolute, as an executor may work elsewhere.
+        metrics: names; None for all default ones.
+        seed: of bootstrap, permutations and probes.
+        options: how runs are executed.
     """
-    store = RunStore(os.path.abspath(root))
-    tried: dict[str, int] = {}
-    with Processes(options.workers, options.limits) as processes:
 
-        def submit(spec: RunSpec) -> None:
-            tried[spec.id] = tried.get(spec.id, 0) + 1
-            job = Job(
-                execute,
-                {"spec": spec, "root": str(store.root), "metrics": metrics, "seed": seed},
-                threads=options.threads,
-                output=store.log(spec.id).with_suffix(".txt"),
-                wants_tell=True,
-                fresh=needs_fresh_process(spec),
-            )
-            processes.submit(spec, job, lambda message: hear(spec, message))
+    root: str
+    metrics: tuple[str, ...] | None
+    seed: int
+    options: Options
 
-        def hear(spec: RunSpec, message: dict[str, Any]) -> None:
-            if "here" in message:
-                progress.say(
-                    f"{spec.label} {spec.place}: without a process of its own, because "
-                    f"{message['here']}: put it into a module to have one."
-                )
-            for kind in ("epoch", "scoring"):
-                if kind in message:
-                    progress.step(spec, kind, *message[kind])
-
-        waiting = [s for s in specs if s.of is not None and not store.is_done(s.of)]
-        for spec in specs:
-            if spec in waiting:
-                continue
-            if store.is_done(spec.id) or store.deaths(spec.id) < MOST_DEATHS or options.retry:
-                submit(spec)
-            else:
-                yield spec, "failed", store.failures()[spec.id]["reason"]
-                for later in (s for s in waiting if s.of == spec.id):
-                    yield later, "failed", _record_without_encoder(store, later)
-        for spec, end in processes.ends():
-            after = [s for s in waiting if s.of == spec.id]
-            if end.error is None:
-                state, text = end.value
-                yield spec, state, text
-                for later in after:
-                    if state == "busy":
-                        yield later, state, text
-                    else:
-                        submit(later)
-                continue
-            if end.disk_full:
-                raise RunError(_no_space(store, specs))
-            reason = _record(store, spec, end)
-            if tried[spec.id] <= options.retry:
-                progress.say(f"{spec.label} {spec.place}: failed: {reason} Trying again.")
-                submit(spec)
-                continue
-            yield spec, "failed", reason
-            for later in after:
-                yield later, "failed", _record_without_encoder(store, later)
+    def for_one(self) -> Request:
+        """The same of a single run on the machine where it is executed."""
+        return replace(self, options=replace(self.options, executor="serial", workers=1))
 
 
-def _record_without_encoder(store: RunStore, spec: RunSpec) -> str:
-    """Keep that an erased row failed with the run whose embeddings it erases."""
-    reason = f"the run {spec.of!r}, whose embeddings it erases, failed."
-    store.save_failure(spec, reason=reason, kind="failed")
-    return reason
+class NoSpace(Exception):
+    """There is no space left for results."""
 
 
-def _record(store: RunStore, spec: RunSpec, end: End) -> str:
-    """Keep how a run failed, and say what becomes of it."""
-    assert end.error is not None
-    deaths = store.deaths(spec.id) + (end.reason is not None)
-    reason = end.error
-    if end.reason is not None and deaths >= MOST_DEATHS:
-        reason += f" That was time {deaths}: only `--retry` starts it again."
-    with suppress(OSError):  # what cannot be written down is still said
-        store.save_failure(
-            spec, reason=reason, kind="failed", deaths=deaths, traceback=end.traceback
-        )
-        RunLog(store.log(spec.id)).write("failed", reason=reason)
-    return reason
+class Executor(ABC):
+    """Has runs done. Use it in a `with` block: leaving it early ends what is not done."""
 
+    def __enter__(self) -> Self:
+        return self
 
-def _no_space(store: RunStore, specs: Sequence[RunSpec]) -> str:
-    left = sum(not store.is_done(spec.id) for spec in specs)
-    free, size = free_space(store.root), store.run_size()
-    needed = "" if size is None else f" of about {left * size / 2**20:.0f} MiB they need"
-    return (
-        f"no space is left in {str(store.root)!r} for {left} more runs: {free / 2**20:.0f} MiB are "
-        f"free{needed}; finished runs are kept, and the same command goes on once there is space."
-    )
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.cancel()
+
+    @abstractmethod
+    def submit(self, spec: RunSpec) -> None:
+        """Have a run trained and scored, unless the store has it already."""
+
+    @abstractmethod
+    def wait(self) -> Iterator[Result]:
+        """How runs ended, in any order, until none is left; more may be submitted meanwhile.
+
+        A failure is in the store by then.
+
+        Raises:
+            NoSpace: the disk is full.
+        """
+
+    @abstractmethod
+    def cancel(self) -> None:
+        """End the runs that are not done; the store keeps how far they came."""
 
 
 def needs_fresh_process(spec: RunSpec) -> bool:

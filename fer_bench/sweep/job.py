@@ -20,6 +20,7 @@ from typing import Any
 
 from fer_bench import registry
 from fer_bench.errors import FerBenchError, disk_is_full, os_sentence
+from fer_bench.sweep.gpus import Gpu
 
 Tell = Callable[..., None]  # sends one message to the driver
 
@@ -37,6 +38,7 @@ class Job:
         output: file that takes what the process prints; None leaves it where the driver prints.
         wants_tell: whether the function takes `tell`, to send messages while it works.
         fresh: begin as a new interpreter, because a device cannot be used in a forked process.
+        gpu: that the process may use; None leaves it what the driver sees.
     """
 
     function: Callable[..., Any]
@@ -45,6 +47,7 @@ class Job:
     output: Path | None = None
     wants_tell: bool = False
     fresh: bool = False
+    gpu: Gpu | None = None
 
 
 @dataclass(frozen=True)
@@ -84,10 +87,11 @@ class Surroundings:
             folder = None
         return cls(dict(os.environ), folder, registered, files)
 
-    def enter(self) -> None:
-        """Make this process find the same."""
-        os.environ.clear()
-        os.environ.update(self.environment)
+    def enter(self, *, environment: bool = True) -> None:
+        """Make this process find the same; without `environment`, it keeps its own variables."""
+        if environment:
+            os.environ.clear()
+            os.environ.update(self.environment)
         with contextlib.suppress(OSError, TypeError):  # it may have been removed meanwhile
             os.chdir(self.folder)  # type: ignore[arg-type]
         for name, path in self.files.items():
@@ -145,6 +149,9 @@ def run_job(surroundings: Surroundings, pickled: bytes, tell: Tell) -> dict[str,
         _redirect(job.output)
         from fer_bench.threads import fix_threads
 
+        if job.gpu is not None:
+            job.gpu.hide_others()
+            job.gpu.limit_memory()
         fix_threads(job.threads)
         _die_first()
         extra = {"tell": tell} if job.wants_tell else {}

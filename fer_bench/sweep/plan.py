@@ -22,19 +22,19 @@ from fer_bench.data.faces import FaceData
 from fer_bench.data.splits import Fold, FoldFile, Rows, make_folds
 from fer_bench.errors import DataError, ExperimentError, RunError
 from fer_bench.experiment import (
-    ERASED,
     DataSpec,
     Experiment,
     MethodSpec,
     RunSpec,
     SplitSpec,
     TieSpec,
-    encoder_of,
+    encoders_of,
     resolve_method,
     training_of,
     weight_sections,
 )
 from fer_bench.method import Method
+from fer_bench.registry import ERASED
 from fer_bench.runs.store import sha256
 from fer_bench.training.batches import batches_in
 from fer_bench.training.loop import stage_budget
@@ -130,9 +130,9 @@ def _erased(
     for entry, (_, parameters) in zip(experiment.methods, entries, strict=True):
         if entry.name != ERASED:
             continue
-        encoder = encoder_of(experiment, entry)
+        encoders = encoders_of(experiment, entry)
         for other, run in cell:
-            if other is encoder:
+            if other in encoders:
                 yield run.model_copy(
                     update={
                         "method": ERASED,
@@ -320,8 +320,7 @@ def lacking(method: type[Method] | type[Erased], data: FaceData, spec: RunSpec) 
 def label_of(experiment: Experiment, entry: MethodSpec, method: type[Method] | type[Erased]) -> str:
     """The name of an entry's row; epochs that were chosen on the test part are named as such."""
     if entry.name == ERASED and entry.label is None:
-        encoder = encoder_of(experiment, entry)
-        assert encoder is not None
+        encoder = encoders_of(experiment, entry)[0]
         of = label_of(experiment, encoder, resolve_method(encoder)[0])
         return row_title(of, entry.parameters)
     label = entry.label or method.info.title

@@ -17,10 +17,10 @@ import socket
 import subprocess
 import sys
 import time
-from collections import deque
-from collections.abc import Callable, Hashable, Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import send_handle
 from pathlib import Path
@@ -31,6 +31,7 @@ import psutil
 
 from fer_bench.errors import RunError
 from fer_bench.sweep import server
+from fer_bench.sweep.gpus import Gpu, runs_on_one
 from fer_bench.sweep.job import Job, Surroundings, Unpicklable, by_reference, failure
 from fer_bench.terminal import duration
 from fer_bench.threads import limited_threads
@@ -105,13 +106,16 @@ class Processes:
     Args:
         workers: jobs at once.
         limits: of every job.
+        gpus: names of the devices that jobs with `fresh` are spread over, as CUDA knows them; each
+            sees its own alone. Where several share one, each may use its part of the memory.
 
     Use it in a `with` block: leaving it early ends all processes.
     """
 
-    def __init__(self, workers: int, limits: Limits = Limits()) -> None:
+    def __init__(self, workers: int, limits: Limits = Limits(), gpus: Sequence[str] = ()) -> None:
         self.workers = workers
         self.limits = limits
+        self.gpus = gpus
         self._waiting: deque[tuple[Hashable, Job, Callable[[dict[str, Any]], None]]] = deque()
         self._running: dict[int, _Running] = {}
         self._number = 0
@@ -129,12 +133,19 @@ class Processes:
         trace: TracebackType | None,
     ) -> None:
         assert self._server is not None
-        if kind is None and not self._running:
+        if not self._running:
             self._server.give_back()
         else:
-            self._server.close()
+            self.cancel()
+
+    def cancel(self) -> None:
+        """End all jobs, for good: `ends` yields no more."""
+        assert self._server is not None
+        self._waiting.clear()
         for running in self._running.values():
             running.answers.close()
+        self._running.clear()
+        self._server.close()
 
     def submit(
         self,
@@ -154,6 +165,8 @@ class Processes:
         while self._waiting or self._running:
             while self._waiting and len(self._running) < self.workers:
                 key, job, on_message = self._waiting.popleft()
+                if job.fresh and self.gpus:
+                    job = replace(job, gpu=self._free_gpu())
                 try:
                     token = secrets.token_hex(8)
                     content = pickle.dumps((token, Surroundings.here(), by_reference(job)))
@@ -173,6 +186,12 @@ class Processes:
             self._server.start(self._number, theirs, content, fresh=running.job.fresh)
         running.answers = ours
         self._running[self._number] = running
+
+    def _free_gpu(self) -> Gpu:
+        """The device that the fewest jobs are on."""
+        taken = Counter(r.job.gpu.name for r in self._running.values() if r.job.gpu)
+        name = min(self.gpus, key=lambda gpu: taken[gpu])
+        return Gpu(name, 1 / runs_on_one(self.workers, self.gpus))
 
     def _watch(self) -> Iterator[tuple[Any, End]]:
         assert self._server is not None

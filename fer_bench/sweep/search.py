@@ -118,10 +118,15 @@ def search_experiment(
         quiet: no progress on the terminal.
 
     Raises:
-        ExperimentError: nothing can be searched, or there are no validation people.
+        ExperimentError: nothing can be searched, there are no validation people, or the executor
+            is one of other machines.
         MissingExtraError: Optuna is not installed.
         RunError: another search is at work in the folder.
     """
+    if options.executor not in ("serial", "pool"):
+        raise ExperimentError(
+            f"a search cannot use the executor {options.executor!r}: take serial or pool."
+        )
     optuna = _optuna()
     root = Path(out)
     studies = studies_of(experiment)
@@ -141,7 +146,12 @@ def search_experiment(
 
 
 def space_of(entry: MethodSpec) -> dict[str, Range]:
-    """What a search may change of an entry: what its method declares and it does not state."""
+    """What a search may change of an entry: what its method declares and it does not state.
+
+    An erased row trains nothing: it follows the run that it erases.
+    """
+    if entry.of is not None:
+        return {}
     method = registry.methods.get(entry.name)
     if method.info.role != "method":
         return {}
@@ -173,11 +183,13 @@ def studies_of(experiment: Experiment) -> list[Study]:
     specs = {(spec.label, spec.fold): spec for spec in planned.runs}
     studies = []
     for i, entry in enumerate(experiment.methods):
-        label = entry.label or registry.methods.get(entry.name).info.title
         space = space_of(entry)
+        if not space:
+            continue
+        label = entry.label or registry.methods.get(entry.name).info.title
         for fold in entry.folds or experiment.split.indices:
             spec = specs.get((label, fold))
-            if space and spec is not None:  # else the data lack what it needs
+            if spec is not None:  # else the data lack what it needs
                 own = _own(spec, space)
                 wide = {key: _including(mark, own[key]) for key, mark in space.items()}
                 studies.append(Study(i, spec, wide))
@@ -325,7 +337,7 @@ class _Book:
 
     def read(self, study: Study) -> Study:
         """The study with its stored trials."""
-        found = [
+        trials = [
             Trial(
                 dict(t.user_attrs["values"]),
                 None if t.value is None else float(t.value),
@@ -333,7 +345,7 @@ class _Book:
             )
             for t in self._stored(study).trials
         ]
-        return replace(study, trials=tuple(found))
+        return replace(study, trials=tuple(trials))
 
     def write(self, study: Study, trial: Trial) -> Study:
         """Store one more trial."""
@@ -384,8 +396,8 @@ def _mend(path: Path) -> None:
     if not path.exists():
         return
     content = path.read_bytes()
-    whole = content[: content.rfind(b"\n") + 1]
-    for number, line in enumerate(whole.splitlines(), start=1):
+    complete = content[: content.rfind(b"\n") + 1]
+    for number, line in enumerate(complete.splitlines(), start=1):
         try:
             json.loads(line)
         except ValueError:
@@ -393,8 +405,8 @@ def _mend(path: Path) -> None:
                 f"line {number} of the stored trials {str(path)!r} is damaged: remove the file to "
                 "search anew."
             ) from None
-    if whole != content:
-        path.write_bytes(whole)
+    if complete != content:
+        path.write_bytes(complete)
 
 
 def _own(spec: RunSpec, space: Mapping[str, Range]) -> Values:

@@ -16,6 +16,7 @@ import importlib
 import json
 import os
 import pickle
+import platform
 import select
 import signal
 import socket
@@ -76,6 +77,14 @@ def _preload() -> None:
         for name in known.names():
             if known.origin(name) == "fer-bench":
                 known.get(name)
+    # What every run looks up once and the machine answers alike.
+    from fer_bench.experiment import TrainingSpec
+    from fer_bench.threads import libraries
+    from fer_bench.training.loop import make_fabric
+
+    make_fabric(TrainingSpec(device="cpu"))
+    libraries()
+    platform.platform()
 
 
 def thread_count() -> int:
@@ -148,18 +157,22 @@ class _Server:
             os._exit(1)
 
     def _reap(self) -> None:
+        ended: dict[int, int] = {}  # job -> exit status
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
             except ChildProcessError:
-                return
-            if pid == 0:
-                return
+                break
+            if pid == 0:  # other runs, or what these have left behind
+                if ended:
+                    self._kill_strays()
+                break
             job = self.children.pop(pid, None)
             if job is not None:
                 _kill_group(pid)
-                self._kill_strays()
-                self._tell(job=job, status=os.waitstatus_to_exitcode(status))
+                ended[job] = os.waitstatus_to_exitcode(status)
+        for job, code in ended.items():
+            self._tell(job=job, status=code)
 
     def _kill_strays(self) -> None:
         """End what runs left behind: descendants of a dead process become children of ours."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,8 @@ from fer_bench.errors import RunError, free_space
 from fer_bench.experiment import Experiment, RunSpec
 from fer_bench.metrics.metric import metric_names
 from fer_bench.runs.store import RunRecord, RunStore
-from fer_bench.sweep.executors import Options, run_specs, workers_of
+from fer_bench.sweep.driver import run_specs
+from fer_bench.sweep.executors import Options, Request, workers_of
 from fer_bench.sweep.forecast import Forecast, forecast
 from fer_bench.sweep.job import Job
 from fer_bench.sweep.plan import Plan, data_card, plan
@@ -88,15 +90,14 @@ def run_experiment(
         specs: Sequence[RunSpec] = planned.runs
         if rehearse:
             specs, failed = _rehearsed(store, specs, options, progress)
-        results = run_specs(
-            specs,
-            str(store.root),
+        scores = experiment.scores
+        request = Request(
+            root=os.path.abspath(store.root),
+            metrics=metric_names(scores.metrics, attackers=scores.attackers),
+            seed=scores.seed,
             options=options,
-            metrics=metric_names(experiment.scores.metrics, attackers=experiment.scores.attackers),
-            seed=experiment.scores.seed,
-            progress=progress,
         )
-        for spec, state, text in results:
+        for spec, state, text in run_specs(specs, request, progress):
             progress.finished(spec, state, text)
             if state in counts:
                 counts[state] += 1

@@ -182,14 +182,14 @@ def _lines(
 
 
 def _means(frame: pd.DataFrame) -> pd.DataFrame:
-    found = statistics.summarise(frame)
+    means = statistics.summarise(frame)
     facts = ["faces", "classes", "copies"]
     about = frame.groupby(["method", "metric"])[facts].max().reset_index()
-    found = found.merge(about, on=["method", "metric"])
-    found[["low", "high"]] = found[["low", "high"]].clip(0, 1)  # few runs: t leaves the range
-    found[["train", "test"]] = found["metric"].str.split("\x1f", expand=True)
+    means = means.merge(about, on=["method", "metric"])
+    means[["low", "high"]] = means[["low", "high"]].clip(0, 1)  # few runs: t leaves the range
+    means[["train", "test"]] = means["metric"].str.split("\x1f", expand=True)
     columns = ["method", "train", "test", "mean", "low", "high", "runs", *facts]
-    return found[columns]
+    return means[columns]
 
 
 def to_text(matrix: pd.DataFrame) -> str:

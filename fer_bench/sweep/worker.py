@@ -350,6 +350,19 @@ def headline(record: RunRecord) -> str:
     return "; ".join(parts) or "scored"
 
 
+def line_if_ready(
+    store: RunStore, spec: RunSpec, metrics: tuple[str, ...] | None = None
+) -> str | None:
+    """The line about a run that is trained and scored; None if something is left to do."""
+    if not store.is_done(spec.id):
+        return None
+    record = store.record(spec.id)
+    try:
+        return None if metrics_to_do(record, metrics=metrics) else headline(record)
+    except RunError:  # damaged: whoever executes it says what is wrong
+        return None
+
+
 def environment(
     method: Method, position: Position, cautions: list[Caution], device: str, seconds: float
 ) -> dict[str, Any]:

@@ -122,15 +122,15 @@ def load_resume(path: Path) -> Resume | None:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except Exception:  # damaged by whatever killed the machine: the run simply starts afresh
         return None
-    found: dict[str, Any] = {"model": {}, "best": {}, "optimizer": {}}
+    groups: dict[str, Any] = {"model": {}, "best": {}, "optimizer": {}}
     for key, tensor in tensors.items():
         kind, _, rest = key.partition("/")
         if kind != "optimizer":
-            found[kind][rest] = tensor
+            groups[kind][rest] = tensor
             continue
         name, index, slot = rest.rsplit("/", 2)
-        found[kind].setdefault(name, {}).setdefault(int(index), {})[slot] = tensor
-    return Resume(position, found["model"], found["best"] or None, found["optimizer"])
+        groups[kind].setdefault(name, {}).setdefault(int(index), {})[slot] = tensor
+    return Resume(position, groups["model"], groups["best"] or None, groups["optimizer"])
 
 
 def restore_optimizer(

@@ -27,14 +27,14 @@ def extract(
     columns: dict[str, list[Tensor]] = {}
     for batch in batcher.ordered(rows, batch_size):
         embeddings, prediction = infer(method, batch)
-        found = {
+        outputs = {
             "expression": embeddings.expression,
             "identity": embeddings.identity,
             "logits": prediction.logits,
             "valence_arousal": prediction.valence_arousal,
             **{f"{FURTHER}{key}": value for key, value in embeddings.further.items()},
         }
-        for key, value in found.items():
+        for key, value in outputs.items():
             if value is not None:
                 columns.setdefault(key, []).append(value.detach().float().cpu())
     arrays = {key: torch.cat(values).numpy() for key, values in columns.items()}

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ from fer_bench.training.checkpoint import (
     restore_optimizer,
     save_resume,
 )
+from fer_bench.training.concordance import concordance
 from fer_bench.training.outcome import bounds_at, training_cautions
 
 OnEpoch = Callable[[int, int, str], None]
@@ -447,8 +449,13 @@ def make_fabric(training: TrainingSpec) -> Fabric:
     """
     device = training_device(training)
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # our history says it all
-    precision: Any = {"32": "32-true"}.get(training.precision, training.precision)
-    return Fabric(accelerator=device.type, devices=1, precision=precision)
+    precision = {"32": "32-true"}.get(training.precision, training.precision)
+    return _fabric(device.type, precision)
+
+
+@cache  # making one reads the metadata of every installed package
+def _fabric(accelerator: str, precision: Any) -> Fabric:
+    return Fabric(accelerator=accelerator, devices=1, precision=precision)
 
 
 def seed_everything(*seed: int, device: torch.device | None = None) -> torch.Generator:
@@ -592,12 +599,9 @@ def _class_scores(logits: Tensor, truth: Tensor) -> dict[str, float]:
 
 def _mean_ccc(prediction: Tensor, target: Tensor) -> float:
     known = torch.isfinite(target).all(1)
-    x, y = prediction[known].double(), target[known].double()
-    if len(x) < 2:
+    if known.sum() < 2:
         return math.nan
-    dx, dy = x - x.mean(0), y - y.mean(0)
-    spread = (dx**2).mean(0) + (dy**2).mean(0) + (x.mean(0) - y.mean(0)) ** 2
-    return (2 * (dx * dy).mean(0) / spread.clamp_min(1e-12)).mean().item()
+    return concordance(prediction[known].double(), target[known].double()).mean().item()
 
 
 class _Means:

@@ -24,9 +24,9 @@ def overview(row: Row) -> Figure | None:
         return None
     bars = [_bar("all", accuracy, 100, "#7A7A7A")]
     bars += [
-        _bar(plain(name, 14), found["recall"], 100, "#0072B2")
-        for name, found in row.per_class.items()
-        if "recall" in found
+        _bar(plain(name, 14), values["recall"], 100, "#0072B2")
+        for name, values in row.per_class.items()
+        if "recall" in values
     ]
     terms = [
         _bar(title, row.scores[key], 1, "#D55E00")

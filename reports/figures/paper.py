@@ -23,10 +23,12 @@ from fer_bench.reports.figures.style import drawing
 from fer_bench.reports.figures.traces import trace_figure
 from fer_bench.reports.figures.trade_off import trade_off
 from fer_bench.reports.figures.training import term_curves, training_curves
+from fer_bench.reports.figures.traversals import failures_figure, traversal_figure
 from fer_bench.reports.figures.two_people import attribute_maps, people_affect, people_map
 from fer_bench.reports.maps import KINDS, Which, maps_of
 from fer_bench.reports.summary import Row, Summary, summarise
 from fer_bench.reports.text import file_names
+from fer_bench.reports.traversals import traversals_of
 from fer_bench.runs.store import RunStore
 
 
@@ -112,6 +114,12 @@ def _of_row(
                 "traces": trace_figure(test.labels, *pair, paper=True),
             }
         )
+    if faces is not None:
+        walks = traversals_of(record)
+        named = file_names(f"{walk.space} {walk.direction}" for walk in walks)
+        for walk, name in zip(walks, named.values(), strict=True):
+            yield from _there({f"traversal-{name}": traversal_figure(walk, paper=True)})
+        yield from _there({"failures": failures_figure(walks, paper=True)})
     for kind in KINDS[maps]:
         points = maps_of(record, kinds=KINDS[maps])
         drawn = static_maps(points, test.labels, summary.classes, kind=kind, paper=True)

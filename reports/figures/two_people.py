@@ -103,15 +103,15 @@ def attribute_maps(
     points = maps.points.get(f"{space}.{kind}")
     shown = labels.iloc[maps.rows]
     levels = {name: sorted(shown[name].dropna().astype(str).unique()) for name in attributes}
-    drawn = {name: found for name, found in levels.items() if 2 <= len(found) <= MOST_LEVELS}
+    drawn = {name: column for name, column in levels.items() if 2 <= len(column) <= MOST_LEVELS}
     if points is None or not drawn:
         return None
     size = TEXT_WIDTH / len(drawn) if paper else 3.2
     figure = Figure(figsize=(min(size, 3.2) * len(drawn), min(size, 3.2) + 0.7))
-    for axes, (name, found) in zip(figure.subplots(1, len(drawn), squeeze=False)[0], drawn.items(),
+    for axes, (name, column) in zip(figure.subplots(1, len(drawn), squeeze=False)[0], drawn.items(),
                                    strict=True):  # fmt: skip
         values = shown[name].astype("object").where(shown[name].notna(), None)
-        for k, (level, colour) in enumerate(colour_of(found).items()):
+        for k, (level, colour) in enumerate(colour_of(column).items()):
             here = values.astype(str).eq(level).to_numpy()
             axes.scatter(*points[here].T, s=9, color=colour, marker=MATPLOTLIB_MARKERS[k % 8],
                          linewidths=0, label=plain(level, 20))  # fmt: skip

@@ -99,7 +99,7 @@ def _maps(page: Material, row: Row) -> list[dict[str, Any]]:
         drawn = static_maps(maps, labels, page.summary.classes, kind=kind)
         alt = f"{TITLES[kind]} maps of {row.label}, coloured by expression and by subject"
         trust = {
-            key.partition(".")[0]: value
+            key.rpartition(".")[0]: value
             for key, value in maps.trust.items()
             if key.endswith(f".{kind}") and value == value
         }

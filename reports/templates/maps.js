@@ -56,16 +56,28 @@ const start = async () => {
   const both = data.methods.findIndex((m) => Object.keys(m.xy).some((k) => k.startsWith("I.")));
   pick("map-method").value = Math.max(0, both);
 
-  const fillColours = () => {
-    const method = data.methods[pick("map-method").value];
-    const select = pick("map-colour");
+  // Options of a select; the one chosen before is kept where it is still there.
+  const fill = (select, options, first) => {
     const before = select.value;
     select.replaceChildren();
-    const add = (value, text) => { const o = document.createElement("option"); o.value = value; o.textContent = text; select.append(o); };
-    add("expression", "expression");
-    if (method.predicted) add("correct", "right or wrong");
-    for (const name of Object.keys(points(method.points).columns)) add("column:" + name, name);
-    if ([...select.options].some((o) => o.value === before)) select.value = before;
+    for (const [value, text] of options) { const o = document.createElement("option"); o.value = value; o.textContent = text; select.append(o); }
+    for (const wanted of [first, before]) if (options.some(([value]) => value === wanted)) select.value = wanted;
+  };
+  const fillColours = () => {
+    const method = data.methods[pick("map-method").value];
+    const options = [["expression", "expression"]];
+    if (method.predicted) options.push(["correct", "right or wrong"]);
+    for (const name of Object.keys(points(method.points).columns)) options.push(["column:" + name, name]);
+    fill(pick("map-colour"), options, "expression");
+  };
+  // The embeddings of the method: E and I first, whichever others it has can replace them.
+  const fillSpaces = () => {
+    const method = data.methods[pick("map-method").value];
+    const spaces = [...new Set(["E", "I", ...Object.keys(method.xy).map((key) => key.slice(0, key.lastIndexOf(".")))])];
+    for (const [id, first] of [["map-left", "E"], ["map-right", "I"]]) {
+      fill(pick(id), spaces.map((name) => [name, name]), first);
+      pick(id).parentElement.hidden = spaces.length < 3;
+    }
   };
 
   const colouring = (method, p) => {
@@ -103,7 +115,8 @@ const start = async () => {
     const p = points(method.points);
     const { codes, levels, colours, markers } = colouring(method, p);
     const xy = (space) => method.xy[`${space}.${kind}`] ? decode(method.xy[`${space}.${kind}`], Float32Array) : new Float32Array(2 * p.n).fill(NaN);
-    const e = xy("E"), i = xy("I");
+    const shown = [pick("map-left").value, pick("map-right").value];
+    const [e, i] = shown.map(xy);
     const predicted = method.predicted ? decode(method.predicted, Int16Array) : null;
     const subject = p.columns.subject;
     const each = (f) => Array.from({ length: p.n }, (_, k) => f(k));
@@ -126,8 +139,12 @@ const start = async () => {
     const size = p.n > 8000 ? 4 : p.n > 2500 ? 5 : 8;
     for (const plot of plots) for (const r of plot.renderers) for (const g of [r.glyph, r.selection_glyph, r.nonselection_glyph]) if (g && g.size !== undefined) g.size = { value: size };
     const trust = (space) => { const t = method.trust[`${space}.${kind}`]; return t == null ? "" : `, trustworthiness ${t.toFixed(2)}`; };
-    plots[0].title.text = stack.matches ? "E" : `E, expression${trust("E")}`;
-    plots[1].title.text = method.xy[`I.${kind}`] ? (stack.matches ? "I" : `I, identity${trust("I")}`) : (stack.matches ? "no I" : "this method has no identity embedding");
+    const WORDS = { E: "E, expression", I: "I, identity" };
+    shown.forEach((space, k) => {
+      const there = method.xy[`${space}.${kind}`];
+      plots[k].title.text = stack.matches ? (there ? space : `no ${space}`)
+        : there ? (WORDS[space] || space) + trust(space) : "this method has no identity embedding";
+    });
     const legend = pick("map-legend");
     legend.replaceChildren();
     levels.forEach((level, code) => {
@@ -177,12 +194,15 @@ const start = async () => {
     for (const plot of plots) plot.title.text_color = style.getPropertyValue("--muted").trim();
   };
   source.selected.properties.indices.change.connect(told);
-  pick("map-method").addEventListener("change", () => { fillColours(); draw(); });
+  pick("map-method").addEventListener("change", () => { fillSpaces(); fillColours(); draw(); });
+  pick("map-left").addEventListener("change", draw);
+  pick("map-right").addEventListener("change", draw);
   pick("map-kind").addEventListener("change", draw);
   pick("map-colour").addEventListener("change", draw);
   document.addEventListener("themechange", ink);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", ink);
   ink();
+  fillSpaces();
   fillColours();
   draw();
   document.documentElement.dataset.maps = "ready";

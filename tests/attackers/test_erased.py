@@ -126,7 +126,8 @@ def test_an_experiment_with_an_erased_row(tmp_path, executor):
 
 
 @pytest.mark.slow
-def test_a_row_fails_alone_or_with_its_encoder(tmp_path, monkeypatch):
+@pytest.mark.parametrize("seeds", [[0], [0, 1]])  # several are rehearsed, and fail there
+def test_a_row_fails_with_its_encoder(tmp_path, monkeypatch, seeds):
     from fer_bench import registry
     from fer_bench.baselines.erm.adapter import ERM as Plain
 
@@ -136,12 +137,15 @@ def test_a_row_fails_alone_or_with_its_encoder(tmp_path, monkeypatch):
 
     monkeypatch.setitem(registry.methods._local, "broken", Broken)
     oracle = {"name": "erased", "of": "broken", "parameters": {"rank": 2}}
-    experiment = parse_experiment(content({"name": "broken", "label": "broken"}, oracle, ERM, ROW))
+    methods = content({"name": "broken", "label": "broken"}, oracle)
+    experiment = parse_experiment(methods | {"seeds": seeds})
     sweep = run_experiment(experiment, tmp_path, quiet=True)
-    assert sweep.done == 2
-    assert sorted(reason.partition(":")[0] for reason in sweep.failed.values())[1].startswith(
-        "the run 'broken"
-    )
+    reasons = sorted(sweep.failed.values())
+    assert len(reasons) == 2 * len(seeds)
+    assert all(reason.startswith("the run 'broken") for reason in reasons[len(seeds) :])
+    assert all("erases, failed" in reason for reason in reasons[len(seeds) :])
+    again = run_experiment(experiment, tmp_path, quiet=True)
+    assert again.failed.keys() == sweep.failed.keys()
 
 
 @pytest.mark.slow

@@ -12,7 +12,9 @@ from fer_bench.attackers.frontier import (
     against_curve,
     encoded,
     eraser_curve,
+    frontier,
     measure,
+    points_of,
     utility_at,
 )
 from fer_bench.errors import DataError
@@ -37,7 +39,7 @@ def encoder(*, tangled=1.0, leak=1.5, noise=1.0, seed=0, people=(40, 16, 30), d=
 def point(leak, utility, *, spread=0.001, draws=50, seed=0):
     rng = np.random.default_rng(seed)
     leaks, utilities = (v + spread * rng.normal(size=draws) for v in (leak, utility))
-    return Point(0, leak, utility, leaks, utilities, "plda", 30)
+    return Point(0, leak, utility, leaks, utilities, 30)
 
 
 CURVE = [point(0.9, 0.8), point(0.7, 0.7), point(0.55, 0.3)]
@@ -54,9 +56,9 @@ CURVE = [point(0.9, 0.8), point(0.7, 0.7), point(0.55, 0.3)]
     ],
 )
 def test_above_below_and_beyond_the_curve(leak, utility, state):
-    found = against_curve([point(leak, utility)], [CURVE])
-    assert found.state == state
-    assert np.isfinite(found.difference) == (0.55 <= leak <= 0.9)
+    points = against_curve([point(leak, utility)], [CURVE])
+    assert points.state == state
+    assert np.isfinite(points.difference) == (0.55 <= leak <= 0.9)
 
 
 def test_seeds_that_disagree_give_no_verdict():
@@ -101,6 +103,16 @@ def test_a_method_that_separates_is_above_the_line_of_one_that_does_not():
     assert against_curve([method], [line]).state == "above"
     itself = eraser_curve(encoder(tangled=1.0), "leace", sweep=(3,), draws=60)[1]
     assert against_curve([itself], [line]).state != "above"
+
+
+def test_a_run_keeps_its_curve():
+    kept = frontier(planned := planted_run(leak=0.5))
+    points = points_of(kept.arrays)
+    assert points[0].strength == 0
+    assert kept["leace.0.leak"].value == points[0].leak
+    assert kept[f"leace.{points[-1].strength}.utility"].value == points[-1].utility
+    assert measure(encoded(planned)).leak == points[0].leak
+    assert against_curve([points[0]], [points]).difference <= 0
 
 
 def test_parts_of_a_run_are_taken_over():

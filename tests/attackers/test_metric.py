@@ -1,11 +1,15 @@
 """The metric of a run: keys, what it lacks, and where it appears."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from fer_bench.arrays import RunArrays
+from fer_bench.arrays import FROZEN_ATTACKER, RunArrays
 from fer_bench.attackers.closed_forms import Cosine
-from fer_bench.attackers.metric import attackers, ladder_scores, part_faces, photo_scores
+from fer_bench.attackers.comparisons import compared_pairs
+from fer_bench.attackers.faces import part_faces
+from fer_bench.attackers.metric import attackers, fixed_scores, ladder_scores
 from fer_bench.cautions import has
 from fer_bench.metrics.metric import load_metrics, score_run, score_specs
 from fer_bench.metrics.sanity import planted_run
@@ -48,8 +52,8 @@ def test_a_run_without_subjects_in_training_says_so():
     labels = train.labels.assign(subject=None)
     fields = {k: getattr(train, k) for k in train.__dataclass_fields__}
     parts = {**run.parts, "train": type(train)(**{**fields, "labels": labels})}
-    found = attackers(RunArrays(parts=parts, classes=run.classes))
-    assert has(found["E.identity.auc"].cautions, "no-labels")
+    scores = attackers(RunArrays(parts=parts, classes=run.classes))
+    assert has(scores["E.identity.auc"].cautions, "no-labels")
 
 
 def test_sequences_keep_apart_where_they_run_through_expressions():
@@ -63,8 +67,8 @@ def test_sequences_keep_apart_where_they_run_through_expressions():
 
 
 def test_a_collapsed_embedding_is_at_chance():
-    found = ladder_scores(planted_run(oracle="collapsed"), "E", "identity", (Cosine(),))
-    assert found["E.identity.auc"].value == pytest.approx(0.5)
+    scores = ladder_scores(planted_run(oracle="collapsed"), "E", "identity", (Cosine(),))
+    assert scores["E.identity.auc"].value == pytest.approx(0.5)
 
 
 def test_the_trained_attacker_stands_beside_the_others(monkeypatch):
@@ -78,31 +82,30 @@ def test_the_trained_attacker_stands_beside_the_others(monkeypatch):
     assert "E.identity.network.auc" in outcome.scores
 
 
-@pytest.mark.parametrize("shared", [True, False])
-def test_e_is_linked_to_pixels_of_another_photograph(shared):
-    """The tint of a face is its person's: E that holds the person finds it."""
-    run, rng = planted_run(leak=1.5 if shared else 0.0, subjects=24), np.random.default_rng(0)
-    tints, images, parts, first = rng.normal(size=(40, 8)), [], {}, 0
-    for name, part in run.parts.items():
-        people = np.array([int(s[1:]) for s in part.labels["subject"]])
-        base = tints[people] + 0.2 * rng.normal(size=(len(part), 8))
-        images.append(np.tile(base, (1, 96)).reshape(len(part), 16, 16, 3) * 20 + 128)
-        labels = part.labels.assign(row=np.arange(first, first + len(part)))
-        first += len(part)
-        fields = {k: getattr(part, k) for k in part.__dataclass_fields__}
-        x = part.expression.copy()
-        if shared:
-            x[:, :8] += 3 * tints[people]
-        parts[name] = type(part)(**{**fields, "labels": labels, "expression": x})
-    faces = np.concatenate(images).clip(0, 255).astype(np.uint8)
-    found = photo_scores(RunArrays(parts=parts, classes=run.classes, read_faces=lambda: faces))
-    auc = found["E.identity.photo.auc"]
-    assert has(auc.cautions, "pixels-as-descriptor")
-    assert (auc.value > 0.6) is shared
-    assert photo_scores(run) == {}
-
-
 def test_what_would_have_been_detected_stands_beside_the_leak(scores):
     score = scores[0.0]["E.identity.auc"]
     assert score.null < score.details["detectable"] < 0.7
     assert scores[0.6]["E.identity.auc"].value > scores[0.6]["E.identity.auc"].details["detectable"]
+
+
+def test_a_frozen_attacker_that_is_fooled_hides_what_others_see():
+    run, rng = planted_run(leak=1.5, subjects=24), np.random.default_rng(0)
+    blind = {
+        name: replace(part, further={FROZEN_ATTACKER: rng.normal(size=(len(part), 4))})
+        for name, part in run.parts.items()
+    }
+    plain, fooled = attackers(run), attackers(replace(run, parts=blind))
+    assert plain["E.identity.fixed.auc"].value == plain["E.identity.cosine.auc"].value
+    assert fooled["E.identity.fixed.auc"].value == pytest.approx(0.5, abs=0.05)
+    assert fooled["E.identity.auc"] == plain["E.identity.auc"]
+    rise = fooled["E.identity.rise"]
+    gap = fooled["E.identity.auc"].value - fooled["E.identity.fixed.auc"].value
+    assert rise.value == pytest.approx(gap)
+    assert rise.low > 0.1
+
+
+def test_an_attacker_does_not_rise_above_itself():
+    faces = part_faces(planted_run(leak=0.6).test, "E", "identity")
+    compared = compared_pairs(Cosine().fit(faces, faces), faces)
+    rise = fixed_scores(compared, compared)["rise"]
+    assert (rise.value, rise.low, rise.high) == (0, 0, 0)

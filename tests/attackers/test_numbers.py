@@ -34,21 +34,21 @@ def comparisons(genuine, impostor, *, people=60, seed=0):
 def test_numbers_are_scikit_learns():
     rng = np.random.default_rng(0)
     g, m = rng.normal(1, 1, 3_000), rng.normal(0, 1, 50_000)
-    found = verification_numbers(comparisons(g, m), draws=50)
+    scores = verification_numbers(comparisons(g, m), draws=50)
     truth, score = np.r_[np.ones(3_000), np.zeros(50_000)], np.r_[g, m]
     accepts, hits, _ = roc_curve(truth, score)
-    assert found["auc"].value == pytest.approx(roc_auc_score(truth, score), abs=1e-3)
+    assert scores["auc"].value == pytest.approx(roc_auc_score(truth, score), abs=1e-3)
     assert compared_auc(g, m) == pytest.approx(roc_auc_score(truth, score), abs=1e-9)
     at = np.argmin(np.abs(accepts - 1 + hits))
-    assert found["eer"].value == pytest.approx(accepts[at], abs=2e-3)
+    assert scores["eer"].value == pytest.approx(accepts[at], abs=2e-3)
     for rate in (0.1, 0.01, 0.001):
         expected = np.interp(rate, accepts, hits)
-        assert found[f"tar@{rate:g}"].value == pytest.approx(expected, abs=5e-3)
+        assert scores[f"tar@{rate:g}"].value == pytest.approx(expected, abs=5e-3)
     # Two normal distributions a deviation apart: the integral of the definition, by quadrature.
     s = np.linspace(-6, 7, 20_001)
     own, other = (np.exp(-((s - k) ** 2) / 2) / np.sqrt(2 * np.pi) for k in (1, 0))
     exact = np.trapezoid(own * np.clip((own - other) / (own + other), 0, None), s)
-    assert found["linkability"].value == pytest.approx(exact, abs=0.02)
+    assert scores["linkability"].value == pytest.approx(exact, abs=0.02)
 
 
 def compared_auc(g, m):
@@ -57,10 +57,10 @@ def compared_auc(g, m):
 
 def test_few_pairs_say_how_many_a_rate_would_need():
     rng = np.random.default_rng(0)
-    found = verification_numbers(comparisons(rng.normal(size=50), rng.normal(size=4_000)), draws=9)
-    assert np.isfinite(found["tar@0.01"].value)
-    assert np.isnan(found["tar@0.001"].value)
-    (caution,) = found["tar@0.001"].cautions
+    scores = verification_numbers(comparisons(rng.normal(size=50), rng.normal(size=4_000)), draws=9)
+    assert np.isfinite(scores["tar@0.01"].value)
+    assert np.isnan(scores["tar@0.001"].value)
+    (caution,) = scores["tar@0.001"].cautions
     assert caution.values["needed"] == 30_000
 
 
@@ -72,17 +72,17 @@ def test_the_interval_covers_when_people_differ(world):
         return verification_numbers(compared, draws=draws)["auc"]
 
     truth = np.mean([auc(world(300, seed=k, leak=1.0, d=6), 2).value for k in range(3)])
-    found = [auc(world(25, seed=100 + k, leak=1.0, d=6), 100) for k in range(30)]
-    assert sum(score.low <= truth <= score.high for score in found) >= 26
+    values = [auc(world(25, seed=100 + k, leak=1.0, d=6), 100) for k in range(30)]
+    assert sum(score.low <= truth <= score.high for score in values) >= 26
 
 
 def test_permuted_people_are_at_chance_and_expressions_do_not_count(world):
     faces = world(40, seed=3, leak=2.0)
     attacker = Cosine().fit(faces, faces)
     permuted = np.stack(list(permuted_scores(attacker, faces, draws=39)))
-    found = verification_numbers(compared_pairs(attacker, faces), permuted=permuted, draws=50)
-    assert found["auc"].null == pytest.approx(0.5, abs=0.02)
-    assert found["auc"].p == pytest.approx(1 / 40)
+    scores = verification_numbers(compared_pairs(attacker, faces), permuted=permuted, draws=50)
+    assert scores["auc"].null == pytest.approx(0.5, abs=0.02)
+    assert scores["auc"].p == pytest.approx(1 / 40)
     perfect = faces.with_x(np.eye(7)[faces.apart])
     assert compared_pairs(Cosine().fit(perfect, perfect), perfect).auc == pytest.approx(0.5)
 
@@ -91,15 +91,15 @@ def test_rank_information_is_exact_for_certain_and_for_random_ranks():
     rng = np.random.default_rng(0)
     target = np.repeat(np.arange(64), 4)
 
-    def found(rank):
+    def scores_of(rank):
         permuted = rng.integers(1, 65, (20, len(target)))
         gallery = np.full(len(target), 64)
         return search_numbers(Searches(rank, gallery, target, permuted, None), draws=50)
 
-    certain = found(np.ones(256, dtype=np.int64))
+    certain = scores_of(np.ones(256, dtype=np.int64))
     assert certain["rank1"].value == 1.0
     assert certain["rank_bits"].value == pytest.approx(6.0, abs=0.15)
-    random = found(rng.integers(1, 65, 256))
+    random = scores_of(rng.integers(1, 65, 256))
     assert random["rank_bits"].value == pytest.approx(0.0, abs=0.05)
     assert random["rank_bits"].low < 0 < random["rank_bits"].high
 
@@ -115,9 +115,9 @@ def test_searches_find_whoever_is_there(templates):
     s, y = np.repeat(np.arange(30), 8), np.tile(np.arange(8) % 4, 30)
     faces = Faces.of_people(np.eye(30)[s], s, y)
     attacker = Cosine().fit(faces, faces)
-    found = searched(attacker, faces, enrolled=3, templates=templates)
-    assert (found.rank == 1).all()
-    assert found.comparisons.auc == pytest.approx(1.0)
+    searches = searched(attacker, faces, enrolled=3, templates=templates)
+    assert (searches.rank == 1).all()
+    assert searches.comparisons.auc == pytest.approx(1.0)
     blind = faces.with_x(np.ones((len(s), 3)))
     ranks = searched(attacker.fit(blind, blind), blind, enrolled=3).rank
     assert np.mean(ranks) == pytest.approx(15.5, abs=2)  # ties are random, not in the middle
@@ -140,6 +140,6 @@ def test_a_person_of_520_faces_decides_no_number():
     x = rng.normal(size=(len(s), 8))
     x[s == 0] += 5  # recognised, as nobody else is
     faces = Faces.of_people(x, s, y).at_most(10)
-    found = verification_numbers(compared_pairs(Cosine().fit(faces, faces), faces), draws=50)
-    assert found["auc"].value < 0.56
-    assert found["auc"].details["people"] == 61
+    scores = verification_numbers(compared_pairs(Cosine().fit(faces, faces), faces), draws=50)
+    assert scores["auc"].value < 0.56
+    assert scores["auc"].details["people"] == 61

@@ -88,9 +88,9 @@ def test_several_writers_share_one_file(cache):
     ]
     networks = [Counted() for _ in batches]  # they seed the one generator of all threads
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(cache.read, batches, networks))
+        read_back = list(pool.map(cache.read, batches, networks))
     network = Counted()
-    for faces, features in zip(batches, found, strict=True):
+    for faces, features in zip(batches, read_back, strict=True):
         assert torch.equal(cache.read(faces, network), features)
     assert network.seen == 0
 

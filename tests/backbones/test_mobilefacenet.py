@@ -65,8 +65,8 @@ def test_codes_are_those_of_the_reference(weights, reference):
     net = build_backbone("mobilefacenet", size=112, weights=weights, output="code").eval()
     pixels = torch.randint(0, 256, (4, 3, 112, 112), generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        found = net(normalise(pixels.byte(), "imagenet"))
-    assert torch.allclose(found, reference(pixels / 255), atol=1e-5)
+        codes = net(normalise(pixels.byte(), "imagenet"))
+    assert torch.allclose(codes, reference(pixels / 255), atol=1e-5)
     assert "307 tensors" in net.weights_report
 
 

@@ -39,7 +39,7 @@ def batch():
 
 def reached(method, loss):
     """Names of the modules in which some parameter gets a gradient from `loss`."""
-    found = set()
+    reached_names = set()
     for name in MODULES:
         module = getattr(method, name)
         if module is None:
@@ -48,18 +48,18 @@ def reached(method, loss):
             loss, list(module.parameters()), retain_graph=True, allow_unused=True
         )
         if any(g is not None and g.any() for g in gradients):
-            found.add(name)
-    return found
+            reached_names.add(name)
+    return reached_names
 
 
 def test_each_loss_of_the_encoder_reaches_what_the_table_says(batch):
     losses = build(beta1=0.5).encoder_loss
     method = losses.__self__
-    found = losses(batch)
-    assert reached(method, found["expression"]) == {"trunk", "expression", "classifier"}
+    terms = losses(batch)
+    assert reached(method, terms["expression"]) == {"trunk", "expression", "classifier"}
     # W_P is in the graph, but the encoder does not own it, so it does not move.
-    assert reached(method, found["uniform"]) - {"adversary"} == {"trunk", "rest"}
-    assert reached(method, found["reconstruction"]) == {"trunk", "expression", "rest", "decoder"}
+    assert reached(method, terms["uniform"]) - {"adversary"} == {"trunk", "rest"}
+    assert reached(method, terms["reconstruction"]) == {"trunk", "expression", "rest", "decoder"}
 
 
 def test_the_adversary_learns_and_nobody_else_learns_from_it(batch):
@@ -72,16 +72,16 @@ def test_the_adversary_learns_and_nobody_else_learns_from_it(batch):
 
 def test_trunk_gradient_keeps_the_uniform_loss_out_of_the_trunk(batch):
     method = build(trunk_gradient=False)
-    found = method.encoder_loss(batch)
-    assert reached(method, found["uniform"]) - {"adversary"} == {"rest"}
+    losses = method.encoder_loss(batch)
+    assert reached(method, losses["uniform"]) - {"adversary"} == {"rest"}
     with_trunk = build(trunk_gradient=True).encoder_loss(batch)
-    assert found["uniform"].item() == pytest.approx(with_trunk["uniform"].item(), abs=1e-5)
+    assert losses["uniform"].item() == pytest.approx(with_trunk["uniform"].item(), abs=1e-5)
 
 
 def test_total_is_the_weighted_sum(batch):
-    found = build(beta1=0.3, adversarial=0.2).encoder_loss(batch)
-    expected = found["expression"] + 0.2 * found["uniform"] + 0.3 * found["reconstruction"]
-    assert found["total"].item() == pytest.approx(expected.item(), rel=1e-6)
+    losses = build(beta1=0.3, adversarial=0.2).encoder_loss(batch)
+    expected = losses["expression"] + 0.2 * losses["uniform"] + 0.3 * losses["reconstruction"]
+    assert losses["total"].item() == pytest.approx(expected.item(), rel=1e-6)
     assert build(beta1=0).decoder is None
 
 
@@ -108,8 +108,8 @@ def test_a_collapsed_branch_is_reported(batch):
     assert method.cautions() == []
     with torch.no_grad():
         method.rest[-1].weight.mul_(1e-4)
-    found = method.encoder_loss(batch)
-    assert found["non_variance"].item() < 1e-4
+    losses = method.encoder_loss(batch)
+    assert losses["non_variance"].item() < 1e-4
     [caution] = method.cautions()
     assert caution.code == "branch-collapsed-without-decoder"
     assert "beta1 = 0" in str(caution)
@@ -155,14 +155,14 @@ def test_an_encoder_that_helps_the_adversary_is_caught():
 
 def test_an_encoder_that_owns_the_adversary_is_caught(batch):
     method = build(Leaking)
-    findings = check_stage(method, method.stages()[0], batch)
+    findings = list(check_stage(method, method.stages()[0], batch))
     assert [f.check for f in findings if not f.passed] == ["shared-parameter"]
 
 
 def test_valence_arousal_takes_the_place_of_the_classes_in_the_first_branch(batch):
     method = build(task=example_task(target="valence_arousal"))
-    found = method.encoder_loss(batch)
-    assert reached(method, found["expression"]) == {"trunk", "expression", "classifier"}
+    losses = method.encoder_loss(batch)
+    assert reached(method, losses["expression"]) == {"trunk", "expression", "classifier"}
     assert method.predict(batch.images).valence_arousal.shape == (len(batch), 2)
 
 

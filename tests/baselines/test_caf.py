@@ -66,13 +66,13 @@ def test_information_of_the_channel_against_a_direct_sum():
         return np.exp(-((at - mean) ** 2) / 0.4)
 
     expected = np.log(density(y, x) / (0.5 * density(y, -1) + 0.5 * density(y, 1))).mean(1)
-    found = channel_information(torch.from_numpy(x), torch.from_numpy(y)).numpy()
-    assert found == pytest.approx(expected, rel=1e-9)
+    nats = channel_information(torch.from_numpy(x), torch.from_numpy(y)).numpy()
+    assert nats == pytest.approx(expected, rel=1e-9)
 
 
 def test_information_of_far_outputs_is_finite():
-    found = channel_information(torch.full((1, 2), 200.0), torch.full((1, 2), -200.0))
-    assert torch.isfinite(found).all()
+    nats = channel_information(torch.full((1, 2), 200.0), torch.full((1, 2), -200.0))
+    assert torch.isfinite(nats).all()
 
 
 def test_adaptive_neighbours_against_the_rule():
@@ -85,8 +85,8 @@ def test_adaptive_neighbours_against_the_rule():
         share = [label[near[:k]].mean() for k in range(1, 11)]
         biased = [k for k, p in enumerate(share, 1) if abs(p - 0.5) > 0.7 / np.sqrt(k)]
         expected.append(biased[0] if biased else 10)
-    found = adaptive_neighbours(torch.from_numpy(outputs), torch.from_numpy(label))
-    assert found.tolist() == expected
+    neighbours = adaptive_neighbours(torch.from_numpy(outputs), torch.from_numpy(label))
+    assert neighbours.tolist() == expected
 
 
 def test_the_discriminator_pays_for_weak_faces_within_the_margin():

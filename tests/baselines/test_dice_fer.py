@@ -137,15 +137,15 @@ def halves(small_faces):
 
 
 def test_a_zeta_ablation_through_the_harness_is_flat(halves):
-    found = {}
+    by_name = {}
     for zeta in (0.0, 5.0):
         model = Recognizer("dice-fer", parameters=SMALL | {"zeta": zeta}, **BUDGET)
-        found[zeta] = model.fit(halves[0]).arrays(halves[1])
-    accuracy = (found[0.0].logits.argmax(1) == found[0.0].y).mean()
+        by_name[zeta] = model.fit(halves[0]).arrays(halves[1])
+    accuracy = (by_name[0.0].logits.argmax(1) == by_name[0.0].y).mean()
     assert accuracy > 0.5, "flat because nothing is learned would prove nothing"  # chance .25
-    assert found[5.0].logits.tobytes() == found[0.0].logits.tobytes()
-    assert found[5.0].expression.tobytes() == found[0.0].expression.tobytes()
-    assert np.abs(found[5.0].identity - found[0.0].identity).max() > 1e-3
+    assert by_name[5.0].logits.tobytes() == by_name[0.0].logits.tobytes()
+    assert by_name[5.0].expression.tobytes() == by_name[0.0].expression.tobytes()
+    assert np.abs(by_name[5.0].identity - by_name[0.0].identity).max() > 1e-3
 
 
 @pytest.mark.slow

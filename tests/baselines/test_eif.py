@@ -8,11 +8,11 @@ import torch
 from torch.distributions import Normal, kl_divergence
 
 import fer_bench
-from fer_bench.baselines.common.affect import concordance
 from fer_bench.baselines.eif.adapter import EIF, cross_covariance, kl_to_normal
 from fer_bench.cautions import has
 from fer_bench.conformance import audit_claim, check_method, example_batch, example_task
 from fer_bench.errors import MethodError
+from fer_bench.training.concordance import concordance
 
 MODULES = ("encoder", "head", "aggregator", "residual", "identity_head", "attributes")
 
@@ -30,7 +30,7 @@ def batch():
 
 def reached(method, loss):
     """Names of the modules in which some parameter gets a gradient from `loss`."""
-    found = set()
+    reached_names = set()
     for name in MODULES:
         module = getattr(method, name)
         if module is None:
@@ -39,34 +39,34 @@ def reached(method, loss):
             loss, list(module.parameters()), retain_graph=True, allow_unused=True
         )
         if any(g is not None and g.any() for g in gradients):
-            found.add(name)
-    return found
+            reached_names.add(name)
+    return reached_names
 
 
 def train_losses(method, batch):
     """Losses as in the stage, with what it freezes frozen."""
     method.attributes.requires_grad_(False)
-    found = method.loss(batch)
+    terms = method.loss(batch)
     method.attributes.requires_grad_(True)
-    return found
+    return terms
 
 
 def test_each_loss_reaches_what_algorithm_1_says(batch):
     method = build(target="valence_arousal")
-    found = train_losses(method, batch)
-    assert reached(method, found["expression"]) == {"encoder", "head"}
-    assert reached(method, found["correlation"]) == {"encoder", "head"}
-    assert reached(method, found["kl"]) == {"encoder"}
-    assert reached(method, found["covariance"]) == {"encoder", "aggregator", "residual"}
-    assert reached(method, found["residual"]) == {"encoder", "head", "aggregator", "residual"}
+    terms = train_losses(method, batch)
+    assert reached(method, terms["expression"]) == {"encoder", "head"}
+    assert reached(method, terms["correlation"]) == {"encoder", "head"}
+    assert reached(method, terms["kl"]) == {"encoder"}
+    assert reached(method, terms["covariance"]) == {"encoder", "aggregator", "residual"}
+    assert reached(method, terms["residual"]) == {"encoder", "head", "aggregator", "residual"}
     # z_id does not depend on phi: the identity part sends the backbone nothing.
-    assert reached(method, found["identity"]) == {"aggregator", "residual", "identity_head"}
+    assert reached(method, terms["identity"]) == {"aggregator", "residual", "identity_head"}
     assert reached(method, method.identity_head_loss(batch)["total"]) == {"identity_head"}
 
 
 def test_the_adversarial_variant_does_reach_the_backbone(batch):
-    found = train_losses(method := build(variant="adversarial"), batch)
-    assert "encoder" in reached(method, found["identity"])
+    terms = train_losses(method := build(variant="adversarial"), batch)
+    assert "encoder" in reached(method, terms["identity"])
 
 
 @pytest.mark.parametrize(
@@ -81,15 +81,15 @@ def test_total_is_equation_13(variant, sign, owner, batch):
     method = build(
         target="valence_arousal", variant=variant, beta=0.3, alpha=0.02, kl=0.01, gamma=0.4
     )
-    found = train_losses(method, batch)
+    terms = train_losses(method, batch)
     expected = (
-        found["expression"]
-        + 0.01 * found["kl"]
-        + 0.02 * found["covariance"]
-        + 0.3 * (found["residual"] + sign * found["identity"])
-        + 0.4 * found["correlation"]
+        terms["expression"]
+        + 0.01 * terms["kl"]
+        + 0.02 * terms["covariance"]
+        + 0.3 * (terms["residual"] + sign * terms["identity"])
+        + 0.4 * terms["correlation"]
     )
-    assert found["total"].item() == pytest.approx(expected.item(), rel=1e-5)
+    assert terms["total"].item() == pytest.approx(expected.item(), rel=1e-5)
     players = {p.name: p for p in method.stages()[-1].players}
     holder = players[owner or "identity head"]
     assert {id(p) for p in method.identity_head.parameters()} <= {
@@ -117,8 +117,8 @@ def test_cross_covariance_is_that_of_numpy():
     rng = np.random.default_rng(0)
     a, b = rng.normal(size=(40, 3)), rng.normal(size=(40, 5))
     expected = (np.cov(a.T, b.T)[:3, 3:] ** 2).sum()
-    found = cross_covariance(torch.tensor(a), torch.tensor(b)).item()
-    assert found == pytest.approx(expected, rel=1e-5)
+    covariance = cross_covariance(torch.tensor(a), torch.tensor(b)).item()
+    assert covariance == pytest.approx(expected, rel=1e-5)
     assert cross_covariance(torch.tensor(a), torch.ones(40, 5)).item() == 0
 
 
@@ -236,8 +236,8 @@ def test_it_learns_valence_arousal_through_the_harness(small_faces):
     def agreement(epochs):
         _, part, test = fitted(small_faces, epochs, target="valence_arousal")
         assert part.logits is None
-        found, truth = torch.tensor(part.valence_arousal), torch.tensor(test.valence_arousal)
-        return concordance(found, truth).mean().item()
+        predicted, truth = torch.tensor(part.valence_arousal), torch.tensor(test.valence_arousal)
+        return concordance(predicted, truth).mean().item()
 
     assert agreement(8) > max(0.5, agreement(1))
 
@@ -254,7 +254,9 @@ def test_the_papers_features_are_all_there():
     method = EIF(replace(example_task(), attributes={"gender": ("man", "woman")}), EIF.Config())
     batch = example_batch(method.task)
     with torch.no_grad():
-        found = method.eval().embed(batch.images)
+        embeddings = method.eval().embed(batch.images)
         z_att = method.aggregator(method.attributes(batch.images))
-        assert torch.equal(found.further["z_exp"], method.residual(found.expression - z_att))
-        assert torch.equal(found.identity, method.residual(z_att))
+        assert torch.equal(
+            embeddings.further["z_exp"], method.residual(embeddings.expression - z_att)
+        )
+        assert torch.equal(embeddings.identity, method.residual(z_att))

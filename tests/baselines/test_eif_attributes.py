@@ -6,13 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from fer_bench.baselines.eif.attributes import (
-    PAPER_LEVELS,
-    AttributeConfig,
-    ClipEncoder,
-    ColumnEncoder,
-    standardised,
-)
+from fer_bench.baselines.eif.attributes import PAPER_LEVELS, AttributeConfig
+from fer_bench.baselines.eif.encoders import ClipEncoder, ColumnEncoder, standardised
 from fer_bench.conformance import example_batch, example_task
 from fer_bench.data.augment import normalise
 from fer_bench.errors import MethodError
@@ -52,9 +47,9 @@ class TestColumns:
             described, t = encoder.of_batch(told), encoder.texts()["gender"]
             retrieved = (encoder.look(batch.images) @ t.T).argmax(1)
         position = 1 + list(encoder.levels).index("gender")
-        found = described[:, position * 10 : (position + 1) * 10]
-        assert torch.equal(found[5:], t[gender[5:]])
-        assert torch.equal(found[:5], t[retrieved[:5]])
+        probabilities = described[:, position * 10 : (position + 1) * 10]
+        assert torch.equal(probabilities[5:], t[gender[5:]])
+        assert torch.equal(probabilities[:5], t[retrieved[:5]])
 
     def test_a_face_alone_never_tells_its_columns(self, batch):
         encoder = build("columns").eval()
@@ -85,8 +80,8 @@ class TestColumns:
             for name, t in encoder.texts().items():
                 weights = torch.exp(v @ t.T / 0.5)
                 expected = weights / weights.sum(1, keepdim=True)
-                found = encoder.probabilities(batch.images)[name]
-                assert torch.allclose(found, expected, atol=1e-6)
+                probabilities = encoder.probabilities(batch.images)[name]
+                assert torch.allclose(probabilities, expected, atol=1e-6)
 
 
 class FakeClip(nn.Module):
@@ -120,9 +115,9 @@ class TestClip:
         faces = torch.zeros(3, 3, 16, 16)
         for channel in range(3):
             faces[channel, channel] = 1.0
-        found = fake_clip().probabilities(faces)
-        assert found["skin"].argmax(1).tolist() == [0, 1, 2]
-        assert found["tone"].argmax(1)[[0, 2]].tolist() == [0, 1]
+        probabilities = fake_clip().probabilities(faces)
+        assert probabilities["skin"].argmax(1).tolist() == [0, 1, 2]
+        assert probabilities["tone"].argmax(1)[[0, 2]].tolist() == [0, 1]
 
     def test_description_is_face_then_texts(self):
         encoder = fake_clip()

@@ -26,12 +26,12 @@ def test_weights_are_a_few_megabytes_with_their_accuracy():
 
 def test_it_reads_attributes_of_people_it_has_not_seen():
     model, _, _ = tiny_clip.load_tiny_clip()
-    found = tiny_clip.zero_shot(model, subjects=54, images_per_subject=3, seed=991)
+    accuracies = tiny_clip.zero_shot(model, subjects=54, images_per_subject=3, seed=991)
     chance = {"skin": 1 / 3, "age": 1 / 3, "gender": 1 / 2}
     for name, expected in recorded().items():
         # 54 people are few: their attributes vary less than their number says.
-        assert found[name] == pytest.approx(expected, abs=0.15)
-        assert found[name] > chance[name] + 0.15
+        assert accuracies[name] == pytest.approx(expected, abs=0.15)
+        assert accuracies[name] > chance[name] + 0.15
 
 
 def test_eif_trains_with_it():
@@ -129,5 +129,5 @@ def test_the_loss_is_clips_when_each_face_has_one_text():
         torch.nn.functional.cross_entropy(logits, own)
         + torch.nn.functional.cross_entropy(logits.T, own)
     ) / 2
-    found = tiny_clip.matching_loss(logits, torch.eye(6).bool())
-    assert found.item() == pytest.approx(expected.item(), rel=1e-6)
+    loss = tiny_clip.matching_loss(logits, torch.eye(6).bool())
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-6)

@@ -40,9 +40,9 @@ def test_photographs_come_back_whatever_the_normalisation(mode):
     pixels = example_batch(count=4).pixels
     expected = chips(normalise(pixels, "unit")).astype(int)
     assert expected.shape == (4, CHIP, CHIP, 3)
-    found = chips(normalise(pixels, mode)).astype(int)
+    restored = chips(normalise(pixels, mode)).astype(int)
     # Each channel's own mean and deviation ("imagenet") shift the colours, and no more.
-    assert np.abs(found - expected).mean() < (16 if mode == "imagenet" else 0.1)
+    assert np.abs(restored - expected).mean() < (16 if mode == "imagenet" else 0.1)
     assert 100 < expected.mean() < 156
 
 

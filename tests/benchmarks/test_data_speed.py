@@ -59,8 +59,8 @@ def test_open(benchmark, large):
 def anonymous_mib() -> int:
     """Memory of this process that is not a view of a file."""
     lines = Path("/proc/self/status").read_text().splitlines()
-    found = [line.split()[1] for line in lines if line.startswith("RssAnon")]
-    return int(found[0]) // 1024
+    values = [line.split()[1] for line in lines if line.startswith("RssAnon")]
+    return int(values[0]) // 1024
 
 
 def test_gather(benchmark, large):

@@ -118,10 +118,10 @@ def straightforward(codes, f):
     areas = []
     for j in range(k):
         model = LogisticRegression(max_iter=1_000).fit(codes[:half], f[:half, j])
-        found = model.predict_proba(codes[half:])
+        probabilities = model.predict_proba(codes[half:])
         for value in model.classes_:
             member = f[half:, j] == value
-            areas.append(2 * roc_auc_score(member, found[:, value]) - 1)
+            areas.append(2 * roc_auc_score(member, probabilities[:, value]) - 1)
     out["explicitness"] = float(np.mean(areas))
 
     importance = np.zeros((d, k))

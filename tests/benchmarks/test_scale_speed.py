@@ -97,11 +97,11 @@ def test_affectnet_scale(benchmark, name):
         subprocess.run, args=(command,), kwargs={"capture_output": True}, rounds=1
     )
     assert done.returncode == 0, done.stderr.decode()[-2000:]
-    found = json.loads(done.stdout)
-    benchmark.extra_info.update(found)
-    assert found["failed"] is None
-    assert found["wall_s"] < 60 * MINUTES
-    assert found["peak_gb"] < GIGABYTES
+    content = json.loads(done.stdout)
+    benchmark.extra_info.update(content)
+    assert content["failed"] is None
+    assert content["wall_s"] < 60 * MINUTES
+    assert content["peak_gb"] < GIGABYTES
 
 
 if __name__ == "__main__":

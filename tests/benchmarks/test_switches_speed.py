@@ -30,7 +30,7 @@ SWITCHES = {
 SETTINGS = {"conv4": (64, 28, 10, True), "resnet18": (112, 7, 4, False)}
 COUNTED_FROM = 2
 
-found: dict[tuple[str, str], dict[str, float]] = {}
+MEASURED: dict[tuple[str, str], dict[str, float]] = {}
 
 
 @pytest.fixture(autouse=True)
@@ -54,8 +54,8 @@ def test_switch(benchmark, monkeypatch, backbone, switch):
     benchmark.pedantic(lambda: model.fit(data), rounds=1)
     per_epoch = statistics.median(seen[COUNTED_FROM:])
     info = {"faces_per_cpu_s": round(len(data) // 32 * 32 / per_epoch, 1)}
-    found[backbone, switch] = info
-    plain = found.get((backbone, "float32"), info)
+    MEASURED[backbone, switch] = info
+    plain = MEASURED.get((backbone, "float32"), info)
     info["times_float32"] = round(info["faces_per_cpu_s"] / plain["faces_per_cpu_s"], 2)
     if scored:
         unseen = fer_bench.load_dataset("generated", subjects=30, seed=1, **people)

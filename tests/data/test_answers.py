@@ -29,21 +29,21 @@ def sure(codes, words=WORDS):
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=3, max_size=40))
 def test_agreement_is_that_of_scikit_learn(pairs):
     truth, said = (np.array(v) for v in zip(*pairs, strict=True))
-    [found] = agreement(faces("skin", [WORDS[k] for k in truth]), sure(said))
-    assert found.right == pytest.approx(accuracy_score(truth, said))
+    [agreements] = agreement(faces("skin", [WORDS[k] for k in truth]), sure(said))
+    assert agreements.right == pytest.approx(accuracy_score(truth, said))
     kappa = cohen_kappa_score(truth, said) if len({*truth, *said}) > 1 else np.nan
-    assert found.kappa == pytest.approx(kappa, nan_ok=True)
+    assert agreements.kappa == pytest.approx(kappa, nan_ok=True)
     recalls = recall_score(truth, said, labels=[0, 1, 2], average=None, zero_division=np.nan)
-    wanted = {word: r for word, r in zip(WORDS, recalls, strict=True) if word in found.recalls}
-    assert found.recalls == pytest.approx(wanted)
+    wanted = {word: r for word, r in zip(WORDS, recalls, strict=True) if word in agreements.recalls}
+    assert agreements.recalls == pytest.approx(wanted)
 
 
 def test_other_words_and_columns_that_mean_the_same():
     data = faces("ethnicity", ["Caucasian", "african", "ASIAN", "other", None])
-    [found] = agreement(data, sure([1, 2, 1, 0, 0]))
-    assert (found.column, found.faces) == ("ethnicity", 3)
-    assert found.recalls == {"yellow": 0.0, "white": 1.0, "black": 1.0}
-    assert "66.7 % of 3 faces" in str(found)
+    [agreements] = agreement(data, sure([1, 2, 1, 0, 0]))
+    assert (agreements.column, agreements.faces) == ("ethnicity", 3)
+    assert agreements.recalls == {"yellow": 0.0, "white": 1.0, "black": 1.0}
+    assert "66.7 % of 3 faces" in str(agreements)
 
 
 def test_without_a_column_nothing_is_compared():
@@ -71,6 +71,6 @@ def test_the_tiny_clip_knows_the_gender_of_generated_faces():
     answers = attribute_readers.get("tiny-clip")(data)
     for shares in answers.shares.values():
         np.testing.assert_allclose(shares.sum(1), 1, atol=1e-6)
-    by_name = {found.attribute: found for found in agreement(data, answers)}
+    by_name = {result.attribute: result for result in agreement(data, answers)}
     assert by_name["gender"].right > 0.7
     assert by_name["skin"].kappa > 0.5

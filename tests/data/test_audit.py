@@ -10,6 +10,7 @@ from sklearn.metrics import roc_auc_score
 
 from fer_bench.data import FaceData, load_dataset, make_folds
 from fer_bench.data.audit import KINDS, audit, label_suspects, oriented_gradients, save
+from fer_bench.data.detect import Face
 from fer_bench.data.duplicates import crossing_folds, exact_groups, grouped, near_pairs
 
 
@@ -54,10 +55,10 @@ def test_changed_copies_are_found(london, change):
     copies = [change(face) for face in london.gather(rows)]
     data = extended(london, copies, path=[f"copy{i}" for i in range(30)])
     pairs, correlation = near_pairs(data)
-    found = {tuple(pair) for pair in pairs.tolist()}
+    names = {tuple(pair) for pair in pairs.tolist()}
     wanted = {(int(row), len(london) + i) for i, row in enumerate(rows)}
-    assert len(found & wanted) >= 28
-    assert not found - wanted
+    assert len(names & wanted) >= 28
+    assert not names - wanted
     assert correlation.min() >= 0.985
     assert exact_groups(data) == []
 
@@ -92,15 +93,15 @@ def test_copies_across_folds_are_told(london):
         london, [jpeg(london.gather([stranger])[0])],
         path=["copy.jpg"], subject=["somebody else"], expression=["neutral"],
     )  # fmt: skip
-    found = crossing_folds(data, make_folds(data, n_folds="subjects"))
-    assert any("copy.jpg" in sentence for sentence in found)
+    sentences = crossing_folds(data, make_folds(data, n_folds="subjects"))
+    assert any("copy.jpg" in sentence for sentence in sentences)
 
 
 # ------------------------------------------------------------------ findings
 
 
-def kinds(found):
-    return {kind: [s for s in found.suspects if s.kind == kind] for kind in KINDS}
+def kinds(audited):
+    return {kind: [s for s in audited.suspects if s.kind == kind] for kind in KINDS}
 
 
 @pytest.fixture(scope="module")
@@ -132,8 +133,8 @@ def spoiled(london):
 
 
 def test_every_flaw_is_found_under_its_name(spoiled):
-    found = audit(spoiled, labels=False)
-    by_kind = kinds(found)
+    audited = audit(spoiled, labels=False)
+    by_kind = kinds(audited)
 
     def keys(kind):
         return {k for s in by_kind[kind] for k in (s.key, *(spoiled.keys[r] for r in s.others))}
@@ -147,15 +148,15 @@ def test_every_flaw_is_found_under_its_name(spoiled):
     assert "odd.png" in keys("odd crop")
     flagged = sum(len(found_) for found_ in by_kind.values())
     assert flagged <= 12
-    assert any("duplicate across splits" in line for line in found.problems)
+    assert any("duplicate across splits" in line for line in audited.problems)
 
 
 def test_clean_faces_give_no_finding(london):
-    found = audit(london, labels=False)
-    assert found.problems == []
-    assert found.suspects == []
-    assert found.counts["faces a subject"] == [2, 2.0, 2]
-    assert found.dependence["gender"]["cramers_v"] == pytest.approx(0, abs=1e-9)
+    audited = audit(london, labels=False)
+    assert audited.problems == []
+    assert audited.suspects == []
+    assert audited.counts["faces a subject"] == [2, 2.0, 2]
+    assert audited.dependence["gender"]["cramers_v"] == pytest.approx(0, abs=1e-9)
 
 
 def test_planted_wrong_labels_are_found(london):
@@ -183,11 +184,11 @@ def test_one_photograph_under_two_people_is_called_so(london, change):
         london, [change(london.gather([5])[0])],
         path=["copy.png"], subject=["somebody else"], expression=[london.table["expression"][5]],
     )  # fmt: skip
-    found = audit(data, labels=False)
-    (suspect,) = (s for s in found.suspects if data.keys.index("copy.png") in s.others)
+    audited = audit(data, labels=False)
+    (suspect,) = (s for s in audited.suspects if data.keys.index("copy.png") in s.others)
     assert suspect.kind == "one photograph under two people"
     assert "somebody else" in suspect.detail
-    assert any("under two people" in line for line in found.problems)
+    assert any("under two people" in line for line in audited.problems)
 
 
 def test_rare_classes_do_not_make_right_labels_doubtful(small_faces):
@@ -207,9 +208,9 @@ def test_rare_classes_do_not_make_right_labels_doubtful(small_faces):
 def test_labels_nobody_can_read_are_not_doubted(small_faces):
     rng = np.random.default_rng(0)
     table = small_faces.table.assign(expression=rng.permutation(small_faces.table["expression"]))
-    found = audit(small_faces.with_table(table))
-    assert not kinds(found)["doubtful label"]
-    assert any("Labels could not be checked" in line for line in found.problems)
+    audited = audit(small_faces.with_table(table))
+    assert not kinds(audited)["doubtful label"]
+    assert any("Labels could not be checked" in line for line in audited.problems)
 
 
 def test_dependence_and_shared_subjects_are_reported(small_faces):
@@ -218,12 +219,12 @@ def test_dependence_and_shared_subjects_are_reported(small_faces):
         hat=np.where(small_faces.expression == 0, "yes", "no"),
         split=rng.choice(["train", "test"], len(small_faces)),
     )
-    found = audit(small_faces.with_table(table), labels=False)
-    assert found.dependence["hat"]["cramers_v"] == pytest.approx(1)
-    assert found.dependence["hat"]["cramers_v_permuted"] < 0.2
-    assert found.dependence["gender"]["cramers_v"] < 0.05
-    assert any("depends on hat" in line for line in found.problems)
-    assert any("12 subjects are in more than one split" in line for line in found.problems)
+    audited = audit(small_faces.with_table(table), labels=False)
+    assert audited.dependence["hat"]["cramers_v"] == pytest.approx(1)
+    assert audited.dependence["hat"]["cramers_v_permuted"] < 0.2
+    assert audited.dependence["gender"]["cramers_v"] < 0.05
+    assert any("depends on hat" in line for line in audited.problems)
+    assert any("12 subjects are in more than one split" in line for line in audited.problems)
 
 
 def test_small_and_bare_sets_are_audited_too(small_faces):
@@ -247,19 +248,38 @@ def test_oriented_gradients_ignore_light_and_see_direction():
 
 
 def test_the_page_and_the_decisions(spoiled, tmp_path):
-    found = audit(spoiled, labels=False)
-    page = save(found, spoiled, tmp_path)
+    audited = audit(spoiled, labels=False)
+    page = save(audited, spoiled, tmp_path)
     html = page.read_text()
     assert not re.search(r'(src|href)="(?!data:)', html)
     assert "exact.png" in html
     assert json.loads((tmp_path / "audit.json").read_text())["counts"]["faces"] == len(spoiled)
     table = pd.read_csv(tmp_path / "decisions.csv", keep_default_na=False)
-    assert len(table) == len(found.suspects)
+    assert len(table) == len(audited.suspects)
     table.loc[0, "decision"] = "drop"
     table.to_csv(tmp_path / "decisions.csv", index=False)
-    save(found, spoiled, tmp_path)  # what somebody decided is not overwritten
+    save(audited, spoiled, tmp_path)  # what somebody decided is not overwritten
     from fer_bench.data import decisions
 
     kept = decisions.apply(spoiled, tmp_path / "decisions.csv")
     assert len(kept) == len(spoiled) - 1
     assert table["path"][0] not in kept.keys
+
+
+def test_faces_out_of_frame_are_named(small_faces):
+    """A detector that puts the eyes of every third face at the lower edge, its mouth below it."""
+    seen = []
+
+    def detector(image):
+        side = image.width
+        height = 0.95 if len(seen) % 3 == 0 else 0.4
+        seen.append(height)
+        eyes = np.array([[0.3, height], [0.7, height]]) * side
+        return [] if len(seen) == 2 else [Face((0, 0, side, side), eyes, 1.0)]
+
+    found = audit(small_faces, labels=False, detector=detector)
+    suspects = [s for s in found.suspects if s.kind == "out of frame"]
+    assert sorted(s.row for s in suspects) == list(range(0, len(small_faces), 3))
+    assert "of the face outside" in suspects[0].detail
+    assert len(seen) == len(small_faces)  # eyes are looked for once
+    assert found.framing["eye height"]["faces"] == len(small_faces) - 1

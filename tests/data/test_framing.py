@@ -33,12 +33,12 @@ def made(n=120, *, seed=0, **columns):
 
 def test_the_eye_height_of_the_london_set_is_a_finding(data_pack, tmp_path):
     raw = load_dataset("london", data_pack / "london", size=64, version="raw_256")
-    found = audit(raw, labels=False)
-    height = found.framing["eye height"]
+    audited = audit(raw, labels=False)
+    height = audited.framing["eye height"]
     assert height["class_auc"] == pytest.approx(0.90, abs=0.01)
-    assert any("eye height alone tells" in line and "0.90" in line for line in found.problems)
-    assert any(line.startswith("eye height: neutral 0.90") for line in framing_lines(found))
-    page = save(found, raw, tmp_path).read_text()
+    assert any("eye height alone tells" in line and "0.90" in line for line in audited.problems)
+    assert any(line.startswith("eye height: neutral 0.90") for line in framing_lines(audited))
+    page = save(audited, raw, tmp_path).read_text()
     assert "What the framing tells" in page
     stored = json.loads((tmp_path / "audit.json").read_text())["framing"]
     assert stored["eye height"]["class_auc"] == height["class_auc"]
@@ -58,10 +58,10 @@ def test_known_eyes_give_the_auc_of_scikit_learn(shift, seed, sign):
     rng = np.random.default_rng(seed)
     height = rng.normal(size=120) + sign * shift * (np.arange(120) % 2)
     data = made(left_eye_x=0.0, right_eye_x=1.0, left_eye_y=height, right_eye_y=height)
-    found = framing(data, detector=no_detector)["eye height"]
+    framed = framing(data, detector=no_detector)["eye height"]
     area = roc_auc_score(data.expression, height)
-    assert found["class_auc"] == pytest.approx(max(area, 1 - area))
-    assert tells_class(found) or shift < 1.5
+    assert framed["class_auc"] == pytest.approx(max(area, 1 - area))
+    assert tells_class(framed) or shift < 1.5
 
 
 def test_brightness_and_background_are_findings_too():
@@ -71,8 +71,8 @@ def test_brightness_and_background_are_findings_too():
     assert tells_class(framing(FaceData(images, data.table), detector=no_detector)["background"])
     images = data.images.copy()
     images[::2] += 40
-    found = framing(FaceData(images, data.table), detector=no_detector)
-    assert found["brightness"]["class_auc"] == pytest.approx(1)
+    framed = framing(FaceData(images, data.table), detector=no_detector)
+    assert framed["brightness"]["class_auc"] == pytest.approx(1)
 
 
 def test_the_place_that_tells_the_person_is_measured():
@@ -80,8 +80,8 @@ def test_the_place_that_tells_the_person_is_measured():
     place = np.random.default_rng(1).integers(0, 60, 60).repeat(2).astype(np.uint8)
     images = data.images.copy()
     images[:, :3] = place[:, None, None, None]
-    found = framing(FaceData(images, data.table), detector=no_detector)
-    assert found["background"]["person_auc"] > 0.75
+    framed = framing(FaceData(images, data.table), detector=no_detector)
+    assert framed["background"]["person_auc"] > 0.75
     assert framing(data, detector=no_detector)["background"]["person_auc"] == pytest.approx(
         0.5, abs=0.15
     )
@@ -90,8 +90,8 @@ def test_the_place_that_tells_the_person_is_measured():
 @given(seed=st.integers(0, 99))
 @settings(max_examples=10, deadline=None)
 def test_chance_is_no_finding(seed):
-    found = framing(made(seed=seed), detector=no_detector)
-    assert not any(tells_class(values) for values in found.values())
+    framed = framing(made(seed=seed), detector=no_detector)
+    assert not any(tells_class(values) for values in framed.values())
 
 
 def test_sets_without_labels_people_or_faces_are_no_error():

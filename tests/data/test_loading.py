@@ -87,14 +87,14 @@ def test_the_fingerprint_is_that_of_pixels_and_table(tree):
 
 
 def test_processes_that_load_at_once_do_not_spoil_each_other(tree):
-    found, threads = [], []
+    loaded, threads = [], []
     for _ in range(6):
-        threads.append(threading.Thread(target=lambda: found.append(load(tree).fingerprint)))
+        threads.append(threading.Thread(target=lambda: loaded.append(load(tree).fingerprint)))
         threads[-1].start()
     for thread in threads:
         thread.join()
-    assert len(found) == 6
-    assert len(set(found)) == 1
+    assert len(loaded) == 6
+    assert len(set(loaded)) == 1
 
 
 def test_nothing_half_written_stays_behind(tree, tmp_path):

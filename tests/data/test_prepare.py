@@ -70,11 +70,12 @@ ONE = ((20, 20, 60, 60), [[35, 40], [65, 40]])
 def test_the_face_and_the_eyes_are_found(prepared):
     done, table = prepared
     assert done.kept >= 0.99 * len(table)
-    found = table.dropna(subset=["eye_left_x"])
-    measured = found[["eye_left_x", "eye_left_y", "eye_right_x", "eye_right_y"]].to_numpy()
-    error = np.linalg.norm((measured - found[EYES].to_numpy()).reshape(-1, 2, 2), axis=2)
+    located = table.dropna(subset=["eye_left_x"])
+    measured = located[["eye_left_x", "eye_left_y", "eye_right_x", "eye_right_y"]].to_numpy()
+    error = np.linalg.norm((measured - located[EYES].to_numpy()).reshape(-1, 2, 2), axis=2)
     distance = np.hypot(
-        found["right_eye_x"] - found["left_eye_x"], found["right_eye_y"] - found["left_eye_y"]
+        located["right_eye_x"] - located["left_eye_x"],
+        located["right_eye_y"] - located["left_eye_y"],
     )
     relative = error.mean(1) / distance
     assert relative.mean() < 0.04

@@ -30,18 +30,18 @@ def files(made, tmp_path_factory):
 def evaluated(files, made, tmp_path_factory):
     """Two models, all default metrics that are quick, scored into a result folder."""
     paths = [str(files / "ours.npz"), str(files / "theirs.npz")]
-    found = plan_files(paths, files / "labels.csv", Options(classes=made.classes))
+    plan = plan_files(paths, files / "labels.csv", Options(classes=made.classes))
     root = tmp_path_factory.mktemp("results") / "r"
-    return score_planned(found, out=root, metrics=["classification", "leakage", "groups"])
+    return score_planned(plan, out=root, metrics=["classification", "leakage", "groups"])
 
 
 def test_accuracy_is_that_of_scikit_learn(evaluated, made):
     record = evaluated.store.records()[0]
     rows = record.arrays.test.labels["row"]
     expected = accuracy_score(made.y[rows], made.logits.argmax(1)[rows])
-    found = evaluated.scores.query("score == 'classification/test.accuracy' and model == 'ours'")
-    assert found["value"].item() == pytest.approx(expected)
-    assert found["low"].item() <= expected <= found["high"].item()
+    row = evaluated.scores.query("score == 'classification/test.accuracy' and model == 'ours'")
+    assert row["value"].item() == pytest.approx(expected)
+    assert row["low"].item() <= expected <= row["high"].item()
 
 
 def test_the_leak_table_has_intervals_and_chance(evaluated):
@@ -79,8 +79,8 @@ def test_all_commands_work_on_the_folder(evaluated, tmp_path):
 def test_the_same_files_are_the_same_run_and_others_are_refused(evaluated, files, made):
     before = {r.folder.name for r in evaluated.store.records()}
     paths = [str(files / "ours.npz"), str(files / "theirs.npz")]
-    found = plan_files(paths, files / "labels.csv", Options(classes=made.classes))
-    score_planned(found, out=evaluated.root, metrics=["classification"])
+    plan = plan_files(paths, files / "labels.csv", Options(classes=made.classes))
+    score_planned(plan, out=evaluated.root, metrics=["classification"])
     assert {r.folder.name for r in evaluated.store.records()} == before
     other = plan_files(paths, files / "labels.csv", Options(classes=made.classes, seed=1))
     with pytest.raises(RunError, match="other rows, labels or parts"):
@@ -89,9 +89,9 @@ def test_the_same_files_are_the_same_run_and_others_are_refused(evaluated, files
 
 def test_a_folder_of_other_files_is_left_alone(files, made, tmp_path):
     (tmp_path / "mine.txt").write_text("x")
-    found = plan_files([str(files / "ours.npz")], files / "labels.csv")
+    plan = plan_files([str(files / "ours.npz")], files / "labels.csv")
     with pytest.raises(RunError, match=r"other files \(mine.txt\)"):
-        score_planned(found, out=tmp_path)
+        score_planned(plan, out=tmp_path)
 
 
 def test_save_copies_the_folder_and_writes_the_page(evaluated, tmp_path):
@@ -110,20 +110,20 @@ def test_estimators_callables_and_tensors_are_applied(made):
     pipeline.fit(made.expression, made.y)
     truth = accuracy_score(made.y, pipeline.predict(made.expression))
     for model in (pipeline, pipeline.predict_proba):
-        found = fer_bench.evaluate(model, inputs=made.expression, **call)
-        value = found.scores.set_index("score")["value"]
+        evaluation = fer_bench.evaluate(model, inputs=made.expression, **call)
+        value = evaluation.scores.set_index("score")["value"]
         if model is pipeline:
             assert value["classification/test.accuracy"] == pytest.approx(truth, abs=0.1)
     net = torch.nn.Linear(16, 4)
-    found = fer_bench.evaluate(net, inputs=made.expression, **call)
-    assert found.store.records()[0].arrays.test.expression.shape[1] == 4
+    evaluation = fer_bench.evaluate(net, inputs=made.expression, **call)
+    assert evaluation.store.records()[0].arrays.test.expression.shape[1] == 4
     assert net.training
 
 
 def test_several_models_in_one_call(made):
     models = {"a": {"expression": made.expression}, "b": {"expression": made.identity}}
-    found = fer_bench.evaluate(models, labels=made.y, subjects=made.people, metrics=QUICK)
-    assert {r.spec.label for r in found.store.records()} == {"a", "b"}
+    evaluation = fer_bench.evaluate(models, labels=made.y, subjects=made.people, metrics=QUICK)
+    assert {r.spec.label for r in evaluation.store.records()} == {"a", "b"}
 
 
 @pytest.mark.parametrize("lacking", ["labels", "subjects", "both but valence"])
@@ -137,10 +137,12 @@ def test_what_is_there_is_scored(made, lacking):
         call["valence_arousal"] = np.c_[np.cos(angle), np.sin(angle)]
     metrics = ["classification", "affect", "groups"] + ["leakage"] * (lacking == "labels")
     call["predictions"] = None if lacking == "labels" else made.y
-    found = fer_bench.evaluate(expression=made.expression, metrics=metrics, **call)
-    failed = [o.failed for r in found.store.records() for o in r.outcomes().values() if o.failed]
+    evaluation = fer_bench.evaluate(expression=made.expression, metrics=metrics, **call)
+    failed = [
+        o.failed for r in evaluation.store.records() for o in r.outcomes().values() if o.failed
+    ]
     assert failed == []
-    present = set(found.scores.dropna(subset="value")["score"])
+    present = set(evaluation.scores.dropna(subset="value")["score"])
     wanted = {
         "labels": "leakage/E.identity.auc",
         "subjects": "classification/test.accuracy",
@@ -157,9 +159,9 @@ def test_faces_are_kept_and_named_by_the_ids(made, tmp_path):
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (60, 50), (9, 9, 9)).save(path)
     call = {"labels": made.y, "subjects": made.people, "metrics": QUICK, "ids": made.ids}
-    found = fer_bench.evaluate(expression=made.expression, images=tmp_path / "faces", **call)
-    record = found.store.records()[0]
-    assert found.store.thumbnails(record.spec.fingerprint).shape == (240, 48, 48, 3)
+    evaluation = fer_bench.evaluate(expression=made.expression, images=tmp_path / "faces", **call)
+    record = evaluation.store.records()[0]
+    assert evaluation.store.thumbnails(record.spec.fingerprint).shape == (240, 48, 48, 3)
     shutil.rmtree(tmp_path / "faces" / "p03")
     with pytest.raises(DataError, match="there is no picture 'p03/"):
         fer_bench.evaluate(expression=made.expression, images=tmp_path / "faces", **call)
@@ -176,11 +178,26 @@ def test_bad_calls_are_one_sentence(made):
 
 def test_attributes_and_data_frames_are_taken(made):
     frame = pd.DataFrame({"y": made.y, "s": made.people, "g": np.where(made.y > 2, "f", "m")})
-    found = fer_bench.evaluate(
+    evaluation = fer_bench.evaluate(
         expression=made.expression,
         labels=frame["y"],
         subjects=frame["s"],
         attributes={"gender": frame["g"]},
         metrics=QUICK,
     )
-    assert found.store.records()[0].arrays.test.attribute_names() == ["gender"]
+    assert evaluation.store.records()[0].arrays.test.attribute_names() == ["gender"]
+
+
+def test_a_reference_is_the_upper_end_of_the_leak(made):
+    models = {"ours": {"expression": made.expression}, "faces": {"expression": made.identity}}
+    rows = {"labels": made.y, "subjects": made.people, "metrics": ["leakage"]}
+    summary = fer_bench.evaluate(models, **rows, references=["faces"]).summary
+    assert summary.row("faces").role == "reference"
+    leaks = {r.label: r.scores["leakage/E.identity.normalised"].mean for r in summary.rows}
+    strongest = {r.label: r.scores["leakage/E.identity.strongest"] for r in summary.rows}
+    chance = 1 / 5  # half of the ten people are tested
+    wanted = (strongest["ours"].mean - chance) / (strongest["faces"].mean - chance)
+    assert leaks["ours"] == pytest.approx(wanted, abs=1e-6)
+    assert leaks["faces"] == pytest.approx(1)
+    with pytest.raises(DataError, match="did you mean 'faces'"):
+        fer_bench.evaluate(models, **rows, references=["face"])

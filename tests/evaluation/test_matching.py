@@ -28,10 +28,10 @@ def test_rows_meet_by_id_in_any_order(made, table, tmp_path):
         logits=made.logits[order],
         image_id=made.ids[order],
     )
-    found = planned([file], table, classes=made.classes).gathered
-    assert found.table["path"].tolist() == made.ids.tolist()
-    np.testing.assert_array_equal(found.models[0].arrays["E"], made.expression)
-    np.testing.assert_array_equal(found.models[0].arrays["logits"], made.logits)
+    plan = planned([file], table, classes=made.classes).gathered
+    assert plan.table["path"].tolist() == made.ids.tolist()
+    np.testing.assert_array_equal(plan.models[0].arrays["E"], made.expression)
+    np.testing.assert_array_equal(plan.models[0].arrays["logits"], made.logits)
 
 
 @pytest.mark.parametrize(
@@ -39,9 +39,9 @@ def test_rows_meet_by_id_in_any_order(made, table, tmp_path):
 )
 def test_other_spellings_of_a_path_are_matched_and_said(made, table, tmp_path, change):
     file = save(tmp_path / "m.npz", e=made.expression, id=[change(i) for i in made.ids])
-    found = planned([file], table)
-    assert len(found.gathered.table) == 240
-    assert any("240 of 240 rows matched by id (" in line for line in found.describe())
+    plan = planned([file], table)
+    assert len(plan.gathered.table) == 240
+    assert any("240 of 240 rows matched by id (" in line for line in plan.describe())
 
 
 def test_misfits_are_counted_and_named(made, table, tmp_path):
@@ -55,16 +55,16 @@ def test_misfits_are_counted_and_named(made, table, tmp_path):
 def test_several_models_share_their_common_rows_and_seeds_share_a_name(made, table, tmp_path):
     a = save(tmp_path / "a.npz", e=made.expression[:200], id=made.ids[:200])
     b = save(tmp_path / "b.npz", e=made.identity[20:], id=made.ids[20:])
-    found = planned([f"ours={a}", f"ours={b}", b], table).gathered
-    assert [(m.name, m.seed) for m in found.models] == [("ours", 0), ("ours", 1), ("b", 0)]
-    assert len(found.table) == 180
-    assert all(len(m.arrays["E"]) == 180 for m in found.models)
+    plan = planned([f"ours={a}", f"ours={b}", b], table).gathered
+    assert [(m.name, m.seed) for m in plan.models] == [("ours", 0), ("ours", 1), ("b", 0)]
+    assert len(plan.table) == 180
+    assert all(len(m.arrays["E"]) == 180 for m in plan.models)
 
 
 def test_labels_beside_the_embeddings_need_no_ids(made, tmp_path):
     file = save(tmp_path / "m.npz", e=made.expression, y=made.y, s=made.people)
-    found = plan_files([file], None, Options(map=["subject=s"]))
-    assert found.data.subjects == tuple(np.unique(made.people))
+    plan = plan_files([file], None, Options(map=["subject=s"]))
+    assert plan.data.subjects == tuple(np.unique(made.people))
 
 
 def test_position_is_used_only_when_asked(made, table, tmp_path):
@@ -82,9 +82,9 @@ def test_mapping_names_unusual_columns(made, tmp_path):
     frame.to_csv(tmp_path / "l.csv", index=False)
     file = save(tmp_path / "m.npz", a=made.expression, b=made.identity, id=made.ids)
     told = ["expression=emo_word", "subject=who", "E=a", "I=b"]
-    found = plan_files([file], tmp_path / "l.csv", Options(map=told)).gathered
-    assert set(found.models[0].arrays) == {"E", "I"}
-    assert set(found.table["expression"]) == set(made.classes)
+    plan = plan_files([file], tmp_path / "l.csv", Options(map=told)).gathered
+    assert set(plan.models[0].arrays) == {"E", "I"}
+    assert set(plan.table["expression"]) == set(made.classes)
     with pytest.raises(DataError, match="no array or column is named 'nobody'"):
         plan_files([file], tmp_path / "l.csv", Options(map=["subject=nobody", "E=a"]))
     with pytest.raises(DataError, match="no meaning 'expresion': did you mean 'expression'"):
@@ -93,9 +93,9 @@ def test_mapping_names_unusual_columns(made, tmp_path):
 
 def test_class_scores_without_an_order_are_left_out_and_said(made, table, tmp_path):
     file = save(tmp_path / "m.npz", e=made.expression, logits=made.logits, id=made.ids)
-    found = planned([file], table)
-    assert "logits" not in found.gathered.models[0].arrays
-    assert any("--classes" in line for line in found.describe())
+    plan = planned([file], table)
+    assert "logits" not in plan.gathered.models[0].arrays
+    assert any("--classes" in line for line in plan.describe())
 
 
 def test_another_order_of_classes_is_put_right(made, table, tmp_path):
@@ -107,8 +107,8 @@ def test_another_order_of_classes_is_put_right(made, table, tmp_path):
         id=made.ids,
         classes=np.array(made.classes)[order],
     )
-    found = planned([file], table).gathered
-    predicted = np.array(found.classes)[found.models[0].arrays["logits"].argmax(1)]
+    plan = planned([file], table).gathered
+    predicted = np.array(plan.classes)[plan.models[0].arrays["logits"].argmax(1)]
     assert (predicted == np.array(made.classes)[made.logits.argmax(1)]).all()
 
 
@@ -174,8 +174,8 @@ def test_contradictions_are_refused_in_one_sentence(made, table, tmp_path, case)
 def test_shuffled_rows_beside_predictions_are_called_by_name(made, table, tmp_path):
     ids = np.random.default_rng(0).permutation(made.ids)
     file = save(tmp_path / "m.npz", e=made.expression, id=ids, logits=made.logits)
-    found = planned([file], table, classes=made.classes)
-    assert [c.code for c in found.gathered.models[0].cautions] == ["predictions-at-chance"]
+    plan = planned([file], table, classes=made.classes)
+    assert [c.code for c in plan.gathered.models[0].cautions] == ["predictions-at-chance"]
 
 
 def test_labels_without_expressions_or_people_are_refused(made, tmp_path):

@@ -22,28 +22,28 @@ def planned(made, tmp_path):
     return plan
 
 
-def people(found, part, fold=0):
-    rows = getattr(found.folds[fold], part)
-    return set(found.data.table["subject"].iloc[rows])
+def people(plan, part, fold=0):
+    rows = getattr(plan.folds[fold], part)
+    return set(plan.data.table["subject"].iloc[rows])
 
 
-def codes(found):
-    return [caution.code for caution in found.cautions]
+def codes(plan):
+    return [caution.code for caution in plan.cautions]
 
 
 def test_without_a_split_people_are_divided_and_the_unknown_stands_first(planned):
-    found = planned()
-    parts = [people(found, part) for part in ("train", "validation", "test")]
+    plan = planned()
+    parts = [people(plan, part) for part in ("train", "validation", "test")]
     assert all(parts)
     assert len(set.union(*parts)) == sum(map(len, parts)) == 10
-    assert codes(found)[:2] == ["encoder-people-unknown", "split-made"]
+    assert codes(plan)[:2] == ["encoder-people-unknown", "split-made"]
 
 
 def test_trained_on_answers_the_question(planned, tmp_path):
     (tmp_path / "people.txt").write_text("p00\np01\np02\np03\np99\n")
-    found = planned({"trained_on": str(tmp_path / "people.txt")})
-    assert people(found, "train") | people(found, "validation") == {"p00", "p01", "p02", "p03"}
-    assert "encoder-people-unknown" not in codes(found)
+    plan = planned({"trained_on": str(tmp_path / "people.txt")})
+    assert people(plan, "train") | people(plan, "validation") == {"p00", "p01", "p02", "p03"}
+    assert "encoder-people-unknown" not in codes(plan)
     assert "encoder-people-unknown" not in codes(planned({"trained_on": "none"}))
 
 
@@ -70,41 +70,41 @@ def test_splits_that_cannot_be_are_refused(planned, case):
 
 
 def test_people_on_both_sides_of_a_given_split_are_called_by_name(planned):
-    found = planned(split=np.where(np.arange(240) < 130, "train", "test"))
-    assert "tested-people-trained-on" in codes(found)
+    plan = planned(split=np.where(np.arange(240) < 130, "train", "test"))
+    assert "tested-people-trained-on" in codes(plan)
 
 
 def test_without_training_people_all_are_tested_and_it_is_said(planned):
-    found = planned(split=np.repeat("test", 240))
-    assert not len(found.folds[0].train)
-    assert {"no-training-people", "encoder-people-unknown"} <= set(codes(found))
+    plan = planned(split=np.repeat("test", 240))
+    assert not len(plan.folds[0].train)
+    assert {"no-training-people", "encoder-people-unknown"} <= set(codes(plan))
 
 
 def test_few_people_are_all_tested(planned):
-    found = planned(subject=np.repeat(["a", "b", "c"], 80))
-    assert len(found.folds[0].test) == 240
+    plan = planned(subject=np.repeat(["a", "b", "c"], 80))
+    assert len(plan.folds[0].test) == 240
 
 
 def test_more_folds_test_everybody_once(planned):
-    found = planned({"folds": 3})
-    tested = [people(found, "test", fold) for fold in found.used]
-    assert len(found.used) == 3
+    plan = planned({"folds": 3})
+    tested = [people(plan, "test", fold) for fold in plan.used]
+    assert len(plan.used) == 3
     assert sum(map(len, tested)) == len(set.union(*tested)) == 10
 
 
 def test_unknown_people_are_divided_by_image(planned):
-    found = planned(subject=None)
-    assert "folds-by-image" in codes(found)
-    assert len(found.folds[0].test) == 120
+    plan = planned(subject=None)
+    assert "folds-by-image" in codes(plan)
+    assert len(plan.folds[0].test) == 120
 
 
 def test_videos_are_thinned_and_stand_for_people(planned):
     video = np.array([f"v{i // 24}" for i in range(240)])
-    found = planned({"frames": 5}, subject=None, video=video)
-    assert len(found.data) == 50
-    assert {"video-for-person", "frames-thinned"} <= set(codes(found))
-    assert found.data.info.subjects == "proxy"
-    assert not people(found, "test") & people(found, "train")
+    plan = planned({"frames": 5}, subject=None, video=video)
+    assert len(plan.data) == 50
+    assert {"video-for-person", "frames-thinned"} <= set(codes(plan))
+    assert plan.data.info.subjects == "proxy"
+    assert not people(plan, "test") & people(plan, "train")
 
 
 @given(

@@ -60,8 +60,8 @@ def test_a_loop_that_counts_correct_predictions(faces, tmp_path):
     assert contents.arrays["E"].shape == (42, 8)
     accuracy = (contents.arrays["logits"].argmax(1) == contents.columns["expression"]).mean()
     assert accuracy == correct / 42
-    found = plan_files([str(tmp_path / "raf.npz")])
-    assert found.gathered.table["expression"][0] == "surprise"
+    plan = plan_files([str(tmp_path / "raf.npz")])
+    assert plan.gathered.table["expression"][0] == "surprise"
 
 
 def test_a_loop_that_returns_features_and_lists_paths(faces, tmp_path):

@@ -64,9 +64,9 @@ def test_a_stopped_run_goes_on_where_it_was(tmp_path):
 def test_seeds_estimated_in_one_pass_read_the_same(tmp_path):
     settings = list(jobs(["ksg", "infonce"], ["1v1-normal-0.75"], [200], range(3)))
     tables = []
-    for together in (1, 8):
-        list(bench(settings, tmp_path / f"{together}.jsonl", together=together))
-        tables.append(read(tmp_path / f"{together}.jsonl"))
+    for at_once in (1, 8):
+        list(bench(settings, tmp_path / f"{at_once}.jsonl", seeds_per_pass=at_once))
+        tables.append(read(tmp_path / f"{at_once}.jsonl"))
     apart, joint = tables
     assert list(joint["together"]) == [3] * 6
     assert list(apart["seed"]) == list(joint["seed"])
@@ -76,11 +76,11 @@ def test_seeds_estimated_in_one_pass_read_the_same(tmp_path):
 def test_permuted_copies_stand_beside_the_estimates(tmp_path):
     settings = list(jobs(["ksg"], ["1v1-normal-0.75", "independent-1-1"], [200], range(3), null=19))
     list(bench(settings, tmp_path / "results.jsonl"))
-    found = read(tmp_path / "results.jsonl")
-    tied = found[found["task"] == "1v1-normal-0.75"]
+    results = read(tmp_path / "results.jsonl")
+    tied = results[results["task"] == "1v1-normal-0.75"]
     assert (tied["value"] > tied["null_high"]).all()
     assert by_estimator(tied)[["in_null", "p05"]].to_numpy().tolist() == [[0.0, 1.0]]
-    assert by_estimator(found[found["task"] == "independent-1-1"])["in_null"][0] == 1.0
+    assert by_estimator(results[results["task"] == "independent-1-1"])["in_null"][0] == 1.0
 
 
 def test_results_of_before_there_were_nulls_are_kept(tmp_path):
@@ -316,12 +316,12 @@ def test_calibrated_and_plain_results_stay_apart(tmp_path):
     path = tmp_path / "results.jsonl"
     for more in ({}, {"calibrated": 3}, {"null": 2}):
         list(bench(list(jobs(["copula"], ["1v1-normal-0.75"], [100], range(2), **more)), path))
-    found = read(path)
-    assert len(by_task(found)) == len(by_estimator(found)) == 3
-    assert set(by_estimator(found)["calibrated"]) == {0, 3}
-    write_page(found, tmp_path / "index.html")
+    results = read(path)
+    assert len(by_task(results)) == len(by_estimator(results)) == 3
+    assert set(by_estimator(results)["calibrated"]) == {0, 3}
+    write_page(results, tmp_path / "index.html")
     assert "<th>calibrated</th><th>null</th>" in (tmp_path / "index.html").read_text()
-    plain = found[(found["calibrated"] == 0) & (found["null"] == 0)]
+    plain = results[(results["calibrated"] == 0) & (results["null"] == 0)]
     assert "calibrated" not in by_task(plain)
     write_page(plain, tmp_path / "index.html")
     assert "<th>calibrated" not in (tmp_path / "index.html").read_text()
@@ -337,8 +337,8 @@ def test_repeated_options_run_once(tmp_path):
 def test_suites_and_tasks_add_up(tmp_path):
     command = small(tmp_path, "--estimator", "plugin", "--suite", "labels")
     assert CliRunner().invoke(app, command).exit_code == 0
-    found = set(read(tmp_path / "out" / "results.jsonl")["task"])
-    assert found == {*tasks.names("labels"), "1v1-normal-0.75"}
+    tasks_run = set(read(tmp_path / "out" / "results.jsonl")["task"])
+    assert tasks_run == {*tasks.names("labels"), "1v1-normal-0.75"}
 
 
 def test_bench_refuses_what_it_cannot_do_before_it_runs(tmp_path):

@@ -54,10 +54,10 @@ def test_planted_information_is_what_it_says(nats, kind):
 
 def test_calibration_reaches_the_truth_that_neighbours_miss_in_ten_dimensions():
     task = tasks.get("multinormal-sparse-5-5-2-2.0")
-    found = calibrate("ksg", *task.sample(2000, 0))
-    assert found.score.high < task.mi - 0.2
-    assert found.bias < -0.2
-    assert found.low < task.mi < found.high
+    score = calibrate("ksg", *task.sample(2000, 0))
+    assert score.score.high < task.mi - 0.2
+    assert score.bias < -0.2
+    assert score.low < task.mi < score.high
 
 
 def test_calibration_does_not_pretend_where_the_estimator_sees_nothing():
@@ -95,7 +95,7 @@ def test_planted_labels_are_as_near_as_their_classes_allow():
     random = np.random.default_rng(0)
     a = random.choice(3, 2000, p=[0.1, 0.8, 0.1])
     b = (a == 1) ^ (random.uniform(size=2000) < 0.02)
-    found = calibrate("miller-madow", a, b)
-    assert abs(found.bias) < 0.02
-    assert found.fault is None
-    assert found.read == pytest.approx(found.planted, abs=0.05)
+    score = calibrate("miller-madow", a, b)
+    assert abs(score.bias) < 0.02
+    assert score.fault is None
+    assert score.read == pytest.approx(score.planted, abs=0.05)

@@ -72,12 +72,12 @@ def test_columns_that_vary_in_other_classes_only_are_left_out(estimator):
     x, noise = np.random.default_rng(0).normal(size=(2, 300, 2))
     y, z = 0.8 * x + 0.6 * noise, (x[:, 0] > 0).astype(int)
     x[z == 1, 1] = 0
-    found = estimate_mi(x, y, z=z, estimator=estimator, null=0)
+    score = estimate_mi(x, y, z=z, estimator=estimator, null=0)
     within = [
         estimate_mi(x[z == 0], y[z == 0], estimator=estimator, null=0),
         estimate_mi(x[z == 1, :1], y[z == 1], estimator=estimator, null=0),
     ]
-    assert found.details["by_class"] == pytest.approx([s.value for s in within], abs=1e-6)
+    assert score.details["by_class"] == pytest.approx([s.value for s in within], abs=1e-6)
 
 
 @pytest.mark.parametrize("estimator", ["gaussian", "copula", "ksg"])

@@ -43,9 +43,9 @@ def test_an_untrained_critic_says_nothing(kind):
 
 def test_a_product_scores_all_pairs():
     f, g = torch.randn(2, 3, 7, 5, generator=torch.Generator().manual_seed(0))
-    want, found = all_pairs(f @ g.transpose(1, 2)), product_scores(f, g)
-    assert torch.allclose(found.positive, want.positive, atol=1e-5)
-    assert torch.allclose(found.negative, want.negative, atol=1e-5)
+    want, computed = all_pairs(f @ g.transpose(1, 2)), product_scores(f, g)
+    assert torch.allclose(computed.positive, want.positive, atol=1e-5)
+    assert torch.allclose(computed.negative, want.negative, atol=1e-5)
 
 
 def test_log_sum_exp_and_its_gradient_are_those_of_torch():
@@ -53,12 +53,12 @@ def test_log_sum_exp_and_its_gradient_are_those_of_torch():
     values[0, 3] = -math.inf
     values.requires_grad_()
     weights = torch.arange(4.0).double()
-    found, want = (
+    computed, want = (
         torch.autograd.grad((f(values) * weights).sum(), values)[0]
         for f in (log_sum_exp, lambda v: torch.logsumexp(v, -1))
     )
     assert torch.allclose(log_sum_exp(values), torch.logsumexp(values, -1))
-    assert torch.allclose(found, want)
+    assert torch.allclose(computed, want)
 
 
 def test_test_rows_meet_all_others_slab_by_slab():
@@ -67,10 +67,10 @@ def test_test_rows_meet_all_others_slab_by_slab():
     matrix = (f @ g.T).clamp(low, high)
     others = all_pairs(matrix.clamp(-tau, tau)[None]).negative[0]
     scored = AllPairs(f, g, slab=128)
-    found = scored.negatives(low, high, lambda v: v.clamp(-tau, tau))
+    computed = scored.negatives(low, high, lambda v: v.clamp(-tau, tau))
     assert scored.span() == pytest.approx((float((f @ g.T).min()), float((f @ g.T).max())))
-    assert torch.allclose(found.log_row, others.logsumexp(1) - math.log(299), atol=1e-5)
-    assert torch.allclose(found.log_column, others.logsumexp(0) - math.log(299), atol=1e-5)
+    assert torch.allclose(computed.log_row, others.logsumexp(1) - math.log(299), atol=1e-5)
+    assert torch.allclose(computed.log_column, others.logsumexp(0) - math.log(299), atol=1e-5)
     i = torch.arange(300)
     shifted = torch.stack([matrix[i, (i + k) % 300].mean() for k in range(1, 300)])
-    assert torch.allclose(found.shifted, shifted, atol=1e-5)
+    assert torch.allclose(computed.shifted, shifted, atol=1e-5)

@@ -58,9 +58,9 @@ def test_somebodys_estimator_may_work_in_place():
             np.random.default_rng(0).shuffle(y)
 
     x, noise = np.random.default_rng(0).normal(size=(2, 200, 1))
-    found = estimate_mi(x, x + noise, estimator=Shuffles(), null=2)
+    score = estimate_mi(x, x + noise, estimator=Shuffles(), null=2)
     assert (
-        found.details["null_values"]
+        score.details["null_values"]
         == (estimate_mi(x, x + noise, estimator=Correlation(), null=2).details["null_values"])
     )
 

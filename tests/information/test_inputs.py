@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fer_bench.errors import DataError, UnknownNameError
 from fer_bench.information import EstimatorError, estimate_mi
-from fer_bench.information.inputs import clean_pair, effective_rank, features, normal_scores
+from fer_bench.information.inputs import clean_pair, features, normal_scores
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(200, 3))
@@ -173,12 +173,6 @@ def test_normal_scores_keep_ranks_and_have_unit_variance(seed, n, d):
     assert (np.argsort(scores, axis=0) == np.argsort(values, axis=0)).all()
     assert scores.std(axis=0) == pytest.approx(np.ones(d))
     assert normal_scores(np.exp(values / np.abs(values).max())) == pytest.approx(scores)
-
-
-def test_effective_rank_counts_directions():
-    rows = RNG.normal(size=(5000, 6))
-    assert effective_rank(rows) == pytest.approx(6, abs=0.01)
-    assert effective_rank(rows[:, :1] @ np.ones((1, 6))) == pytest.approx(1, abs=1e-6)
 
 
 def test_wide_sides_reach_networks_as_leading_components():

@@ -165,20 +165,20 @@ def test_separate_embeddings_swap(apart):
 
 
 def test_embeddings_that_changed_places_are_seen():
-    found = decoder(planted_run(e="person", i="expression"))
-    assert found["E.identity"].low > 0.8
-    assert found["E.expression"].value < 0.45
-    assert found["swap.expression"].value < 0.2
-    assert found["swap.expression_of_I"].low > 0.8
-    assert found["swap.identity"].high < 0.2
+    scores = decoder(planted_run(e="person", i="expression"))
+    assert scores["E.identity"].low > 0.8
+    assert scores["E.expression"].value < 0.45
+    assert scores["swap.expression"].value < 0.2
+    assert scores["swap.expression_of_I"].low > 0.8
+    assert scores["swap.identity"].high < 0.2
 
 
 def test_noise_draws_nothing():
-    found = decoder(planted_run(e="noise", i=None))
-    assert not [key for key in found if key.startswith(("EI", "swap"))]
-    assert found["E.r2"].low < 0 < 0.06 > found["E.r2"].value
-    assert abs(found["E.expression"].value - found["E.expression"].null) < 0.12
-    assert abs(found["E.identity"].value - 0.5) < 0.15
+    scores = decoder(planted_run(e="noise", i=None))
+    assert not [key for key in scores if key.startswith(("EI", "swap"))]
+    assert scores["E.r2"].low < 0 < 0.06 > scores["E.r2"].value
+    assert abs(scores["E.expression"].value - scores["E.expression"].null) < 0.12
+    assert abs(scores["E.identity"].value - 0.5) < 0.15
 
 
 def test_scores_are_on_test_faces_and_people(apart):
@@ -203,15 +203,15 @@ def test_the_same_seed_gives_the_same_numbers_and_drawings(apart):
 
 
 def test_without_a_validation_part_people_are_held_back():
-    found = decoder(planted_run(parts=("train", "test")))
-    assert found["swap.expression"].low > 0.7
+    scores = decoder(planted_run(parts=("train", "test")))
+    assert scores["swap.expression"].low > 0.7
 
 
 def test_unknown_people_are_said():
-    found = decoder(planted_run(subjects=False))
-    assert "E.r2" in found
-    assert not [key for key in found if "identity" in key]
-    assert all(has(s.cautions, "unknown-people") for s in found.values())
+    scores = decoder(planted_run(subjects=False))
+    assert "E.r2" in scores
+    assert not [key for key in scores if "identity" in key]
+    assert all(has(s.cautions, "unknown-people") for s in scores.values())
 
 
 def test_people_on_both_sides_are_said():
@@ -241,8 +241,8 @@ def test_missing_values_in_an_embedding_do_not_spread():
     broken = run.test.expression.copy()
     broken[3] = np.nan
     parts = {**run.parts, "test": replace(run.test, expression=broken)}
-    found = decoder(replace(run, parts=parts))
-    assert np.isfinite([s.value for s in found.values()]).all()
+    scores = decoder(replace(run, parts=parts))
+    assert np.isfinite([s.value for s in scores.values()]).all()
 
 
 # Drawings -----------------------------------------------------------------------------------
@@ -250,20 +250,20 @@ def test_missing_values_in_an_embedding_do_not_spread():
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_drawings_have_their_shapes(channels):
-    found = Drawings.from_arrays(decoder(planted_run(channels=channels)).arrays)
+    drawings = Drawings.from_arrays(decoder(planted_run(channels=channels)).arrays)
     face = (SIDE, SIDE, channels)
-    assert found.drawn["E"].shape == found.drawn["EI"].shape == (4, *face)
-    assert found.swap.shape == (4, 4, *face)
-    assert found.means.shape == (3, 5, *face)
-    assert found.axes_i.shape == (3, 5, *face)
-    assert found.swap.dtype == np.uint8
-    assert found.expression.tolist() == [0, 1, 2, 3]
+    assert drawings.drawn["E"].shape == drawings.drawn["EI"].shape == (4, *face)
+    assert drawings.swap.shape == (4, 4, *face)
+    assert drawings.means.shape == (3, 5, *face)
+    assert drawings.axes_i.shape == (3, 5, *face)
+    assert drawings.swap.dtype == np.uint8
+    assert drawings.expression.tolist() == [0, 1, 2, 3]
 
 
 def test_the_diagonal_of_the_swap_is_the_reconstruction(apart):
-    found = Drawings.from_arrays(apart.arrays)
+    drawings = Drawings.from_arrays(apart.arrays)
     for k in range(4):
-        assert np.array_equal(found.swap[k, k], found.drawn["EI"][k])
+        assert np.array_equal(drawings.swap[k, k], drawings.drawn["EI"][k])
 
 
 def test_shown_faces_are_of_the_test_part_and_of_different_people(apart):
@@ -274,14 +274,14 @@ def test_shown_faces_are_of_the_test_part_and_of_different_people(apart):
 
 
 def test_drawings_survive_their_arrays(apart):
-    found = Drawings.from_arrays(apart.arrays)
-    again = found.to_arrays()
+    drawings = Drawings.from_arrays(apart.arrays)
+    again = drawings.to_arrays()
     assert again.keys() == apart.arrays.keys()
     assert all(np.array_equal(again[k], v) for k, v in apart.arrays.items())
 
 
 def test_a_walk_between_class_means_changes_the_expression(apart):
-    found = Drawings.from_arrays(apart.arrays)
-    [first, *_, last] = found.means[0].astype(float)
+    drawings = Drawings.from_arrays(apart.arrays)
+    [first, *_, last] = drawings.means[0].astype(float)
     assert np.abs(last - first).mean() > 10
-    assert np.abs(found.means[0][1].astype(float) - first).mean() < np.abs(last - first).mean()
+    assert np.abs(drawings.means[0][1].astype(float) - first).mean() < np.abs(last - first).mean()

@@ -220,10 +220,10 @@ def test_mig_knows_what_each_person_changes(planted):
 def test_calibration_stands_beside_the_number():
     e_m, e_n, i_m = gaussian(400, 3, 0.8, 0.0)
     scores = modified_mig(e_m, e_n, i_m, estimator="gaussian", calibration=6)
-    found = scores["shared"].details["calibration"]
+    calibration = scores["shared"].details["calibration"]
     truth = -1.5 * np.log(1 - 0.64)
-    assert found["low"] < truth < found["high"]
-    assert len(found["planted"]) == 6
+    assert calibration["low"] < truth < calibration["high"]
+    assert len(calibration["planted"]) == 6
     assert abs(scores["mig"].details["corrected"] - truth) < 0.3
 
 
@@ -239,23 +239,23 @@ def test_a_sound_estimator_passes_its_calibration():
     e_m, e_n, i_m = gaussian(2000, 3, 0.8, 0.0)
     scores = modified_mig(e_m, e_n, i_m, estimator="copula", calibration=6)
     for key in ("shared", "leaked"):
-        found = scores[key].details["calibration"]
-        assert not found["fault"]
-        assert abs(found["bias"]) < 0.1
-        assert found["spread"] < 0.2
+        calibration = scores[key].details["calibration"]
+        assert not calibration["fault"]
+        assert abs(calibration["bias"]) < 0.1
+        assert calibration["spread"] < 0.2
         # The bias is that of the problems nearest to the estimate, never of an extrapolation.
-        assert max(found["planted"]) <= max(2 * scores[key].value, 0.3) + 1e-9
+        assert max(calibration["planted"]) <= max(2 * scores[key].value, 0.3) + 1e-9
 
 
 def test_labels_are_calibrated_too():
     rng = np.random.default_rng(0)
     y = np.tile(np.arange(5), 120)
     x = np.c_[y + 0.5 * rng.normal(size=600), rng.normal(size=600)]
-    found = label_information(x, y, calibration=6).details["calibration"]
-    assert len(found["planted"]) == len(found["read"]) == 6
-    assert max(found["planted"]) <= 0.9 * np.log(5) + 1e-9
-    assert found["low"] <= found["corrected"] <= found["high"]
-    assert not found["fault"]
+    score = label_information(x, y, calibration=6).details["calibration"]
+    assert len(score["planted"]) == len(score["read"]) == 6
+    assert max(score["planted"]) <= 0.9 * np.log(5) + 1e-9
+    assert score["low"] <= score["corrected"] <= score["high"]
+    assert not score["fault"]
 
 
 def test_a_constant_embedding_needs_no_calibration():

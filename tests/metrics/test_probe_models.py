@@ -12,11 +12,12 @@ from fer_bench.metrics import (
     knn_probe,
     linear_probe,
     mlp_probes,
+    probes,
     subject_halves,
     within_subject_split,
 )
 from fer_bench.metrics.common import standardise
-from fer_bench.metrics.probes import Discriminant, probe_unit, unit_rows
+from fer_bench.metrics.probes import Discriminant, KnnProbe, probe_unit, unit_rows
 
 codes = st.lists(st.tuples(st.integers(-1, 5), st.integers(-1, 6)), min_size=1, max_size=60)
 
@@ -117,6 +118,28 @@ def test_neighbours_are_scikit_learns():
     assert (ours.predicted == theirs.predict(x[150:])).all()
 
 
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 999), st.integers(1, 3))
+def test_neighbours_serve_any_number_of_labels(seed, n_labels):
+    rng = np.random.default_rng(seed)
+    x = rng.integers(0, 3, (60, 2)).astype(np.float32)  # with ties
+    split = Split(np.arange(20), np.arange(20, 35), np.arange(35, 60))
+    probe = KnnProbe(x, split)
+    for y in rng.integers(0, 3, (n_labels, 60)):
+        ours, alone = probe(y), knn_probe(x, y, split)
+        assert ours.setting == alone.setting
+        assert (ours.predicted == alone.predicted).all()
+
+
+def test_neighbours_among_fewer_rows_are_said(monkeypatch):
+    x, y = _clusters(spread=0.8)
+    rows = np.arange(240)
+    split = Split(rows[:100], rows[100:150], rows[150:])
+    assert "among" not in knn_probe(x, y, split).setting
+    monkeypatch.setattr(probes, "KNN_PAIRS", 50 * 90)
+    assert knn_probe(x, y, split).setting.endswith("among 50 rows")
+
+
 PROBES = {
     "linear": linear_probe,
     "knn": knn_probe,
@@ -129,9 +152,9 @@ def test_probe_finds_classes_and_invents_none(probe):
     x, y = _clusters(n=360)
     rows = np.random.default_rng(1).permutation(360)
     split = Split(rows[:160], rows[160:220], rows[220:])
-    found = probe(x, y, split)
-    assert np.mean(found.predicted == y[split.test]) > 0.9
-    assert found.validation > 0.9
+    probed = probe(x, y, split)
+    assert np.mean(probed.predicted == y[split.test]) > 0.9
+    assert probed.validation > 0.9
     noise = np.random.default_rng(2).normal(size=x.shape)
     nothing = np.mean(probe(noise, y, split).predicted == y[split.test])
     assert nothing < 1 / 6 + 0.13
@@ -162,9 +185,9 @@ def test_probe_without_validation_rows():
     rows = np.arange(240)
     split = Split(rows[:140], rows[:0], rows[140:])
     for probe in PROBES.values():
-        found = probe(x, y, split)
-        assert np.isnan(found.validation)
-        assert np.mean(found.predicted == y[140:]) > 0.9
+        probed = probe(x, y, split)
+        assert np.isnan(probed.validation)
+        assert np.mean(probed.predicted == y[140:]) > 0.9
 
 
 def test_network_problems_are_independent():

@@ -20,9 +20,9 @@ ACCURACY = "classification/test.accuracy"
 def moved(summary, label, key, shift):
     """The same summary with one score of one row moved run by run."""
     row = summary.row(label)
-    found = row.scores[key]
-    values = tuple(v + s for v, s in zip(found.values, shift, strict=True))
-    score = replace(found, values=values, mean=float(np.mean(values)))
+    result = row.scores[key]
+    values = tuple(v + s for v, s in zip(result.values, shift, strict=True))
+    score = replace(result, values=values, mean=float(np.mean(values)))
     other = replace(row, scores=row.scores | {key: score})
     rows = tuple(other if r.label == label else r for r in summary.rows)
     return replace(summary, rows=rows)

@@ -14,17 +14,17 @@ def test_columns_stand_in_the_order_that_metrics_declare():
 
 def test_entries_say_what_placeholders_stand_for():
     scores = {"leakage/I.expression.mlp": 0.4, "leakage/E.identity.linear": 0.3, "mi/E.identity": 1}
-    found = {entry.key: entry for entry in entries(scores, "probes")}
-    assert list(found) == ["leakage/E.identity.linear", "leakage/I.expression.mlp"]
-    assert found["leakage/I.expression.mlp"].words == {"space": "I", "target": "expression"}
-    assert found["leakage/I.expression.mlp"].value == 0.4
+    by_name = {entry.key: entry for entry in entries(scores, "probes")}
+    assert list(by_name) == ["leakage/E.identity.linear", "leakage/I.expression.mlp"]
+    assert by_name["leakage/I.expression.mlp"].words == {"space": "I", "target": "expression"}
+    assert by_name["leakage/I.expression.mlp"].value == 0.4
 
 
 def test_a_key_that_two_columns_match_is_shown_once():
     keys = ["swap.expression", "faces.expression", "swap.identity", "EI.identity"]
-    found = entries({f"decoder/{key}": 0 for key in keys}, "drawings")
-    assert sorted(e.key for e in found) == sorted(f"decoder/{key}" for key in keys)
-    assert {e.key for e in found if not e.words} == {
+    listed = entries({f"decoder/{key}": 0 for key in keys}, "drawings")
+    assert sorted(e.key for e in listed) == sorted(f"decoder/{key}" for key in keys)
+    assert {e.key for e in listed if not e.words} == {
         "decoder/swap.expression",
         "decoder/swap.identity",
     }

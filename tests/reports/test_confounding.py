@@ -31,19 +31,19 @@ def folder(tmp_path_factory):
 
 
 def test_every_strength_has_its_numbers(folder):
-    found = confounding(RunStore(folder), ["Oracle"])
-    assert found.rhos == (0.0, 0.9)
-    assert [panel.title for panel in found.panels] == [
+    curves = confounding(RunStore(folder), ["Oracle"])
+    assert curves.rhos == (0.0, 0.9)
+    assert [panel.title for panel in curves.panels] == [
         "Accuracy",
         "Accuracy, reversed test",
         "Worst group × expression",
     ]
-    oracle = next(label for label in found.labels if "label" in label.lower())
-    for panel in found.panels:
-        assert [found.means[panel.key][oracle][rho].mean for rho in found.rhos] == [1, 1]
-        assert found.cell(panel, oracle, 0.9)[0] == "100.0"
-        assert found.cell(panel, "nobody", 0.9) == ("–", "")
-    assert found.means[found.panels[0].key][oracle][0.9].n_runs == 2
+    oracle = next(label for label in curves.labels if "label" in label.lower())
+    for panel in curves.panels:
+        assert [curves.means[panel.key][oracle][rho].mean for rho in curves.rhos] == [1, 1]
+        assert curves.cell(panel, oracle, 0.9)[0] == "100.0"
+        assert curves.cell(panel, "nobody", 0.9) == ("–", "")
+    assert curves.means[curves.panels[0].key][oracle][0.9].n_runs == 2
 
 
 def test_the_leaderboard_is_of_one_strength(folder):
@@ -65,14 +65,14 @@ def test_the_page_has_the_section(folder, tmp_path):
 
 
 def test_lines_of_the_figure(folder):
-    found = confounding(RunStore(folder), [])
+    curves = confounding(RunStore(folder), [])
     with drawing(paper=True):
-        figure = confounding_figure(found, paper=True)
+        figure = confounding_figure(curves, paper=True)
     shown = [axes for axes in figure.axes if axes.get_visible()]
-    assert len(shown) == len(found.panels)
+    assert len(shown) == len(curves.panels)
     lines = {c.get_label(): c.lines[0] for c in shown[0].containers}
     for label, line in lines.items():
-        values = [found.means[found.panels[0].key][label][rho].mean for rho in found.rhos]
+        values = [curves.means[curves.panels[0].key][label][rho].mean for rho in curves.rhos]
         assert [round(x) for x in line.get_xdata()] == [0, 1]
         assert line.get_ydata() == pytest.approx([100 * v for v in values])
 

@@ -14,7 +14,9 @@ from PIL import Image
 from fer_bench.metrics.decoder import Drawings
 from fer_bench.reports.aggregate import Estimate
 from fer_bench.reports.decoded import GAP, TILE, decoded, strip
-from fer_bench.reports.page import write_report
+from fer_bench.reports.figures.style import drawing
+from fer_bench.reports.material import Material
+from fer_bench.reports.sections.methods import SECTION
 from fer_bench.reports.summary import summarise
 from fer_bench.runs.store import RunStore
 from fer_bench.score import Outcome, Score
@@ -64,9 +66,9 @@ def shown(mode="show", *, identity=True):
 
 def test_a_strip_holds_its_faces_in_order():
     tiles = [np.full((20, 20, 3), level, np.uint8) for level in (20, 120, 220)]
-    found = strip(tiles, "three", mode="show")
-    image = picture(found.uri)
-    assert image.size == (found.width, TILE) == (3 * TILE + 2 * GAP, TILE)
+    row = strip(tiles, "three", mode="show")
+    image = picture(row.uri)
+    assert image.size == (row.width, TILE) == (3 * TILE + 2 * GAP, TILE)
     levels = [np.asarray(image)[TILE // 2, i * (TILE + GAP) + TILE // 2].mean() for i in range(3)]
     assert levels == pytest.approx([20, 120, 220], abs=6)
 
@@ -84,11 +86,11 @@ def test_blurred_drawings_lose_their_detail_each_for_itself():
 
 
 def test_grids_of_a_method_with_an_identity_embedding():
-    found = shown()
-    titles = [grid["title"] for grid in found["grids"]]
+    context = shown()
+    titles = [grid["title"] for grid in context["grids"]]
     assert titles[:3] == ["Drawn again", "Expressions swapped", "Along E, from neutral"]
     assert len(titles) == 5
-    swap = found["grids"][1]
+    swap = context["grids"][1]
     assert [line["label"] for line in swap["lines"]] == ["E of", *CLASSES]
     assert all(line["giver"] for line in swap["lines"][1:])
     assert swap["lines"][2]["strip"].alt == (
@@ -97,17 +99,17 @@ def test_grids_of_a_method_with_an_identity_embedding():
 
 
 def test_grids_without_an_identity_embedding():
-    found = shown(identity=False)
-    assert [g["title"] for g in found["grids"]] == [
+    context = shown(identity=False)
+    assert [g["title"] for g in context["grids"]] == [
         "Drawn again", "Along E, from neutral", "Along the principal directions of E",
     ]  # fmt: skip
-    assert not any("I is that" in grid["note"] for grid in found["grids"])
+    assert not any("I is that" in grid["note"] for grid in context["grids"])
 
 
 def test_faces_left_out_leave_the_numbers():
-    found = shown("none")
-    assert found["grids"] == []
-    assert [line["value"] for line in found["scores"]] == ["40.0", "80.0"]
+    context = shown("none")
+    assert context["grids"] == []
+    assert [line["value"] for line in context["scores"]] == ["40.0", "80.0"]
     with pytest.raises(ValueError, match="left out"):
         strip(faces(1), "x", mode="none")
 
@@ -127,12 +129,11 @@ def test_the_page_shows_them_as_its_policy_says(build, two_methods, tmp_path):
         score = Score(0.4, 0.3, 0.5, null=0.0, n=48, unit="fraction")
         outcome = Outcome(1, {"E.r2": score}, arrays=arrays)
         store.record(row.representative).save_outcomes({"decoder": outcome})
-    texts = {
-        mode: write_report(root, maps="none", faces=mode, out=tmp_path / "p.html").read_text(
-            "utf-8"
-        )
-        for mode in (None, "blur", "show")
-    }
+    with drawing(paper=False):
+        texts = {
+            mode: SECTION.render(Material(root, maps="none", faces=mode))
+            for mode in (None, "blur", "show")
+        }
     images = {
         mode: re.findall(r'<img src="data:image/webp[^>]*>', text) for mode, text in texts.items()
     }

@@ -75,24 +75,24 @@ CLEAR = {"EIF": (0.8, 0.02), "ERM": (0.6, 0.02), "DICE-FER": (0.5, 0.02)}
 
 
 def test_one_clear_winner(summary):
-    found = headline(planted(summary, CLEAR, separated=True))
-    assert (found.best.code, found.best.values["best"]) == ("best-alone", "EIF")
-    assert found.best.values["others"] == 2
+    verdict = headline(planted(summary, CLEAR, separated=True))
+    assert (verdict.best.code, verdict.best.values["best"]) == ("best-alone", "EIF")
+    assert verdict.best.values["others"] == 2
     assert (
         "20.0 points above ERM, 53.5 points above pixels, 60.0 points above chance"
-        in found.sentences[0]
+        in verdict.sentences[0]
     )
-    assert found.open == Caution("all-separated", pairs=8, others=2)
-    assert found.troubles == {}
+    assert verdict.open == Caution("all-separated", pairs=8, others=2)
+    assert verdict.troubles == {}
 
 
 @pytest.mark.parametrize(("pairs", "code"), [(3, "too-few-runs"), (9, "not-separated-from-best")])
 def test_a_tie_names_who_is_tied_and_what_it_takes(summary, pairs, code):
-    found = headline(planted(summary, CLEAR, separated=False, pairs=pairs))
-    assert found.best.code == "best-tied"
-    assert set(found.best.values["tied"].split(" and ")) == {"ERM", "DICE-FER"}
-    assert found.open.code == code
-    assert found.open.values["pairs"] == pairs
+    verdict = headline(planted(summary, CLEAR, separated=False, pairs=pairs))
+    assert verdict.best.code == "best-tied"
+    assert set(verdict.best.values["tied"].split(" and ")) == {"ERM", "DICE-FER"}
+    assert verdict.open.code == code
+    assert verdict.open.values["pairs"] == pairs
 
 
 @pytest.mark.parametrize(
@@ -106,10 +106,10 @@ def test_a_tie_names_who_is_tied_and_what_it_takes(summary, pairs, code):
 def test_what_a_small_difference_would_take(summary, outlook, code, words):
     tie = planted(summary, CLEAR, separated=False)
     verdicts = tuple(replace(v, outlook=outlook) for v in tie.verdicts)
-    found = headline(replace(tie, verdicts=verdicts)).open
-    assert found.code == code
-    assert words in str(found)
-    assert "5.0 points" in str(found)
+    verdict = headline(replace(tie, verdicts=verdicts)).open
+    assert verdict.code == code
+    assert words in str(verdict)
+    assert "5.0 points" in str(verdict)
 
 
 def test_too_few_trainings_are_named_before_people(summary):
@@ -130,18 +130,18 @@ def test_one_seed_is_named_as_the_reason(summary):
 
 def test_all_at_chance_is_no_victory(summary):
     guess = {"EIF": (0.22, 0.05), "ERM": (0.2, 0.05), "DICE-FER": (0.19, 0.05)}
-    found = headline(planted(summary, guess, separated=False))
-    assert found.best.code == "all-at-chance"
-    assert found.best.values["chance"] == "20.0 %"
-    assert {c.code for c in found.troubles.values()} == {"row-at-chance"}
-    assert found.leak.code == "leak-unmeasured"
+    verdict = headline(planted(summary, guess, separated=False))
+    assert verdict.best.code == "all-at-chance"
+    assert verdict.best.values["chance"] == "20.0 %"
+    assert {c.code for c in verdict.troubles.values()} == {"row-at-chance"}
+    assert verdict.leak.code == "leak-unmeasured"
 
 
 def test_a_failed_method_stands_with_its_reason(summary):
     gone = Failure("x", "Broken", "broken", 0, 0, "failed", "the loss is not finite")
-    found = headline(replace(planted(summary, CLEAR, separated=True), failures=(gone,)))
-    assert found.troubles == {"Broken": Caution("row-failed", reason="the loss is not finite")}
-    assert found.best.values["best"] == "EIF"
+    verdict = headline(replace(planted(summary, CLEAR, separated=True), failures=(gone,)))
+    assert verdict.troubles == {"Broken": Caution("row-failed", reason="the loss is not finite")}
+    assert verdict.best.values["best"] == "EIF"
 
 
 def test_a_collapsed_method_leaks_nothing_and_wins_nothing(summary):
@@ -154,14 +154,14 @@ def test_a_collapsed_method_leaks_nothing_and_wins_nothing(summary):
         if row.label == "Adversarial branch" else row
         for row in made.rows
     ]  # fmt: skip
-    found = headline(replace(made, rows=tuple(rows)))
-    assert found.troubles == {"Adversarial branch": Caution("row-collapsed")}
-    assert found.leak.values["least"] != "Adversarial branch"
+    verdict = headline(replace(made, rows=tuple(rows)))
+    assert verdict.troubles == {"Adversarial branch": Caution("row-collapsed")}
+    assert verdict.leak.values["least"] != "Adversarial branch"
 
 
 def test_without_people_nothing_is_said_of_them(summary):
-    found = headline(planted(summary, CLEAR, separated=True, people=False))
-    assert found.leak == Caution("leak-without-people")
+    verdict = headline(planted(summary, CLEAR, separated=True, people=False))
+    assert verdict.leak == Caution("leak-without-people")
 
 
 @pytest.mark.parametrize(
@@ -177,10 +177,10 @@ def test_a_leak_is_held_against_the_curve_of_the_eraser(summary, leak, code):
         replace(row, label=f"erased {i}", method="erased", role="reference")
         for i, row in enumerate((strong, weak))
     ]
-    found = headline(replace(made, rows=(*made.rows, *erased)))
-    assert found.leak.code == code
+    verdict = headline(replace(made, rows=(*made.rows, *erased)))
+    assert verdict.leak.code == code
     if code == "leak-below-eraser":
-        assert found.leak.values["methods"] == "EIF"
+        assert verdict.leak.values["methods"] == "EIF"
 
 
 def test_a_control_below_the_eraser_is_named(summary):
@@ -199,12 +199,12 @@ def test_a_control_below_the_eraser_is_named(summary):
 def test_a_folder_without_scores_says_so(summary):
     bare = replace(summary, rows=tuple(replace(r, scores={}) for r in summary.rows), columns=(),
                    verdicts=(), failures=())  # fmt: skip
-    found = headline(bare)
-    assert [found.best.code, found.open.code] == ["nothing-recognised", "one-method"]
+    verdict = headline(bare)
+    assert [verdict.best.code, verdict.open.code] == ["nothing-recognised", "one-method"]
 
 
 def test_every_sentence_has_its_wording(summary):
-    found = headline(summary)
-    for fact in (found.best, found.leak, found.open, *found.troubles.values()):
+    verdict = headline(summary)
+    for fact in (verdict.best, verdict.leak, verdict.open, *verdict.troubles.values()):
         assert fact.code in WORDINGS
         assert fact.code not in str(fact)

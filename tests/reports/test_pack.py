@@ -92,10 +92,10 @@ def test_a_verification_travels_with_the_scores_it_is_about(results, tmp_path):
     assert result_of(store)["verification"] is None
     write_verification(verify(results, cells=0, workers=0, by="A. Reader"), results)
     assert result_of(store)["verification"]["by"] == "A. Reader"
-    found = json.loads((results / "verification.json").read_text())
-    run = next(iter(found["runs"]))
-    found["runs"][run]["scores"] = "0" * 64
-    (results / "verification.json").write_text(json.dumps(found))
+    content = json.loads((results / "verification.json").read_text())
+    run = next(iter(content["runs"]))
+    content["runs"][run]["scores"] = "0" * 64
+    (results / "verification.json").write_text(json.dumps(content))
     assert result_of(store)["verification"] is None
     (results / "verification.json").unlink()
 

@@ -36,9 +36,9 @@ def test_accuracies_are_those_of_the_saved_predictions(records, paired):
             spec, people = record.spec, test.labels["subject"].to_numpy(str)
             runs.append(RunScore.of_mean(spec.label, spec.seed, spec.fold, right, people))
     expected = compare_crossed(runs).pair("EIF", "ERM").difference
-    found = paired.compare(ACCURACY, methods).pair("EIF", "ERM").difference
+    difference = paired.compare(ACCURACY, methods).pair("EIF", "ERM").difference
     for name in ("value", "low", "high", "error", "dof"):
-        assert getattr(found, name) == pytest.approx(getattr(expected, name)), name
+        assert getattr(difference, name) == pytest.approx(getattr(expected, name)), name
 
 
 def test_a_scaled_leak_has_the_same_verdict_as_the_leak(paired, records):
@@ -58,9 +58,9 @@ def test_a_scaled_leak_has_the_same_verdict_as_the_leak(paired, records):
 def test_oracles_have_no_spread_over_seeds(paired, records):
     labels = sorted({record.spec.label for record in records})
     oracles = {r.spec.label for r in records if r.environment["method"]["role"] == "oracle"}
-    found = paired.compare(ACCURACY, labels)
+    comparison = paired.compare(ACCURACY, labels)
     assert oracles
-    assert all(found.seed_variance[label] == 0 for label in oracles & found.means.keys())
+    assert all(comparison.seed_variance[label] == 0 for label in oracles & comparison.means.keys())
 
 
 def test_runs_without_any_interval_are_not_compared(records):
@@ -84,16 +84,16 @@ def test_scores_of_earlier_versions_are_compared_by_their_intervals(records):
         for record in records
         if record.spec.label in ("EIF", "ERM")
     ]
-    found = PairedScores(records, pd.DataFrame(rows)).compare("another/score", ["EIF", "ERM"])
+    comparison = PairedScores(records, pd.DataFrame(rows)).compare("another/score", ["EIF", "ERM"])
     folds = len({row["fold"] for row in rows})
     error = 0.1 / stats.norm.ppf(0.975)
-    people = found.pair("EIF", "ERM").difference.variance("people")
+    people = comparison.pair("EIF", "ERM").difference.variance("people")
     assert people == pytest.approx(2 * error**2 / folds)
 
 
 def test_the_outlook_names_this_sweep(paired, records):
-    found = outlook(paired.compare(ACCURACY, ["EIF", "ERM"]), "EIF")
+    outlooks = outlook(paired.compare(ACCURACY, ["EIF", "ERM"]), "EIF")
     people = {s for r in records for s in r.arrays.test.subjects}
-    assert found.people == len(people)
-    assert found.seeds == 2
-    assert found.needed is None or found.needed > 0
+    assert outlooks.people == len(people)
+    assert outlooks.seeds == 2
+    assert outlooks.needed is None or outlooks.needed > 0

@@ -32,10 +32,10 @@ def test_means_are_those_of_the_runs(results, summary):
 
 def test_interval_holds_the_mean_and_widens_with_spread(summary):
     for row in summary.rows:
-        for found in row.scores.values():
-            if found.low is not None:
-                assert found.low <= found.mean + 1e-12
-                assert found.mean <= found.high + 1e-12
+        for result in row.scores.values():
+            if result.low is not None:
+                assert result.low <= result.mean + 1e-12
+                assert result.mean <= result.high + 1e-12
 
 
 def test_roles_are_set_apart_and_best_comes_first(summary):

@@ -125,6 +125,15 @@ def test_a_claimed_run_is_nobody_elses(tmp_path, spec):
     assert seen == [None]
 
 
+def test_a_run_that_was_taken_over_is_not_published(tmp_path, spec):
+    store = RunStore(tmp_path)
+    with pytest.raises(RunError, match="taken over"), store.claim(spec) as working:
+        fill(working, spec)
+        (tmp_path / "runs" / f".{spec.id}.claims" / "2").touch()
+        store.publish(spec, working)
+    assert store.records() == []
+
+
 def test_damage_is_found(tmp_path, spec):
     record = publish(RunStore(tmp_path), spec)
     with (record.folder / "parts" / "test.safetensors").open("r+b") as file:
@@ -159,9 +168,9 @@ def test_arrays_of_a_metric_come_and_go_with_its_scores(tmp_path, spec):
     drawn = np.arange(12, dtype=np.uint8).reshape(2, 3, 2).transpose(1, 0, 2)
     record.save_outcomes({"a": Outcome(1, {"k": Score(0.5, n=4)}, arrays={"drawn": drawn})})
     record.save_outcomes({"b": Outcome(1, {"k": Score(0.1, n=4)})})
-    found = record.metric_arrays("a")["drawn"]
-    assert found.dtype == np.uint8
-    assert np.array_equal(found, drawn)
+    saved = record.metric_arrays("a")["drawn"]
+    assert saved.dtype == np.uint8
+    assert np.array_equal(saved, drawn)
     assert record.verify() == []
     record.save_outcomes({"a": Outcome(1, failed="no faces")})
     assert record.metric_arrays("a") == {}
@@ -209,7 +218,7 @@ def test_no_name_leads_out_of_the_results(tmp_path_factory, name):
     store = RunStore(root)
     makes = [
         lambda: store.log(name),
-        lambda: store._failure(name),
+        lambda: store.failure_path(name),
         lambda: write_part(root / "parts", part(f"test:{name}"))[0],
         lambda: store.runs / name if store.is_done(name) else store.runs / file_name(name),
     ]

@@ -297,8 +297,8 @@ def test_changed_class_scores_contradict_the_recorded_accuracy(copied):
     arrays["logits"] = np.roll(arrays["logits"], 1, axis=1)
     save_file(arrays, path)
     reseal(copied)
-    found = check(copied).contradictions
-    assert any(c.values["score"].startswith("classification scores test.") for c in found)
+    contradictions = check(copied).contradictions
+    assert any(c.values["score"].startswith("classification scores test.") for c in contradictions)
 
 
 @pytest.mark.slow

@@ -26,11 +26,11 @@ def test_with_deterministic_methods_it_is_the_paired_t_test() -> None:
     rng = np.random.default_rng(0)
     a, b = rng.normal(0.6, 0.2, 30), rng.normal(0.5, 0.2, 30)
     runs = [means("a", 0, a), means("b", 0, b)]
-    found = compare_crossed(runs, deterministic=["a", "b"]).pair("a", "b").difference
+    difference = compare_crossed(runs, deterministic=["a", "b"]).pair("a", "b").difference
     expected = stats.ttest_rel(a, b)
-    assert_allclose(found.p, expected.pvalue)
+    assert_allclose(difference.p, expected.pvalue)
     interval = expected.confidence_interval()
-    assert_allclose([found.low, found.high], [interval.low, interval.high])
+    assert_allclose([difference.low, difference.high], [interval.low, interval.high])
 
 
 def test_without_people_to_vary_it_is_the_pooled_t_test_over_seeds() -> None:
@@ -39,9 +39,9 @@ def test_without_people_to_vary_it_is_the_pooled_t_test_over_seeds() -> None:
     a, b = rng.normal(0.6, 0.05, 4), rng.normal(0.5, 0.05, 4)
     runs = [means("a", s, np.full(20, v)) for s, v in enumerate(a)]
     runs += [means("b", s, np.full(20, v)) for s, v in enumerate(b)]
-    found = compare_crossed(runs).pair("a", "b").difference
-    assert_allclose(found.p, stats.ttest_ind(a, b).pvalue)
-    assert found.dof == pytest.approx(6)
+    difference = compare_crossed(runs).pair("a", "b").difference
+    assert_allclose(difference.p, stats.ttest_ind(a, b).pvalue)
+    assert difference.dof == pytest.approx(6)
 
 
 def test_people_by_seed_noise_is_counted_once() -> None:
@@ -95,11 +95,11 @@ def test_an_eraser_is_paired_with_its_encoder_by_seed() -> None:
 
 def test_unequal_spreads_are_not_pooled() -> None:
     model = SweepModel(people=30, seeds=8, sd_seeds=(0.2, 0.01, 0.01, 0.01), sd_noise=0.05)
-    found = compare_crossed(model.draw(np.random.default_rng(0)))
-    assert found.spreads_p is not None
-    assert found.spreads_p < 0.05
-    assert not found.pooled
-    assert found.seed_variance["m0"] > 20 * found.seed_variance["m1"]
+    comparison = compare_crossed(model.draw(np.random.default_rng(0)))
+    assert comparison.spreads_p is not None
+    assert comparison.spreads_p < 0.05
+    assert not comparison.pooled
+    assert comparison.seed_variance["m0"] > 20 * comparison.seed_variance["m1"]
 
 
 def test_bartlett_is_that_of_scipy() -> None:
@@ -157,10 +157,10 @@ def test_scores_without_effects_are_compared_unpaired() -> None:
         for m, v in (("a", 0.9), ("b", 0.2))
         for s in range(3)
     ]
-    found = compare_crossed(runs).pair("a", "b").difference
+    difference = compare_crossed(runs).pair("a", "b").difference
     half = 0.1 / stats.norm.ppf(0.975)
-    assert_allclose(found.variance("people"), 2 * half**2)
-    assert found.variance("seeds") > 0
+    assert_allclose(difference.variance("people"), 2 * half**2)
+    assert difference.variance("seeds") > 0
 
 
 @given(

@@ -26,13 +26,13 @@ def test_power_is_realised(people: int, seeds: int) -> None:
 
 def test_spreads_of_a_sweep_are_found_again() -> None:
     rng = np.random.default_rng(0)
-    found = []
+    values = []
     for _ in range(100):
         comparison = compare_crossed(SweepModel(people=40, seeds=4).draw(rng))
-        found.append(Spread.of(comparison, comparison.pairs[0], people=40))
-    assert np.mean([s.seeds**2 for s in found]) == pytest.approx(0.03**2, rel=0.15)
+        values.append(Spread.of(comparison, comparison.pairs[0], people=40))
+    assert np.mean([s.seeds**2 for s in values]) == pytest.approx(0.03**2, rel=0.15)
     truth = 2 * (0.15**2 + 0.2**2 / 4)
-    assert np.mean([s.people**2 for s in found]) == pytest.approx(truth, rel=0.15)
+    assert np.mean([s.people**2 for s in values]) == pytest.approx(truth, rel=0.15)
 
 
 def test_more_people_or_seeds_never_hurt() -> None:

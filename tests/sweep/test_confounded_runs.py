@@ -32,9 +32,9 @@ def swept(tmp_path_factory):
 
 def test_every_strength_is_a_run_of_its_own(swept):
     assert swept.failed == {}
-    found = {(r.spec.method, r.spec.tie.rho): r for r in swept.records()}
-    assert len(found) == 4
-    weak, strong = found["erm", 0.0], found["erm", 0.9]
+    by_name = {(r.spec.method, r.spec.tie.rho): r for r in swept.records()}
+    assert len(by_name) == 4
+    weak, strong = by_name["erm", 0.0], by_name["erm", 0.9]
     assert "erm-r0.9-s0-f0-" in strong.spec.id
     for record in (weak, strong):
         assert set(record.arrays.parts) == {"train", "validation", "test", "test:reversed"}
@@ -50,7 +50,7 @@ def test_every_strength_is_a_run_of_its_own(swept):
     )
     assert (tied.max() / tied.sum()).mean() > 0.9
     assert any("rho 0.9" in note for note in strong.environment["tie"])
-    oracle = found["oracle-label", 0.9].outcomes()
+    oracle = by_name["oracle-label", 0.9].outcomes()
     assert oracle["classification"].scores["test:reversed.accuracy"].value == 1
     assert oracle["transfer"].scores["reversed.drop"].value == 0
     assert oracle["groups"].scores["gender.worst_cell"].value == 1

@@ -60,10 +60,10 @@ def test_several_at_once_and_in_folders_of_their_own(tmp_path, monkeypatch):
     jobs = {i: Job(os.getpid, {}, threads=1) for i in range(4)}
     jobs |= {"cwd": Job(os.getcwd, {}, threads=1)}
     jobs |= {"env": Job(os.getenv, {"key": "FER_BENCH_TEST"}, threads=1)}
-    found = ends(jobs, workers=2)
-    assert len({found[i].value for i in range(4)} | {os.getpid()}) == 5
-    assert found["cwd"].value == str(tmp_path)
-    assert found["env"].value == "here"
+    result = ends(jobs, workers=2)
+    assert len({result[i].value for i in range(4)} | {os.getpid()}) == 5
+    assert result["cwd"].value == str(tmp_path)
+    assert result["env"].value == "here"
 
 
 def test_what_exists_in_this_process_only_is_done_here():

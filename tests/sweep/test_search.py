@@ -18,7 +18,7 @@ from fer_bench.sweep.sweep import run_experiment
 
 pytest.importorskip("optuna")
 
-DATA = {"name": "generated", "subjects": 9, "images_per_subject": 14, "size": 32}
+DATA = {"name": "generated", "subjects": 9, "images_per_subject": 14, "size": 16}
 ERM = {"name": "erm", "parameters": {"backbone": {"width": 4}, "dim": 8}}
 METHODS = [n for n in registry.methods.names() if registry.methods.get(n).info.role == "method"]
 
@@ -105,6 +105,18 @@ def test_reference_rows_have_nothing_to_search():
         studies_of(experiment(methods=rows))
 
 
+def test_erased_rows_follow_the_encoder_that_was_searched(pretend, tmp_path):
+    pretend(peak)
+    row = {"name": "erased", "of": "erm", "parameters": {"eraser": "mean", "rank": 2}}
+    split = {"folds": 3, "use": [0, 1], "validation": 0.4}
+    found = search_experiment(experiment(methods=[ERM, row], split=split), tmp_path, trials=2)
+    assert [study.entry for study in found.studies] == [0, 0]
+    runs = plan(load_experiment(found.file)).runs
+    encoders = {run.fold: run.id for run in runs if run.of is None}
+    assert {run.fold: run.of for run in runs if run.of is not None} == encoders
+    assert len(encoders) == 2
+
+
 def test_the_ranges_reach_the_experiments_own_setting():
     (study,) = studies_of(experiment(training={"lr": 0.05, "epochs": 1}))
     assert study.space["training.lr"] == Between(1e-4, 0.05, log=True)
@@ -140,7 +152,7 @@ def pictures(tmp_path, small_faces):
 
 
 def test_test_faces_and_labels_cannot_influence_the_choice(pictures, tmp_path):
-    found = {}
+    by_name = {}
     for scramble in ("nothing", "test", "train"):
         content = experiment(
             data=pictures(scramble, scramble=scramble),
@@ -149,10 +161,10 @@ def test_test_faces_and_labels_cannot_influence_the_choice(pictures, tmp_path):
         )
         search = search_experiment(content, tmp_path / f"out-{scramble}", trials=3, quiet=True)
         (study,) = search.studies
-        found[scramble] = (values_of(study), study.best.values)
-    assert found["test"] == found["nothing"]
-    assert len({score for _, score in found["nothing"][0]}) > 1, "the settings must matter"
-    assert found["train"] != found["nothing"], "what should decide, decides"
+        by_name[scramble] = (values_of(study), study.best.values)
+    assert by_name["test"] == by_name["nothing"]
+    assert len({score for _, score in by_name["nothing"][0]}) > 1, "the settings must matter"
+    assert by_name["train"] != by_name["nothing"], "what should decide, decides"
 
 
 def test_every_fold_is_searched_alone(pretend, tmp_path):
@@ -275,13 +287,13 @@ def test_two_searches_keep_out_of_each_others_way(tmp_path):
 @pytest.mark.slow
 def test_the_pool_finds_what_the_serial_search_finds(tmp_path):
     content = experiment(split={"folds": 3, "use": [0, 1], "validation": 0.4})
-    found = [
+    values = [
         search_experiment(
             content, tmp_path / name, trials=2, options=Options.of(name, 2), quiet=True
         ).studies
         for name in ("serial", "pool")
     ]
-    for a, b in zip(*found, strict=True):
+    for a, b in zip(*values, strict=True):
         assert [t.values for t in a.trials] == [t.values for t in b.trials]
         assert [t.score for t in a.trials] == [t.score for t in b.trials]
 

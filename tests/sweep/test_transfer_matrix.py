@@ -94,12 +94,12 @@ def test_two_sets_of_one_reader_have_names_of_their_own(folders, matrix, tmp_pat
     fer_bench.run(BASE | {"data": other}, tmp_path / "c d", quiet=True)
     copy = tmp_path / "a"
     shutil.copytree(folders[0], copy)
-    found = transfer_matrix([copy, tmp_path / "c d", folders[1]], quiet=True)
-    assert set(found["train"]) == {"generated-a", "generated-c_d", "folder"}
-    assert len(found) == 9
+    transfers = transfer_matrix([copy, tmp_path / "c d", folders[1]], quiet=True)
+    assert set(transfers["train"]) == {"generated-a", "generated-c_d", "folder"}
+    assert len(transfers) == 9
     # Under another name than in the folder of two sets, the numbers are the same.
     old, new = (m[m["method"] == "ERM"].set_index(["train", "test"])["mean"]
-                for m in (matrix, found))  # fmt: skip
+                for m in (matrix, transfers))  # fmt: skip
     assert new["generated-a", "folder"] == old["generated", "folder"]
     (copy / "b").mkdir()
     shutil.move(tmp_path / "c d", copy / "b" / "a")
@@ -118,9 +118,9 @@ def test_faces_that_changed_are_embedded_again(folders, matrix, tmp_path):
         Image.fromarray(faces.gather([row])[0]).save(folder / f"{row}.png")
     data = {"name": "folder", "root": str(tmp_path / "faces"), "size": 16, "color": False}
     fer_bench.run(BASE | {"data": data}, second, quiet=True)
-    found = transfer_matrix([first, second], quiet=True).set_index(["train", "test"])
-    assert found.loc["generated", "folder"]["faces"] == 54
-    assert found.loc["generated", "folder"]["classes"] == 3
+    transfers = transfer_matrix([first, second], quiet=True).set_index(["train", "test"])
+    assert transfers.loc["generated", "folder"]["faces"] == 54
+    assert transfers.loc["generated", "folder"]["classes"] == 3
     for record in RunStore(first).records():
         if record.spec.method == "erm":
             assert len(record.arrays.parts["test:folder"]) == 54
@@ -138,11 +138,11 @@ def test_pictures_that_both_sets_have_are_said(folders, tmp_path):
     fer_bench.run(BASE | {"data": data, "split": split}, tmp_path / "b", quiet=True)
     first = tmp_path / "a"
     shutil.copytree(folders[0], first)
-    found = transfer_matrix([first, tmp_path / "b"], quiet=True)
-    cells = found.set_index(["train", "test"])["copies"]
+    matrix = transfer_matrix([first, tmp_path / "b"], quiet=True)
+    cells = matrix.set_index(["train", "test"])["copies"]
     assert cells["generated", "folder"] == 28
     assert cells["generated", "generated"] == 0
-    assert "28 pictures of folder are also in generated" in to_text(found)
+    assert "28 pictures of folder are also in generated" in to_text(matrix)
 
 
 def test_the_page_has_a_heat_map_and_the_numbers(matrix, tmp_path):

@@ -285,13 +285,13 @@ def test_a_compiled_backbone_trains_the_same(make_trainer, parts, monkeypatch):
     """Captured, but not translated to C++, which takes half a minute: see the benchmark."""
     honest = nn.Module.compile
     monkeypatch.setattr(nn.Module, "compile", lambda self: honest(self, backend="aot_eager"))
-    found = []
+    values = []
     for switch in (False, True):
         method, trainer = make_trainer(erm(), epochs=2, compile=switch, augment="none")
         trainer.run()
         assert (method.encoder.backbone.body._compiled_call_impl is not None) == switch
-        found.append(extract(method, trainer.batcher, parts.validation, name="v").expression)
-    np.testing.assert_allclose(*found, atol=0.02)
+        values.append(extract(method, trainer.batcher, parts.validation, name="v").expression)
+    np.testing.assert_allclose(*values, atol=0.02)
 
 
 def test_compiling_without_a_backbone_or_a_compiler_is_said(make_trainer, two_players, monkeypatch):

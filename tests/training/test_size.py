@@ -43,12 +43,12 @@ def batcher(small_faces):
 
 def test_size_of_a_network_counted_by_hand(batcher):
     task = make_task(batcher.data, np.arange(len(batcher.data)))
-    found = model_size(Counted(task, None), batcher)
+    size = model_size(Counted(task, None), batcher)
     _, height, width = batcher.data.shape
     classes = len(task.classes)
-    assert found["parameters"] == 4 * 27 + 4 * classes + classes
-    assert found["multiply_adds"] == 4 * 27 * height * width + 4 * classes
-    assert found["images_per_s"] > 0
+    assert size["parameters"] == 4 * 27 + 4 * classes + classes
+    assert size["multiply_adds"] == 4 * 27 * height * width + 4 * classes
+    assert size["images_per_s"] > 0
 
 
 def test_an_oracle_has_no_parameters(batcher):

@@ -109,7 +109,7 @@ class AffectNet(Reader):
         known = expressions.notna().to_numpy()
         paths = relative(images, root) + "/" + table["subDirectory_filePath"]
         rejects = [Reject(paths[i], table["where"][i], why) for i, why in sorted(wrong.items())]
-        found = pd.DataFrame(
+        rows = pd.DataFrame(
             {
                 "path": paths,
                 "expression": expressions,
@@ -125,7 +125,7 @@ class AffectNet(Reader):
             "faces without a box, used uncropped": crop * np.isnan(boxes[known]).all(axis=1).sum(),
         }
         return Listing(
-            found[known].reset_index(drop=True),
+            rows[known].reset_index(drop=True),
             where=table["where"][known].tolist(),
             rejects=rejects,
             boxes=boxes[known] if crop else None,

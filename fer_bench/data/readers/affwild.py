@@ -17,13 +17,13 @@ from fer_bench.data.reader import (
     Reject,
     first_of,
     image_files,
+    integer_code,
     listing,
     misnamed,
     one_of,
     relative,
     require,
     text_lines,
-    whole_number,
 )
 from fer_bench.errors import DataError, MissingExtraError
 
@@ -242,7 +242,7 @@ class AffWild2(Reader):
 def _label(line: str, task: str) -> dict[str, Any] | None:
     """One label line; None where it is marked invalid."""
     if task == "expr":
-        code = whole_number(line)
+        code = integer_code(line)
         if code < 0:
             return None
         if code == OTHER:

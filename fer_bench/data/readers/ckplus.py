@@ -14,12 +14,12 @@ from fer_bench.data.reader import (
     choose_frames,
     first_of,
     image_files,
+    integer_code,
     listing,
     misnamed,
     one_of,
     relative,
     require,
-    whole_number,
 )
 
 CODES = {
@@ -80,7 +80,7 @@ class CkPlus(Reader):
                 continue
             place = relative(files[0], root)
             try:
-                expression = CODES[whole_number(files[0].read_text())]
+                expression = CODES[integer_code(files[0].read_text())]
             except (ValueError, KeyError):
                 word = files[0].read_text(errors="replace").strip()
                 rejects.append(Reject(place, place, f"unknown code {word!r}: known: 0 to 7"))

@@ -124,9 +124,13 @@ def _pixel_rows(files: list[tuple[Path, str | None]], labels: Mapping[str, str] 
     ]
     keep = ~table.index.isin(list(wrong))
     good = table[keep].reset_index(drop=True)
-    found = {"path": good["path"], "expression": expressions[keep].tolist(), "split": good["Usage"]}
+    columns = {
+        "path": good["path"],
+        "expression": expressions[keep].tolist(),
+        "split": good["Usage"],
+    }
     return Listing(
-        pd.DataFrame(found),
+        pd.DataFrame(columns),
         where=good["where"].tolist(),
         rejects=rejects,
         pixels=pixel_parser(good["pixels"]),

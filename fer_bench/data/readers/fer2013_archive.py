@@ -57,14 +57,14 @@ def archived(root: Path, labels: str, copies: str) -> Listing:
     left_out = np.asarray(undecided) | copied
     keep = ~left_out & ~table.index.isin(list(wrong))
     chosen = table[keep].reset_index(drop=True)
-    found = {
+    columns = {
         "path": chosen["path"],
         "expression": expressions[keep].tolist(),
         "split": chosen["split"],
         COPIES: groups[keep],
     }
     return Listing(
-        pd.DataFrame(found),
+        pd.DataFrame(columns),
         where=where[keep].tolist(),
         rejects=[
             Reject(table["path"][row], where[row], why)

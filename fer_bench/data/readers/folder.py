@@ -31,6 +31,7 @@ class Folder(Reader):
         *,
         subject: str | None = None,
         labels: Mapping[str, str] | None = None,
+        people_first: bool = False,
     ) -> Listing:
         """List the images.
 
@@ -40,6 +41,7 @@ class Folder(Reader):
                 class folder does.
             labels: names of class folders -> expressions, where they are neither a name nor a
                 synonym, such as `{"3": "happiness"}`.
+            people_first: the folder of a person is above those of the classes.
 
         Raises:
             DataError: the root is no folder, or holds no image.
@@ -61,6 +63,7 @@ class Folder(Reader):
             *parents, name = path.split("/")
             split = _split(parents[0]) if parents else None
             parents = parents[1:] if split else parents
+            parents = parents[::-1] if people_first else parents
             if not parents:
                 rejects.append(Reject(path, path, "is in no class folder"))
                 continue

@@ -31,17 +31,20 @@ class Generated(Renderer):
     def render(
         self, root: Path | None, *, size: int, color: bool, **options: Any
     ) -> tuple[NDArray[np.uint8], pd.DataFrame, Mapping[str, Any]]:
+        """Render the faces; options as for `generate`."""
         from fer_bench.data.synthetic.generated import generate
 
         images, table, about = generate(size=size, color=color, **options)
         return images, table, dependence_notes(about)
 
     def version(self) -> str:
+        """Version of the renderer, as part of the cache key."""
         from fer_bench.data import synthetic
 
         return source_hash(Path(synthetic.__file__).parent)
 
     def options(self) -> tuple[str, ...]:
+        """The options that `generate` takes."""
         from fer_bench.data.synthetic.generated import generate
 
         return tuple(o for o in keyword_options(generate) if o not in ("size", "color"))
@@ -51,9 +54,9 @@ def dependence_notes(about: Mapping[str, Any]) -> dict[str, str]:
     """How far group and expression depend on each other, in words for the data card."""
     return {
         f"group and expression in {part}": ", ".join(
-            f"{measure.replace('_', ' ')} {value:.3f}" for measure, value in found.items()
+            f"{measure.replace('_', ' ')} {value:.3f}" for measure, value in measures.items()
         )
-        for part, found in about["dependence"].items()
+        for part, measures in about["dependence"].items()
     }
 
 

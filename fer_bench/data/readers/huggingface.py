@@ -83,11 +83,11 @@ class HuggingFace(Reader):
 
         def encoded(row: int) -> bytes:
             store, index = places[row]
-            found: Any = stores[store][index][image]
-            if found is None:
+            cell: Any = stores[store][index][image]
+            if cell is None:
                 raise DataError("has no image")
             try:
-                return found["bytes"] or Path(found["path"]).read_bytes()
+                return cell["bytes"] or Path(cell["path"]).read_bytes()
             except OSError as error:
                 raise DataError(f"its file cannot be read ({error})") from error
 

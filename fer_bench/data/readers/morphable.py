@@ -44,8 +44,8 @@ class Morphable(Renderer):
                 "data set 'morphable' needs the ICT-FaceKit model: pass root= (the .npz or the "
                 "official folder), or provide $FER_BENCH_DATA/ict_facekit."
             )
-        found = sorted(root.glob("*.npz")) if root.is_dir() else []
-        model = found[0] if found else root
+        models = sorted(root.glob("*.npz")) if root.is_dir() else []
+        model = models[0] if models else root
         images, table, about = generate_morphable(model, size=size, color=color, **options)
         return images, table, dependence_notes(about)
 

@@ -46,15 +46,15 @@ class London(Reader):
         one_of("version", version, self.versions)
         images = "raw_256" if version == "recognition_112" else version
         require(root / images, "the images of the London Set")
-        found = Manifest().read(root, images=images)
+        listing = Manifest().read(root, images=images)
         if version == "recognition_112":
-            found.pixels = _aligned(root, found.table)
-            found.sources = tuple(root / path for path in found.table["path"])
-            found.made = version
+            listing.pixels = _aligned(root, listing.table)
+            listing.sources = tuple(root / path for path in listing.table["path"])
+            listing.made = version
         if version != "raw_256":  # the eye positions are those of the raw images
-            found.table = found.table.drop(columns=EYES)
-        found.info = self.info
-        return found
+            listing.table = listing.table.drop(columns=EYES)
+        listing.info = self.info
+        return listing
 
 
 def _aligned(root: Path, table: pd.DataFrame) -> Callable[[int], NDArray[np.uint8]]:
@@ -88,9 +88,9 @@ class CmuFaces(Reader):
 
     def read(self, root: Path) -> Listing:
         """List the images; choose poses with `where={"pose": "forward"}`."""
-        found = Manifest().read(root)
-        found.info = self.info
-        return found
+        listing = Manifest().read(root)
+        listing.info = self.info
+        return listing
 
 
 class LfwExpressions(Reader):
@@ -112,9 +112,9 @@ class LfwExpressions(Reader):
 
     def read(self, root: Path) -> Listing:
         """List the images; `classes=["neutral", "happiness"]` leaves out the rare classes."""
-        found = Manifest().read(root)
-        found.info = self.info
-        return found
+        listing = Manifest().read(root)
+        listing.info = self.info
+        return listing
 
 
 london = London()

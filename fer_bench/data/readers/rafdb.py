@@ -116,15 +116,15 @@ class RafDb(Reader):
             return {"gender": None, "race": None, "age_group": None}
         lines = file.read_text(encoding="utf-8-sig").split("\n")
         codes = [line.strip() for line in lines if line.strip()][5:]  # after five landmarks
-        found: dict[str, str | None] = {}
+        attributes: dict[str, str | None] = {}
         maps = {"gender": GENDER, "race": RACE, "age_group": AGE}
         if len(codes) != len(maps):
             raise ValueError(f"has {len(codes)} codes after the five landmarks instead of 3")
         for (name, names), code in zip(maps.items(), codes, strict=True):
             if code not in names:
                 raise ValueError(f"unknown {name} {code!r}: known: {', '.join(names)}")
-            found[name] = names[code]
-        return found
+            attributes[name] = names[code]
+        return attributes
 
     def _folders(self, base: Path, root: Path, expression_of: Callable[[object], str]) -> Listing:
         rows: list[dict[str, Any]] = []

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
-from fer_bench.data.synthetic.factors import check_whole
+from fer_bench.data.synthetic.factors import check_integer
 from fer_bench.errors import DataError
 
 DIGITS = tuple(f"digit-{n}" for n in range(10))
@@ -53,7 +53,7 @@ def coloured_digits(
     """
     from sklearn.datasets import load_digits
 
-    check_whole("subjects", subjects, 2)
+    check_integer("subjects", subjects, 2)
     if subjects > MOST_SUBJECTS:
         raise DataError(f"subjects is {subjects}: there are {MOST_SUBJECTS} pairs of colours.")
     if not color:

@@ -16,7 +16,7 @@ around it, and the factors are the same bits on every machine and under every Nu
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -63,8 +63,10 @@ ACTION_UNITS = (
     "au43",  # eyes closed
 )
 
+Recipes = Mapping[str, tuple[dict[str, float], dict[str, float]]]
+
 # Two ways of showing each emotion (after EMFACS); a subject prefers one of them.
-_RECIPES: dict[str, tuple[dict[str, float], dict[str, float]]] = {
+RECIPES: Recipes = {
     "neutral": ({}, {}),
     "happiness": (
         {"au6": 0.8, "au12": 1.0, "au25": 0.7, "au26": 0.1},
@@ -327,9 +329,9 @@ def sample_factors(
     >>> table.groupby("subject")["expression"].value_counts().unique().tolist()
     [2]
     """
-    check_whole("subjects", subjects, 1)
-    check_whole("first_subject", first_subject, 0)
-    check_whole("seed", seed, 0)
+    check_integer("subjects", subjects, 1)
+    check_integer("first_subject", first_subject, 0)
+    check_integer("seed", seed, 0)
     return animate(
         sample_subjects(subjects, first=first_subject, seed=seed),
         n,
@@ -360,11 +362,13 @@ def animate(
     nuisance: float,
     noise: float,
     seed: int,
+    recipes: Recipes = RECIPES,
 ) -> pd.DataFrame:
     """Let people show expressions under varying conditions: the table of `sample_factors`.
 
     `people` has one row per person, indexed by name, the first being number `first_subject`;
-    its categorical columns are the attributes.
+    its categorical columns are the attributes. `recipes` gives the action units of every
+    expression, in the two ways of showing it.
     """
     attributes = {str(c): people[c].cat for c in people.select_dtypes("category")}
     _check(n, len(people), classes, rho, group, attributes, intensity, style, nuisance, noise)
@@ -398,6 +402,7 @@ def animate(
         np.array([EXPRESSIONS.index(c) for c in classes])[label],
         np.stack(gains)[owner],
         np.concatenate(expression_draws),
+        recipes,
         intensity=intensity,
         style=style,
         nuisance=nuisance,
@@ -419,6 +424,7 @@ def _express(
     expression: NDArray[np.int64],
     gains: NDArray[np.float64],
     u: NDArray[np.float64],
+    recipes: Recipes,
     *,
     intensity: tuple[float, float],
     style: float,
@@ -429,11 +435,11 @@ def _express(
     `gains` [N, 2, A, 3] are the subject's draws (gain and resting tone of each unit), `u` [N, .]
     the image's own.
     """
-    recipes = np.zeros((len(EXPRESSIONS), 2, len(ACTION_UNITS)))
+    full = np.zeros((len(EXPRESSIONS), 2, len(ACTION_UNITS)))
     for k, name in enumerate(EXPRESSIONS):
-        for v, recipe in enumerate(_RECIPES[name]):
+        for v, recipe in enumerate(recipes[name]):
             for unit, value in recipe.items():
-                recipes[k, v, ACTION_UNITS.index(unit)] = value
+                full[k, v, ACTION_UNITS.index(unit)] = value
 
     low, high = intensity
     strength = np.where(expression == 0, 0.0, low + (high - low) * u[:, 0])
@@ -444,8 +450,8 @@ def _express(
     rest = np.maximum(0.5 * style * _bell(gains[:, 1]) - 0.1 * style, 0)
     rest[:, [ACTION_UNITS.index(f"au{k}") for k in (20, 25, 26)]] = 0  # mouths rest closed
     jitter = 0.3 * _bell(u[:, 4:].reshape(len(u), -1, 3))
-    mean = strength[:, None] * recipes[expression].mean(axis=1)
-    shown = strength[:, None] * recipes[expression, variant] * gain
+    mean = strength[:, None] * full[expression].mean(axis=1)
+    shown = strength[:, None] * full[expression, variant] * gain
     units = shown * (1 + jitter) + rest + 0.2 * np.maximum(jitter - 0.1, 0)
 
     # People talk and blink whatever they feel.
@@ -504,7 +510,7 @@ def _check(
     nuisance: float,
     noise: float,
 ) -> None:
-    check_whole("n", n, 1)
+    check_integer("n", n, 1)
     if n < subjects:
         raise DataError(f"n = {n} images for {subjects} subjects: give every subject at least one.")
     if isinstance(classes, str) or len(classes) == 0:
@@ -527,7 +533,7 @@ def _check(
     check_range("noise", noise, 0, 1)
 
 
-def check_whole(name: str, value: object, low: int) -> None:
+def check_integer(name: str, value: object, low: int) -> None:
     """Raise `DataError` unless `value` is a whole number of at least `low`."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < low:
         raise DataError(f"{name} = {value!r}: give a whole number of at least {low}.")

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from fer_bench.data.synthetic.factors import (
     EXPRESSIONS,
+    check_integer,
     check_range,
-    check_whole,
     sample_factors,
 )
 from fer_bench.data.synthetic.renderer import render
@@ -89,9 +89,9 @@ def generate(
     """
     parameters = {k: v for k, v in locals().items() if k != "threads"}
     parameters |= {"classes": list(classes), "intensity": list(intensity)}
-    check_whole("subjects", subjects, 1)
-    check_whole("images_per_subject", images_per_subject, 1)
-    check_whole("test_subjects", test_subjects, 0)
+    check_integer("subjects", subjects, 1)
+    check_integer("images_per_subject", images_per_subject, 1)
+    check_integer("test_subjects", test_subjects, 0)
     check_range("test_rho", test_rho, 0, 1)
     common: dict[str, Any] = {
         "classes": classes,

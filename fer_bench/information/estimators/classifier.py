@@ -11,10 +11,16 @@ import torch
 from torch import Tensor
 
 from fer_bench.information.critics import apply, initial_mlp
-from fer_bench.information.estimator import Estimate, Estimator, Problem, whole_number
-from fer_bench.information.estimators.neural import build_folds, by_shape, fit_cautions
+from fer_bench.information.cross_fitting import (
+    CrossFit,
+    build_folds,
+    by_shape,
+    cross_fit,
+    fit_cautions,
+)
+from fer_bench.information.estimator import Estimate, Estimator, Problem, read_integer
 from fer_bench.information.inputs import classifier_features, is_discrete
-from fer_bench.information.training import Blocks, Budget, Fold, Parameters, train
+from fer_bench.information.training import Blocks, Budget, Fold, Parameters
 from fer_bench.labels import label_entropy
 
 
@@ -49,7 +55,7 @@ class Classifier(Estimator):
         device: str = "auto",
     ) -> None:
         super().__init__(seed=seed)
-        self.shape = (whole_number("hidden", hidden, 1), whole_number("depth", depth, 0))
+        self.shape = (read_integer("hidden", hidden, 1), read_integer("depth", depth, 0))
         self.folds = folds
         self.budget = Budget(steps=steps, batch=batch, rate=rate, patience=patience)
         self.device = device
@@ -59,52 +65,44 @@ class Classifier(Estimator):
 
     def _estimate_alike(self, problems: Sequence[Problem]) -> list[Estimate]:
         labels_right = is_discrete(problems[0].sample.y)
-        cuts, members = build_folds(
+        folds = build_folds(
             problems, count=self.folds, device=self.device, look=classifier_features
         )
-        hidden, depth = self.shape
-        sample = problems[0].sample
-        label_side = sample.y if labels_right else sample.x
-        model = _Softmax(
-            cuts[0].x.shape[1] if labels_right else cuts[0].y.shape[1],
-            int(label_side.max()) + 1,
-            hidden,
-            depth,
-            labels_right,
-        )
-        fitted = train(model, cuts, self.budget)
-        estimates = []
-        for problem, mine in zip(problems, members, strict=True):
-            codes = problem.sample.y if labels_right else problem.sample.x
-            if problem.order is not None and labels_right:
-                codes = codes[problem.order]
-            surprise = np.full(len(codes), np.nan)
-            seen = []
-            for p in mine:
-                fold = cuts[p]
-                with torch.no_grad():
-                    part = fold.part(fold.test)
-                    surprise[fold.test] = model.rows(fitted.of(p), *part)[0].double().cpu()
-                    fit = fold.part(fold.train)
-                    seen.append(float(model.rows(fitted.of(p), *fit).double().mean()))
-            share, top = np.bincount(codes) / len(codes), label_entropy(codes)
-            index = np.flatnonzero(np.isfinite(surprise))
-            rows = (-np.log(share[codes]) - surprise)[index]
-            estimates.append(
-                Estimate(
-                    value=float(rows.mean()),
-                    rows=rows,
-                    index=index,
-                    cautions=tuple(fit_cautions(problem.sample)),
-                    details={
-                        "entropy": top,
-                        "fitted_value": top - float(np.mean(seen)),
-                        "curve": fitted.curve_of(mine.start),
-                        "folds": len(mine),
-                    },
-                )
-            )
-        return estimates
+        inputs, labels = folds[0][0].x, folds[0][0].y
+        if not labels_right:
+            inputs, labels = labels, inputs
+        model = _Softmax(inputs.shape[1], labels.shape[1], *self.shape, labels_right)
+
+        def surprise(fold: Fold, weights: Parameters, rows: np.ndarray) -> np.ndarray:
+            with torch.no_grad():
+                return model.rows(weights, *fold.part(rows))[0].double().cpu().numpy()
+
+        fits = cross_fit(model, folds, self.budget)
+        return [
+            _gain(problem, labels_right, fit, fit.estimate(surprise))
+            for problem, fit in zip(problems, fits, strict=True)
+        ]
+
+
+def _gain(problem: Problem, labels_right: bool, fit: CrossFit, surprise: Estimate) -> Estimate:
+    """H(Y) less the cross-entropy, row by row."""
+    codes = problem.paired.y if labels_right else problem.sample.x
+    share, entropy = np.bincount(codes) / len(codes), label_entropy(codes)
+    order = np.argsort(surprise.index)
+    index = surprise.index[order]
+    rows = -np.log(share[codes[index]]) - surprise.rows[order]
+    return Estimate(
+        value=float(rows.mean()),
+        rows=rows,
+        index=index,
+        cautions=tuple(fit_cautions(problem.sample)),
+        details={
+            "entropy": entropy,
+            "fitted_value": entropy - surprise.details["fitted_value"],
+            "curve": fit.curve,
+            "folds": len(fit.networks),
+        },
+    )
 
 
 class _Softmax:

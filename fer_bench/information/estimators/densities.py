@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -14,15 +15,11 @@ from torch import Tensor
 
 from fer_bench.cautions import Caution
 from fer_bench.information.critics import apply, canonical_axes, confirmed_correlations, initial_mlp
-from fer_bench.information.estimator import Estimate, Estimator, Problem, whole_number
-from fer_bench.information.estimators.neural import (
-    EVALUATION_BLOCK,
-    build_folds,
-    by_shape,
-    fit_cautions,
-)
+from fer_bench.information.cross_fitting import build_folds, by_shape, cross_fit, fit_cautions
+from fer_bench.information.estimator import Estimate, Estimator, Problem, read_integer
+from fer_bench.information.estimators.neural import EVALUATION_BLOCK
 from fer_bench.information.inputs import network_columns
-from fer_bench.information.training import Blocks, Budget, Fold, Parameters, train
+from fer_bench.information.training import Blocks, Budget, Fold, Parameters
 
 RANK = 16  # canonical pairs that a network starts from, at most
 TIGHT = 0.1  # nats below which CLUB cannot be far off
@@ -58,9 +55,9 @@ class _Density(Estimator):
     ) -> None:
         super().__init__(seed=seed)
         self.shape = (
-            whole_number("components", components, 1),
-            whole_number("hidden", hidden, 1),
-            whole_number("depth", depth, 1),
+            read_integer("components", components, 1),
+            read_integer("hidden", hidden, 1),
+            read_integer("depth", depth, 1),
         )
         self.folds = folds
         self.budget = Budget(steps=steps, batch=batch, rate=rate, patience=patience)
@@ -79,47 +76,27 @@ class _Density(Estimator):
 
     def _estimate_alike(self, problems: list[Problem]) -> list[Estimate]:
         sample = problems[0].sample
-        folds = self.folds or (5 if sample.n < 2000 else 1)
-        cuts, members = build_folds(problems, count=folds, device=self.device)
+        count = self.folds or (5 if sample.n < 2000 else 1)
+        folds = build_folds(problems, count=count, device=self.device)
         dy = min(sample.y.shape[1], network_columns(sample.y))
         model = Mixture(network_columns(sample.x), dy, *self.shape)
-        fitted = train(model, cuts, self.budget)
-        estimates = []
-        few = min(len(fold.train) for fold in cuts)
+        few = min(len(fold.train) for own in folds for fold in own)
         narrow = () if dy < few else (Caution("few-rows-for-density", rows=few, dims=dy),)
-        for problem, mine in zip(problems, members, strict=True):
-            rows, index, seen = [], [], []
-            for p in mine:
-                weights = fitted.of(p)
-                rows.append(self._rows(model, weights, cuts[p], cuts[p].test))
-                index.append(cuts[p].test)
-                seen.append(self._rows(model, weights, cuts[p], cuts[p].train).mean())
-            found = np.concatenate(rows)
-            estimates.append(
-                Estimate(
-                    value=float(found.mean()),
-                    rows=found,
-                    index=np.concatenate(index),
-                    cautions=(
-                        *narrow,
-                        *fit_cautions(problem.sample),
-                        *self.limits(float(found.mean()), dy, len(found)),
-                    ),
-                    details={
-                        "fitted_value": float(np.mean(seen)),
-                        "curve": fitted.curve_of(mine.start),
-                        "steps": fitted.steps,
-                        "folds": len(mine),
-                    },
-                )
-            )
-        return estimates
 
-    def _rows(self, model: Mixture, p: Parameters, fold: Fold, rows: np.ndarray) -> np.ndarray:
-        blocks = np.array_split(rows, max(1, math.ceil(len(rows) / EVALUATION_BLOCK)))
-        with torch.no_grad():
-            parts = [self.value(model, p, *fold.part(block)) for block in blocks]
-        return torch.cat(parts).double().cpu().numpy()
+        def log_ratios(fold: Fold, weights: Parameters, rows: np.ndarray) -> np.ndarray:
+            blocks = np.array_split(rows, max(1, math.ceil(len(rows) / EVALUATION_BLOCK)))
+            with torch.no_grad():
+                parts = [self.value(model, weights, *fold.part(block)) for block in blocks]
+            return torch.cat(parts).double().cpu().numpy()
+
+        estimates = []
+        fits = cross_fit(model, folds, self.budget)
+        for problem, fit in zip(problems, fits, strict=True):
+            estimate = fit.estimate(log_ratios)
+            limits = self.limits(estimate.value, dy, len(estimate.rows))
+            cautions = (*narrow, *fit_cautions(problem.sample), *limits)
+            estimates.append(replace(estimate, cautions=cautions))
+        return estimates
 
 
 class Mixture:
@@ -173,8 +150,8 @@ class Mixture:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # not converged: still a candidate
                 many.fit(seen)
-            found = np.c_[many.means_, np.log(many.covariances_) / 2, np.log(many.weights_)]
-            choices.append(torch.as_tensor(found).float())
+            parameters = np.c_[many.means_, np.log(many.covariances_) / 2, np.log(many.weights_)]
+            choices.append(torch.as_tensor(parameters).float())
         rows = torch.as_tensor(held_out).float()[None]
         no_shift = torch.zeros(1, 1, self.dy)
         fits = [self._log_density(c.flatten()[None, None], no_shift, rows).mean() for c in choices]

@@ -1,16 +1,16 @@
-"""Nearest neighbours: KSG-1 and -2, conditional KSG, Ross for one side of labels.
+"""Nearest-neighbour estimators: KSG-1 and KSG-2, conditional KSG, and Ross for labels.
 
-The kernels compare distances strictly, exactly as the definitions do, and are compiled: all
-pairs in one fused pass over columns beats a tree from five dimensions on, and needs no memory.
+Compiled kernels compare distances strictly, as the definitions do. One pass over all pairs is
+faster than a tree from five dimensions on, and needs no memory.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -24,7 +24,7 @@ from fer_bench.information.estimator import (
     Problem,
     flag,
     no_information,
-    whole_number,
+    read_integer,
 )
 from fer_bench.information.inputs import Sample, is_discrete, normal_scores, varying
 
@@ -43,7 +43,7 @@ class _Neighbours(Estimator):
 
     def __init__(self, *, seed: int = 0, k: int = 5, scores: bool = True) -> None:
         super().__init__(seed=seed)
-        self.k = whole_number("k", k, 1)
+        self.k = read_integer("k", k, 1)
         self.scores = flag("scores", scores)
 
     def _columns(self, side: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -66,7 +66,7 @@ class _Neighbours(Estimator):
 
 
 class KSG(_Neighbours):
-    """Kraskov, Stögbauer and Grassberger 2004, first estimator (their eq. 8)."""
+    """First estimator of Kraskov, Stögbauer and Grassberger (2004, eq. 8)."""
 
     name: ClassVar[str] = "ksg"
     sides: ClassVar[str] = "continuous"
@@ -81,9 +81,50 @@ class KSG(_Neighbours):
         nx, ny = ksg_counts(x, y, k)
         return digamma(k) + digamma(n) - digamma(nx + 1) - digamma(ny + 1)
 
+    def mistakes(self) -> Mapping[str, Estimator]:
+        return {
+            why: _Mistaken(slip, seed=self.seed, k=self.k, scores=self.scores)
+            for why, slip in _SLIPS.items()
+            if self.k + slip.neighbours > 0 and self.k + slip.inside > 0
+        }
+
+
+class _Slip(NamedTuple):
+    """What is added to the neighbours looked for, to k inside psi, and to n_x and n_y."""
+
+    neighbours: int = 0
+    inside: int = 0
+    counts: int = 1
+
+
+_SLIPS = {
+    "off by one in KSG: psi(n_x) stands for psi(n_x + 1)": _Slip(counts=0),
+    "off by one in KSG: psi(n_x + 2) stands for psi(n_x + 1), the row itself is counted": _Slip(
+        counts=2
+    ),
+    "off by one in KSG: the row itself is taken for its first neighbour": _Slip(neighbours=-1),
+    "off by one in KSG: psi(k + 1) stands for psi(k)": _Slip(inside=1),
+    "off by one in KSG: psi(k - 1) stands for psi(k)": _Slip(inside=-1),
+}
+
+
+class _Mistaken(KSG):
+    """KSG with one slip in its formula."""
+
+    def __init__(self, slip: _Slip, **options: Any) -> None:
+        super().__init__(**options)
+        self.slip = slip
+
+    def _rows(self, x: np.ndarray, y: np.ndarray, k: int, n: int) -> np.ndarray:
+        near = ksg_counts(x, y, k + self.slip.neighbours)
+        nx, ny = (np.maximum(count + self.slip.counts, 1) for count in near)
+        return digamma(k + self.slip.inside) + digamma(n) - digamma(nx) - digamma(ny)
+
 
 class KSG2(KSG):
-    """The second KSG estimator (eq. 9): a rectangle instead of a square around each point."""
+    """Second estimator of Kraskov et al. (2004, eq. 9): a rectangle around each point, not a
+    square.
+    """
 
     name: ClassVar[str] = "ksg2"
 
@@ -93,7 +134,7 @@ class KSG2(KSG):
 
 
 class Ross(_Neighbours):
-    """Labels against measurements (Ross 2014, eq. 2): neighbours within the class, then in all."""
+    """Labels and measurements (Ross 2014, eq. 2): neighbours within the class, then in all rows."""
 
     name: ClassVar[str] = "ross"
     sides: ClassVar[str] = "mixed"
@@ -122,7 +163,15 @@ class Ross(_Neighbours):
 def conditional_ksg(
     sample: Sample, z: np.ndarray, *, k: int = 5, seed: int = 0, scores: bool = True
 ) -> Estimate:
-    """I(X; Y | Z) of three continuous variables (Frenzel and Pompe 2007, eq. 5)."""
+    """I(X; Y | Z) of three continuous variables (Frenzel and Pompe 2007, eq. 5).
+
+    Args:
+        sample: x [n, dx] and y [n, dy].
+        z: [n, dz].
+        k: neighbours.
+        seed: of the noise that breaks ties.
+        scores: replace columns by their normal scores first.
+    """
     tool = KSG(k=k, scores=scores)
     k = tool._neighbours(sample.n)
     rng = np.random.default_rng(seed)
@@ -133,7 +182,12 @@ def conditional_ksg(
 
 
 def ksg_counts(x: np.ndarray, y: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Points strictly nearer than the k-th joint neighbour, per side; columns first [d, n]."""
+    """Number of points strictly nearer than the k-th joint neighbour, in each side.
+
+    Args:
+        x, y: [dx, n] and [dy, n], columns first.
+        k: neighbours.
+    """
     if len(x) + len(y) > 3:
         no_condition = np.zeros((0, x.shape[1]))
         nx, ny, _ = _count("conditional_counts", x, y, no_condition, k)
@@ -149,8 +203,8 @@ def _within(side: np.ndarray, radius: np.ndarray) -> np.ndarray:
     if len(side) > 1:
         inside = np.nextafter(radius, 0)  # one ulp below: the strict comparison, exactly
         tree = cKDTree(side.T)
-        found = tree.query_ball_point(side.T, inside, p=np.inf, return_length=True, workers=-1)
-        return np.asarray(found) - 1
+        counts = tree.query_ball_point(side.T, inside, p=np.inf, return_length=True, workers=-1)
+        return np.asarray(counts) - 1
     values, last = side[0], side.shape[1] - 1
     line = np.sort(values)
     low = np.searchsorted(line, values - radius, "left").clip(0, last)

@@ -9,113 +9,38 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from fer_bench.cautions import Caution
-from fer_bench.information.critics import Critic, Scores, TestScores, log_sum_exp
+from fer_bench.information.critics import Critic, Scores, TestScores
+from fer_bench.information.cross_fitting import (
+    CrossFit,
+    build_folds,
+    by_shape,
+    cross_fit,
+    fit_cautions,
+)
 from fer_bench.information.estimator import (
     Estimate,
     Estimator,
     EstimatorError,
     Problem,
     positive,
-    whole_number,
+    read_integer,
 )
-from fer_bench.information.inputs import (
-    MAX_COLUMNS,
-    Sample,
-    features,
-    is_discrete,
-    network_columns,
+from fer_bench.information.inputs import Sample, network_columns
+from fer_bench.information.objectives import (
+    donsker_varadhan,
+    info_nce,
+    interpolated,
+    interpolated_rows,
+    jensen_shannon,
+    nguyen_wainwright_jordan,
 )
-from fer_bench.information.training import (
-    Blocks,
-    Budget,
-    Fitted,
-    Fold,
-    Parameters,
-    group_cautions,
-    split,
-    split_groups,
-    train,
-)
+from fer_bench.information.training import Blocks, Budget, Fold, Parameters
 
 EVALUATION_BLOCK = 1024  # test rows that meet each other as negatives
 EVALUATION_SHIFTS = 64  # negatives a test row meets where each costs a pass of the network
-FEW_FOR_NETWORKS = 100  # rows below which critics were seen to read several nats too little
-
-
-# --- objectives: what a critic maximises, per problem [P] -------------------------------------
-
-
-def _log_mean_exp(scores: Scores) -> Tensor:
-    total = log_sum_exp(scores.negative.flatten(1))
-    return total - math.log(scores.negative.shape[1] * scores.per_row)
-
-
-def donsker_varadhan(scores: Scores, state: dict[str, Tensor] | None = None) -> Tensor:
-    """E T - log E exp T over the negatives.
-
-    With a `state` the gradient of the logarithm is divided by a moving average instead of the
-    batch's own mean (Belghazi et al. 2018, section 3.2), and the average by 1 - alpha^t: without
-    that it starts ten times too small.
-    """
-    log_mean = _log_mean_exp(scores)
-    if state is None:
-        return scores.positive.mean(1) - log_mean
-    alpha = 0.9
-    now = log_mean.detach()
-    if "average" not in state:
-        state["average"], state["steps"] = now + math.log(1 - alpha), torch.ones(())
-    else:
-        state["steps"] = state["steps"] + 1
-        state["average"] = torch.logaddexp(
-            state["average"] + math.log(alpha), now + math.log(1 - alpha)
-        )
-    average = state["average"] - torch.log(1 - alpha ** state["steps"])
-    return scores.positive.mean(1) - torch.exp(log_mean - average)
-
-
-def nguyen_wainwright_jordan(scores: Scores, state: dict[str, Tensor] | None = None) -> Tensor:
-    """1 + E T - E exp T, which is E T' - E exp(T' - 1) for T' = T + 1: 0 for a silent critic.
-
-    Belghazi et al. call it MINE-f.
-    """
-    return 1 + scores.positive.mean(1) - torch.exp(_log_mean_exp(scores))
-
-
-def jensen_shannon(scores: Scores, state: dict[str, Tensor] | None = None) -> Tensor:
-    """Log-likelihood of telling pairs from re-paired rows, above that of a coin.
-
-    At its best T is the log density ratio.
-    """
-    per_row = F.softplus(scores.negative).sum(2) / scores.per_row  # softplus(-inf) = 0
-    return 2 * math.log(2) - F.softplus(-scores.positive).mean(1) - per_row.mean(1)
-
-
-def info_nce(scores: Scores, state: dict[str, Tensor] | None = None) -> Tensor:
-    """Log-probability of the right partner among 1 + K, plus log(1 + K) (van den Oord 2018)."""
-    log_sum = torch.logaddexp(scores.positive, log_sum_exp(scores.negative))
-    return (scores.positive - log_sum).mean(1) + math.log(1 + scores.per_row)
-
-
-def interpolated(alpha: float) -> Callable[..., Tensor]:
-    """I_alpha of Poole et al. 2019, between NWJ (alpha 0) and InfoNCE (alpha 1)."""
-
-    def objective(scores: Scores, state: dict[str, Tensor] | None = None) -> Tensor:
-        log_row = log_sum_exp(scores.negative) - math.log(scores.per_row)
-        return _interpolated_rows(scores.positive, log_row, scores.per_row, alpha).mean(1)
-
-    return objective
-
-
-def _interpolated_rows(positive: Tensor, log_row: Tensor, per_row: int, alpha: float) -> Tensor:
-    rest, weight = (math.log(share) if share > 0 else -math.inf for share in (1 - alpha, alpha))
-    joint = torch.logaddexp(positive, log_row + math.log(max(per_row - 1, 1))) - math.log(per_row)
-    a = torch.logaddexp(joint + weight, torch.full_like(joint, rest))
-    b = torch.logaddexp(log_row + weight, torch.full_like(joint, rest))
-    return 1 + positive - a - torch.exp(log_row - b)
 
 
 # --- values: what is read from a critic on rows it has not seen -------------------------------
@@ -207,8 +132,8 @@ class Neural(Estimator):
         if critic not in Critic.kinds:
             raise EstimatorError(f"critic = {critic!r}: choose one of {', '.join(Critic.kinds)}.")
         self.shape: dict[str, Any] = {
-            "kind": critic, "base": base, "hidden": whole_number("hidden", hidden, 1),
-            "depth": whole_number("depth", depth, 1), "embed": whole_number("embed", embed, 1),
+            "kind": critic, "base": base, "hidden": read_integer("hidden", hidden, 1),
+            "depth": read_integer("depth", depth, 1), "embed": read_integer("embed", embed, 1),
         }  # fmt: skip
         self.folds = folds
         self.budget = Budget(steps=steps, batch=batch, rate=rate, patience=patience)
@@ -234,61 +159,37 @@ class Neural(Estimator):
         return by_shape(problems, self._estimate_alike)
 
     def _estimate_alike(self, problems: Sequence[Problem]) -> list[Estimate]:
-        n = problems[0].sample.n
-        folds = self.folds or (5 if n < 2000 else 1)
-        cuts, members = build_folds(problems, count=folds, device=self.device)
-        model = _Maximise(
-            Critic(
-                network_columns(problems[0].sample.x),
-                network_columns(problems[0].sample.y),
-                **self.shape,
-            ),
-            self.objective,
-            self.criterion,
-        )
-        fitted = train(model, cuts, self.budget)
+        sample = problems[0].sample
+        count = self.folds or (5 if sample.n < 2000 else 1)
+        folds = build_folds(problems, count=count, device=self.device)
+        critic = Critic(network_columns(sample.x), network_columns(sample.y), **self.shape)
+        crossed = cross_fit(_Maximise(critic, self.objective, self.criterion), folds, self.budget)
         return [
-            self._read(problem, model.critic, fitted, cuts, mine)
-            for problem, mine in zip(problems, members, strict=True)
+            self._read(problem.sample, critic, fit)
+            for problem, fit in zip(problems, crossed, strict=True)
         ]
 
-    def _read(
-        self, problem: Problem, critic: Critic, fitted: Fitted, cuts: Sequence[Fold], mine: range
-    ) -> Estimate:
-        rows, index, seen, shifted, doubts = [], [], [], [], []
-        positive = 0.0
-        test = None
-        for p in mine:
-            order = cuts[p].test
-            if problem.sample.groups is not None:  # neighbours share a group: shifts keep clusters
-                order = order[np.argsort(problem.sample.groups[order], kind="stable")]
-            fit_rows = self._test(
-                critic, fitted.of(p), cuts[p], cuts[p].train[: min(len(order), EVALUATION_BLOCK)]
-            )
-            test = self._test(critic, fitted.of(p), cuts[p], order, within=fit_rows.span)
-            rows.append(self.value(test).double().cpu().numpy())
+    def _read(self, sample: Sample, critic: Critic, fit: CrossFit) -> Estimate:
+        tests, seen, index = [], [], []
+        for fold, weights in fit.networks:
+            order = fold.test
+            if sample.groups is not None:  # neighbours share a group: shifts keep clusters
+                order = order[np.argsort(sample.groups[order], kind="stable")]
+            fitted_rows = fold.train[: min(len(order), EVALUATION_BLOCK)]
+            fitted = self._test(critic, weights, fold, fitted_rows)
+            tests.append(self._test(critic, weights, fold, order, within=fitted.span))
+            seen.append(float(self.value(fitted).double().mean()))
             index.append(order)
-            seen.append(float(self.value(fit_rows).double().mean()))
-            doubts.append(self.doubt(test))
-            positive += float(test.positive.double().sum())
-            shifted.append((test.shifted.double().cpu().numpy(), len(order)))
-        assert test is not None
-        contributions, where = np.concatenate(rows), np.concatenate(index)
-        value = float(contributions.mean())
-        details: dict[str, Any] = {
-            "fitted_value": float(np.mean(seen)),
-            "curve": fitted.curve_of(mine.start),
-            "steps": fitted.steps,
-            "folds": len(mine),
-        }
+        rows = np.concatenate([self.value(test).double().cpu().numpy() for test in tests])
+        value = float(rows.mean())
         return Estimate(
             value=value,
-            rows=contributions,
-            index=where,
-            extra_variance=float(np.mean(doubts)),
-            p=_shift_p(positive / len(where), shifted),
-            cautions=(*self.limits(value, test), *fit_cautions(problem.sample)),
-            details=details,
+            rows=rows,
+            index=np.concatenate(index),
+            extra_variance=float(np.mean([self.doubt(test) for test in tests])),
+            p=_shift_p(tests),
+            cautions=(*self.limits(value, tests[-1]), *fit_cautions(sample)),
+            details=fit.details(float(np.mean(seen))),
         )
 
     def doubt(self, test: Test) -> float:
@@ -356,15 +257,17 @@ def _plausible(scored: Sequence[TestScores]) -> tuple[float, float]:
     return max(min(lowest), middle - BELOW), min(max(highest), middle + ABOVE)
 
 
-def _shift_p(observed: float, shifted: Sequence[tuple[np.ndarray, int]]) -> float:
-    """P-value of the mean critic value against re-pairings by cyclic shifts.
+def _shift_p(tests: Sequence[Test]) -> float:
+    """P-value of the mean critic value against pairs permuted by cyclic shifts.
 
     The critic is fixed and its test rows are new to it, so that under independence every shift
     is as likely as the pairing seen: exact without training anything again.
     """
-    total = sum(n for _, n in shifted)
-    count = min(len(s) for s, _ in shifted)
-    null = sum(s[:count] * n for s, n in shifted) / total
+    sizes = np.array([len(test.positive) for test in tests])
+    observed = sum(float(test.positive.double().sum()) for test in tests) / sizes.sum()
+    shifted = [test.shifted.double().cpu().numpy() for test in tests]
+    count = min(map(len, shifted))
+    null = sum(s[:count] * n for s, n in zip(shifted, sizes, strict=True)) / sizes.sum()
     return float((1 + np.count_nonzero(null >= observed - 1e-12)) / (1 + count))
 
 
@@ -399,83 +302,6 @@ class _Maximise:
             return positive.new_zeros(len(positive))
         noise = positive.std(1) / math.sqrt(positive.shape[1])
         return torch.stack([self.criterion(scores) for scores in blocks]).mean(0) - noise
-
-
-def build_folds(
-    problems: Sequence[Problem],
-    *,
-    count: int,
-    device: str,
-    look: Callable[[np.ndarray], np.ndarray] = features,
-) -> tuple[list[Fold], list[range]]:
-    """Folds of every problem as tensors, and which of them belong to which problem.
-
-    A side that problems share is converted once. A re-paired problem (a null) is valued on its
-    first fold alone: the mean over several nulls needs no cross-fitting.
-    """
-    place = _device(device)
-    converted: dict[int, Tensor] = {}
-
-    def tensor(side: np.ndarray) -> Tensor:
-        if id(side) not in converted:
-            values = torch.as_tensor(look(side), dtype=torch.float32)
-            converted[id(side)] = values.to(place)
-        return converted[id(side)]
-
-    cuts: list[Fold] = []
-    members = []
-    for problem in problems:
-        sample = problem.sample
-        parts = split(sample.n, groups=split_groups(sample), folds=count, seed=problem.seed)
-        if problem.order is not None:
-            parts = parts[:1]
-        members.append(range(len(cuts), len(cuts) + len(parts)))
-        order = torch.arange(sample.n, device=place)
-        if problem.order is not None:
-            order = torch.as_tensor(problem.order).to(place)
-        for k, (fit, stop, test) in enumerate(parts):
-            seed = 1000 * problem.seed + k
-            cuts.append(Fold(tensor(sample.x), tensor(sample.y), order, fit, stop, test, seed))
-    return cuts, members
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        place = torch.device(name)
-    except (RuntimeError, TypeError):
-        raise EstimatorError(f"device = {name!r}: give 'auto', 'cpu' or 'cuda'.") from None
-    if place.type == "cuda" and not torch.cuda.is_available():
-        raise EstimatorError(f"device = {name!r}: there is no CUDA device; 'auto' takes the CPU.")
-    return place
-
-
-def fit_cautions(sample: Sample) -> list[Caution]:
-    """Say where rows are few, a side was reduced, or groups could not be kept apart."""
-    cautions = group_cautions(sample)
-    if sample.n < FEW_FOR_NETWORKS:
-        cautions.append(Caution("few-for-network", rows=sample.n))
-    return cautions + [
-        Caution("leading-components", side=name, kept=MAX_COLUMNS, columns=side.shape[1])
-        for name, side in (("x", sample.x), ("y", sample.y))
-        if not is_discrete(side) and side.shape[1] > MAX_COLUMNS
-    ]
-
-
-def by_shape(
-    problems: Sequence[Problem], run: Callable[[list[Problem]], list[Estimate]]
-) -> list[Estimate]:
-    """Run problems of equal shape together; estimates come back in the order given."""
-    groups: dict[tuple[int, ...], list[int]] = {}
-    for i, problem in enumerate(problems):
-        sample = problem.sample
-        shape = (sample.n, network_columns(sample.x), network_columns(sample.y))
-        groups.setdefault(shape, []).append(i)
-    found: dict[int, Estimate] = {}
-    for members in groups.values():
-        found |= dict(zip(members, run([problems[i] for i in members]), strict=True))
-    return [found[i] for i in range(len(problems))]
 
 
 class MINE(Neural):
@@ -594,7 +420,7 @@ class Alpha(Neural):
         return interpolated(self.alpha)(scores)
 
     def value(self, test: Test) -> Tensor:
-        return _interpolated_rows(test.positive, test.log_row, test.per_row, self.alpha)
+        return interpolated_rows(test.positive, test.log_row, test.per_row, self.alpha)
 
     def limits(self, value: float, test: Test) -> tuple[Caution, ...]:
         ceiling = math.log((1 + test.per_row) / self.alpha) if self.alpha else math.inf

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from fer_bench.cautions import Caution
-from fer_bench.information.estimator import Estimate, Estimator, Problem, whole_number
+from fer_bench.information.estimator import Estimate, Estimator, Problem, read_integer
 from fer_bench.information.estimators.neighbours import KSG, Ross
 from fer_bench.information.inputs import Sample, is_discrete
 
@@ -16,11 +16,11 @@ from fer_bench.information.inputs import Sample, is_discrete
 class Sliced(Estimator):
     """Mean information of random one-dimensional projections (Goldfeld and Greenewald 2021).
 
-    Not mutual information but a quantity of its own, at most as large, zero only at
-    independence, and estimated at the one-dimensional rate in any dimension.
+    Sliced mutual information is a quantity of its own: at most as large as mutual information, zero
+    only under independence, and estimated at the one-dimensional rate in any dimension.
 
     Args:
-        slices: random directions per side.
+        slices: random directions of each side.
         k: neighbours of the one-dimensional estimates.
     """
 
@@ -29,7 +29,7 @@ class Sliced(Estimator):
 
     def __init__(self, *, seed: int = 0, slices: int = 50, k: int = 5) -> None:
         super().__init__(seed=seed)
-        self.slices = whole_number("slices", slices, 1)
+        self.slices = read_integer("slices", slices, 1)
         self.k = k
 
     def check(self, sample: Sample) -> None:
@@ -49,13 +49,13 @@ class Sliced(Estimator):
             Problem(Sample(_slice(sample.x, random), _slice(sample.y, random)), problem.seed)
             for _ in range(self.slices)
         ]
-        found = tool.estimate_many(slices)
-        rows = np.mean([estimate.rows for estimate in found], axis=0)
-        values = np.array([estimate.value for estimate in found])
+        estimates = tool.estimate_many(slices)
+        rows = np.mean([estimate.rows for estimate in estimates], axis=0)
+        values = np.array([estimate.value for estimate in estimates])
         return Estimate(
             value=float(values.mean()),
             rows=rows,
-            index=found[0].index,
+            index=estimates[0].index,
             extra_variance=float(values.var(ddof=1) / len(values)) if len(values) > 1 else 0.0,
             cautions=(Caution("sliced"),),
             details={"largest_slice": float(values.max())},

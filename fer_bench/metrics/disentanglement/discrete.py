@@ -255,7 +255,7 @@ def information(
 def factor_labels(factors: Floats, *, bins: int = BINS) -> Ints:
     """Integer codes of factors [n, k]: whole numbers as they are, the others in quantile bins."""
     columns = [
-        np.unique(f, return_inverse=True)[1] if _whole(f) else _bin(f, bins, "quantile")
+        np.unique(f, return_inverse=True)[1] if _is_integer(f) else _bin(f, bins, "quantile")
         for f in factors.T
     ]
     return np.stack(columns, axis=1).astype(np.int64)
@@ -263,10 +263,10 @@ def factor_labels(factors: Floats, *, bins: int = BINS) -> Ints:
 
 def is_continuous(values: Floats, bins: int) -> bool:
     """Whether a factor is a measurement, not a label: fractions, and more values than bins."""
-    return not _whole(values) and len(np.unique(values)) > bins
+    return not _is_integer(values) and len(np.unique(values)) > bins
 
 
-def _whole(values: Floats) -> bool:
+def _is_integer(values: Floats) -> bool:
     return bool(np.all(np.mod(values, 1) == 0))
 
 

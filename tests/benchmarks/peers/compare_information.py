@@ -173,20 +173,20 @@ def run_ours(jobs: list[dict], estimators: list[str], done: set[str]) -> Iterato
     for job in jobs:
         data = np.load(job["file"])
         for name in estimators:
-            found: dict = {"estimator": f"fer-bench {name}"}
-            if key(job | found) in done:
+            result: dict = {"estimator": f"fer-bench {name}"}
+            if key(job | result) in done:
                 continue
             start, cpu = time.perf_counter(), time.process_time()
             try:
                 score = estimate_mi(
                     data["x"], data["y"], estimator=name, seed=job["seed"], null=0, calibrated=0
                 )
-                found["value"] = score.value
+                result["value"] = score.value
             except Exception as error:
-                found["error"] = f"{type(error).__name__}: {error}"
-            found["seconds"] = time.perf_counter() - start
-            found["cpu_seconds"] = time.process_time() - cpu
-            yield job | found
+                result["error"] = f"{type(error).__name__}: {error}"
+            result["seconds"] = time.perf_counter() - start
+            result["cpu_seconds"] = time.process_time() - cpu
+            yield job | result
 
 
 def key(row: dict) -> str:

@@ -182,14 +182,14 @@ def test_an_outside_network_reads_the_labels(data_pack):
     spec = importlib.util.spec_from_file_location("lite", file.with_name("keras_lite.py"))
     lite = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(lite)
-    found = archived(data_pack / "fer2013", "original", "keep")
-    tested = np.flatnonzero(found.table["split"] == "PrivateTest")[::6]
-    faces = [Image.open(io.BytesIO(found.pixels(row))).resize((64, 64)) for row in tested]
+    listing = archived(data_pack / "fer2013", "original", "keep")
+    tested = np.flatnonzero(listing.table["split"] == "PrivateTest")[::6]
+    faces = [Image.open(io.BytesIO(listing.pixels(row))).resize((64, 64)) for row in tested]
     pixels = torch.from_numpy(np.stack(faces)).float()[:, None] / 255 * 2 - 1
     with torch.no_grad():
         answers = lite.load(str(file))(pixels).argmax(1).tolist()
     right = (
         np.array([lite.EMOTIONS[a] for a in answers])
-        == found.table["expression"].to_numpy()[tested]
+        == listing.table["expression"].to_numpy()[tested]
     )
     assert right.mean() == pytest.approx(0.66, abs=0.05)  # of 599 faces

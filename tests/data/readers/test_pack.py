@@ -15,9 +15,9 @@ def test_lfw_people_are_in_one_part_only(data_pack):
     root = data_pack / "lfw_expressions"
     if not root.is_dir():
         pytest.skip("no lfw_expressions/ in the data pack")
-    found = lfw_expressions.read(root)
-    blank = np.broadcast_to(np.zeros(1, np.uint8), (len(found.table), 8, 8, 1))
-    faces = FaceData(blank, found.table, info=found.info)
+    results = lfw_expressions.read(root)
+    blank = np.broadcast_to(np.zeros(1, np.uint8), (len(results.table), 8, 8, 1))
+    faces = FaceData(blank, results.table, info=results.info)
     expected = faces.info.expected
     assert len(faces) == expected["images"]
     assert len(faces.subjects) == expected["subjects"]
@@ -44,9 +44,9 @@ def test_london_as_face_recognition_expects_it(data_pack):
         back = alignment(eyes, settings)  # from the aligned face to the photograph
         there = np.linalg.solve(back[:, :2], (eyes - back[:, 2]).T).T
         np.testing.assert_allclose(there, [[38.4, 51.6], [73.6, 51.6]], atol=1e-6)
-    found = london.read(data_pack / "london", version="recognition_112")
-    assert found.pixels(0).shape == (112, 112, 3)
-    assert not set(columns) & set(found.table)
+    results = london.read(data_pack / "london", version="recognition_112")
+    assert results.pixels(0).shape == (112, 112, 3)
+    assert not set(columns) & set(results.table)
 
 
 def test_an_unknown_version_names_the_known_ones(data_pack):

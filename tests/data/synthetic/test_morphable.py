@@ -9,7 +9,8 @@ import pytest
 import fer_bench
 from fer_bench.data.synthetic import dependence, generate_morphable, load_model, render_morphable
 from fer_bench.data.synthetic.factors import ACTION_UNITS, EXPRESSIONS, NUISANCE_FACTORS
-from fer_bench.data.synthetic.morphable import SUBJECT_FACTORS, _weights_of_shapes, sample_people
+from fer_bench.data.synthetic.morphable import RECIPES_3D, sample_people
+from fer_bench.data.synthetic.morphable_model import SUBJECT_FACTORS, weights_of_shapes
 from fer_bench.errors import DataError
 
 
@@ -110,15 +111,15 @@ class TestPixels:
         numbers = table.filter(like="factor_").to_numpy(dtype=np.float64)
         assert (
             hashlib.sha256(np.ascontiguousarray(numbers).tobytes()).hexdigest()
-            == "0a03f54151fe187e554c38402769c8ddc7956d07ea08aa41e2d89bfb78d9ca25"
+            == "b7d05190e3ac60f6f6532dc1625267b290f40ebbdd97dbe78b95a4b3bdef58a5"
         )
         assert (
             hashlib.sha256(images.tobytes()).hexdigest()
-            == "7dd0c686cbc9356a12d05c90863e964a8d89d0a8d42fef95575591f27c352225"
+            == "5539b2a9f0e99db8cf95d7fc492886589e817bc6148833940c2a5d8e14365006"
         )
         assert (
             info["fingerprint"]
-            == "55150c283138ffa259db7e93d8099ad4da53b4c291fa7e82c22448b12374238e"
+            == "6dd828d4818ec6581e927a16cd7e4180e6016cd2c7c4551ce4461d351887c034"
         )
 
     def test_every_factor_changes_the_picture(self, faces, model):
@@ -163,7 +164,7 @@ class TestPixels:
 
 def _place(table, model, vertex):
     """Where a vertex appears in a 64 x 64 picture: it alone is painted white."""
-    from fer_bench.data.synthetic import morphable
+    from fer_bench.data.synthetic import morphable_model as morphable
 
     class Marked(morphable.Canvas):
         def paint(self, person):
@@ -195,10 +196,25 @@ def _black(model, morphable):
 class TestFacs:
     """Action units move the points of the face that FACS says they move."""
 
+    @pytest.mark.parametrize(
+        ("expression", "needed"),
+        [
+            ("happiness", {"au6", "au12"}),
+            ("sadness", {"au1", "au4", "au15", "au17"}),
+            ("surprise", {"au1", "au2", "au5", "au26"}),
+            ("fear", {"au1", "au2", "au4", "au5", "au20", "au25"}),
+            ("disgust", {"au9", "au10"}),
+            ("anger", {"au4", "au5", "au7", "au23"}),
+        ],
+    )
+    def test_both_ways_of_an_expression_have_its_units(self, expression, needed):
+        for recipe in RECIPES_3D[expression]:
+            assert needed <= {unit for unit, level in recipe.items() if 0 < level <= 1}
+
     @staticmethod
     def moved(model, unit, near):
         shift = np.zeros_like(model.vertices)
-        for shape, units in _weights_of_shapes().items():
+        for shape, units in weights_of_shapes().items():
             k = model.expression_names.index(shape)
             shift += units.get(unit, 0) * model.expression[k]
         x, y, z = model.vertices
@@ -248,7 +264,7 @@ class TestLoading:
         write("generic_neutral_mesh", mean)
         for k, mode in enumerate(identity):
             write(f"identity{k:03d}", mean + mode)
-        needed = _weights_of_shapes()
+        needed = weights_of_shapes()
         faces = ""
         for name, shape in zip(names, expression, strict=True):
             if name in needed:
@@ -271,7 +287,7 @@ class TestLoading:
             load_model(tmp_path)
 
     def test_quads_are_cut_into_triangles(self, tmp_path):
-        from fer_bench.data.synthetic.morphable import _read_obj
+        from fer_bench.data.synthetic.morphable_model import _read_obj
 
         (tmp_path / "q.obj").write_text("v 0 0 0\nv 1 0 0\nv 1 1 0\nv 0 1 0\nf 1/1 2/2 3/3 4/4\n")
         vertices, triangles = _read_obj(tmp_path / "q.obj")

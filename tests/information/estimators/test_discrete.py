@@ -23,7 +23,7 @@ def test_discrete_reference_values(x, y, nats):
 
 def test_miller_madow_takes_the_first_order_bias_out():
     rng = np.random.default_rng(8)
-    found = {
+    by_name = {
         e: np.mean(
             [
                 estimate_mi(
@@ -34,8 +34,8 @@ def test_miller_madow_takes_the_first_order_bias_out():
         )
         for e in ("plugin", "miller-madow")
     }
-    assert found["plugin"] == pytest.approx(36 / 600, abs=0.01)
-    assert abs(found["miller-madow"]) < 0.01
+    assert by_name["plugin"] == pytest.approx(36 / 600, abs=0.01)
+    assert abs(by_name["miller-madow"]) < 0.01
 
 
 @given(st.integers(0, 2**31), st.integers(2, 6), st.integers(2, 6))

@@ -33,8 +33,8 @@ def test_ksg_equals_brute_force(d, k):
     x = rng.normal(size=(500, d))
     y = x + rng.normal(size=(500, d))
     sample = clean_pair(x, y)
-    found = KSG(k=k, scores=False).fit(x, y).estimate().value
-    assert found == pytest.approx(brute_ksg(sample.x, sample.y, k), abs=1e-12)
+    estimate = KSG(k=k, scores=False).fit(x, y).estimate().value
+    assert estimate == pytest.approx(brute_ksg(sample.x, sample.y, k), abs=1e-12)
 
 
 def test_ksg2_equals_brute_force():
@@ -69,10 +69,10 @@ def test_ksg_beyond_the_tree_and_within_agree():
 @pytest.mark.parametrize("name", ["independent-5-5", "1v1-normal-0.75"])
 def test_the_standard_error_of_neighbours_is_that_of_repeated_draws(name):
     """Rows share their neighbours: taken for independent they would err by a third less."""
-    found = [estimate_mi(*tasks.get(name).sample(300, s), estimator="ksg", null=0)
+    values = [estimate_mi(*tasks.get(name).sample(300, s), estimator="ksg", null=0)
              for s in range(100)]  # fmt: skip
-    spread = np.std([score.value for score in found])
-    stated = np.mean([score.details["standard_error"] for score in found])
+    spread = np.std([score.value for score in values])
+    stated = np.mean([score.details["standard_error"] for score in values])
     assert 0.8 < stated / spread < 1.4
 
 

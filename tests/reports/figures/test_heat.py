@@ -60,7 +60,7 @@ def test_f1_has_a_row_a_method_and_a_column_an_expression(summary):
     rows = [t.get_text() for t in axes.get_yticklabels()]
     assert rows == [row.label for row in summary.of_role("method")]
     assert [t.get_text() for t in axes.get_xticklabels()] == list(summary.classes)
-    f1 = [found["f1"].mean for found in summary.row(rows[1]).per_class.values()]
+    f1 = [values["f1"].mean for values in summary.row(rows[1]).per_class.values()]
     np.testing.assert_allclose(axes.collections[0].get_array()[1], f1)
 
 

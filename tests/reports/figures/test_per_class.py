@@ -13,7 +13,7 @@ def test_bars_are_recall_and_f1(summary):
     axes = per_class_figure(row).axes[0]
     heights = [[bar.get_height() for bar in group] for group in axes.containers[:2]]
     for bars, what in zip(heights, ("recall", "f1"), strict=True):
-        assert bars == pytest.approx([100 * found[what].mean for found in row.per_class.values()])
+        assert bars == pytest.approx([100 * values[what].mean for values in row.per_class.values()])
     names = [t.get_text() for t in axes.get_xticklabels()]
     assert [re.sub("…", "", name) for name in names] == list(row.per_class)
 

@@ -20,8 +20,8 @@ def test_probe_curves_show_the_scores_by_capacity(summary):
     for axes, (target, kind) in zip(panels, cells, strict=True):
         prefix = f"capacity/E.{target}.{kind}"
         expected = [
-            (int(key.removeprefix(prefix)), 100 * found.mean)
-            for key, found in summary.row("DICE-FER").scores.items()
+            (int(key.removeprefix(prefix)), 100 * values.mean)
+            for key, values in summary.row("DICE-FER").scores.items()
             if key.startswith(prefix)
         ]
         drawn = axes.containers[0].lines[0].get_xydata()

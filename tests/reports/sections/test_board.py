@@ -67,9 +67,9 @@ def test_a_collapsed_embedding_has_no_star(summary):
 
 
 def test_a_cell_is_the_mean_with_half_its_interval(summary):
-    found = cells(summary, [summary.use])
+    drawn_cells = cells(summary, [summary.use])
     value = summary.row("ERM").scores[USE]
-    cell = found["ERM", USE]
+    cell = drawn_cells["ERM", USE]
     assert cell.text == f"{100 * value.mean:.1f}"
     assert cell.half == f"{50 * (value.high - value.low):.1f}"
     assert cell.bar == pytest.approx((0, value.mean))
@@ -83,10 +83,10 @@ def test_a_missing_number_says_why(summary):
 
 def test_a_bar_of_a_negative_number_ends_at_zero(summary):
     (mig,) = [c for c in deciding_columns(summary) if c.key == "mig/normalised"]
-    found = [cell for cell in cells(summary, [mig]).values() if cell.bar is not None]
-    lowest = min(min(c.order for c in found), 0.0)
-    span = max(max(c.order for c in found), 0.0) - lowest
-    for cell in found:
+    values = [cell for cell in cells(summary, [mig]).values() if cell.bar is not None]
+    lowest = min(min(c.order for c in values), 0.0)
+    span = max(max(c.order for c in values), 0.0) - lowest
+    for cell in values:
         start, length = cell.bar
         zero = -lowest / span
         assert length == pytest.approx(abs(cell.order) / span)

@@ -1,0 +1,1 @@
+"""An encoder trained to fool a frozen attacker."""

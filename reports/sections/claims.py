@@ -1,0 +1,148 @@
+"""Claims that the person is gone: what a fixed attacker says, what one that learns says."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fer_bench.attackers.frontier import Verdict, against_curve, points_of
+from fer_bench.attackers.metric import FIXED, TRAINED
+from fer_bench.errors import DataError
+from fer_bench.reports.aggregate import Estimate
+from fer_bench.reports.columns import Column, columns_of
+from fer_bench.reports.material import Material
+from fer_bench.reports.sections.section import Section
+from fer_bench.reports.summary import ROLES, Row, Summary
+
+PLAIN = "erm"  # the method, or the label of embeddings of one's own, whose curve is the line
+
+
+@dataclass(frozen=True)
+class Place:
+    """A place among the methods, 1 leaks least.
+
+    Attributes:
+        at: by the mean.
+        first, last: the best and the worst place that the intervals of all leave open.
+    """
+
+    at: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row of the table.
+
+    Attributes:
+        row: of the leaderboard.
+        cells: its scores in the order of the columns, None for a missing one.
+        steps: the leak for every attacker, likewise.
+        places: among the methods for the fixed and for the trained attacker; None for reference
+            rows and oracles.
+        verdict: how it stands to the curve of ERM with an eraser, where that was measured.
+    """
+
+    row: Row
+    cells: tuple[Estimate | None, ...]
+    steps: tuple[Estimate | None, ...]
+    places: tuple[Place, Place] | None
+    verdict: Verdict | None
+
+
+def content(page: Material) -> Mapping[str, Any] | None:
+    """A line a row, with its place among the methods for both attackers."""
+    summary = page.summary
+    columns, steps = asked(summary, "claims"), asked(summary, "ladder")
+    compared = [c for key in (FIXED, TRAINED) for c in columns if c.key.endswith(f"/{key}")]
+    if len(compared) != 2:  # no attackers, or an earlier version's
+        return None
+    fixed, trained = compared
+    before, after = (places(summary.of_role("method"), column) for column in (fixed, trained))
+    verdicts = curve_verdicts(page)
+    lines = [
+        Line(
+            row,
+            tuple(row.scores.get(column.key) for column in columns),
+            tuple(row.scores.get(column.key) for column in steps),
+            (before[row.label], after[row.label]) if row.label in before else None,
+            verdicts.get(row.label),
+        )
+        for role in ROLES
+        for row in sorted(_with(summary.of_role(role), trained), key=lambda r: _leak(r, trained))
+    ]
+    return {
+        "columns": columns,
+        "steps": steps,
+        "lines": lines,
+        "moved": sum(line.places[0].at != line.places[1].at for line in lines if line.places),
+        "ranked": sum(line.places is not None for line in lines),
+        "curve": bool(verdicts),
+    }
+
+
+def asked(summary: Summary, table: str) -> list[Column]:
+    """The columns of a table: those of all attackers where these were asked."""
+    known = {key for row in summary.rows for key in row.scores}
+    columns = [column for column in columns_of(table) if column.key in known]
+    metrics = sorted({column.key.partition("/")[0] for column in columns})
+    return [column for column in columns if column.key.startswith(f"{metrics[-1]}/")]
+
+
+def places(rows: Sequence[Row], column: Column) -> dict[str, Place]:
+    """Label -> place of every row that has the number."""
+    known = sorted(_with(rows, column), key=lambda row: _leak(row, column))
+    spans = {row.label: _span(row.scores[column.key]) for row in known}
+    out = {}
+    for at, (label, (low, high)) in enumerate(spans.items(), 1):
+        others = [span for other, span in spans.items() if other != label]
+        first = 1 + sum(top < low for _, top in others)
+        last = len(spans) - sum(bottom > high for bottom, _ in others)
+        out[label] = Place(at, first, last)
+    return out
+
+
+def _with(rows: Sequence[Row], column: Column) -> list[Row]:
+    return [row for row in rows if column.key in row.scores]
+
+
+def _leak(row: Row, column: Column) -> float:
+    return row.scores[column.key].mean
+
+
+def _span(value: Estimate) -> tuple[float, float]:
+    """Its interval; any value where it has none."""
+    if value.low is None or value.high is None:
+        return -math.inf, math.inf
+    return value.low, value.high
+
+
+def curve_verdicts(page: Material) -> dict[str, Verdict]:
+    """Label -> how a method stands to the curve of the plain encoder, over runs that both have."""
+    curves = {
+        row.label: {
+            (run["seed"], run["fold"]): points_of(arrays)
+            for name, run in row.runs.items()
+            if (arrays := page.store.record(name).metric_arrays("frontier"))
+        }
+        for row in page.summary.of_role("method")
+    }
+    plain = next(
+        (row for row in page.summary.rows if PLAIN in (row.method, row.label.lower())), None
+    )
+    out = {}
+    for label, mine in curves.items():
+        line = {} if plain is None or plain.label == label else curves.get(plain.label, {})
+        both = sorted(mine.keys() & line.keys())
+        try:
+            if both:
+                out[label] = against_curve([mine[k][0] for k in both], [line[k] for k in both])
+        except DataError:  # other people in an equally named fold
+            continue
+    return out
+
+
+SECTION = Section("claims", "Claims that the person is gone", 45, content, "Claims", "dense")
