@@ -20,7 +20,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -32,6 +32,9 @@ from fer_bench.metrics.common import Floats, Ints, mean_scores, ratio_scores, st
 from fer_bench.metrics.metric import Scores, metric
 from fer_bench.reading import read_matrix
 from fer_bench.score import Score, ScoreSpec
+
+if TYPE_CHECKING:
+    import torch
 
 COMPONENTS = 256
 HIDDEN = 512
@@ -140,8 +143,6 @@ def fit_decoder(
     True
     """
     import torch
-    from torch import nn
-    from torch.nn import functional
 
     like = read_matrix(x, "x", least=2)
     faces = read_matrix(faces, "faces", rows=len(like)).astype(np.float64)
@@ -155,12 +156,35 @@ def fit_decoder(
         z = np.clip(standardise(x, like), -6.0, 6.0)
         return torch.tensor(z).float(), torch.tensor(basis.coordinates(faces)).float()
 
-    inputs, targets = tensors(like, faces)
     weight = torch.tensor(basis.spread / basis.spread[0]).float()
+    w1, b1, w2, b2 = _fit_layers(
+        tensors(like, faces), None if held is None else tensors(*held), weight,
+        hidden=hidden, steps=steps, seed=seed,
+    )  # fmt: skip
+    decoder = Decoder(basis, like, (w1, b1, w2, b2))
+    if held is None:
+        return decoder
+    return Decoder(basis, like, (w1, b1, w2, b2), explained(held[1], decoder(held[0]), basis.mean))
+
+
+def _fit_layers(
+    train: tuple[torch.Tensor, torch.Tensor],
+    held: tuple[torch.Tensor, torch.Tensor] | None,
+    weight: torch.Tensor,
+    *,
+    hidden: int,
+    steps: int,
+    seed: int,
+) -> list[Floats]:
+    """Weights and biases of two layers, as they served best on the held-out pairs."""
+    import torch
+    from torch import nn
+    from torch.nn import functional
 
     def loss(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         return ((output - target).square() * weight).sum(1).mean() / weight.sum()
 
+    inputs, targets = train
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         first = nn.Linear(inputs.shape[1], hidden)
@@ -177,16 +201,11 @@ def fit_decoder(
             optimiser.step()
             if held is not None and (step % max(1, steps // 20) == 0 or step == steps):
                 with torch.no_grad():
-                    others, wanted = tensors(*held)
-                    now = float(loss(second(torch.relu(first(others))), wanted))
+                    now = float(loss(second(torch.relu(first(held[0]))), held[1]))
                 if now < least:
                     least, best = now, [p.detach().clone() for p in parameters]
     kept = best if held is not None else [p.detach() for p in parameters]
-    w1, b1, w2, b2 = (p.double().numpy() for p in kept)
-    decoder = Decoder(basis, like, (w1, b1, w2, b2))
-    if held is None:
-        return decoder
-    return Decoder(basis, like, (w1, b1, w2, b2), explained(held[1], decoder(held[0]), basis.mean))
+    return [p.double().numpy() for p in kept]
 
 
 def explained(faces: Floats, drawn: Floats, mean: Floats) -> float:
