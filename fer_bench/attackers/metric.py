@@ -69,7 +69,7 @@ def _of_step(name: str) -> ScoreSpec:
         unit="",
         better="low",
         range=(0, 1),
-        order=82,
+        order=82 + list(STEPS).index(name),
         tables=("ladder",),
     )
 
