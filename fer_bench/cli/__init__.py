@@ -26,6 +26,16 @@ class Stopped(BaseException):
         self.number = number
 
 
+def _stand_somewhere() -> None:
+    """Torch ends the process without a word where the current folder is gone."""
+    from fer_bench.errors import FerBenchError
+
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        raise FerBenchError("the current folder no longer exists: change to another.") from None
+
+
 def main() -> None:
     """Entry point of `fer-bench`: expected failures are one sentence and exit status 2."""
     from fer_bench import terminal
@@ -34,6 +44,7 @@ def main() -> None:
 
     with terminal.protected_streams():
         try:
+            _stand_somewhere()
             with _signals():
                 app(prog_name="fer-bench")
         except FerBenchError as error:
