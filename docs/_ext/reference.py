@@ -192,13 +192,18 @@ def _method_cards(folder: Path) -> dict[str, str]:
         diagram = card.with_name("diagram.svg")
         if diagram.is_file():
             name = f"{card.parent.name}.svg"
-            (folder / name).write_bytes(diagram.read_bytes())
+            (folder / name).write_text(_light(diagram.read_text("utf-8")), encoding="utf-8")
             text = text.replace("(diagram.svg)", f"({name})")
         pages[f"card-{card.parent.name}"] = text
     toc = "\n".join(pages)
     head = "What each method is, its equations, every deviation from its paper, and its diagram."
     pages["cards"] = f"# Method cards\n\n{head}\n\n```{{toctree}}\n:maxdepth: 1\n\n{toc}\n```\n"
     return pages
+
+
+def _light(svg: str) -> str:
+    """The picture without its dark colours: the theme puts a light ground under pictures."""
+    return re.sub(r"@media \(prefers-color-scheme: dark\) \{.*\} \}", "", svg, flags=re.S)
 
 
 def _data_cards() -> str:

@@ -12,10 +12,11 @@ from fer_bench.attackers.metric import FIXED, TRAINED
 from fer_bench.errors import DataError
 from fer_bench.reports.aggregate import Estimate
 from fer_bench.reports.columns import Column, columns_of
-from fer_bench.reports.headline import BASELINES
 from fer_bench.reports.material import Material
 from fer_bench.reports.sections.section import Section
 from fer_bench.reports.summary import ROLES, Row, Summary
+
+PLAIN = "erm"  # the method, or the label of embeddings of one's own, whose curve is the line
 
 
 @dataclass(frozen=True)
@@ -56,9 +57,10 @@ def content(page: Material) -> Mapping[str, Any] | None:
     """A line a row, with its place among the methods for both attackers."""
     summary = page.summary
     columns, steps = asked(summary, "claims"), asked(summary, "ladder")
-    if not columns:
+    compared = [c for key in (FIXED, TRAINED) for c in columns if c.key.endswith(f"/{key}")]
+    if len(compared) != 2:  # no attackers, or an earlier version's
         return None
-    fixed, trained = (next(c for c in columns if c.key.endswith(key)) for key in (FIXED, TRAINED))
+    fixed, trained = compared
     before, after = (places(summary.of_role("method"), column) for column in (fixed, trained))
     verdicts = curve_verdicts(page)
     lines = [
@@ -128,7 +130,9 @@ def curve_verdicts(page: Material) -> dict[str, Verdict]:
         }
         for row in page.summary.of_role("method")
     }
-    plain = next((row for row in page.summary.rows if row.method == next(iter(BASELINES))), None)
+    plain = next(
+        (row for row in page.summary.rows if PLAIN in (row.method, row.label.lower())), None
+    )
     out = {}
     for label, mine in curves.items():
         line = {} if plain is None or plain.label == label else curves.get(plain.label, {})

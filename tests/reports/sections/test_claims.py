@@ -54,6 +54,8 @@ def test_all_attackers_stand_for_the_default_ones_where_they_were_asked(summary)
 
 
 def test_without_attackers_there_is_no_section(summary):
+    earlier = replace(summary.row("ERM"), scores={"attackers/E.identity.auc": leak(0.7)})
+    assert SECTION.content(page_of(replace(summary, rows=(earlier,)))) is None
     assert SECTION.content(page_of(replace(summary, rows=summary.rows[:0]))) is None
 
 
