@@ -243,7 +243,7 @@ def points_of(arrays: Mapping[str, NDArray[Any]]) -> list[Point]:
     """The curve that the metric `frontier` kept with a run; the first point is without eraser."""
     rows = zip(*(arrays[key] for key in ("strength", "people", "values", "drawn")), strict=True)
     return [
-        Point(int(strength), *map(float, values), *drawn, people=int(people))
+        Point(int(strength), float(values[0]), float(values[1]), drawn[0], drawn[1], int(people))
         for strength, people, values, drawn in rows
     ]
 
