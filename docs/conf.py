@@ -23,10 +23,10 @@ extensions = [
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
 ]
-myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
+myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
-exclude_patterns = ["_build", "_ext", "gallery/*.rst.txt"]
-suppress_warnings = ["config.cache", "myst.xref_missing"]
+exclude_patterns = ["_build", "_ext", "gallery/*.rst.txt", "generated/numbers.md"]
+suppress_warnings = ["config.cache"]
 
 autosummary_generate = True
 autodoc_member_order = "bysource"
@@ -46,7 +46,7 @@ sphinx_gallery_conf = {
 
 html_theme = "pydata_sphinx_theme"
 html_title = f"FER-Bench {release}"
-html_static_path = ["_static"]
+html_sidebars = {"**": ["globaltoc.html"]}
 html_theme_options = {
     "header_links_before_dropdown": 3,
     "show_toc_level": 2,

@@ -604,6 +604,11 @@ WORDINGS: dict[str, Wording] = {
         "no method keeps less of the person than ERM with an eraser does at the same accuracy",
         "note",
     ),
+    "leak-control-below-eraser": Wording(
+        "no method keeps less of the person than ERM with an eraser does at the same accuracy; the "
+        "control {controls} does, so that a method could have been seen to",
+        "note",
+    ),
     "leak-least": Wording(
         "of those that can be compared, {least} keeps least of the person ({measure} {value}); "
         "ERM with an eraser was not run, so whether that is little cannot be said",

@@ -12,7 +12,8 @@ from typing import Any
 from fer_bench.data.layouts import Layout
 from fer_bench.errors import DataError
 
-STEPS = 600
+STEPS = (600, 6_000)  # at least and at most
+PASSES = 15  # over the faces, between these
 FEWEST_PEOPLE = 3  # one is tested, one decides, one is learned from
 RARE = 3  # the largest class has so many times the faces of the smallest: draw them equally
 
@@ -37,7 +38,8 @@ def describe(layout: Layout) -> list[str]:
     lines.append(f"expressions: {counts or 'none'}")
     if layout.people:
         each = layout.table["subject"].value_counts()
-        span = f"{each.min():,} to {each.max():,} images each"
+        most = f" to {each.max():,}" if each.max() > each.min() else ""
+        span = f"{each.min():,}{most} images each"
         lines.append(f"people: {layout.people:,}, {span}")
     else:
         lines.append("people: unknown, so that everything about identity is left out")
@@ -127,8 +129,11 @@ def _split(layout: Layout) -> Iterator[str]:
 
 def _training(layout: Layout) -> Iterator[str]:
     yield "\n[training]"
-    yield f"steps = {STEPS} # optimiser steps of every method; a stage takes its share"
-    yield f"batch_size = {64 if len(layout.table) >= 1000 else 32}"
+    batch = 64 if len(layout.table) >= 1000 else 32
+    least, most = STEPS
+    steps = min(max(PASSES * len(layout.table) // batch, least), most)
+    yield f"steps = {steps} # optimiser steps of every method; a stage takes its share"
+    yield f"batch_size = {batch}"
     counts = layout.classes.values()
     if counts and max(counts) > RARE * min(counts):
         yield "balanced = true # rare expressions are drawn as often as frequent ones"

@@ -12,12 +12,15 @@ import io
 import re
 import sys
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+show_tracebacks = False
+"""Whether an expected failure is shown with its traceback: `fer-bench --verbose`."""
 
 # C0 and C1 controls except tab and newline, line separators, and what reverses reading order.
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
@@ -151,3 +154,21 @@ def make_console(*, stderr: bool = False, **options: Any) -> Console:
     stream = sys.stderr if stderr else sys.stdout
     below = stream.stream if isinstance(stream, _Encodable) else stream
     return PrintableConsole(file=_Encodable(below), **options)  # type: ignore[arg-type]
+
+
+@contextmanager
+def steps_shown(what: str, *, quiet: bool = False) -> Iterator[Callable[[str], None]]:
+    """Says on standard error what is done next: in place on a terminal, else line by line.
+
+    Args:
+        what: is being made, such as "report"; every line begins with it.
+        quiet: say nothing.
+    """
+    console = make_console(stderr=True, quiet=quiet)
+    if not console.is_terminal:
+        yield lambda step: console.print(f"{what}: {step} ...", highlight=False, markup=False)
+        return
+    from rich.markup import escape
+
+    with console.status(f"{what} ...") as status:
+        yield lambda step: status.update(f"{what}: {escape(step)} ...")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from fer_bench import statistics
 from fer_bench.reports.columns import Column, leaderboard_columns
+from fer_bench.reports.paired import PairedScores, change_of
 from fer_bench.reports.summary import Row, Summary
 
 
@@ -20,9 +21,11 @@ class Shift:
     Attributes:
         label, key: of the row and the score.
         before, after: means.
-        difference, low, high: after less before, paired over the seeds and folds both have.
-        p: corrected resampled t-test, Holm-adjusted over all shifts; None with one pair.
+        difference, low, high: after less before, by the crossed model (`change_of`), or by the
+            corrected resampled t-test where runs say nothing of people.
+        p: of the same test, Holm-adjusted over all shifts; None where there is none.
         n_pairs: runs of equal seed and fold.
+        may_claim: whether training was repeated often enough for a claim.
         kind: "same" (to the last bit), "better", "worse", "other" (moved, but neither way is
             better), or "unclear".
     """
@@ -36,6 +39,7 @@ class Shift:
     high: float | None
     p: float | None
     n_pairs: int
+    may_claim: bool
     kind: str
 
     @property
@@ -69,8 +73,15 @@ class Change:
         return [shift for shift in self.shifts if shift.kind in kinds]
 
 
-def compare_summaries(before: Summary, after: Summary) -> Change:
-    """Compare the rows that two summaries share, run by run where data and folds agree."""
+def compare_summaries(
+    before: Summary, after: Summary, scores: tuple[PairedScores, PairedScores] | None = None
+) -> Change:
+    """Compare the rows that two summaries share, run by run where data and folds agree.
+
+    Args:
+        before, after: the summaries.
+        scores: the same of both with what each test person changes in them.
+    """
     old = {row.label: row for row in before.rows}
     new = {row.label: row for row in after.rows}
     shared = [label for label in new if label in old]
@@ -87,6 +98,8 @@ def compare_summaries(before: Summary, after: Summary) -> Change:
     folds = len(after.folds)
     share = 1 / (folds - 1) if folds > 1 else 0.0
     moved = [_shift(a, b, column, share, paired=paired) for a, b, column in raw]
+    if scores is not None and paired:
+        moved = [_by_person(shift, *scores) for shift in moved]
     adjusted = statistics.holm([np.nan if s.p is None else s.p for s in moved])
     shifts = [_judged(s, float(p)) for s, p in zip(moved, adjusted, strict=True)]
     order = {"worse": 0, "better": 1, "other": 2, "unclear": 3, "same": 4}
@@ -126,7 +139,24 @@ def _shift(old: Row, new: Row, column: Column, share: float, *, paired: bool) ->
         high=test.high if np.isfinite(test.high) else None,
         p=None if same or not np.isfinite(test.p) else test.p,
         n_pairs=len(d),
+        may_claim=True,
         kind="same" if same else "unclear",
+    )
+
+
+def _by_person(shift: Shift, before: PairedScores, after: PairedScores) -> Shift:
+    """A shift by the crossed model, where the runs say how people vary."""
+    pair = None if shift.kind == "same" else change_of(before, after, shift.key, shift.label)
+    if pair is None or not np.isfinite(pair.difference.error):
+        return shift
+    found = pair.difference
+    return replace(
+        shift,
+        difference=found.value,
+        low=found.low,
+        high=found.high,
+        p=found.p,
+        may_claim=pair.separated,
     )
 
 
@@ -134,12 +164,11 @@ def _judged(shift: Shift, p: float) -> Shift:
     if shift.kind == "same" or not np.isfinite(p):
         return shift
     kind = "unclear"
-    if p < 0.05:
+    if p < 0.05 and shift.may_claim:
         better = leaderboard_columns()[shift.key].better
         up = shift.difference > 0
         kind = "other" if not better else "better" if up == (better == "high") else "worse"
-    fields: dict[str, Any] = shift.__dict__ | {"p": p, "kind": kind}
-    return Shift(**fields)
+    return replace(shift, p=p, kind=kind)
 
 
 def _settings(

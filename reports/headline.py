@@ -133,6 +133,9 @@ def _leak(summary: Summary, troubles: Mapping[str, Caution]) -> Caution:
     below = [row.label for row in trained if _beats_curve(row, erased, use, column)]
     if below:
         return Caution("leak-below-eraser", methods=listed(below))
+    controls = [row for row in able if row.role == "reference" and row not in erased]
+    if able_to := [row.label for row in controls if _beats_curve(row, erased, use, column)]:
+        return Caution("leak-control-below-eraser", controls=listed(able_to))
     return Caution("leak-not-below-eraser")
 
 

@@ -73,9 +73,12 @@ class Material:
         self.progress = progress
 
     @cached_property
-    def before(self) -> Summary | None:
-        """The summary that this one is compared with."""
-        return None if self._against is None else summarise(RunStore(self._against))
+    def before(self) -> tuple[Summary, RunStore] | None:
+        """The summary that this one is compared with, and its folder."""
+        if self._against is None:
+            return None
+        store = RunStore(self._against)
+        return summarise(store), store
 
     @cached_property
     def confounding(self) -> Confounding | None:
@@ -92,12 +95,13 @@ class Material:
 
     @cached_property
     def maps(self) -> dict[str, Maps]:
-        """Label -> maps of that run."""
+        """Label -> maps of that run; none of oracles, whose embeddings are the labels."""
         if not self.kinds:
             return {}
         out = {}
-        for i, row in enumerate(self.summary.rows, 1):
-            self.progress(f"maps, {i} of {len(self.summary.rows)}")
+        rows = [row for row in self.summary.rows if row.role != "oracle"]
+        for i, row in enumerate(rows, 1):
+            self.progress(f"maps, {i} of {len(rows)}")
             record = self.store.record(row.representative)
             out[row.label] = maps_of(record, kinds=self.kinds, max_points=self._max_points)
         return out

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from functools import cache
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from fer_bench.reports.scores import CEILINGS, NORMALISED_LEAK, STRONGEST
-from fer_bench.runs.store import RunRecord
+from fer_bench.reports.scores import (
+    NORMALISED_LEAK,
+    STRONGEST,
+    is_ceiling,
+    latest_records,
+    of_weakest_tie,
+    scores_frame,
+)
+from fer_bench.runs.store import RunRecord, RunStore
 from fer_bench.score import Effects
 from fer_bench.statistics import CrossedComparison, RunScore, compare_crossed
-from fer_bench.statistics.crossed import SMALL_MARGIN
+from fer_bench.statistics.crossed import SMALL_MARGIN, Pair
 from fer_bench.statistics.power import Spread, people_needed, power
 
 
@@ -25,6 +32,12 @@ class PairedScores:
         records: the runs that are compared.
         frame: their scores (`scores_frame`).
     """
+
+    @classmethod
+    def of(cls, store: RunStore) -> PairedScores:
+        """Those of a result folder."""
+        records = of_weakest_tie(latest_records(store)[0])
+        return cls(records, scores_frame(records))
 
     def __init__(self, records: Sequence[RunRecord], frame: pd.DataFrame) -> None:
         by_name = {record.folder.name: record for record in records}
@@ -38,9 +51,9 @@ class PairedScores:
         self._deterministic = {
             record.spec.label
             for record in records
-            if record.environment["method"]["role"] == "oracle"
+            if (role := record.environment["method"]["role"]) == "oracle"
             # Their head alone is trained: next to nothing, and measured where it is repeated.
-            or (record.spec.method in CEILINGS and seeds.get(record.spec.label) == 1)
+            or (is_ceiling(record.spec.method, role) and seeds.get(record.spec.label) == 1)
         }
         strongest = frame[frame["key"] == "/".join(STRONGEST)]
         self._widths = dict(
@@ -58,9 +71,8 @@ class PairedScores:
             labels: of the rows.
             own_spread: rows whose spread over seeds says nothing about the others'.
         """
-        lines = self._frame[(self._frame["key"] == key) & self._frame["label"].isin(labels)]
-        runs = [self._run(line) for line in lines[lines["value"].notna()].itertuples()]
-        if not runs or any(not run.people.size and not np.isfinite(run.error) for run in runs):
+        runs = self.runs(key, labels)
+        if not told_of_people(runs):
             return None
         shown = {run.method for run in runs}
         return compare_crossed(
@@ -69,6 +81,11 @@ class PairedScores:
             own_spread=set(own_spread) & shown,
             derived={a: b for a, b in self._derived.items() if {a, b} <= shown},
         )
+
+    def runs(self, key: str, labels: Collection[str]) -> list[RunScore]:
+        """The runs of some rows that have a score, as `compare_crossed` takes them."""
+        lines = self._frame[(self._frame["key"] == key) & self._frame["label"].isin(labels)]
+        return [self._run(line) for line in lines[lines["value"].notna()].itertuples()]
 
     def _run(self, line: Any) -> RunScore:
         effects = self._effects(line)
@@ -88,6 +105,27 @@ class PairedScores:
         if source is None or not width > 0:
             return None
         return source.scaled((line.high - line.low) / width)
+
+
+def told_of_people(runs: Sequence[RunScore]) -> bool:
+    """Whether every run says how much its score varies over people, and there are any."""
+    return bool(runs) and all(run.people.size or np.isfinite(run.error) for run in runs)
+
+
+def change_of(before: PairedScores, after: PairedScores, key: str, label: str) -> Pair | None:
+    """After less before of one row: the same people and the same seeds on both sides.
+
+    None where no seed and fold is on both sides, or runs say nothing of people.
+    """
+    sides = {
+        name: {(run.seed, run.fold): replace(run, method=name) for run in side.runs(key, [label])}
+        for name, side in (("before", before), ("after", after))
+    }
+    both = sides["before"].keys() & sides["after"].keys()
+    runs = [side[place] for side in sides.values() for place in sorted(both)]
+    if not told_of_people(runs):
+        return None
+    return compare_crossed(runs, derived={"after": "before"}).pair("after", "before")
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -9,9 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from fer_bench.evaluation.folder import METHOD
 from fer_bench.metrics.attacks import normalised_leak
 from fer_bench.runs.store import RunRecord, RunStore
-from fer_bench.score import Score
+from fer_bench.score import Outcome, Score
 
 CEILINGS = ("pixels", "frozen-backbone", "face-descriptor")
 NORMALISED_LEAK = "leakage/E.identity.normalised"
@@ -50,15 +52,26 @@ def scores_frame(records: Iterable[RunRecord]) -> pd.DataFrame:
     Columns: run, label, method, role, seed, fold, metric, key ("<metric>/<score>"), value, low,
     high, null, p, n, unit, cautions (a tuple of `Caution`). The normalised leak is added here: its
     ceiling is the best identity probe on the reference rows (pixels, face-recognition features,
-    a frozen backbone) of the same fold, which a run cannot know by itself: of the same seed, or,
-    where references were run with fewer seeds, the mean over those.
+    a frozen backbone, given embeddings that were called so) of the same fold, which a run cannot
+    know by itself: of the same seed, or, where references were run with fewer seeds, the mean
+    over those.
     """
-    lines: list[dict[str, Any]] = []
+    return read_scores(records)[0]
+
+
+def read_scores(
+    records: Iterable[RunRecord],
+) -> tuple[pd.DataFrame, dict[str, dict[str, Outcome]]]:
+    """`scores_frame`, and by run the metrics that were skipped or failed; files are read once."""
+    lines: list[tuple[Any, ...]] = []
+    without: dict[str, dict[str, Outcome]] = {}
     attacks: list[tuple[dict[str, Any], Score]] = []
     metric_of_leak, key_of_leak = STRONGEST
     for record in records:
         head = _head(record)
-        for metric, outcome in record.outcomes().items():
+        outcomes = record.outcomes()
+        without[record.folder.name] = {k: o for k, o in outcomes.items() if o.skipped or o.failed}
+        for metric, outcome in outcomes.items():
             lines += [_line(head, f"{metric}/{key}", s) for key, s in outcome.scores.items()]
             if metric == metric_of_leak and key_of_leak in outcome.scores:
                 attacks.append((head, outcome.scores[key_of_leak]))
@@ -68,7 +81,12 @@ def scores_frame(records: Iterable[RunRecord]) -> pd.DataFrame:
     frame = pd.DataFrame(lines, columns=columns)
     numbers = ["value", "low", "high", "null", "p"]
     frame[numbers] = frame[numbers].astype(float)
-    return frame
+    return frame, without
+
+
+def is_ceiling(method: str, role: str) -> bool:
+    """Whether a row says how much of a person faces show: given embeddings where told so."""
+    return method in CEILINGS or (method == METHOD and role == "reference")
 
 
 def _head(record: RunRecord) -> dict[str, Any]:
@@ -85,11 +103,11 @@ def _head(record: RunRecord) -> dict[str, Any]:
 
 def _normalised_leaks(
     attacks: Sequence[tuple[dict[str, Any], Score]],
-) -> Iterable[dict[str, Any]]:
+) -> Iterable[tuple[Any, ...]]:
     """The strongest identity probe of each run on the scale from chance to the ceiling."""
     by_place: dict[tuple[int, int], list[float]] = defaultdict(list)
     for head, score in attacks:
-        if head["method"] in CEILINGS:
+        if is_ceiling(head["method"], head["role"]):
             by_place[head["seed"], head["fold"]].append(score.value)
     ceilings = {place: max(values) for place, values in by_place.items()}
     for head, score in attacks:
@@ -100,17 +118,18 @@ def _normalised_leaks(
             yield _line(head, NORMALISED_LEAK, normalised_leak(score, ceiling, chance))
 
 
-def _line(head: Mapping[str, Any], key: str, score: Score) -> dict[str, Any]:
-    return {
-        **head,
-        "metric": key.partition("/")[0],
-        "key": key,
-        "value": score.value,
-        "low": score.low,
-        "high": score.high,
-        "null": score.null,
-        "p": score.p,
-        "n": score.n,
-        "unit": score.unit,
-        "cautions": score.cautions,
-    }
+def _line(head: Mapping[str, Any], key: str, score: Score) -> tuple[Any, ...]:
+    """A row of the table. Many thousand rows share a few hundred keys: each is kept once."""
+    return (
+        *head.values(),
+        sys.intern(key.partition("/")[0]),
+        sys.intern(key),
+        score.value,
+        score.low,
+        score.high,
+        score.null,
+        score.p,
+        score.n,
+        sys.intern(score.unit),
+        score.cautions,
+    )

@@ -38,10 +38,10 @@ from fer_bench.reports.remarks import (
     said_in_training,
     said_of_runs,
 )
-from fer_bench.reports.scores import latest_records, of_weakest_tie, scores_frame
+from fer_bench.reports.scores import latest_records, of_weakest_tie, read_scores
 from fer_bench.reports.standing import sound
 from fer_bench.runs.store import RunRecord, RunStore, write_json
-from fer_bench.score import Aspect
+from fer_bench.score import Aspect, Outcome
 
 ROLES = ("method", "reference", "oracle")
 USES: tuple[Aspect, ...] = ("recognition", "affect")  # what methods are for
@@ -200,14 +200,14 @@ def summarise(store: RunStore) -> Summary:
             f"there is no finished run in {str(store.root)!r}: is it the folder given to "
             "`fer-bench run --out`?"
         )
-    frame = scores_frame(records)
+    frame, without = read_scores(records)
     grouped: dict[str, list[RunRecord]] = defaultdict(list)
     for record in records:
         grouped[record.spec.label].append(record)
     order = _experiment_order(store, grouped)
     experiment = store.experiment()
     scores = estimates(frame) if len(frame) else {}
-    rows = tuple(_row(label, grouped[label], scores.get(label, {})) for label in order)
+    rows = tuple(_row(label, grouped[label], scores.get(label, {}), without) for label in order)
     columns = tuple(
         c.key for c in leaderboard_columns().values() if any(c.key in row.scores for row in rows)
     )
@@ -247,13 +247,18 @@ def summarise(store: RunStore) -> Summary:
     return summary
 
 
-def _row(label: str, records: Sequence[RunRecord], scores: dict[str, Estimate]) -> Row:
+def _row(
+    label: str,
+    records: Sequence[RunRecord],
+    scores: dict[str, Estimate],
+    without: Mapping[str, Mapping[str, Outcome]],
+) -> Row:
     first = min(records, key=lambda r: (r.spec.seed, r.spec.fold))
     facts = first.environment["method"]
     skipped: dict[str, str] = {}
     failed: dict[str, str] = {}
     for record in records:
-        for metric, outcome in record.outcomes().items():
+        for metric, outcome in without[record.folder.name].items():
             if outcome.skipped:
                 skipped[metric] = outcome.skipped
             if outcome.failed:
@@ -324,8 +329,8 @@ def _confusions(records: Sequence[RunRecord]) -> dict[str, list[list[int]]]:
     seed = min(record.spec.seed for record in records)
     out: dict[str, np.ndarray] = {}
     for record in records:
-        outcome = record.outcomes().get("classification")
-        if record.spec.seed != seed or outcome is None:
+        outcome = record.outcomes().get("classification") if record.spec.seed == seed else None
+        if outcome is None:
             continue
         for part in ("train", "test"):
             score = outcome.scores.get(f"{part}.confusion")

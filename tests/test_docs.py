@@ -6,14 +6,17 @@ import importlib.util
 import re
 import shlex
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 from typer.main import get_command
 
 from fer_bench.cli.app import app
+from fer_bench.cli.help import EXAMPLES
 
-DOCS = Path(__file__).parents[1] / "docs"
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
 PAGES = sorted(p for p in DOCS.rglob("*.md") if not {"generated", "_build"} & set(p.parts))
 GALLERY = sorted((DOCS.parent / "examples" / "gallery").glob("plot_*.py"))
 
@@ -25,7 +28,8 @@ def blocks(page: Path, language: str) -> list[str]:
 
 
 def commands() -> list[tuple[str, str]]:
-    lines = [
+    examples = [("--help", line) for lines in EXAMPLES.values() for line in lines]
+    lines = examples + [
         (page.name, line.strip().removeprefix("$ "))
         for page in PAGES
         for block in blocks(page, "console")
@@ -55,12 +59,49 @@ def test_a_command_of_a_page_is_one_of_ours(page, line) -> None:
     command.make_context(line, arguments, parent=context)
 
 
+def test_every_command_with_examples_is_one_of_ours() -> None:
+    for name in EXAMPLES:
+        command = get_command(app)
+        for word in name.split():
+            command = command.commands[word]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.stem)
+def test_files_of_the_repository_that_a_page_shows_are_there(page) -> None:
+    text = page.read_text(encoding="utf-8")
+    for name in re.findall(r"\{literalinclude\} (\S+)", text):
+        assert (page.parent / name).is_file(), name
+    for name in re.findall(r"\]\((?!https?:|#)([^)]+)\)", text):
+        built = "gallery/images/sphx_glr_"
+        script = re.fullmatch(rf"{built}(\w+)_\d+\.png", name)
+        shown = DOCS.parent / "examples" / "gallery" / f"{script[1]}.py" if script else None
+        assert (shown or page.parent / name).is_file(), name
+
+
+def test_links_of_the_readme_lead_somewhere() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", text)
+    assert len(links) > 10
+    for name in links:
+        assert (ROOT / name).exists(), name
+
+
+def test_numbers_stand_where_their_list_says() -> None:
+    """Each with a command (or the word that none was kept), commit, machine and date."""
+    content = tomllib.loads((DOCS / "numbers.toml").read_text(encoding="utf-8"))
+    for number in content["number"]:
+        page = (DOCS / number["page"]).read_text(encoding="utf-8")
+        assert number["states"] in re.sub(r"\s+", " ", page), number
+        assert {*number} == {"page", "states", "command", "commit", "date", "machine", "minutes"}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.stem)
 def test_links_lead_to_pages(page) -> None:
     for target in re.findall(r"\{doc\}`([^`]+)`|:link: (\S+)", page.read_text(encoding="utf-8")):
         name = next(filter(None, target))
-        generated = name.startswith("generated/")
-        assert generated or (page.parent / f"{name}.md").exists(), f"{page.name}: {name}"
+        name = re.sub(r"^.*<(.+)>$", r"\1", name)
+        built = name.startswith(("generated/", "gallery/"))
+        assert built or (page.parent / f"{name}.md").exists(), f"{page.name}: {name}"
 
 
 @pytest.mark.parametrize("script", GALLERY, ids=lambda p: p.stem)

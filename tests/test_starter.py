@@ -52,6 +52,14 @@ def test_rare_expressions_are_drawn_equally(tmp_path):
     assert written(found, tmp_path / "a.toml").training.balanced
 
 
+@pytest.mark.parametrize(
+    ("each", "steps", "batch"), [(2, 600, 32), (400, 1125, 64), (4000, 6000, 64)]
+)
+def test_steps_follow_the_number_of_faces(tmp_path, each, steps, batch):
+    training = written(layout(tmp_path, each=each), tmp_path / "a.toml").training
+    assert (training.steps, training.batch_size) == (steps, batch)
+
+
 def test_valence_and_arousal_alone_are_the_target(tmp_path):
     found = layout(tmp_path, classes=(), valence=0.1, arousal=0.2)
     experiment = written(found, tmp_path / "a.toml")
@@ -94,5 +102,5 @@ def test_what_was_seen_is_said(tmp_path):
     found = Layout(**{**vars(found), "rejects": (Reject("x.png", "x.png", "is no face."),)})
     text = "\n".join(describe(found))
     assert "24 images" in text
-    assert "people: 6, 4 to 4 images each" in text
+    assert "people: 6, 4 images each" in text
     assert "set aside: 1 images, such as x.png: is no face" in text

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fer_bench.baselines.erm.adapter import ERM
@@ -132,6 +132,7 @@ def test_names_must_agree(stored, tmp_path):
         compare_with_stored(STORED, tmp_path / "absent.json", ONE_SIDED)
 
 
+@settings(max_examples=40)
 @given(st.floats(-10, 10), st.floats(-10, 10), st.floats(0, 5), st.sampled_from(["above", "below"]))
 def test_two_sided_is_both_one_sided_ones(value, stored, by, side):
     one, other = Tolerance(by, side), Tolerance(by, "below" if side == "above" else "above")

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fer_bench.backbones import BackboneConfig
-from fer_bench.baselines.common.heads import TaskHead
+from fer_bench.baselines.common.heads import TaskHead, cross_entropy
 from fer_bench.baselines.common.networks import Encoder, EncoderConfig
 from fer_bench.errors import MethodError
 from fer_bench.method import (
@@ -169,6 +169,67 @@ class Pixels(Frozen):
     def features(self, images: Tensor) -> Tensor:
         """Scores on the principal axes."""
         return (images.flatten(1) - self.mean) @ self.axes.T
+
+
+class TrueFactors(Method):
+    """A positive control: what E and I should hold is the target of their loss.
+
+    E is the predicted expression and nothing else, I the predicted attributes of the person, both
+    from one trained encoder. On faces whose attributes describe the person it must separate; where
+    it does not, neither the faces nor the budget can show that a method does.
+    """
+
+    info = MethodInfo(
+        name="true-factors",
+        title="true factors",
+        needs=frozenset({"attributes"}),
+        produces_identity=True,
+        role="reference",
+    )
+
+    class Config(EncoderConfig):
+        """Attributes:
+        backbone: as for every encoder; E and I are as long as what they predict, whatever `dim`.
+        """
+
+    def __init__(self, task: Task, config: Config) -> None:
+        super().__init__(task, config)
+        self.levels = {name: len(levels) for name, levels in task.attributes.items()}
+        if not self.levels:
+            raise MethodError("'true-factors' needs data with attributes of the person.")
+        self.encoder = Encoder(config.backbone, task.shape, config.dim)
+        self.head = TaskHead(task, config.dim)
+        self.person = nn.Linear(config.dim, sum(self.levels.values()))
+
+    def stages(self) -> list[Stage]:
+        """One stage, one player."""
+        player = Player("model", [self.encoder, self.head, self.person], self.loss)
+        return [Stage("train", players=[player])]
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        """The task's loss on E and the cross-entropy of every attribute on I."""
+        code = self.encoder(batch.images)
+        scores = self._by_attribute(code)
+        task = self.head.loss(self.head(code), batch)
+        parts = [cross_entropy(scores[name], batch.attributes[name]) for name in self.levels]
+        attributes = torch.stack(parts).mean()
+        return {"total": task + attributes, "task": task, "attributes": attributes}
+
+    def embed(self, images: Tensor) -> Embeddings:
+        """Probabilities of the expressions, and of the levels of all attributes."""
+        code = self.encoder(images)
+        output = self.head(code)
+        person = [scores.softmax(1) for scores in self._by_attribute(code).values()]
+        expression = output.softmax(1) if self.head.discrete else output
+        return Embeddings(expression, torch.cat(person, 1))
+
+    def predict(self, images: Tensor) -> Prediction:
+        """What E holds."""
+        return self.head.prediction(self.encoder(images))
+
+    def _by_attribute(self, code: Tensor) -> dict[str, Tensor]:
+        parts = self.person(code).split(list(self.levels.values()), 1)
+        return dict(zip(self.levels, parts, strict=True))
 
 
 class _LabelOracle(Oracle):

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import inspect
 import re
+import tomllib
 import types
 import typing
 from collections.abc import Iterator
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +47,7 @@ def _write(app: Any) -> None:
     folder.mkdir(exist_ok=True)
     pages = {"experiment": _experiment(), "methods": _methods(), "commands": _commands()}
     pages |= {str(kind): _listing(kind) for kind in (Kind.datasets, Kind.metrics, Kind.estimators)}
+    pages |= {"data-cards": _data_cards(), "numbers": _numbers(), **_method_cards(folder)}
     for name, text in pages.items():
         path = folder / f"{name}.md"
         if not path.exists() or path.read_text(encoding="utf-8") != text:
@@ -173,6 +176,74 @@ def _methods() -> str:
             meaning = _cell(meanings.get(key, ""))
             lines.append(f"| `{key}` | {_type(field.annotation)} | {shown} | {meaning} |")
         lines.append("")
+    return "\n".join(lines) + "\n"
+
+
+CARDS = Path(str(files("fer_bench.baselines")))
+
+
+def _method_cards(folder: Path) -> dict[str, str]:
+    """The card of every method, as it stands beside its code, with its diagram."""
+    pages = {}
+    for card in sorted(CARDS.glob("*/README.md")):
+        if card.parent.name == "results":
+            continue
+        text = card.read_text(encoding="utf-8")
+        diagram = card.with_name("diagram.svg")
+        if diagram.is_file():
+            name = f"{card.parent.name}.svg"
+            (folder / name).write_text(_light(diagram.read_text("utf-8")), encoding="utf-8")
+            text = text.replace("(diagram.svg)", f"({name})")
+        pages[f"card-{card.parent.name}"] = text
+    toc = "\n".join(pages)
+    head = "What each method is, its equations, every deviation from its paper, and its diagram."
+    pages["cards"] = f"# Method cards\n\n{head}\n\n```{{toctree}}\n:maxdepth: 1\n\n{toc}\n```\n"
+    return pages
+
+
+def _light(svg: str) -> str:
+    """The picture without its dark colours: the theme puts a light ground under pictures."""
+    return re.sub(r"@media \(prefers-color-scheme: dark\) \{.*\} \}", "", svg, flags=re.S)
+
+
+def _data_cards() -> str:
+    """What is known of every data set before it is read."""
+    lines = ["# Data cards", "", "Every report shows the card of the faces it is about.", ""]
+    for name in registry.datasets.names():
+        info = registry.datasets.get(name).info
+        facts = {
+            "terms": info.terms,
+            "people": info.subjects,
+            "labels": ", ".join(_labels(info)),
+            "protocol": info.protocol,
+            "published counts": ", ".join(f"{key} {n:,}" for key, n in info.expected.items()),
+            "faces in reports": "yes" if info.publish_faces else "no",
+            "cite": info.citation,
+        }
+        lines += [f"## {info.title or name}", "", f"`{name}`", ""]
+        lines += [f"- **{title}**: {_cell(fact)}" for title, fact in facts.items() if fact]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _labels(info: Any) -> Iterator[str]:
+    if info.expressions:
+        yield "expression"
+    if info.valence_arousal:
+        yield "valence and arousal"
+    yield from info.attributes
+
+
+def _numbers() -> str:
+    """Where the numbers of the pages come from."""
+    table = tomllib.loads((Path(__file__).parents[1] / "numbers.toml").read_text("utf-8"))
+    lines = ["| number | command | commit | date | machine |", "|---|---|---|---|---|"]
+    for number in table["number"]:
+        page = number["page"].removesuffix(".md")
+        where = f"{{doc}}`{number['states']} </{page}>`"
+        command = f"`{number['command']}`" if number["command"] else "none was kept"
+        cells = (where, command, number["commit"], number["date"], number["machine"])
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 

@@ -52,23 +52,14 @@ boxes = {"face M": (0, 1), "face N": (0, 0), "E_M": (2, 1.25), "I_M": (2, 0.75),
 for name, place in boxes.items():
     axis.annotate(name, place, ha="center", va="center", bbox={"boxstyle": "round", "fc": "white"})
 for start, end in (("face M", "E_M"), ("face M", "I_M"), ("face N", "E_N")):
-    axis.annotate(
-        "",
-        boxes[end],
-        boxes[start],
-        arrowprops={"arrowstyle": "->", "color": "grey", "shrinkA": 22, "shrinkB": 18},
-    )
+    style = {"arrowstyle": "->", "color": "grey", "shrinkA": 22, "shrinkB": 18}
+    axis.annotate("", boxes[end], boxes[start], arrowprops=style)
 for start, end, colour, bend, text, where in (
     ("E_M", "E_N", COLOURS[2], -0.9, "I(E_M; E_N): expression,\nthe more the better", (2.75, 0.4)),
     ("E_M", "I_M", COLOURS[3], 0.9, "I(E_M; I_M): leaked,\nthe less the better", (0.85, 1.6)),
 ):
-    style = {
-        "arrowstyle": "<->",
-        "color": colour,
-        "shrinkA": 14,
-        "shrinkB": 14,
-        "connectionstyle": f"arc3,rad={bend * 0.5}",
-    }
+    style = {"arrowstyle": "<->", "color": colour, "shrinkA": 14, "shrinkB": 14,
+             "connectionstyle": f"arc3,rad={bend * 0.5}"}  # fmt: skip
     axis.annotate("", boxes[end], boxes[start], arrowprops=style)
     axis.annotate(text, where, color=colour, va="center", fontsize=9)
 axis.set(xlim=(-0.5, 4.5), ylim=(-0.4, 1.9))

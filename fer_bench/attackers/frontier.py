@@ -243,8 +243,8 @@ def points_of(arrays: Mapping[str, NDArray[Any]]) -> list[Point]:
     """The curve that the metric `frontier` kept with a run; the first point is without eraser."""
     rows = zip(*(arrays[key] for key in ("strength", "people", "values", "drawn")), strict=True)
     return [
-        Point(int(strength), float(values[0]), float(values[1]), drawn[0], drawn[1], int(people))
-        for strength, people, values, drawn in rows
+        Point(int(strength), float(leak), float(utility), leaks, utilities, int(people))
+        for strength, people, (leak, utility), (leaks, utilities) in rows
     ]
 
 

@@ -56,7 +56,14 @@ _OF_EACH = (
         "bits",
         math.inf,
     ),
-    ("<measure>", "Further measure", "As its name says.", "fraction", math.inf),
+    (
+        "median_rank",
+        "Median rank",
+        "Median rank of the right person over the size of the gallery; .5 is guessing.",
+        "fraction",
+        1,
+    ),
+    ("worst_tenth", "Worst tenth AUC", "AUC for the tenth that is recognised best.", "", 1),
 )
 SPECS = (
     ScoreSpec(

@@ -18,10 +18,6 @@ from types import FrameType
 _STOPPED = "fer-bench: stopped; finished runs are kept, the same command goes on."
 
 
-verbose = False
-"""Whether an expected failure is shown with its traceback: `fer-bench --verbose`."""
-
-
 class Stopped(BaseException):
     """A signal that asks this process to end; no library takes it for its own."""
 
@@ -30,18 +26,29 @@ class Stopped(BaseException):
         self.number = number
 
 
+def _stand_somewhere() -> None:
+    """Torch ends the process without a word where the current folder is gone."""
+    from fer_bench.errors import FerBenchError
+
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        raise FerBenchError("the current folder no longer exists: change to another.") from None
+
+
 def main() -> None:
     """Entry point of `fer-bench`: expected failures are one sentence and exit status 2."""
+    from fer_bench import terminal
     from fer_bench.cli.app import app
     from fer_bench.errors import FerBenchError, os_sentence
-    from fer_bench.terminal import protected_streams
 
-    with protected_streams():
+    with terminal.protected_streams():
         try:
+            _stand_somewhere()
             with _signals():
                 app(prog_name="fer-bench")
         except FerBenchError as error:
-            if verbose:
+            if terminal.show_tracebacks:
                 traceback.print_exception(error)
             print(f"fer-bench: {error}", file=sys.stderr)
             raise SystemExit(2) from None

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from fer_bench import cli
+from fer_bench import terminal
 from fer_bench.cli import (
     check,
     data,
@@ -82,4 +82,4 @@ def _root(
     ] = False,
 ) -> None:
     """Compare methods that separate facial expression from identity."""
-    cli.verbose = verbose
+    terminal.show_tracebacks = verbose

@@ -68,6 +68,7 @@ EXTRAS = {
     "browser": "a browser that tests drive",
     "huggingface": "read saved Hugging Face data sets",
     "pytest": "test your own estimators and methods",
+    "ray": "run sweeps on a Ray cluster",
     "search": "choose parameters on validation people",
     "mlflow": "export scores to MLflow",
     "tensorboard": "export embeddings to the projector",

@@ -51,6 +51,10 @@ def evaluate(
     folds: Annotated[
         int, typer.Option(min=1, help="1 tests half of the people; more test everybody once.")
     ] = 1,
+    reference: Annotated[
+        list[str] | None,
+        typer.Option(help="A model that shows how much faces tell of a person: 100 % of the leak."),
+    ] = None,
     metrics: Annotated[
         str | None, typer.Option(help="Names with commas between; all default ones otherwise.")
     ] = None,
@@ -75,6 +79,7 @@ def evaluate(
         images=images,
         seed=seed,
         map=map_ or (),
+        references=reference or (),
     )
     names = [name.strip() for name in metrics.split(",")] if metrics else None
     if names:

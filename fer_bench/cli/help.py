@@ -24,7 +24,8 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "fer-bench run my.toml --dry-run",
         "fer-bench run my.toml --out results --set training.epochs=40",
         "fer-bench run my.toml --set 'seeds=[0]' --set 'split.use=[0]'",
-        "fer-bench run my.toml --executor pool --workers 4 --time-limit 2h",
+        "fer-bench run my.toml --workers 4 --time-limit 2h",
+        "fer-bench run my.toml --executor slurm --workers 32 --sbatch=--gres=gpu:1",
     ),
     "search": ("fer-bench search my.toml --trials 20",),
     "evaluate": (
@@ -37,6 +38,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "score": ("fer-bench score results --attackers all",),
     "transfer": ("fer-bench transfer results-a results-b --out matrix.csv",),
+    "traverse": ("fer-bench traverse results",),
     "report": ("fer-bench report results --faces none",),
     "table": ("fer-bench table results --format latex",),
     "figures": ("fer-bench figures results --out figures",),

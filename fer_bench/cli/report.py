@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -13,21 +11,6 @@ Folder = Annotated[Path, typer.Argument(help="Result folder.", show_default=Fals
 Maps = Annotated[
     str, typer.Option(help="Maps of the embeddings: both, tsne, umap or none.", metavar="WHICH")
 ]
-
-
-@contextmanager
-def steps_shown(command: str = "report", *, quiet: bool = False) -> Iterator[Callable[[str], None]]:
-    """Says on standard error what is done next: in place on a terminal, else line by line."""
-    from fer_bench.terminal import make_console
-
-    console = make_console(stderr=True, quiet=quiet)
-    if not console.is_terminal:
-        yield lambda step: console.print(f"{command}: {step} ...", highlight=False, markup=False)
-        return
-    from rich.markup import escape
-
-    with console.status(f"{command} ...") as status:
-        yield lambda step: status.update(f"{command}: {escape(step)} ...")
 
 
 def report(
@@ -52,8 +35,9 @@ def report(
 ) -> None:
     """Write one self-contained HTML file about a result folder."""
     from fer_bench.reports.page import write_report
+    from fer_bench.terminal import steps_shown
 
-    with steps_shown() as progress:
+    with steps_shown("report") as progress:
         page = write_report(
             folder,
             out=out,
@@ -82,12 +66,26 @@ def table(
     method: Annotated[
         str | None, typer.Option(help="The row a per-class table is about; the best if not given.")
     ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            help="Instead of a layout: score keys with commas between, such as "
+            "classification/test.accuracy,mig/normalised."
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="File to write, besides printing.")] = None,
 ) -> None:
     """Print a table that a paper can include."""
     from fer_bench.reports.tables import write_table
 
-    text = write_table(folder, format=format_, layout=layout, method=method, out=out)  # type: ignore[arg-type]
+    text = write_table(
+        folder,
+        format=format_,  # type: ignore[arg-type]
+        layout=layout,
+        method=method,
+        columns=[key.strip() for key in columns.split(",")] if columns else None,
+        out=out,
+    )
     typer.echo(text, nl=False)
 
 
@@ -100,8 +98,10 @@ def figures(
 ) -> None:
     """Write every figure as PDF and SVG in a paper's column widths."""
     from fer_bench.reports.figures.paper import write_figures
+    from fer_bench.terminal import steps_shown
 
-    written = write_figures(folder, out=out, maps=maps)  # type: ignore[arg-type]
+    with steps_shown("figures") as progress:
+        written = write_figures(folder, out=out, maps=maps, progress=progress)  # type: ignore[arg-type]
     typer.echo(
         f"{len(written)} files in {written[0].parent.resolve()}" if written else "no figures"
     )
@@ -130,6 +130,7 @@ def traverse(
     """Draw faces while an embedding moves: does the expression change, does the person stay?"""
     from fer_bench.reports.text import with_unit
     from fer_bench.reports.traversals import traverse_folder
+    from fer_bench.terminal import steps_shown
 
     with steps_shown("traverse") as progress:
         walks = traverse_folder(

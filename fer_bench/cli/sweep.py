@@ -113,11 +113,11 @@ def run(
         f"{sweep.done} runs trained, {sweep.kept} kept, {len(sweep.failed)} failed{busy}", err=True
     )
     if report and sweep.records():
-        from fer_bench.cli.report import steps_shown
         from fer_bench.reports.page import write_report
+        from fer_bench.terminal import steps_shown
 
-        with steps_shown(quiet=quiet) as progress:
-            page = write_report(folder, progress=progress)
+        with steps_shown("report", quiet=quiet) as progress:
+            page = write_report(folder, maps="tsne", progress=progress)
         typer.echo(f"report: {page.resolve()}")
     if sweep.failed:
         raise typer.Exit(1)

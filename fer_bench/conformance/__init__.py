@@ -1,10 +1,9 @@
-"""Does a method adapter keep the contract, and do its losses move what they claim to move?
+"""Checks that a method adapter keeps the contract, and that its losses move what they claim to.
 
-`check_method` runs an adapter on a few generated faces and says in words what is wrong. The
-*sign audit* takes every `Claim` of every stage: it trains the other players first, lets the
-claiming player take small steps on that term alone, and looks at a measure that must rise or
-fall. Adversarial losses with a wrong sign train without any error message; this is where they
-show.
+`check_method` runs an adapter on a few generated faces and reports in words what is wrong. The
+*sign audit* tests every `Claim` of every stage: the other players are trained first, then the
+claiming player takes small steps on that term alone, and a measure must rise or fall. Adversarial
+losses with the wrong sign train without any error message, and are detected here.
 """
 
 from fer_bench.conformance.checks import (

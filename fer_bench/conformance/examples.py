@@ -75,7 +75,12 @@ def example_batch(task: Task | None = None, *, count: int = _BATCH, seed: int = 
 
 
 def batch_of(task: Task, rows: Any) -> Batch:
-    """The generated faces of these rows, without partners."""
+    """A batch of the given rows of the generated faces, without partners.
+
+    Args:
+        task: whose labels are wanted.
+        rows: row numbers.
+    """
     images, table = _example_faces(task.shape[1])
     pixels = torch.from_numpy(images[rows]).permute(0, 3, 1, 2).contiguous()
     part = table.iloc[rows]

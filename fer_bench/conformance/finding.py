@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was checked.
+    """The result of one check.
 
     Attributes:
-        check: which check, such as "shape", "frozen" or "sign".
-        passed: whether all is well.
-        message: what was looked at, or what is wrong and what to do.
+        check: its name, such as "shape", "frozen" or "sign".
+        passed: whether the adapter passes it.
+        message: what was checked, or what is wrong and how to fix it.
     """
 
     check: str

@@ -1,4 +1,4 @@
-"""Playing a stage on one batch, without the harness."""
+"""Trains a stage on one batch, without the training loop."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fer_bench.training.loop import frozen, set_modes
 
 
 def copied(method: Method, stage: Stage) -> tuple[Method, Stage]:
-    """A copy of the method, and the same stage of that copy."""
+    """A copy of the method, with the same stage of that copy."""
     copy = deepcopy(method)
     return copy, next(s for s in copy.stages() if s.name == stage.name)
 
@@ -28,7 +28,13 @@ def play(
     steps: int,
     players: Sequence[Player] | None = None,
 ) -> None:
-    """A few rounds of a stage on one batch, each player on its own parameters."""
+    """Train the players of a stage on one batch, each on its own parameters.
+
+    Args:
+        method, stage, batch: what is trained, in place, and on which faces.
+        steps: rounds, in which every player takes one step.
+        players: to train; all of the stage by default.
+    """
     players = stage.players if players is None else players
     batch = batch if stage.batch == "pairs" else replace(batch, partner=None)
     optimizers = [torch.optim.Adam(p.parameters(), lr=1e-3) for p in players]
@@ -46,7 +52,7 @@ def play(
 
 @torch.no_grad()
 def estimate_statistics(method: Method, stage: Stage, batch: Batch) -> None:
-    """Running statistics of what the stage trained, from one batch, as the harness does it."""
+    """Estimate the running statistics of the modules that a stage trained, from one batch."""
     set_modes(method, stage)
     with estimating_statistics(method):
         for player in stage.players:
@@ -55,7 +61,7 @@ def estimate_statistics(method: Method, stage: Stage, batch: Batch) -> None:
 
 @contextmanager
 def training_mode(method: Method, stage: Stage) -> Iterator[None]:
-    """Training mode with the stage's modules frozen, as the harness does it."""
+    """Put a method into training mode, with the frozen modules of the stage in evaluation mode."""
     with frozen(method, stage):
         set_modes(method, stage)
         try:

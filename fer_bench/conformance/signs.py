@@ -1,4 +1,4 @@
-"""The sign audit: does a loss term move its measure the way it claims?"""
+"""The sign audit: does a loss term change its measure in the direction it claims?"""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ INITIALISATIONS = range(5)  # seeds of initial weights that decide together on a
 
 
 def audit_claims(method: Method, stage: Stage, batch: Batch) -> Iterator[Finding]:
+    """Audit every claim of a stage; yields one finding for each."""
     for player in dict.fromkeys(claim.player for claim in stage.claims):
         ready, same = _rehearsed(method, stage, player, batch)
         for old, new in zip(stage.claims, same.claims, strict=True):
@@ -40,15 +41,14 @@ def _rehearsed(method: Method, stage: Stage, player: str, batch: Batch) -> tuple
 def audit_claim(
     method: Method, stage: Stage, claim: Claim, batch: Batch, *, rehearse: bool = True
 ) -> Finding:
-    """Does the term move its measure the way it claims? Works on a copy of the method.
+    """Test whether a term changes its measure in the claimed direction, on a copy of the method.
+
+    The weight of the term is its derivative in the total loss, so that a term that enters with the
+    wrong sign, or not at all, is detected even if its own history looks right.
 
     Args:
         method, stage, claim, batch: what is audited, and on which faces.
         rehearse: train the other players first.
-
-    The weight of a term in the total is read off the total itself, as its derivative with
-    respect to the term: a term that enters with the wrong sign, or not at all, is found even
-    when it looks right in the history.
     """
     where = f"stage {stage.name!r}: {claim.term!r} of {claim.player!r}"
     what = claim.what or "its measure"
@@ -104,16 +104,19 @@ def audit_claim(
 def settled(
     findings: Iterable[Finding], others: Sequence[Callable[[], Iterable[Finding]]]
 ) -> Iterator[Finding]:
-    """Findings of a stage, as they come, with a sign that looks wrong judged from further weights.
+    """Repeat the sign audit with other initial weights where it fails, and decide by majority.
 
-    From one draw of initial weights the audit misjudges a sound adversarial player now and then
-    (DANN and CDANN in 5 of 48 draws), so a failure is repeated and the majority decides. It decides
-    on the signs after it as well, since a failure often shows in several.
+    With a single draw of initial weights the audit fails a sound adversarial player occasionally
+    (DANN and CDANN in 5 of 48 draws). Once a sign has failed, all later signs of the stage are
+    decided by majority as well, since several often fail together.
 
     Args:
-        findings: from the first draw of initial weights.
-        others: each gives the findings of the same stage from another draw; asked only where a
-            sign failed.
+        findings: of the stage, from the first draw of initial weights.
+        others: each returns the findings of the stage from another draw; called only if a sign
+            fails.
+
+    Yields:
+        The findings, in order.
     """
     signs: list[Finding] = []
     held: list[Finding] = []

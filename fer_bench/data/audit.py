@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -100,7 +101,12 @@ class Audit:
 
 
 def audit(
-    data: FaceData, *, labels: bool = True, seed: int = 0, detector: Detector | None = None
+    data: FaceData,
+    *,
+    labels: bool = True,
+    seed: int = 0,
+    detector: Detector | None = None,
+    progress: Callable[[str], None] = lambda step: None,
 ) -> Audit:
     """Examine a data set.
 
@@ -110,15 +116,21 @@ def audit(
         seed: of these folds.
         detector: finds the eyes, from which it is known whether a face is out of frame; MTCNN by
             default.
+        progress: told what is looked at next.
     """
     result = Audit()
     result.counts = _counts(data)
+    progress("duplicates")
     result.suspects += _duplicates(data)
+    progress("bad pictures")
     result.suspects += _quality(data)
     if labels and len(data.classes) > 1:
+        progress("labels, which trains a classifier in five folds")
         suspects, result.label_check = label_suspects(data, seed=seed)
         result.suspects += suspects if result.label_check.get("skill", 0) >= MIN_SKILL else []
+    progress("dependences between columns")
     result.dependence = _dependences(data, seed=seed)
+    progress("what the framing tells")
     rows, eyes = detected_eyes(data, seed=seed, detector=detector)
     result.suspects += [] if eyes is None else _out_of_frame(data, rows, eyes)
     result.framing = framing(data, seed=seed, detector=detector, eyes=eyes)

@@ -120,14 +120,14 @@ def _layouts(root: Path, labels: Mapping[str, str]) -> Iterator[Layout]:
                 continue
             given = {**options, **({"labels": dict(labels)} if labels else {})}
             given = {key: value for key, value in given.items() if key in reader.options()}
-            found = _with_files(read_listing(reader, root, **given), root)
+            listing = _with_files(read_listing(reader, root, **given), root)
         except Exception:  # it is not in this reader's layout; how that shows is its own affair
             continue
-        if len(found.table) or found.rejects:
-            info = found.info or reader.info
-            options = {**given, **({"bad_images": "set-aside"} if found.rejects else {})}
-            side = None if found.pixels is not None else _side(found.table["path"], root)
-            yield Layout(name, root, info, found.table, options, tuple(found.rejects), side)
+        if len(listing.table) or listing.rejects:
+            info = listing.info or reader.info
+            options = {**given, **({"bad_images": "set-aside"} if listing.rejects else {})}
+            side = None if listing.pixels is not None else _side(listing.table["path"], root)
+            yield Layout(name, root, info, listing.table, options, tuple(listing.rejects), side)
 
 
 def _candidates(root: Path) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -139,16 +139,16 @@ def _candidates(root: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         yield from (("manifest", {"file": table.name}) for table in tables)
 
 
-def _with_files(found: Listing, root: Path) -> Listing:
+def _with_files(listing: Listing, root: Path) -> Listing:
     """The listing, with rows whose file is missing among the rejects."""
-    if found.pixels is not None:
-        return found
+    if listing.pixels is not None:
+        return listing
     base = root if root.is_dir() else root.parent
-    there = found.table["path"].map(lambda path: (base / path).is_file()).to_numpy(dtype=bool)
-    missing = [Reject(p, p, "there is no such file") for p in found.table["path"][~there]]
-    found.table = found.table[there].reset_index(drop=True)
-    found.rejects = [*found.rejects, *missing]
-    return found
+    there = listing.table["path"].map(lambda path: (base / path).is_file()).to_numpy(dtype=bool)
+    missing = [Reject(p, p, "there is no such file") for p in listing.table["path"][~there]]
+    listing.table = listing.table[there].reset_index(drop=True)
+    listing.rejects = [*listing.rejects, *missing]
+    return listing
 
 
 def _side(paths: pd.Series, root: Path) -> int | None:

@@ -521,65 +521,26 @@ def _write(
     reused: int,
 ) -> Prepared:
     good = [row for row, record in enumerate(records) if "path" in record]
+    kept = [records[row] for row in good]
     table = listed.table.iloc[good].reset_index(drop=True)
-    table.insert(0, "source", table["path"])
-    table["path"] = [records[row]["path"] for row in good]
-    for i, source in enumerate(table["source"]):
-        decision = chosen.get(source)
-        if decision is not None and decision.expression is not None:
-            table.loc[i, "expression"] = decision.expression
-    measured = pd.DataFrame(
-        [
-            [
-                r["path"],
-                s,
-                r["alignment"],
-                *r["eyes"],
-                r["score"],
-                r["padded"],
-                r["sharpness"],
-                r["brightness"],
-                r["contrast"],
-            ]
-            for r, s in zip((records[row] for row in good), table["source"], strict=True)
-        ],
-        columns=list(PROVENANCE),
-    )
-    # The source is provenance, not an attribute of the face; eye positions no longer hold.
-    drop = ["source", *(c for c in table if "eye" in str(c) and c not in COLUMNS)]
-    labels = table.drop(columns=[c for c in drop if pd.api.types.is_numeric_dtype(table[c])
-                                 or c == "source"])  # fmt: skip
+    measured = _measured(kept, table["path"])
+    labels = _labels(table, kept, chosen)
     whole_images = int((measured["alignment"] == "whole image").sum())
     if whole_images:
         labels["alignment"] = measured["alignment"]
-    padded = measured["padded"][measured["padded"] > MIN_PADDED]
     labels = labels[[c for c in labels if c == "path" or labels[c].notna().any()]]
-    where = listed.where or [""] * len(records)
-    rejects = [
-        *((r.path, r.where, r.reason) for r in listed.rejects),
-        *(
-            (listed.table["path"][row], where[row], record["reason"])
-            for row, record in enumerate(records)
-            if "reason" in record
-        ),
-    ]
+    rejects = _rejects(listed, records)
     _csv(out / "manifest.csv", labels)
     _csv(out / "preparation.csv", measured)
     _csv(out / "rejects.csv", pd.DataFrame(rejects, columns=["path", "where", "reason"]))
+    padded = measured["padded"][measured["padded"] > MIN_PADDED]
     info = listed.info.to_json() if listed.info else {}
     info |= {"name": f"{name}-prepared", "expected": {}}
-    notes = [
+    made = (
         f"prepared: {len(good)} of {len(good) + len(rejects)} photographs, aligned by the eyes "
         f"to {settings.size}x{settings.size}"
-    ]
-    if whole_images:
-        notes.append(f"{whole_images} of them are whole images, in which no eyes were located")
-    if len(padded):
-        notes.append(
-            f"{len(padded)} of them reach beyond the photograph and are padded with black: "
-            f"{padded.median():.0%} of the picture at the median, {padded.max():.0%} at most"
-        )
-    info["notes"] = [*info.get("notes", []), *notes]
+    )
+    info["notes"] = [*info.get("notes", []), made, *_notes(whole_images, padded)]
     _text(out / "info.json", json.dumps(info, indent=1))
     kinds = pd.Series([_kind(reason) for _, _, reason in rejects], dtype="str").value_counts()
     return Prepared(
@@ -591,6 +552,56 @@ def _write(
         padded=len(padded),
         reasons={str(k): int(v) for k, v in kinds.items()},
     )
+
+
+def _measured(kept: list[dict[str, Any]], sources: pd.Series) -> pd.DataFrame:
+    """What was measured of every written picture: the table of provenance."""
+    names = ("score", "padded", "sharpness", "brightness", "contrast")
+    rows = [
+        [r["path"], source, r["alignment"], *r["eyes"], *(r[name] for name in names)]
+        for r, source in zip(kept, sources, strict=True)
+    ]
+    return pd.DataFrame(rows, columns=list(PROVENANCE))
+
+
+def _labels(
+    table: pd.DataFrame, kept: list[dict[str, Any]], chosen: Mapping[str, decided.Decision]
+) -> pd.DataFrame:
+    """Labels of the written pictures, with expressions as decided by a person."""
+    decisions = [chosen.get(source) for source in table["path"]]
+    for i, decision in enumerate(decisions):
+        if decision is not None and decision.expression is not None:
+            table.loc[i, "expression"] = decision.expression
+    eyes = [c for c in table if "eye" in str(c) and c not in COLUMNS]  # no longer where they were
+    table = table.drop(columns=[c for c in eyes if pd.api.types.is_numeric_dtype(table[c])])
+    table["path"] = [record["path"] for record in kept]
+    return table
+
+
+def _rejects(listed: Listing, records: list[dict[str, Any]]) -> list[tuple[str, str, str]]:
+    """Path, place and reason of everything that was not written."""
+    where = listed.where or [""] * len(records)
+    return [
+        *((r.path, r.where, r.reason) for r in listed.rejects),
+        *(
+            (listed.table["path"][row], where[row], record["reason"])
+            for row, record in enumerate(records)
+            if "reason" in record
+        ),
+    ]
+
+
+def _notes(whole_images: int, padded: pd.Series) -> list[str]:
+    """Sentences for the data card, of pictures that are not plain crops."""
+    notes = []
+    if whole_images:
+        notes.append(f"{whole_images} of them are whole images, in which no eyes were located")
+    if len(padded):
+        notes.append(
+            f"{len(padded)} of them reach beyond the photograph and are padded with black: "
+            f"{padded.median():.0%} of the picture at the median, {padded.max():.0%} at most"
+        )
+    return notes
 
 
 def _kind(reason: str) -> str:

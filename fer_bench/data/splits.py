@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -347,8 +346,3 @@ def _fold_cautions(data: FaceData, number: int, fold: Fold) -> list[Caution]:
         both = len(people[0] & people[1])
         cautions.append(Caution("fold-validates-known-subjects", fold=number, subjects=both))
     return cautions
-
-
-def disjoint(parts: Sequence[Rows]) -> bool:
-    """Whether no row is in two parts."""
-    return sum(map(len, parts)) == len(np.unique(np.concatenate(list(parts))))

@@ -19,7 +19,7 @@ from fer_bench.cautions import Caution
 from fer_bench.data.decode import decode
 from fer_bench.data.faces import FaceData
 from fer_bench.data.splits import Fold, FoldFile
-from fer_bench.errors import DataError, RunError
+from fer_bench.errors import DataError, RunError, did_you_mean
 from fer_bench.evaluation.contradictions import copied_rows
 from fer_bench.evaluation.matching import Gathered, Model
 from fer_bench.evaluation.people import divide, faces_of
@@ -46,6 +46,7 @@ class Planned:
         used: the folds that become runs.
         cautions: for every run.
         seed: of the draw of people and of the scores.
+        references: models that are no rivals, but show how much of a person faces tell.
     """
 
     gathered: Gathered
@@ -54,6 +55,7 @@ class Planned:
     used: tuple[int, ...]
     cautions: tuple[Caution, ...]
     seed: int = 0
+    references: frozenset[str] = frozenset()
 
     def describe(self) -> list[str]:
         """What was understood, in words, for the terminal."""
@@ -91,12 +93,18 @@ def plan(
     trained_on: frozenset[str] | None = None,
     folds: int = 1,
     seed: int = 0,
+    references: Sequence[str] = (),
 ) -> Planned:
     """Divide people, look for copies, and read the faces where there are any.
 
     Raises:
-        DataError: see `fer_bench.evaluation.people.divide`; a face cannot be read.
+        DataError: see `fer_bench.evaluation.people.divide`; a face cannot be read, or no model
+            has the name of a reference.
     """
+    names = [model.name for model in gathered.models]
+    for reference in references:
+        if reference not in names:
+            raise DataError(f"--reference {reference!r}: {did_you_mean(reference, names)}")
     faces = gathered.faces
     if images is not None:
         faces = _read_faces(images, gathered.table["path"])
@@ -110,7 +118,9 @@ def plan(
         copies = copied_rows(values, np.r_[fold.train, fold.validation], fold.test)
         if len(copies):
             model.cautions.append(Caution("rows-copied", n=len(copies), of=len(fold.test)))
-    return Planned(gathered, data, made, used, tuple(dict.fromkeys(cautions)), seed)
+    return Planned(
+        gathered, data, made, used, tuple(dict.fromkeys(cautions)), seed, frozenset(references)
+    )
 
 
 def write_results(planned: Planned, root: str | Path) -> RunStore:
@@ -227,6 +237,7 @@ def _environment(planned: Planned, model: Model) -> dict[str, Any]:
         model.name,
         paper=f"embeddings from {model.file.name}" if model.file.name else "given embeddings",
         produces_identity="I" in model.arrays and "E" in model.arrays,
+        role="reference" if model.name in planned.references else "method",
     )
     train = planned.data.subject[planned.folds[planned.used[0]].train]
     return {

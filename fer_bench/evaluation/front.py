@@ -26,6 +26,7 @@ SHOWN: Mapping[str, str] = {
     "classification/test.accuracy": "accuracy, % (chance)",
     "affect/test.ccc.mean": "CCC",
     "leakage/E.identity.strongest": "person from E, % (chance)",
+    "leakage/E.identity.normalised": "identity leak, % (0: guessing, 100: the reference)",
     "leakage/E.identity.excess": "above what labels tell, %",
     "leakage/E.identity.auc": "same person from E, AUC % (chance)",
     "attackers/E.identity.eer": "same person, strongest attacker, EER % (permuted)",
@@ -49,6 +50,7 @@ class Options:
     images: str | Path | None = None
     seed: int = 0
     map: Sequence[str] = ()
+    references: Sequence[str] = ()
 
     @property
     def people(self) -> frozenset[str] | None:
@@ -109,6 +111,7 @@ def _planned(
         trained_on=options.people,
         folds=options.folds,
         seed=options.seed,
+        references=options.references,
     )
 
 
@@ -235,6 +238,7 @@ def evaluate(
     trained_on: str | Sequence[str] | None = None,
     most_frames: int = FRAMES,
     folds: int = 1,
+    references: Sequence[str] = (),
     metrics: Sequence[str] | None = None,
     seed: int = 0,
     out: str | Path | None = None,
@@ -261,6 +265,8 @@ def evaluate(
         trained_on: people the encoder was trained on; "none" or [] where it saw none of them.
         most_frames: kept of a video.
         folds: 1 tests half of the people, more test every person once.
+        references: models that show how much of a person faces tell (of a face-recognition
+            network, say): the upper end of the scale on which leaks are shown.
         metrics: names; all default ones otherwise.
         seed: of everything random.
         out: result folder; a temporary one by default (see `Evaluation.save`).
@@ -288,6 +294,7 @@ def evaluate(
         folds=folds,
         images=images if isinstance(images, (str, Path)) else None,
         seed=seed,
+        references=references,
     )
     described = {
         "id": ids,

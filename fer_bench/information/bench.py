@@ -1,8 +1,8 @@
-"""Regression testing of estimators: accuracy, time and memory by task and n, kept in one file.
+"""Benchmark and regression test of estimators: accuracy, time and memory by task and sample size.
 
-Results are JSON lines, one per (estimator, task, n, seed), written as they come: a run that was
-stopped goes on where it was. A failure is a result like any other until the same command runs
-again, which tries it anew.
+Results are kept in one file of JSON lines, one line for each estimator, task, n and seed, and are
+written as they come: an interrupted run continues where it stopped. A failure is stored like any
+other result; running the same command again retries it.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ WITHIN = 0.05  # nats, or this share of the truth: what counts as right
 
 
 class Row(BaseModel):
-    """One result: its setting (`KEY`), and what came of it in nats, seconds and MB.
+    """One stored result: its setting (`KEY`) and the outcome, in nats, seconds and MB.
 
-    `value` is None where the estimator failed (`error` says why), and where the task has sides
-    that it does not read (`skipped`).
+    `value` is None where the estimator failed (then `error` gives the reason) and where it cannot
+    read the sides of the task (then `skipped` does).
     """
 
     model_config = ConfigDict(frozen=True, allow_inf_nan=False)
@@ -70,7 +70,7 @@ class Row(BaseModel):
 
     @property
     def setting(self) -> dict[str, Any]:
-        """What to run for such a result."""
+        """The fields that identify a result, as `jobs` yields them."""
         return {key: getattr(self, key) for key in KEY}
 
 
@@ -86,10 +86,21 @@ def jobs(
     calibrated: int = 0,
     null: int = 0,
 ) -> Iterator[dict[str, Any]]:
-    """All settings of a benchmark, each once, small n first; the last two as in `estimate_mi`.
+    """All settings of a benchmark, each once, in order of increasing n.
+
+    Args:
+        estimators: registered names.
+        names: of tasks (`tasks.names`).
+        ns: sample sizes.
+        seeds: of samples and estimators.
+        calibrated: planted tasks for each estimate, as in `estimate_mi`; 0 for none.
+        null: permuted copies for each estimate, as in `estimate_mi`; 0 for none.
 
     Raises:
         EstimatorError: fewer than three planted tasks, or a negative number of copies.
+
+    >>> [job["n"] for job in jobs(["ksg"], ["1v1-normal-0.75"], [500, 100], [0])]
+    [100, 500]
     """
     read_integer("null", null, 0)
     if calibrated:
@@ -103,11 +114,11 @@ def jobs(
 
 
 def check_names(settings: Sequence[Mapping[str, Any]]) -> None:
-    """Look up every estimator and task, so that a typing error is found before anything runs.
+    """Check that every estimator and task exists, so that a typing error is reported at once.
 
     Raises:
-        UnknownNameError: nobody has registered such an estimator, or no suite has such a task.
-        FerBenchError: the plug-in with that estimator cannot be imported.
+        UnknownNameError: no estimator or no task has that name.
+        FerBenchError: the plug-in that provides an estimator cannot be imported.
     """
     for name in dict.fromkeys(job["estimator"] for job in settings):
         registered.get(name)
@@ -116,10 +127,13 @@ def check_names(settings: Sequence[Mapping[str, Any]]) -> None:
 
 
 def run(settings: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Estimate settings that differ in their seed: value, interval, truth, seconds, peak memory.
+    """Run settings that differ in their seed only.
 
-    Where the estimator can, all are estimated in one pass, and each gets its share of the time.
-    A failure is a result: its row has the error.
+    Where the estimator allows it, all are estimated in one pass and share its time equally.
+
+    Returns:
+        One row for each setting: value, interval, truth (nats), seconds and peak memory (MB); or
+        the error, where the estimator failed.
     """
     task = tasks.get(settings[0]["task"])
     truth = task.mi
@@ -184,10 +198,13 @@ def _peak_mb() -> float:
 
 
 def read(path: Path) -> pd.DataFrame:
-    """Results of a file, or an empty frame; a number that is missing is NaN.
+    """Read a file of results.
+
+    Returns:
+        One row for each result, NaN for missing numbers; an empty frame if there is no such file.
 
     Raises:
-        DataError: the file cannot be read, or a line is no result; names the line.
+        DataError: the file cannot be read, or a line is not a result (the line is named).
     """
     rows = [row.model_dump() for _, row in _results(path)]
     frame = pd.DataFrame(rows, columns=list(Row.model_fields))
@@ -236,13 +253,21 @@ def _fault(error: ValidationError) -> str:
 def bench(
     settings: Sequence[dict[str, Any]], path: Path, *, seeds_per_pass: int = SEEDS_PER_PASS
 ) -> Iterator[dict[str, Any]]:
-    """Run what the file lacks, adding results as they come; yields every setting once done.
+    """Run the settings that a file lacks and append their results.
 
-    Failures of these settings are dropped from the file and tried again. Up to `seeds_per_pass`
-    consecutive settings that differ in nothing but consecutive seeds are estimated in one pass.
+    Stored failures of these settings are dropped and retried.
+
+    Args:
+        settings: from `jobs`.
+        path: the file of results; it is created if necessary.
+        seeds_per_pass: how many consecutive settings that differ only in consecutive seeds are
+            estimated in one pass, at most.
+
+    Yields:
+        Every setting, as soon as its result is stored.
 
     Raises:
-        DataError: another run is writing to the file, or the file holds no results.
+        DataError: another process is writing to the file, or the file does not hold results.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path.with_name(f".{path.name}.lock"))
@@ -303,15 +328,15 @@ def _line(row: dict[str, Any]) -> str:
 
 
 def varying(results: pd.DataFrame) -> list[str]:
-    """Which of `VARIANTS` differ among the results."""
+    """Those columns of `VARIANTS` in which the results differ."""
     return [key for key in VARIANTS if results[key].nunique() > 1]
 
 
 def by_task(results: pd.DataFrame) -> pd.DataFrame:
-    """Bias, standard deviation, mean squared error and cost by estimator, task and n.
+    """Bias, standard deviation, mean squared error (nats) and cost by estimator, task and n.
 
-    Results that differ in `VARIANTS` are told apart, by a column each, in all tables. Skipped
-    tasks are left out.
+    Results that differ in one of `VARIANTS` are kept apart, with a column for it. Skipped tasks are
+    left out.
     """
     results = results[results["skipped"].isna()]
     frame = results.assign(error_nats=results["value"] - results["truth"])
@@ -330,12 +355,12 @@ def _missing(values: pd.Series) -> int:
 
 
 def by_estimator(results: pd.DataFrame) -> pd.DataFrame:
-    """Mean absolute error, share of right answers and of covering intervals, by n.
+    """Summary by estimator and n: mean absolute error `mae` and largest error `worst`, in nats.
 
-    A failure is no right answer; the other shares are of the results that have such an interval.
-    Skipped tasks are counted apart, and not among `tasks`.
-    With permuted copies: the share of estimates `in_null`, their interval, and `p05`, of p-values
-    of at most 0.05.
+    `right` is the share of runs within `WITHIN` of the truth (a failure is never right) and
+    `covers` the share of intervals that hold the truth. Skipped tasks are counted in `skipped`, not
+    in `tasks`. With permuted copies, `in_null` is the share of estimates inside their null interval
+    and `p05` the share of p-values of at most 0.05.
     """
     error = (results["value"] - results["truth"]).abs()
     right = error <= np.maximum(WITHIN, WITHIN * results["truth"])
@@ -361,7 +386,7 @@ def by_estimator(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def by_failure(results: pd.DataFrame) -> pd.DataFrame:
-    """Failures by estimator and error: on which tasks, and how many in all."""
+    """Failures by estimator and error: the tasks they occurred on, and their number."""
     bad = results[results["value"].isna() & results["skipped"].isna()]
     table = bad.groupby(["estimator", "error"], sort=False, dropna=False).agg(
         tasks=("task", lambda names: ", ".join(dict.fromkeys(names))), failed=("task", "size")
@@ -370,7 +395,7 @@ def by_failure(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def failures(results: pd.DataFrame) -> list[str]:
-    """What did not come out: a sentence for each estimator and error, and for skipped tasks."""
+    """One sentence for each estimator and error that occurred, and one for skipped tasks."""
     sentences = []
     for estimator, part in results.groupby("estimator", sort=False):
         count = part["task"].nunique()
@@ -393,7 +418,7 @@ def failures(results: pd.DataFrame) -> list[str]:
 
 
 class Stored(Row):
-    """A result to compare with: it has a value and a time, and can be run again."""
+    """A result in a reference file: it has a value and a time, and its setting can be run again."""
 
     n: int = Field(ge=MIN_ROWS)
     seed: int = Field(ge=0)
@@ -404,7 +429,7 @@ class Stored(Row):
 
 
 class Tolerance(BaseModel):
-    """How many nats further off, and how many times slower, is still well."""
+    """How much worse a new result may be: nats of further error, and factor of further time."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
@@ -413,7 +438,7 @@ class Tolerance(BaseModel):
 
 
 class Reference(BaseModel):
-    """What `compare` needs: results, the speed of the machine, and how much worse is tolerated."""
+    """Stored results, the speed of the machine that made them, and the tolerance for new ones."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
@@ -423,11 +448,12 @@ class Reference(BaseModel):
 
     @property
     def settings(self) -> list[dict[str, Any]]:
+        """The settings to run for a comparison with the stored results."""
         return [row.setting for row in self.rows]
 
 
 def machine_seconds() -> float:
-    """Time of a fixed piece of work, to compare speed across machines."""
+    """Seconds that a fixed computation takes here, to compare times across machines."""
     work = np.random.default_rng(0).standard_normal((512, 512))
     best = np.inf
     for _ in range(5):
@@ -440,10 +466,15 @@ def machine_seconds() -> float:
 
 
 def reference(results: pd.DataFrame, *, nats: float = 0.03, slower: float = 2.5) -> Reference:
-    """The reference of some results; failures are not in it.
+    """Build a reference from results; failures are left out.
+
+    Args:
+        results: as `read` returns them.
+        nats: further error that is tolerated.
+        slower: factor of further time that is tolerated.
 
     Raises:
-        DataError: all failed.
+        DataError: every result is a failure.
     """
     kept = results[results["value"].notna()]
     if kept.empty:
@@ -457,10 +488,10 @@ def reference(results: pd.DataFrame, *, nats: float = 0.03, slower: float = 2.5)
 
 
 def read_reference(path: Path) -> Reference:
-    """The reference in a file.
+    """Read a reference file.
 
     Raises:
-        DataError: no such file, or it is no reference; names the key.
+        DataError: there is no such file, or it is not a reference (the wrong key is named).
     """
     if not path.exists():
         raise DataError(f"{path} does not exist: write it with `mi bench --save-reference`.")
@@ -473,11 +504,17 @@ def read_reference(path: Path) -> Reference:
 
 
 def compare(stored: Reference, results: pd.DataFrame) -> pd.DataFrame:
-    """One row per estimator, task and n: old and new error and time, and the verdict.
+    """Compare new results with a reference.
 
-    The verdict is "" where all is well, else what left the tolerance; one failed seed is
-    "failed". Times are of the faster of the seeds, scaled by the speed of the two machines;
-    below half a second they are noise.
+    Args:
+        stored: the reference.
+        results: new results, as `read` returns them.
+
+    Returns:
+        One row for each estimator, task and n: old and new error (nats) and time (seconds), and
+        `verdict`, which is empty where both are within the tolerance and else names what is not
+        ("failed" if one seed failed). Times are those of the fastest seed, scaled by the speed of
+        the two machines; below half a second they are not compared.
     """
     speed = machine_seconds() / stored.machine_seconds
     was = pd.DataFrame([row.model_dump() for row in stored.rows])

@@ -1,4 +1,4 @@
-"""How far to trust an estimator on data like yours: the same rows, with planted dependence."""
+"""Calibration: how accurate an estimator is on the data at hand, from planted dependence."""
 
 from __future__ import annotations
 
@@ -23,7 +23,6 @@ from fer_bench.information.estimator import (
     make,
     read_integer,
 )
-from fer_bench.information.estimators.auto import Auto
 from fer_bench.information.inputs import Sample, clean_pair, is_discrete, one_hot
 from fer_bench.information.scoring import score_estimate
 from fer_bench.labels import label_entropy
@@ -38,15 +37,15 @@ LEAST_SLOPE = 0.5  # an estimator that reads less of what is planted has failed
 
 @dataclass(frozen=True)
 class Calibration:
-    """What an estimator read on tasks of known information, made of one's own rows.
+    """An estimator's readings on tasks of known information that share the margins of the data.
 
     Attributes:
-        score: the estimate on the data as they are.
+        score: the estimate on the data.
         planted, read: [tasks] true and estimated information of the planted tasks, nats.
-        bias: mean of estimate minus truth near the estimate.
-        slope: nats read for each nat planted; 1 is right.
-        spread: standard deviation about the fitted line.
-        corrected, low, high: the estimate with its bias taken out, and its 95 % interval.
+        bias: mean of estimate minus truth of planted tasks near the estimate, nats.
+        slope: nats read for each nat planted; 1 for a calibrated estimator.
+        spread: standard deviation of the readings about the fitted line, nats.
+        corrected, low, high: the estimate corrected for its bias, and its 95 % interval, nats.
     """
 
     score: Score
@@ -61,7 +60,7 @@ class Calibration:
 
     @property
     def fault(self) -> Caution | None:
-        """Why the estimate should not be trusted, or None where it may be."""
+        """Why the estimate should not be trusted; None where it passes."""
         if abs(self.bias) > max(0.1, 0.25 * abs(self.score.value)):
             word = "low" if self.bias < 0 else "high"
             return Caution("calibration-bias", nats=abs(self.bias), direction=word)
@@ -70,7 +69,7 @@ class Calibration:
         return None
 
     def to_json(self) -> dict[str, Any]:
-        """JSON types, as `Score.details` carries them."""
+        """Plain JSON types, as stored in `Score.details`."""
         return {
             "planted": self.planted.tolist(), "read": self.read.tolist(), "bias": self.bias,
             "slope": self.slope, "spread": self.spread, "corrected": self.corrected,
@@ -91,29 +90,34 @@ def calibrate(
     discrete_y: bool | None = None,
     **options: Any,
 ) -> Calibration:
-    """Estimate, and measure the estimator's error on matched problems.
+    """Estimate mutual information, and measure the estimator's error on matched planted tasks.
 
-    A planted task keeps the rows of both sides exactly as they are and only pairs them anew, so
-    that margins, n and dimensions match: see `plant`. Its truth spans from zero to twice the
-    estimate. A line through (truth, estimate) is inverted for the corrected value. The interval
-    reaches from the estimate's own to that of the corrected value, which covers the scatter about
-    the line; and further up as far as the estimator misses bent tasks, which hide a quarter of
-    their information from linear models.
+    A planted task keeps the rows of both sides and changes only their pairing (`plant`), so that
+    margins, n and dimensions are those of the data. The planted information ranges from 0 to twice
+    the estimate. A line is fitted to (truth, estimate) and inverted to correct the estimate. The
+    interval is the union of the estimate's own interval and that of the corrected value, which
+    accounts for the scatter about the line. It is extended upwards by what the estimator misses on
+    tasks whose dependence is partly nonlinear.
 
     Args:
-        tasks: how many tasks are planted.
-        others: as in `estimate_mi`. Planted pairs ignore `groups`.
+        estimator: a registered name, a class or an instance.
+        x, y: paired rows [n, d] or labels [n], as in `estimate_mi`.
+        tasks: number of planted tasks.
+        seed: of the estimator and the planted tasks.
+        groups: [n] subject of each row, for the estimate; planted pairs ignore it.
+        discrete_x, discrete_y: override whether a side is read as labels.
+        options: of the estimator.
+
+    Raises:
+        DataError: a side is constant, or as for `estimate_mi`.
+        EstimatorError: the estimator returned no finite number.
 
     >>> import numpy as np
     >>> rng = np.random.default_rng(0)
     >>> x = rng.normal(size=(500, 3))
-    >>> score = calibrate("gaussian", x, x + rng.normal(size=(500, 3)))
-    >>> score.low < 1.04 < score.high
+    >>> result = calibrate("gaussian", x, x + rng.normal(size=(500, 3)))
+    >>> result.low < 1.04 < result.high
     True
-
-    Raises:
-        DataError: a side is constant, so that nothing can be planted; else as `estimate_mi`.
-        EstimatorError: the estimator gave no number, for these rows or for planted ones.
     """
     sample = clean_pair(x, y, groups=groups, discrete_x=discrete_x, discrete_y=discrete_y)
     tool = make(estimator, seed=seed, **options)
@@ -133,10 +137,21 @@ def calibrate(
 def calibrate_value(
     sample: Sample, tool: Estimator, score: Score, *, tasks: int, bent: int = BENT, seed: int
 ) -> Calibration:
-    """`calibrate` for a score (in nats) that is there already, with so many bent tasks."""
+    """Calibrate an estimate that has already been made.
+
+    Args:
+        sample: the cleaned data.
+        tool: the estimator.
+        score: its estimate on `sample`, in nats.
+        tasks: number of planted tasks with linear dependence.
+        bent: number of planted tasks with partly nonlinear dependence.
+        seed: of the planted tasks.
+
+    Raises:
+        DataError, EstimatorError: as for `calibrate`.
+    """
     asked = tool
-    if isinstance(tool, Auto):  # the planted tasks get what was chosen for the data
-        tool = make(tool.by_name(score.details["chosen"], sample.n), seed=seed)
+    tool = tool.as_chosen(score, sample.n, seed=seed)
     random = np.random.default_rng([seed, 23])
     top = min(_ceiling(sample), _reachable(sample))
     targets = np.linspace(0, min(max(2 * score.value, 0.3), top), tasks)
@@ -198,15 +213,25 @@ def plant(
     *,
     seen: float = 1.0,
 ) -> np.ndarray:
-    """An order that pairs the rows of x and y anew with a known information between them.
+    """Pair the rows of x and y anew so that they share a known amount of information.
 
-    Each side is summarised by one number per row: a mix of the leading canonical variates of the
-    data as they are (`directions`), or a random projection. With `seen` below 1 it also turns
-    with the distance from the centre, until a linear model sees that share of the information
-    (more of it, where one side is labels or a single column, which cannot turn).
-    The summaries' ranks are then tied by a Gaussian copula. Given the summaries the sides are
-    independent, so that they share exactly what the copula does, -1/2 log(1 - rho^2); for labels,
-    what is left of it after cutting one side into classes.
+    Each side is summarised by one number a row: a mixture of leading canonical variates of the data
+    (`directions`) or a random projection. The ranks of both summaries are coupled by a Gaussian
+    copula of correlation rho. Given the summaries the sides are independent, so they share exactly
+    -1/2 log(1 - rho^2); with labels, what is left of that after one side is cut into classes.
+
+    Args:
+        sample: the cleaned data; its pairing is ignored.
+        nats: information to plant.
+        random: source of randomness.
+        directions: canonical directions [dx, k], [dy, k] (`canonical_directions`); None projects at
+            random.
+        seen: share of the planted information that a linear model can detect. Below 1 the summary
+            rotates with the distance from the centre. A single column and labels cannot rotate, so
+            more is seen there.
+
+    Returns:
+        [n] row of y for each row of x.
     """
     n = sample.n
     sample = replace(sample, x=_by_size(sample.x), y=_by_size(sample.y))
@@ -274,7 +299,11 @@ def _summary(
 
 
 def canonical_directions(sample: Sample, count: int = 3) -> tuple[np.ndarray, np.ndarray]:
-    """Leading canonical directions of both sides [d, <= count], ridge-regularised."""
+    """Leading canonical directions of both sides, with ridge regularisation.
+
+    Returns:
+        [dx, k] and [dy, k], k at most `count`.
+    """
     sides = [features if not is_discrete(features) else one_hot(features)
              for features in (sample.x, sample.y)]  # fmt: skip
     roots = []
@@ -340,9 +369,16 @@ def _ceiling(sample: Sample, share: float = 0.9) -> float:
 def invert_line(
     truth: np.ndarray, read: np.ndarray, value: float, top: float, error: float = 0.0
 ) -> tuple[float, float, float, float]:
-    """Fit read = a + b truth; return the truth at `value`, its 95 % interval, and the scatter.
+    """Fit read = a + b truth, and invert it at a value.
 
-    `error` is the standard error of the value, on top of the scatter of the tasks.
+    Args:
+        truth, read: [tasks] planted and estimated information, nats.
+        value: the estimate to invert.
+        top: largest truth that is considered.
+        error: standard error of `value`, in addition to the scatter of the tasks.
+
+    Returns:
+        The truth at `value`, the bounds of its 95 % interval, and the scatter about the line.
     """
     n = len(truth)
     center = truth.mean()

@@ -43,13 +43,30 @@ def estimate_conditional(
     null: int | None = None,
     **options: Any,
 ) -> Score:
-    """I(X; Y | Z) with any estimator; the condition is a cleaned side (`clean_side`).
+    """Conditional mutual information of a cleaned sample with any estimator.
 
-    Labels z: the average over classes, weighted by their size (classes below 10 rows are left
-    out, and said so). Measured z: nearest neighbours directly (Frenzel and Pompe) for "ksg", and
-    for "auto" in up to five dimensions; otherwise the chain rule I(X; Y, Z) - I(X; Z).
-    The null re-pairs y with x within similar z only where z are labels; for measured z none is
-    given, since permuting y would break its tie to z as well. A z that never varies is one class.
+    Labels z: the mean over classes of the information within each, weighted by class size; classes
+    below ten rows are left out, with a caution. Continuous z: nearest neighbours (Frenzel and Pompe
+    2007) for "ksg", and for "auto" in up to five dimensions; otherwise the chain rule
+    I(X; Y, Z) - I(X; Z). A z without variation is a single class.
+
+    Permuted copies are drawn within the classes of z. With continuous z there is no null, since
+    permuting y would also break its dependence on z.
+
+    Args:
+        sample: x and y.
+        condition: z, a cleaned side [n, d] or [n] (`clean_side`).
+        estimator: a registered name, a class or an instance.
+        seed: of splits, networks and permutations.
+        null: number of permuted copies; the estimator's default if None.
+        options: of the estimator.
+
+    Returns:
+        Score in nats.
+
+    Raises:
+        DataError: no class of z has ten rows, or z has another number of rows.
+        EstimatorError: the estimator does not apply to such sides.
     """
     if len(condition) != sample.n:
         raise DataError(f"z has {len(condition)} rows and x has {sample.n}: give one per sample.")
@@ -91,7 +108,10 @@ def estimate_conditional(
 
 
 def difference(joint: Estimate, alone: Estimate, n: int) -> Estimate:
-    """Of two estimates on n rows, row by row, so that what both err by cancels."""
+    """The difference of two estimates on the same n rows, joint less alone.
+
+    Contributions are subtracted row by row, so that errors the two have in common cancel.
+    """
     rows = np.full((2, n), np.nan)
     for side, estimate in zip(rows, (joint, alone), strict=True):
         side[estimate.index] = estimate.rows

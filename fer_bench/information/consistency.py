@@ -27,16 +27,15 @@ from fer_bench.registry import estimators
 
 @dataclass(frozen=True)
 class Check:
-    """One requirement and how it came out.
+    """The result of one check.
 
     Attributes:
-        name: of the requirement.
-        passed: whether it holds within the tolerance.
-        value, expected: what was measured, and what should have been; NaN where the estimator
-            failed.
-        tolerance: how far apart they may be.
-        why: the requirement in words, or the estimator's error.
-        cause: a known mistake that gives just this value; "" where none does.
+        name: of the check.
+        passed: whether the value is within the tolerance.
+        value, expected: in nats; NaN where the estimator failed.
+        tolerance: in nats.
+        why: the requirement in words, or the error of the estimator.
+        cause: a known mistake that gives exactly this value; empty where none does.
     """
 
     name: str
@@ -49,7 +48,7 @@ class Check:
 
     @property
     def measured(self) -> str:
-        """The numbers in words; none where the estimator failed."""
+        """Value, expectation and tolerance as text; empty where the estimator failed."""
         if math.isnan(self.value):
             return ""
         return f"{self.value:+.3f}  expected {self.expected:+.3f} ± {self.tolerance:.3f}"
@@ -60,11 +59,11 @@ Run = Callable[[Any, Any], float]
 
 @dataclass(frozen=True)
 class Law:
-    """Checks that belong together, not run yet.
+    """One or more checks, not run yet.
 
     Attributes:
         name: such as "independence", or "independence, mixed".
-        run: makes the checks.
+        run: runs them.
     """
 
     name: str
@@ -74,7 +73,7 @@ class Law:
 def check_estimator(
     estimator: str | Estimator | type, *, n: int = 1000, seed: int = 0, **options: Any
 ) -> list[Check]:
-    """Run every check that fits the sides of an estimator; see `laws`.
+    """Run every consistency check that applies to an estimator; arguments as for `laws`.
 
     >>> all(check.passed for check in check_estimator("gaussian"))
     True
@@ -90,21 +89,22 @@ def laws(
     seed: int = 0,
     **options: Any,
 ) -> list[Law]:
-    """What an estimator must fulfil, by the kind of its sides; nothing is estimated yet.
+    """The checks that apply to an estimator, by the kind of its sides; none is run yet.
 
     Args:
-        estimator: a name, a class, or an instance with fit and estimate. One that is not of
-            this package's kind gets its arrays as they are: x [n, d], labels [n] from 0 on. Its
-            attribute `sides` says which ("continuous" without it; see `Estimator`).
-        like: an estimator of ours with the same definition, such as `KSG(k=3, scores=False)`. The
-            values must agree within 0.01 nats on the same rows; this shows errors of the formula
-            that are smaller than the scatter of the truth.
-        n: rows of a sample; the tolerances are meant for 1000.
+        estimator: a registered name, a class, or an instance with `fit(x, y)` and `estimate()`.
+            One that does not derive from `Estimator` receives plain arrays: measurements [n, d],
+            labels [n] from 0 on. Its attribute `sides` says which it reads ("continuous" without
+            it).
+        like: an estimator of this package with the same definition, such as
+            `KSG(k=3, scores=False)`. The values must agree within 0.01 nats on the same rows, which
+            shows errors of the formula that are smaller than the scatter of the truth.
+        n: rows of each sample; the tolerances are meant for 1000.
         seed: of samples and estimator.
         options: of the estimator.
 
     Raises:
-        EstimatorError: it is no estimator at all, or cannot be built.
+        EstimatorError: the object has no `fit` and `estimate`, or cannot be built.
     """
     thing = estimators.get(estimator) if isinstance(estimator, str) else estimator
     kind = thing if isinstance(thing, type) else type(thing)
@@ -179,13 +179,13 @@ def _sentence(error: Exception) -> str:
 
 @dataclass(frozen=True)
 class Pairs:
-    """Tasks whose sides are of one kind.
+    """The tasks that the checks of one kind of sides use.
 
     Attributes:
-        base: what most checks start from.
-        strong: of high information.
-        rising: tasks of more and more information, of which the first has none.
-        known: tasks whose truth is to be met.
+        base: the task that most checks start from.
+        strong: a task of high information.
+        rising: tasks of increasing information; the first has none.
+        known: tasks whose truth must be met.
     """
 
     base: Task
@@ -224,7 +224,7 @@ PAIRS = {
 
 @dataclass(frozen=True)
 class Trial:
-    """An estimator at work: what it reads on pairs of some kind, of n rows drawn with a seed."""
+    """An estimator, and the samples of one kind of sides that it is tested on."""
 
     mi: Run
     pairs: Pairs
@@ -233,14 +233,16 @@ class Trial:
 
     @cached_property
     def pair(self) -> Pair:
+        """A sample of the base task."""
         return self.pairs.base.sample(self.n, self.seed)
 
     @cached_property
     def baseline(self) -> float:
-        """What it reads on `pair`."""
+        """The estimate on `pair`, nats."""
         return self.mi(*self.pair)
 
     def random(self) -> np.random.Generator:
+        """A generator in the same state at every call."""
         return np.random.default_rng([self.seed, 1])
 
 
@@ -294,21 +296,22 @@ def _rising(name: str, values: Sequence[float], why: str) -> Check:
 
 
 def independence(trial: Trial) -> Iterator[Check]:
+    """Permuted rows share no information."""
     x, y = trial.pair
     mi = trial.mi(x, trial.random().permutation(y))
     yield _near("independence", mi, 0.0, "shuffled rows share nothing", 0.06)
 
 
 def agreement(trial: Trial, *, like: Estimator) -> Iterator[Check]:
-    """With another implementation of the same definition, on pairs of low and high information."""
+    """The value agrees with another implementation, at low and high information."""
     mistakes = like.mistakes()
     reference = _as_given(like, trial.seed, {})
     for name, task in (("", trial.pairs.base), (" on much", trial.pairs.strong)):
         x, y = map(_standardised, task.sample(trial.n, trial.seed))
-        wanted, found = reference(x, y), trial.mi(x, y)
-        near = _near(f"agreement{name}", found, wanted, f"equal to {like.name}", 0.01, 0.0)
+        expected, mi = reference(x, y), trial.mi(x, y)
+        near = _near(f"agreement{name}", mi, expected, f"equal to {like.name}", 0.01, 0.0)
         given = {why: _as_given(tool, trial.seed, {})(x, y) for why, tool in mistakes.items()}
-        same = [why for why, value in given.items() if abs(value - found) < near.tolerance / 2]
+        same = [why for why, value in given.items() if abs(value - mi) < near.tolerance / 2]
         yield replace(near, cause=same[0] if same and not near.passed else "")
 
 
@@ -317,7 +320,7 @@ def _standardised(side: np.ndarray) -> np.ndarray:
 
 
 def row_order(trial: Trial) -> Iterator[Check]:
-    """In two orders, since one may come close by chance."""
+    """The order of the rows does not matter. Two orders, since one may agree by chance."""
     x, y = trial.pair
     orders = np.arange(trial.n)[::-1], trial.random().permutation(trial.n)
     furthest = max((trial.mi(x[o], y[o]) for o in orders), key=lambda mi: abs(mi - trial.baseline))
@@ -325,11 +328,13 @@ def row_order(trial: Trial) -> Iterator[Check]:
 
 
 def monotone(trial: Trial) -> Iterator[Check]:
+    """More planted dependence gives a larger value."""
     values = [trial.mi(*task.sample(trial.n, trial.seed)) for task in trial.pairs.rising]
     yield _rising("monotone", values, "more planted dependence, a larger value")
 
 
 def revealed_rows(trial: Trial) -> Iterator[Check]:
+    """The value rises when no, half and all rows keep their partners."""
     x, y = trial.pair
     half, order = np.arange(trial.n), trial.random().permutation(trial.n)
     half[order[::2]] = half[np.sort(order[::2])]
@@ -338,7 +343,7 @@ def revealed_rows(trial: Trial) -> Iterator[Check]:
 
 
 def duplicated_rows(trial: Trial) -> Iterator[Check]:
-    """Neighbour estimators add about 0.2 nats at any information, hence one of 3 nats."""
+    """Copies of rows add no information. Neighbour estimators gain about 0.2 nats; hence 3 nats."""
     x, y = trial.pairs.strong.sample(trial.n, trial.seed)
     rows = np.concatenate([np.arange(trial.n), np.arange(trial.n // 2)])
     once, repeated = trial.mi(x, y), trial.mi(x[rows], y[rows])
@@ -348,12 +353,14 @@ def duplicated_rows(trial: Trial) -> Iterator[Check]:
 
 
 def doubled_rows(trial: Trial) -> Iterator[Check]:
+    """A sample of twice the size gives the same value."""
     x, y = trial.pairs.base.sample(2 * trial.n, trial.seed)
     half = trial.mi(x[: trial.n], y[: trial.n])
     yield _near("doubled rows", trial.mi(x, y), half, "more rows, the same information", 0.05)
 
 
 def truth(trial: Trial) -> Iterator[Check]:
+    """The value is the truth where that is known."""
     for i, task in enumerate(trial.pairs.known, 1):
         mi = trial.mi(*task.sample(trial.n, trial.seed))
         yield _near(f"truth {i}", mi, task.mi, f"known information: {task.name}", 0.05)
@@ -363,7 +370,7 @@ def truth(trial: Trial) -> Iterator[Check]:
 
 
 def symmetry(trial: Trial) -> Iterator[Check]:
-    """With sides that differ, in width and shape: else an eye on one of them alone goes unseen."""
+    """Exchanging the sides does not matter; they differ, so that an estimator must read both."""
     x, y = trial.pair
     x = np.hstack([trial.random().standard_normal((trial.n, 1)), x])
     y = np.exp(y)
@@ -371,12 +378,14 @@ def symmetry(trial: Trial) -> Iterator[Check]:
 
 
 def bijections(trial: Trial) -> Iterator[Check]:
+    """Invertible maps of each side do not matter."""
     x, y = trial.pair
     mixed = np.arcsinh(x) @ np.array([[1.0, 0.5], [-0.5, 2.0]])
     yield _near("bijection", trial.mi(mixed, 3 - 2 * y), trial.baseline, "one-to-one maps keep I")
 
 
 def data_processing(trial: Trial) -> Iterator[Check]:
+    """Processing a side cannot add information."""
     x, y = trial.pair
     more = trial.mi(np.hstack([x, x[:, :1] + x[:, 1:]]), y)
     yield _near("data processing: copy", more, trial.baseline, "I([X, h(X)]; Y) = I(X; Y)")
@@ -385,6 +394,7 @@ def data_processing(trial: Trial) -> Iterator[Check]:
 
 
 def additivity(trial: Trial) -> Iterator[Check]:
+    """The information of independent pairs adds up."""
     (x, y), (a, b) = (_normal(0.8).sample(trial.n, trial.seed + i) for i in range(2))
     both = trial.mi(np.hstack([x, a]), np.hstack([y, b]))
     wanted = trial.mi(x, y) + trial.mi(a, b)
@@ -392,6 +402,7 @@ def additivity(trial: Trial) -> Iterator[Check]:
 
 
 def noise_column(trial: Trial) -> Iterator[Check]:
+    """A column of independent noise adds no information."""
     x, y = trial.pair
     noise = trial.random().standard_normal((trial.n, 1))
     mi = trial.mi(np.hstack([x, noise]), y)
@@ -399,6 +410,7 @@ def noise_column(trial: Trial) -> Iterator[Check]:
 
 
 def offset(trial: Trial) -> Iterator[Check]:
+    """Units and offsets do not matter."""
     x, y = trial.pair
     mi = trial.mi(x + 1e6, y * 1e-3)
     yield _near("offset", mi, trial.baseline, "units and offsets do not matter", 0.03, 0.05)
@@ -408,18 +420,20 @@ def offset(trial: Trial) -> Iterator[Check]:
 
 
 def relabelling(trial: Trial) -> Iterator[Check]:
+    """The numbering of labels does not matter."""
     x, y = trial.pair
     names = trial.random().permutation(int(y.max()) + 1)
     yield _near("relabelling", trial.mi(x, names[y]), trial.baseline, "codes are names", 0.03, 0.05)
 
 
 def bounded(trial: Trial) -> Iterator[Check]:
+    """The information of labels is at most their entropy."""
     x, y = trial.pairs.strong.sample(trial.n, trial.seed)
     yield _at_most("bounded", trial.mi(x, y), label_entropy(y), "I(X; Y) <= H(Y)")
 
 
 def label_symmetry(trial: Trial) -> Iterator[Check]:
-    """With sides that differ: y has lost three classes."""
+    """Exchanging two sides of labels does not matter; y lacks three classes of x."""
     x, y = trial.pair
     y = np.minimum(y, 3)
     yield _near("symmetry", trial.mi(y, x), trial.mi(x, y), "I(X; Y) = I(Y; X)", 0.03, 0.05)

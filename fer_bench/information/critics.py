@@ -1,6 +1,6 @@
-"""Critics T(x, y), batched over problems, and what is maximised over them.
+"""Critics T(x, y), for many problems at once.
 
-All score a batch of pairs the same way (`Scores`), whatever the network looks like.
+Every kind of critic scores a batch of pairs in the same form (`Scores`).
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ class Scores(NamedTuple):
     """Critic values of a batch.
 
     Attributes:
-        positive: [P, B], of the rows as paired.
-        negative: [P, B, K], of x_i with the y of other rows; -inf marks an entry that is none.
-        per_row: how many of the K are negatives.
+        positive: [P, B] of the pairs.
+        negative: [P, B, K] of x_i with other rows of y; -inf where an entry is not a negative.
+        per_row: number of negatives among the K entries of a row.
     """
 
     positive: Tensor
@@ -32,7 +32,7 @@ class Scores(NamedTuple):
 
 
 def product_scores(f: Tensor, g: Tensor) -> Scores:
-    """Every row of f [P, B, k] times every row of g: the diagonal as paired, all else negatives."""
+    """Scores from products of all rows of f [P, B, k] with all rows of g [P, B, k]."""
     negative = torch.bmm(f, g.transpose(1, 2))
     with torch.no_grad():  # no gradient comes back from -inf, so none need be masked
         negative.diagonal(dim1=1, dim2=2).fill_(-math.inf)
@@ -55,7 +55,7 @@ class _LogSumExp(torch.autograd.Function):
 
 
 def log_sum_exp(values: Tensor) -> Tensor:
-    """`torch.logsumexp` over the last axis in a third of the time: the gradient is the softmax.
+    """`torch.logsumexp` over the last axis in a third of the time, with softmax as its gradient.
 
     >>> [round(value, 4) for value in log_sum_exp(torch.zeros(2, 8)).tolist()]
     [2.0794, 2.0794]
@@ -64,23 +64,28 @@ def log_sum_exp(values: Tensor) -> Tensor:
 
 
 class TestScores(Protocol):
-    """Critic values of one problem's block of test rows."""
+    """Critic values of a block of test rows of one problem."""
 
     positive: Tensor
 
     def span(self) -> tuple[float, float]:
-        """Smallest and largest value."""
+        """The smallest and the largest value."""
 
     def negatives(self, low: float, high: float, clip: Callable[[Tensor], Tensor]) -> Negatives:
-        """What the negatives amount to, their values kept within a range."""
+        """Summarise the negatives.
+
+        Args:
+            low, high: values are clamped to this range first.
+            clip: applied to the clamped negatives.
+        """
 
 
 class Negatives(NamedTuple):
-    """Negatives of a block of B rows, K to a row.
+    """Summary of the negatives of a block of B rows, K for each row.
 
     Attributes:
-        log_row, log_column: [B] log-mean-exp of the negatives that a row's x (y) took part in.
-        shifted: [K] mean value of every re-pairing by a cyclic shift.
+        log_row, log_column: [B] log-mean-exp of the negatives in which a row's x (or y) occurs.
+        shifted: [K] mean value of the pairs under each cyclic shift.
     """
 
     log_row: Tensor
@@ -89,9 +94,9 @@ class Negatives(NamedTuple):
 
 
 class AllPairs:
-    """Critic values of every x with every y, from factors [B, k] of the two sides.
+    """Critic values of every x with every y, from factors [B, k] of both sides.
 
-    A slab of rows at a time: it stays in the cache through all that is asked of it.
+    Rows are processed in slabs that stay in the cache.
     """
 
     def __init__(self, f: Tensor, g: Tensor, slab: int = 128) -> None:
@@ -127,7 +132,7 @@ class AllPairs:
 
 
 class FewShifts:
-    """Critic values [B] as paired, and [B, K] of x_i with the y of row i + shift_k."""
+    """Critic values [B] of the pairs, and [B, K] of x_i with the y of row i + shift_k."""
 
     def __init__(self, positive: Tensor, values: Tensor, shifts: Tensor) -> None:
         self.positive, self.values, self.shifts = positive, values, shifts
@@ -147,18 +152,18 @@ class FewShifts:
 
 
 class Critic:
-    """A critic of given shape; parameters live outside, with a problem axis.
+    """A critic of given architecture; its parameters are passed in, with a problem axis.
 
     Args:
-        dx, dy: leading columns of the two sides that the networks look at.
+        dx, dy: leading columns of each side that the networks see.
         kind: "separable" f(x).g(y) + a(x) + b(y); "bilinear" the same with linear f, g and
             quadratic a, b; "concatenated" an MLP on [x, y]; "hybrid" a small MLP on f(x), g(y).
         hidden, depth: width and number of hidden layers.
-        embed: columns of f and g.
-        base: whether a normal model of the leading canonical pairs (`canonical_base`) is added, so
-            that the network learns only what is not Gaussian.
-        shifts: how many negatives a row meets, for the two kinds that must run the network on
-            every pair; the others meet the whole batch at no cost.
+        embed: outputs of f and g.
+        base: add a normal model of the leading canonical pairs (`canonical_base`), so that the
+            network only learns what is not Gaussian.
+        shifts: negatives of a row, for the two kinds that evaluate the network on every pair; for
+            the others the rest of the batch.
     """
 
     kinds = ("separable", "bilinear", "concatenated", "hybrid")
@@ -200,7 +205,13 @@ class Critic:
         fold: Fold,
         judge: Callable[[Sequence[Scores]], Tensor],
     ) -> Parameters:
-        """Weights of one problem; the network starts as the constant 0."""
+        """Initial weights of one problem, with a network that is constant 0.
+
+        Args:
+            generator: source of randomness.
+            fold: whose training and validation rows fit the normal base.
+            judge: the validation criterion.
+        """
         weights: Parameters = {}
         for net, sizes in self.nets.items():
             weights |= initial_mlp(net, sizes, generator, zero_last=net in ("t", "g"))
@@ -216,7 +227,9 @@ class Critic:
         return weights
 
     def scores(self, p: Parameters, x: Tensor, y: Tensor) -> Scores:
-        """Score a batch [P, B, d]: every row against the whole batch, or against a few shifts."""
+        """Score a batch [P, B, d]: each row against the rest of the batch, or against a few shifts
+        of it.
+        """
         size = x.shape[1]
         if self.meets_all:
             return product_scores(*self._factors(p, x, y))
@@ -225,7 +238,9 @@ class Critic:
         return Scores(values[..., 0], values[..., 1:], len(shifts))
 
     def test_scores(self, p: Parameters, x: Tensor, y: Tensor, shifts: int) -> TestScores:
-        """Score one problem's rows [1, B, d] against all others, or many where that is dear."""
+        """Score rows [1, B, d] of one problem against all others, or against `shifts` if that is
+        costly.
+        """
         size = x.shape[1]
         if self.meets_all:
             f, g = self._factors(p, x, y)
@@ -236,7 +251,7 @@ class Critic:
 
     @property
     def meets_all(self) -> bool:
-        """Whether scoring all pairs of a batch costs no more than one matrix product."""
+        """Whether all pairs of a batch cost no more than one matrix product."""
         return self.kind in ("separable", "bilinear")
 
     def _shifted(self, p: Parameters, x: Tensor, y: Tensor, shifts: list[int]) -> Tensor:
@@ -293,11 +308,17 @@ def canonical_base(
     judge: Callable[[Sequence[Scores]], Tensor],
     rank: int = 16,
 ) -> Parameters:
-    """A normal model of one problem's leading canonical pairs.
+    """A normal model of the leading canonical pairs of one problem.
 
-    Fitted once to the columns that networks see and once to all `features`, with the
-    correlations as they are and shrunk; the one that is judged best on the validation
-    rows is kept, or none where it is not clearly above zero.
+    It is fitted to the columns that networks see and to all `features`, with full and with shrunken
+    correlations. The best on the validation rows is returned, or a model of independence if none is
+    clearly above zero.
+
+    Args:
+        fold: the problem.
+        columns: leading columns of x and y that networks see.
+        judge: the validation criterion.
+        rank: number of canonical pairs at most.
     """
     parts = [fold.part(rows) for rows in (fold.train, fold.valid)]
     train, valid = ([side[0].cpu().double() for side in part] for part in parts)
@@ -334,9 +355,11 @@ def _canonical_pairs(
 
 
 def canonical_axes(x: Tensor, y: Tensor, *, full: bool = False) -> tuple[Tensor, Tensor]:
-    """Canonical directions [dx, r], [dy, r] of centred rows [n, dx], [n, dy], ridge-regularised.
+    """Canonical directions of centred rows x [n, dx] and y [n, dy], with ridge regularisation.
 
-    Their variates have unit variance. r is the smaller of dx and dy; with `full`, dx and dy.
+    Returns:
+        [dx, r] and [dy, r] with r = min(dx, dy), or all dx and dy with `full`. The variates have
+        unit variance.
     """
     a, b = _inverse_root(x), _inverse_root(y)
     left, _, right = torch.linalg.svd(a @ (x.T @ y / len(x)) @ b, full_matrices=full)
@@ -350,9 +373,9 @@ def _spread(variates: Tensor) -> Tensor:
 
 
 def confirmed_correlations(u: Tensor, v: Tensor) -> Tensor:
-    """Correlations of variates [n, r] on rows they were not fitted to, 0 where it may be chance.
+    """Correlations [r] of variates u, v [n, r] on rows that they were not fitted to.
 
-    So chance directions of a wide side get none.
+    They are 0 where they may be due to chance, as in random directions of a wide side.
     """
     rho = (u * v).mean(0) / (u.std(0) * v.std(0))
     chance = 3.2 / math.sqrt(len(u))  # one in a hundred that any of 16 passes by luck
@@ -385,7 +408,14 @@ def _inverse_root(values: Tensor, ridge: float | None = None) -> Tensor:
 def initial_mlp(
     net: str, sizes: list[int], generator: torch.Generator, *, zero_last: bool
 ) -> Parameters:
-    """Weights of an MLP for `apply`, without the problem axis."""
+    """Initial weights of an MLP for `apply`, without the problem axis.
+
+    Args:
+        net: prefix of the names.
+        sizes: widths of the layers, from input to output.
+        generator: source of randomness.
+        zero_last: start with outputs of 0.
+    """
     weights: Parameters = {}
     for layer, (a, b) in enumerate(pairwise(sizes)):
         w = (2 * torch.rand(a, b, generator=generator) - 1) * math.sqrt(3 / a)
@@ -396,7 +426,7 @@ def initial_mlp(
 
 
 def apply(p: Parameters, net: str, sizes: list[int], x: Tensor) -> Tensor:
-    """Run a batched MLP on [P, B, d]."""
+    """Apply the MLPs of P problems to rows [P, B, d]."""
     last = len(sizes) - 2
     for layer in range(last + 1):
         x = torch.baddbmm(p[f"{net}{layer}.b"][:, None], x, p[f"{net}{layer}.w"])

@@ -1,4 +1,4 @@
-"""What an estimator is: `fit` on rows, `estimate` a value; many problems at once if it can."""
+"""The interface of estimators: `fit` on rows, `estimate` a value, several problems at once."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from fer_bench.cautions import Caution
 from fer_bench.errors import FerBenchError, did_you_mean
 from fer_bench.information.inputs import Sample, clean_pair
 from fer_bench.registry import estimators
+from fer_bench.score import Score
 
 # What the sides of an estimator may be: how many of them are labels, and that in words.
 SIDES = {
@@ -27,27 +28,27 @@ SIDES = {
 
 
 class EstimatorError(FerBenchError):
-    """An estimator cannot treat such data, or got an unknown option."""
+    """An estimator does not apply to the data, or an option is unknown or impossible."""
 
 
 class SidesError(EstimatorError):
-    """The sides of the data are not those that an estimator reads."""
+    """An estimator does not read sides of this kind (labels or measurements)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What an estimator found, in nats.
+    """An estimate of mutual information, in nats.
 
     Attributes:
         value: the estimate.
-        rows: [n] contributions (influence) of the rows the value rests on; their mean is the
-            value up to a constant, and their spread (over groups) gives its standard error. None
-            of them ([0]) where an estimator gives a number alone.
-        index: [n] which rows of the problem those are.
-        extra_variance: variance of the value beyond that of `rows` (dimension, fitting).
+        rows: [m] contributions of the rows that the value rests on. Their mean is the value up to a
+            constant, and their spread over groups gives the standard error. Empty for estimators
+            that return a number only.
+        index: [m] numbers of those rows.
+        extra_variance: variance of the value that `rows` do not show (dimension, fitting), nats^2.
         p: exact permutation p-value where the estimator has one, else None.
         cautions: what a reader of the value must know.
-        details: JSON-able: fitted value, learning curve, ceiling, ...
+        details: plain JSON types: fitted value, learning curve, number of folds, ...
     """
 
     value: float
@@ -59,10 +60,13 @@ class Estimate:
     details: Mapping[str, Any] = field(default_factory=dict)
 
     def standard_error(self, groups: np.ndarray | None = None) -> float:
-        """Standard error of the value; rows of one group count as one observation.
+        """Standard error of the value in nats; the rows of one group count as one observation.
 
-        At least 1 / n: so many rows cannot tell less information from none, however sure an
-        estimator is that it sees nothing. NaN without rows.
+        It is at least 1 / n: n rows cannot distinguish less information from none. NaN without
+        rows.
+
+        Args:
+            groups: [n] group of each row of the sample; None for independent rows.
         """
         if len(self.rows) < 2:
             return math.nan
@@ -80,10 +84,10 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One sample with the seed that decides its splits and critics.
+    """A sample together with the seed of its splits and networks.
 
-    `order` re-pairs the rows (row i of x with row order[i] of y), which is how null problems
-    share their arrays with the real one.
+    With an `order`, row i of x is paired with row order[i] of y. Permuted problems so share their
+    arrays with the original.
     """
 
     sample: Sample
@@ -92,17 +96,17 @@ class Problem:
 
     @property
     def paired(self) -> Sample:
-        """The sample as re-paired."""
+        """The sample with its pairing applied."""
         if self.order is None:
             return self.sample
         return replace(self.sample, y=self.sample.y[self.order])
 
 
 class Estimator:
-    """Base of the estimators here; anybody's own needs only `fit` and `estimate`.
+    """Base class of estimators; other objects only need `fit` and `estimate` (`WrappedEstimator`).
 
-    Options are the keyword arguments of the constructor. An estimator with a fitted critic
-    values rows that had no part in the fit.
+    Options are keyword arguments of the constructor. Estimators that train a network evaluate it on
+    rows that it was not trained on.
 
     >>> import numpy as np
     >>> from fer_bench.information.estimators.gaussian import Gaussian
@@ -124,7 +128,7 @@ class Estimator:
         self._sample: Sample | None = None
 
     def estimate_many(self, problems: Sequence[Problem]) -> list[Estimate]:
-        """Estimate several problems; critics train them together in one pass."""
+        """Estimate several problems; networks of problems of one shape are trained in one pass."""
         raise NotImplementedError
 
     def fit(
@@ -136,7 +140,17 @@ class Estimator:
         discrete_x: bool | None = None,
         discrete_y: bool | None = None,
     ) -> Estimator:
-        """Take rows [n, d] (or labels [n]) of both sides."""
+        """Store the rows to estimate from.
+
+        Args:
+            x, y: paired measurements [n, d] or labels [n].
+            groups: [n] subject of each row.
+            discrete_x, discrete_y: override whether a side is read as labels.
+
+        Raises:
+            DataError: the rows cannot be read or paired (see `clean_pair`).
+            SidesError: the estimator does not read such sides.
+        """
         self._sample = clean_pair(x, y, groups=groups, discrete_x=discrete_x, discrete_y=discrete_y)
         self.check(self._sample)
         if is_constant(self._sample):
@@ -146,21 +160,25 @@ class Estimator:
         return self
 
     def estimate(self) -> Estimate:
-        """Return what the last `fit` found.
+        """Return the estimate for the rows of the last `fit`.
 
         Raises:
-            EstimatorError: nothing was fitted.
+            EstimatorError: `fit` has not been called.
         """
         if self._sample is None:
             raise EstimatorError(f"{type(self).__name__}: call fit(x, y) before estimate().")
         return self._estimate
+
+    def as_chosen(self, score: Score, n: int, *, seed: int) -> Estimator:
+        """What gave a score: this estimator, or the one it chose for the n rows."""
+        return self
 
     def mistakes(self) -> Mapping[str, Estimator]:
         """The same estimator with a well-known slip in its formula, by what is wrong."""
         return {}
 
     def check(self, sample: Sample) -> None:
-        """Raise SidesError where this estimator does not apply to such sides."""
+        """Raise `SidesError` where the estimator does not read the sides of a sample."""
         counts, need = SIDES[self.sides]
         if (sample.x.ndim == 1) + (sample.y.ndim == 1) not in counts:
             raise SidesError(
@@ -170,7 +188,7 @@ class Estimator:
 
 
 class WrappedEstimator(Estimator):
-    """Anybody's object with `fit(x, y)` and `estimate()`, which gives an Estimate or nats."""
+    """An estimator around any object with `fit(x, y)` and an `estimate()` that returns nats."""
 
     null_runs: ClassVar[int] = 0
     remedy: ClassVar[str] = 'let its attribute `sides` say what it reads ("continuous" without one)'
@@ -199,7 +217,20 @@ class WrappedEstimator(Estimator):
 
 
 def make(estimator: Any, *, seed: int = 0, **options: Any) -> Estimator:
-    """Build an estimator from its name or class, or wrap anybody's object with fit and estimate."""
+    """Build an estimator.
+
+    Args:
+        estimator: a registered name, a class, an instance, or any object with `fit` and `estimate`.
+        seed: of the estimator.
+        options: of its constructor.
+
+    Raises:
+        EstimatorError: an option is unknown or impossible, or the object is not an estimator.
+        UnknownNameError: no estimator has that name.
+
+    >>> make("ksg", k=3).name
+    'ksg'
+    """
     name = estimator if isinstance(estimator, str) else None
     if name is not None:
         estimator = estimators.get(name)
@@ -245,10 +276,10 @@ def _options(kind: type) -> list[str]:
 
 
 def sides_of(tool: Any) -> str:
-    """The attribute `sides` of anybody's estimator; "continuous" without one.
+    """The kind of sides that an estimator reads: its attribute `sides`, or "continuous".
 
     Raises:
-        EstimatorError: it is none of `SIDES`.
+        EstimatorError: the attribute is not one of `SIDES`.
     """
     sides = str(getattr(tool, "sides", "continuous"))
     if sides not in SIDES:
@@ -258,38 +289,54 @@ def sides_of(tool: Any) -> str:
 
 
 def is_constant(sample: Sample) -> bool:
-    """Whether a side never varies, so that nothing need be asked."""
+    """Whether a side of the sample has no variation, so that the information is 0."""
     return any(bool((side == side[:1]).all()) for side in (sample.x, sample.y))
 
 
 def no_information(n: int) -> Estimate:
-    """What n rows share of which one side is constant."""
+    """The estimate for n rows of which a side is constant: 0 nats."""
     return Estimate(0.0, np.zeros(n), np.arange(n))
 
 
 def read_integer(name: str, value: Any, least: int) -> int:
-    """An option that is a whole number of at least `least`, or EstimatorError."""
+    """Read an option that must be an integer.
+
+    Raises:
+        EstimatorError: it is not an integer of at least `least`.
+    """
     if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
         raise EstimatorError(f"{name} = {value!r}: give a whole number of at least {least}.")
     return int(value)
 
 
 def flag(name: str, value: Any) -> bool:
-    """An option that is true or false, or EstimatorError."""
+    """Read an option that must be true or false.
+
+    Raises:
+        EstimatorError: it is neither.
+    """
     if not isinstance(value, (bool, np.bool_)):
         raise EstimatorError(f"{name} = {value!r}: give True or False.")
     return bool(value)
 
 
 def positive(name: str, value: Any) -> float:
-    """An option that is a number above zero, or EstimatorError."""
+    """Read an option that must be a number above 0.
+
+    Raises:
+        EstimatorError: it is not.
+    """
     if isinstance(value, bool) or not isinstance(value, Real) or not 0 < float(value) < math.inf:
         raise EstimatorError(f"{name} = {value!r}: give a number above 0.")
     return float(value)
 
 
 def reject_unknown(options: Mapping[str, Any], known: Sequence[str], name: str) -> None:
-    """Raise for an option nobody reads, instead of swallowing it."""
+    """Check that all options are known.
+
+    Raises:
+        EstimatorError: one is not; the message suggests the most similar name.
+    """
     for key in options:
         if key not in known:
             raise EstimatorError(

@@ -1,7 +1,7 @@
-"""Clean input or a clear sentence: arrays as people have them -> arrays as estimators need them.
+"""Reads arrays of any kind into the form that estimators use, or says what is wrong with them.
 
-Inside the package a continuous side is a float64 array [n, d] and a discrete side an int64
-array [n] of codes 0 .. k-1, so the number of dimensions alone tells which is which.
+Within the package a continuous side is a float64 array [n, d] and a discrete side an int64
+array [n] of codes 0 .. k-1, so that the number of dimensions tells which it is.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ SAME = 1 - 1e-9  # a correlation that only rounding keeps from one
 
 
 class ReadingError(DataError):
-    """A side cannot be read as labels, or as measurements, and an option would change that.
+    """A side cannot be read as labels, or not as measurements, and an option would change that.
 
     Attributes:
         before, after: the sentence around the option.
@@ -48,12 +48,12 @@ class ReadingError(DataError):
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Paired rows of two variables, cleaned.
+    """Cleaned, paired rows of two variables.
 
     Attributes:
         x, y: float64 [n, d] (continuous) or int64 [n] codes (discrete).
-        groups: int64 [n] codes of rows that are not independent of each other (a subject).
-        cautions: what the reader of a number computed from these rows must know.
+        groups: int64 [n] codes of dependent rows (such as those of a subject), or None.
+        cautions: what a reader of an estimate from these rows must know.
     """
 
     x: np.ndarray
@@ -67,12 +67,12 @@ class Sample:
         return len(self.x)
 
     def rows(self, index: np.ndarray) -> Sample:
-        """Return the given rows."""
+        """A sample of the given rows."""
         groups = None if self.groups is None else self.groups[index]
         return Sample(self.x[index], self.y[index], groups, self.cautions)
 
     def swapped(self) -> Sample:
-        """Return the same rows with the sides exchanged."""
+        """The same rows with x and y exchanged."""
         return Sample(self.y, self.x, self.groups, self.cautions)
 
 
@@ -92,16 +92,21 @@ def clean_pair(
     """Check and convert two sides.
 
     Args:
-        x, y: arrays, tensors, lists or data-frame columns, [n] or [n, d]. A 1-d array (or one
-            column) of integers, booleans or strings is read as labels, all else as measured.
-            Objects count by what they hold: a column of floats among them is measured, one of
-            whole numbers or text is labels, and several columns must all hold numbers.
-        groups: [n] subject (or other cluster) of each row; one that is missing is its own.
-        discrete_x, discrete_y: True or False overrules that reading.
+        x, y: arrays, tensors, lists or data-frame columns, [n] or [n, d]. One column of integers,
+            booleans or strings is read as labels, everything else as measurements. Objects are
+            judged by their contents: one column that holds floats is measured, one of integers or
+            text is labels, and several columns must hold numbers.
+        groups: [n] subject (or other cluster) of each row; missing ones are groups of their own.
+        discrete_x, discrete_y: True or False overrides that reading.
 
     Raises:
-        DataError: rows do not pair up, fewer than 10 rows, more than 2-d; NaN, infinities or
-            masked entries; complex numbers, dates, or text among measurements.
+        DataError: rows do not pair up, are fewer than ten, or have more than two dimensions; there
+            are NaN, infinities, masked entries, complex numbers, dates, or text among measurements.
+
+    >>> import numpy as np
+    >>> sample = clean_pair(np.arange(12.0), list("ab" * 6))
+    >>> sample.x.shape, sample.y[:3].tolist()
+    ((12, 1), [0, 1, 0])
     """
     left, cautions_x, columns_x = _clean_side(x, "x", discrete_x)
     right, cautions_y, columns_y = _clean_side(y, "y", discrete_y)
@@ -128,13 +133,17 @@ def clean_pair(
 def clean_side(
     values: Any, name: str, discrete: bool | None = None
 ) -> tuple[np.ndarray, tuple[Caution, ...]]:
-    """Clean one side alone (see `clean_pair`); the second is what to say of it."""
+    """Clean one side alone (see `clean_pair`).
+
+    Returns:
+        The side, and cautions about it.
+    """
     side, cautions, _ = _clean_side(values, name, discrete)
     return side, tuple(cautions)
 
 
 def varying(side: np.ndarray) -> np.ndarray:
-    """A cleaned side without columns that are constant among its rows; none may be left."""
+    """A cleaned side without constant columns; none may be left."""
     return side if is_discrete(side) else side[:, (side != side[:1]).any(axis=0)]
 
 
@@ -365,8 +374,11 @@ def _codes(labels: np.ndarray, name: str) -> np.ndarray:
 def normal_scores(values: np.ndarray) -> np.ndarray:
     """Replace each column [n, d] by the normal quantiles of its ranks.
 
-    A monotone map of a coordinate keeps mutual information, and heavy tails vanish. Ties share
-    one score; columns come back with unit variance.
+    A monotone map of each coordinate preserves mutual information and removes heavy tails. Ties
+    share one score. Columns have unit variance.
+
+    >>> normal_scores(np.array([[1.0], [10.0], [1e9]])).round(2).ravel().tolist()
+    [-1.22, 0.0, 1.22]
     """
     ranks = rankdata(values, axis=0)
     scores = ndtri((ranks - 0.5) / len(values))
@@ -374,19 +386,21 @@ def normal_scores(values: np.ndarray) -> np.ndarray:
 
 
 def one_hot(codes: np.ndarray) -> np.ndarray:
-    """Return codes [n] as indicator columns [n, k]."""
+    """Codes [n] as indicator columns [n, k]."""
     return np.eye(int(codes.max()) + 1)[codes]
 
 
 def features(side: np.ndarray) -> np.ndarray:
-    """A cleaned side as networks see it: normal scores of measurements, one-hot labels [n, d].
+    """The columns of a cleaned side for networks: normal scores of measurements, one-hot labels.
 
-    From two dimensions d on, d + 1 more columns follow: the squared length, and the scores times
-    it. Networks look at the first d + 1 (`network_columns`); the linear start of a critic
-    (`canonical_base`) looks at all. Heavy joint tails and rotations that depend on the radius
-    are much easier to learn with them. A side of more than 128 columns is reduced to its leading
-    principal components instead, half whitened: what matters need not vary most (a smile moves
-    fewer pixels than a turn of the head), and the last components are mostly noise.
+    With d >= 2 dimensions, d + 1 columns are appended: the squared length, and the scores
+    multiplied by it, which make heavy joint tails and rotations that depend on the radius easier to
+    learn. Networks see the first d + 1 columns (`network_columns`), the linear initialisation of a
+    critic (`canonical_base`) all of them. A side of more than 128 columns is reduced to its leading
+    principal components, partly whitened, since relevant directions need not vary most.
+
+    Returns:
+        [n, columns].
     """
     if is_discrete(side):
         return one_hot(side)
@@ -404,9 +418,9 @@ def features(side: np.ndarray) -> np.ndarray:
 
 
 def classifier_features(side: np.ndarray) -> np.ndarray:
-    """A cleaned side as a classifier sees it: standardised and clipped, as wide as above.
+    """The columns of a cleaned side for classifiers: standardised, clipped at 5, at most 128.
 
-    Not normal scores: where a column is silent but for one class, they would stretch its noise.
+    Not normal scores, which would stretch the noise of a column that is silent outside one class.
     """
     if is_discrete(side):
         return one_hot(side)
@@ -415,7 +429,7 @@ def classifier_features(side: np.ndarray) -> np.ndarray:
 
 
 def network_columns(side: np.ndarray) -> int:
-    """How many leading columns of `features` a network looks at."""
+    """Number of leading columns of `features` that a network sees."""
     if is_discrete(side):
         return int(side.max()) + 1
     d = side.shape[1]

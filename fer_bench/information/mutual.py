@@ -40,39 +40,40 @@ def estimate_mi(
     calibrated: int | None = None,
     **options: Any,
 ) -> Score:
-    """Mutual information of two paired variables.
+    """Estimate the mutual information of two paired variables.
 
     Args:
-        x, y: arrays or tensors [n, d], or [n]. A single column of integers, booleans or strings
-            is read as labels.
+        x, y: arrays or tensors [n, d] or [n]. One column of integers, booleans or strings is read
+            as labels.
         estimator: a name (`fer-bench list estimators`), a class or an instance.
-        seed: decides splits, critics and permutations; the same seed, the same number.
-        groups: [n] subject of each row. Critics are then valued on other subjects than they
-            were trained on, and the interval counts subjects, not rows.
-        clusters: [n] whose rows count as one observation in the interval, where that is not
-            `groups`: critics may see a subject's other images, the interval still counts people.
-        discrete_x, discrete_y: overrule the reading of a side as labels or measurements.
-        z: condition on this: I(X; Y | Z). `discrete_z` overrules its reading in the same way.
+        seed: of splits, networks and permutations; equal seeds give equal results.
+        groups: [n] subject of each row. Networks are then evaluated on subjects that they were not
+            trained on, and the interval counts subjects instead of rows.
+        clusters: [n] groups of rows that count as one observation in the interval only; networks
+            may be trained on other rows of the same cluster.
+        discrete_x, discrete_y: override whether a side is read as labels.
+        z: estimate the conditional information I(X; Y | Z) instead; [n, d] or [n].
+        discrete_z: overrides whether z is read as labels.
         unit: "nats" or "bits".
-        interval: whether to give a 95 % interval. It covers sampling error; with `calibrated`
-            tasks also what the estimator itself gets wrong on data like these.
-        null: number of permuted copies to estimate as well; each estimator has a default, 0
-            switches it off. Fewer than 19 give a null but no p-value.
-        calibrated: number of planted tasks the interval rests on (see `calibrate`). By default
-            8 for "auto" where it does not rest on a confirmed closed form, else 0; three at
-            least.
-        options: options of the estimator, such as `k` or `steps`.
+        interval: whether to return a 95 % interval. It covers the sampling error, and with
+            `calibrated` tasks also the error of the estimator on data like these.
+        null: number of permuted copies to estimate as well; 0 for none, None for the default of the
+            estimator. Fewer than 19 give a null but no p-value.
+        calibrated: number of planted tasks for the interval (see `calibrate`), at least three; 0
+        for
+            none. By default 8 for "auto" unless it rests on a confirmed closed form, else 0.
+        options: of the estimator, such as `k` or `steps`.
 
     Returns:
-        Score with value, low, high, null (mean over permuted copies), p, n and cautions.
-        `details` has the estimator's name, standard error, null interval, value on the rows it
-        was fitted on, and learning curve. The value can be slightly negative: clipping it
-        would bias it.
+        Score with value, interval, null (mean over permuted copies), p, n and cautions. `details`
+        holds the name of the estimator, the standard error, the null interval, the value on the
+        training rows and the learning curve. The value may be slightly negative; clipping it would
+        bias it.
 
     Raises:
-        DataError: rows do not pair up, NaN, fewer than ten rows.
-        EstimatorError: the estimator does not apply to such sides, or an unknown or impossible
-            option.
+        DataError: rows do not pair up, are fewer than ten, or hold NaN.
+        EstimatorError: the estimator does not apply to such sides, or an option is unknown or
+            impossible.
 
     >>> import numpy as np
     >>> rng = np.random.default_rng(0)

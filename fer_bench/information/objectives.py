@@ -28,8 +28,8 @@ def log_moving_average(
         which it would start ten times too small.
 
     >>> first = torch.zeros(1)
-    >>> log_moving_average(torch.full((1,), -math.inf), first, torch.tensor(1))[1]
-    tensor([0.])
+    >>> log_moving_average(torch.full((1,), -math.inf), first, torch.tensor(1))[1].exp()
+    tensor([1.0000])
     """
     log_average = torch.logaddexp(log_average + math.log(decay), log_mean + math.log1p(-decay))
     return log_average, log_average - torch.log1p(-(decay ** steps.float()))

@@ -60,7 +60,7 @@ by more are in red.</p>
 
 
 def write_page(results: pd.DataFrame, path: Path) -> None:
-    """Write the page of a benchmark's results."""
+    """Write benchmark results (`bench.read`) as one HTML page."""
     detail = by_task(results)
     detail["off"] = detail["bias"].abs() > (0.05 * detail["truth"]).clip(lower=0.05)
     variants = varying(results)

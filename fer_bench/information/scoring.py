@@ -1,4 +1,4 @@
-"""From an estimate to a `Score`: interval, null from permuted copies, p-value, units."""
+"""From estimates to scores: intervals, permutation nulls, p-values and units."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fer_bench.cautions import Caution, as_cautions
 from fer_bench.information.estimator import Estimate, Estimator, Problem, is_constant
 from fer_bench.information.inputs import Sample, is_discrete
 from fer_bench.labels import label_entropy
-from fer_bench.score import Score
+from fer_bench.score import Effects, Score
 
 NATS_PER_BIT = math.log(2)
 # What of the details is information; all else stays as it is when a score is given in bits.
@@ -35,7 +35,14 @@ def score_sample(
     null: int | None = None,
     clusters: np.ndarray | None = None,
 ) -> Score:
-    """Estimate a cleaned sample and its permuted copies together."""
+    """Estimate a sample and its permuted copies in one pass.
+
+    Args:
+        sample: cleaned.
+        estimator: to use, with its seed.
+        null: number of permuted copies; the estimator's default if None.
+        clusters: [n] rows that count as one observation in the interval; None for `sample.groups`.
+    """
     seed = estimator.seed
     if is_constant(sample):
         return constant_score(sample)
@@ -52,9 +59,9 @@ def score_sample(
 
 
 def score_samples(samples: Sequence[Sample], estimator: Estimator) -> list[Score]:
-    """Estimate several cleaned samples in one pass, sample i with seed i more than the estimator's.
+    """Estimate several samples in one pass; sample i with the estimator's seed plus i.
 
-    Critics of all samples are trained together, which costs a fraction of one after the other.
+    Networks of all samples are trained at once, at a fraction of the cost of one after the other.
     """
     for sample in samples:
         estimator.check(sample)
@@ -73,6 +80,16 @@ def score_estimate(
     null: list[float],
     clusters: np.ndarray | None = None,
 ) -> Score:
+    """Turn an estimate into a score.
+
+    Args:
+        sample: that was estimated.
+        name: of the estimator.
+        estimate: of the sample as paired.
+        null: estimates of its permuted copies, nats.
+        clusters: [n] rows that count as one observation in the interval; None for `sample.groups`.
+    """
+    effects = None if clusters is None else _effects(estimate, clusters)
     clusters = sample.groups if clusters is None else clusters
     error = estimate.standard_error(clusters)
     value = estimate.value
@@ -118,7 +135,21 @@ def score_estimate(
         unit="nats",
         cautions=as_cautions(cautions),
         details=details,
+        effects=effects,
     )
+
+
+def _effects(estimate: Estimate, clusters: np.ndarray) -> Effects | None:
+    """What each cluster changes in the estimate, what was fitted held fixed."""
+    if not len(estimate.rows) or not np.isfinite(estimate.rows).all():
+        return None
+    valued = clusters[estimate.index]
+    count = int(clusters.max()) + 1
+    centred = estimate.rows - estimate.rows.mean()
+    rest = len(valued) - np.bincount(valued, minlength=count)
+    changes = np.bincount(valued, weights=centred, minlength=count) / np.maximum(rest, 1)
+    faces = np.bincount(clusters, minlength=count).astype(np.float64)
+    return Effects(np.arange(count), changes, faces)
 
 
 def _null_interval(null: Sequence[float], n: int) -> list[float]:
@@ -134,7 +165,7 @@ def _null_interval(null: Sequence[float], n: int) -> list[float]:
 
 
 def constant_score(sample: Sample) -> Score:
-    """The score of a side that never varies: no estimator need be asked."""
+    """The score of a sample with a constant side: 0 nats, without asking an estimator."""
     return Score(
         0.0, 0.0, 0.0, null=0.0, p=1.0, n=sample.n, unit="nats",
         cautions=as_cautions(sample.cautions),
@@ -143,10 +174,21 @@ def constant_score(sample: Sample) -> Score:
 
 
 def permute_pairs(n: int, groups: np.ndarray | None, random: np.random.Generator) -> np.ndarray:
-    """An order that re-pairs every row with another one.
+    """A random order of y that gives every row of x a new partner.
 
-    Rows of one group stay together (the order is a cyclic shift of rows sorted by shuffled
-    groups): otherwise the null would be that of independent rows, and too narrow.
+    Rows of one group stay next to each other: the order is a cyclic shift of the rows sorted by
+    shuffled groups. Permuting rows independently would make the null too narrow.
+
+    Args:
+        n: number of rows.
+        groups: [n] group of each row, or None.
+        random: source of randomness.
+
+    Returns:
+        [n] row of y for each row of x.
+
+    >>> sorted(permute_pairs(4, None, np.random.default_rng(0)).tolist())
+    [0, 1, 2, 3]
     """
     order = random.permutation(n)
     if groups is not None:
@@ -161,7 +203,7 @@ def permute_pairs(n: int, groups: np.ndarray | None, random: np.random.Generator
 
 
 def in_bits(score: Score) -> Score:
-    """Convert a score in nats."""
+    """The same score in bits."""
 
     def bits(value: Any) -> Any:
         if isinstance(value, Mapping):

@@ -1,10 +1,11 @@
-"""Ground truth: samplers whose mutual information is known, and maps between them that keep it.
+"""Tasks of known mutual information, and transforms that preserve it.
 
-A task is data (`Task`). A transform takes a task and returns one, so that names compose and the
-truth travels with the sampler. `names(suite)` lists them, `get(name)` builds one.
+A `Task` combines a sampler with its true value. A transform takes a task and returns another, so
+that transforms compose and the truth stays with the sampler. `names(suite)` lists the tasks of a
+suite, `get(name)` builds one.
 
-The forty tasks of the suite "bmi" are those of Czyż et al., Beyond Normal (NeurIPS 2023), under
-their names; "bmi2" are the fine distributions of their later paper (2023, arXiv 2310.10240).
+The suite "bmi" holds the forty tasks of Czyż et al., Beyond Normal (NeurIPS 2023), under their
+names; "bmi2" holds distributions of their later paper (arXiv 2310.10240).
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ MONTE_CARLO = 200_000
 
 @dataclass(frozen=True)
 class Truth:
-    """Mutual information in nats, and the standard error where it is a Monte Carlo mean."""
+    """Mutual information in nats, with its standard error if it is a Monte Carlo mean."""
 
     value: float
     error: float = 0.0
@@ -32,13 +33,13 @@ class Truth:
 
 @dataclass(frozen=True)
 class Task:
-    """A joint distribution with known mutual information.
+    """A joint distribution of known mutual information.
 
     Attributes:
-        name: of the base and the transforms, as in "half_cube-1v1-normal-0.75".
+        name: of the base distribution and its transforms, such as "half_cube-1v1-normal-0.75".
         draw: (n, generator) -> x [n, dx], y [n, dy] or labels [n].
-        known: gives the truth; Monte Carlo truths are computed when first asked for.
-        dim_x, dim_y: columns; 0 for labels.
+        known: returns the truth; Monte Carlo truths are computed on first use.
+        dim_x, dim_y: columns of each side; 0 for labels.
     """
 
     name: str
@@ -49,15 +50,24 @@ class Task:
 
     @property
     def truth(self) -> Truth:
+        """The true information, computed on first use."""
         return _truth(self.known)
 
     @property
     def mi(self) -> float:
-        """Mutual information in nats."""
+        """True mutual information in nats."""
         return self.truth.value
 
     def sample(self, n: int, seed: int = 0) -> Pair:
-        """Draw n paired rows."""
+        """Draw n paired rows.
+
+        Args:
+            n: number of rows.
+            seed: of the generator; equal seeds give equal rows.
+
+        Returns:
+            x [n, dx] and y [n, dy]; labels are [n].
+        """
         return self.draw(n, np.random.default_rng(seed))
 
 
@@ -80,7 +90,13 @@ def _exact(value: float) -> Callable[[], Truth]:
 
 
 def normal(name: str, covariance: np.ndarray, dx: int) -> Task:
-    """Jointly normal rows; the first dx coordinates are x."""
+    """A joint normal distribution.
+
+    Args:
+        name: of the task.
+        covariance: [dx + dy, dx + dy].
+        dx: leading coordinates that form x.
+    """
     root = np.linalg.cholesky(covariance)
     dims = len(covariance)
 
@@ -92,7 +108,11 @@ def normal(name: str, covariance: np.ndarray, dx: int) -> Task:
 
 
 def normal_mi(covariance: np.ndarray, dx: int) -> float:
-    """1/2 log det S_x det S_y / det S.
+    """Mutual information of a joint normal distribution, 1/2 log(det S_x det S_y / det S), in nats.
+
+    Args:
+        covariance: S [dx + dy, dx + dy].
+        dx: leading coordinates that form x.
 
     >>> round(normal_mi(np.array([[1, .75], [.75, 1]]), 1), 6)
     0.413339
@@ -103,7 +123,7 @@ def normal_mi(covariance: np.ndarray, dx: int) -> float:
 
 
 def paired_covariance(dx: int, dy: int, correlations: list[float]) -> np.ndarray:
-    """Unit variances; coordinate i of x correlates with coordinate i of y, all else is zero."""
+    """Covariance of unit variances [dx + dy, dx + dy] in which only x_i and y_i correlate."""
     covariance = np.eye(dx + dy)
     for i, rho in enumerate(correlations):
         covariance[i, dx + i] = covariance[dx + i, i] = rho
@@ -111,26 +131,26 @@ def paired_covariance(dx: int, dy: int, correlations: list[float]) -> np.ndarray
 
 
 def dense(d: int, rho: float = 0.5) -> Task:
-    """All coordinates correlate with each other."""
+    """Normal coordinates that all correlate by rho with each other; d in each side."""
     covariance = np.full((2 * d, 2 * d), rho) + (1 - rho) * np.eye(2 * d)
     return normal(f"multinormal-dense-{d}-{d}-{rho}", covariance, d)
 
 
 def sparse(d: int, pairs: int = 2, strength: float = 2.0) -> Task:
-    """A few interacting pairs among otherwise independent coordinates."""
+    """Normal sides of d coordinates of which only a few pairs correlate."""
     rho = strength**2 / (1 + strength**2)
     covariance = paired_covariance(d, d, [rho] * pairs)
     return normal(f"multinormal-sparse-{d}-{d}-{pairs}-{strength}", covariance, d)
 
 
 def random_covariance(d: int, seed: int = 0) -> Task:
-    """A random (Wishart) covariance."""
+    """Normal sides of d coordinates with a random (Wishart) covariance."""
     factor = np.random.default_rng(seed).standard_normal((2 * d, 4 * d))
     return normal(f"multinormal-random-{d}-{d}-{seed}", factor @ factor.T / (4 * d), d)
 
 
 def with_information(d: int, nats: float, pairs: int | None = None) -> Task:
-    """Normal pairs of equal correlation that carry a given information together."""
+    """Normal sides of d coordinates whose equally correlated pairs carry `nats` altogether."""
     pairs = pairs or d
     _require(nats >= 0, f"{nats} nats: information is not below zero")
     rho = float(np.sqrt(1 - np.exp(-2 * nats / pairs)))
@@ -138,12 +158,12 @@ def with_information(d: int, nats: float, pairs: int | None = None) -> Task:
 
 
 def independent(dx: int, dy: int) -> Task:
-    """Nothing in common."""
+    """Independent normal sides."""
     return normal(f"independent-{dx}-{dy}", np.eye(dx + dy), dx)
 
 
 def student(d: int, dof: int) -> Task:
-    """A multivariate t with unit dispersion: uncorrelated, yet dependent through the scale."""
+    """A multivariate t with unit dispersion: uncorrelated, but dependent through the scale."""
 
     def draw(n: int, random: np.random.Generator) -> Pair:
         rows = random.standard_normal((n, 2 * d))
@@ -155,7 +175,7 @@ def student(d: int, dof: int) -> Task:
 
 
 def student_constant(dof: float, dx: int, dy: int) -> float:
-    """Information of a multivariate t beyond the normal value of its dispersion.
+    """Information of a multivariate t in excess of the normal value of its dispersion, in nats.
 
     >>> round(student_constant(1, 1, 1), 4)
     0.2242
@@ -170,7 +190,7 @@ def student_constant(dof: float, dx: int, dy: int) -> float:
 
 
 def additive(epsilon: float) -> Task:
-    """X uniform on (0, 1), Y = X + uniform noise on (-epsilon, epsilon)."""
+    """X uniform on (0, 1), and Y = X + noise uniform on (-epsilon, epsilon)."""
     _require(epsilon > 0, f"epsilon = {epsilon}: give a half-width above 0")
     mi = 1 / (4 * epsilon) if epsilon > 0.5 else epsilon - float(np.log(2 * epsilon))
 
@@ -188,7 +208,17 @@ def mixture(
     covariances: list[np.ndarray],
     dx: int,
 ) -> Task:
-    """A mixture of joint normals; the truth is the mean log density ratio of many draws."""
+    """A mixture of joint normal distributions.
+
+    The truth is a Monte Carlo mean of the log density ratio.
+
+    Args:
+        name: of the task.
+        weights: [k] of the components.
+        means: [k][dx + dy].
+        covariances: [k] of [dx + dy, dx + dy].
+        dx: leading coordinates that form x.
+    """
     w, mu = np.asarray(weights, float), np.asarray(means, float)
     roots = [np.linalg.cholesky(c) for c in covariances]
     dims = mu.shape[1]
@@ -234,7 +264,14 @@ def mapped(
     dim_x: int | None = None,
     dim_y: int | None = None,
 ) -> Task:
-    """Apply an injective map of rows to either side; mutual information stays."""
+    """Apply an injective map to the rows of either side, which preserves mutual information.
+
+    Args:
+        task: to transform.
+        name: prefix of the new name.
+        x, y: maps of rows [n, d]; None leaves a side as it is.
+        dim_x, dim_y: new numbers of columns, if they change.
+    """
 
     def draw(n: int, random: np.random.Generator) -> Pair:
         a, b = task.draw(n, random)
@@ -247,12 +284,12 @@ def mapped(
 
 
 def normal_cdf(task: Task) -> Task:
-    """Normal distribution function of every coordinate: uniform margins."""
+    """Map every coordinate by the normal distribution function, to uniform margins."""
     return mapped(task, "normal_cdf", ndtr, ndtr)
 
 
 def half_cube(task: Task) -> Task:
-    """x sqrt|x|: longer tails."""
+    """Map every coordinate v to v sqrt|v|, for longer tails."""
 
     def longer(v: np.ndarray) -> np.ndarray:
         return v * np.sqrt(np.abs(v))
@@ -261,12 +298,12 @@ def half_cube(task: Task) -> Task:
 
 
 def asinh(task: Task) -> Task:
-    """Inverse hyperbolic sine: shorter tails."""
+    """Map every coordinate by the inverse hyperbolic sine, for shorter tails."""
     return mapped(task, "asinh", np.arcsinh, np.arcsinh)
 
 
 def wiggly(task: Task) -> Task:
-    """Monotone wiggles, different on both sides."""
+    """Map both sides by monotone functions with wiggles, different for each side."""
 
     def left(v: np.ndarray) -> np.ndarray:
         return v + 0.4 * np.sin(v) + 0.2 * np.sin(1.7 * v + 1) + 0.03 * np.sin(3.3 * v - 2.5)
@@ -279,7 +316,7 @@ def wiggly(task: Task) -> Task:
 
 
 def bimodal(task: Task) -> Task:
-    """Two-humped margins, from uniform ones, by inverting a mixture's distribution function."""
+    """Map uniform margins to bimodal ones, by the inverse distribution function of a mixture."""
 
     def inverse(weight: float, first: float, second: float) -> Callable[[np.ndarray], np.ndarray]:
         grid = np.linspace(-10, 14, 100_001)
@@ -290,7 +327,7 @@ def bimodal(task: Task) -> Task:
 
 
 def swiss_roll(task: Task) -> Task:
-    """Roll a uniform x up into the plane."""
+    """Roll a uniform x up into a spiral in the plane."""
 
     def roll(v: np.ndarray) -> np.ndarray:
         t = 1.5 * np.pi * (1 + 2 * v[:, 0])
@@ -300,7 +337,7 @@ def swiss_roll(task: Task) -> Task:
 
 
 def spiral(task: Task, speed: float = 1.0) -> Task:
-    """Turn x in the plane (0, 1) and y in (1, 2) by an angle of speed |v|^2 / d."""
+    """Rotate x in the plane (0, 1) and y in the plane (1, 2) by an angle of speed |v|^2 / d."""
     _require(min(task.dim_x, task.dim_y - 1) > 1, f"{task.name}: y turns in its columns 1 and 2")
 
     def turn(i: int, j: int) -> Callable[[np.ndarray], np.ndarray]:
@@ -318,10 +355,10 @@ def _turn(v: np.ndarray, i: int, j: int, speed: float) -> np.ndarray:
 
 
 def embedded(task: Task, width: int, *, unit: bool = False, seed: int = 0) -> Task:
-    """Both sides as network features: ReLU(W v + b), `width` non-negative columns.
+    """Map both sides to network features ReLU(W v + b) of `width` non-negative columns.
 
     With many more columns than coordinates the map is injective: any d + 1 active columns in
-    general position give v back, up to the length that `unit` normalisation takes as well.
+    general position determine v, up to the length, which `unit` normalisation removes.
     """
 
     def layer(d: int, salt: int) -> Callable[[np.ndarray], np.ndarray]:
@@ -344,10 +381,10 @@ def embedded(task: Task, width: int, *, unit: bool = False, seed: int = 0) -> Ta
 
 
 def faces(task: Task, size: int = 24) -> Task:
-    """Each side as grey images [n, size * size] of a generated person, another one each side.
+    """Map both sides to grey images [n, size * size] of two generated people, one for each side.
 
-    Coordinates set how far the mouth smiles, the jaw opens and the head turns, and nothing else
-    changes from image to image, so that an image determines them (8-bit pixels apart).
+    The coordinates control the smile, the opening of the jaw and the turn of the head. All else is
+    fixed, so that an image determines them up to 8-bit rounding.
     """
 
     def shown(person: int) -> Callable[[np.ndarray], np.ndarray]:
@@ -359,7 +396,16 @@ def faces(task: Task, size: int = 24) -> Task:
 
 
 def draw_faces(v: np.ndarray, size: int, person: int = 0) -> np.ndarray:
-    """Draw [n, size * size] in [0, 1], one image per row of up to three coordinates [n, d]."""
+    """Draw one image for each row of up to three coordinates.
+
+    Args:
+        v: [n, d] coordinates.
+        size: of the images in pixels.
+        person: who is drawn.
+
+    Returns:
+        [n, size * size] in [0, 1].
+    """
     from fer_bench.data.synthetic.factors import sample_factors
     from fer_bench.data.synthetic.renderer import render
 
@@ -379,7 +425,9 @@ def draw_faces(v: np.ndarray, size: int, person: int = 0) -> np.ndarray:
 
 
 def channel(classes: int, flip: float) -> Task:
-    """Uniform labels through a symmetric channel: the other classes share the probability flip."""
+    """Uniform labels, and the output of a symmetric channel that changes them with probability
+    flip.
+    """
     _require(classes > 1, f"{classes} classes: a channel needs two")
     _require(0 <= flip <= 1, f"flip = {flip}: give a probability")
     keep, other = 1 - flip, flip / (classes - 1)
@@ -400,7 +448,7 @@ def class_means(classes: int, dims: int, spread: float, seed: int = 0) -> np.nda
 
 
 def clusters(classes: int, dims: int, spread: float) -> Task:
-    """Labels against unit normal clusters around class centres: I(X; label)."""
+    """Labels, and normal clusters of unit variance around their class centres: I(X; label)."""
     means = class_means(classes, dims, spread)
 
     def draw(n: int, random: np.random.Generator) -> Pair:
@@ -416,7 +464,7 @@ def clusters(classes: int, dims: int, spread: float) -> Task:
 
 
 def same_class(classes: int, dims: int, spread: float) -> Task:
-    """Two clouds that share nothing but a hidden label: I(X; Y) <= log(classes)."""
+    """Two normal clouds that share a hidden label only: I(X; Y) <= log(classes)."""
     means = class_means(classes, dims, spread)
 
     def draw(n: int, random: np.random.Generator) -> Pair:
@@ -436,7 +484,7 @@ def same_class(classes: int, dims: int, spread: float) -> Task:
 
 
 def revealed(label: int = 5) -> Task:
-    """A discrete x and y = x plus uniform noise on (0, 2): log m - (m - 1) / m log 2 (Gao 2017)."""
+    """An integer x, and y = x + noise uniform on (0, 2): log m - (m - 1) / m log 2 (Gao 2017)."""
 
     def draw(n: int, random: np.random.Generator) -> Pair:
         x = random.integers(0, label, n)
@@ -447,7 +495,7 @@ def revealed(label: int = 5) -> Task:
 
 
 def side_by_side(first: Task, second: Task) -> Task:
-    """Two independent copies stacked: the information adds up. Not for labels."""
+    """Two independent tasks side by side, whose information adds up; measurements only."""
     dims = (first.dim_x + second.dim_x, first.dim_y + second.dim_y)
     every = (first.dim_x, second.dim_x, first.dim_y, second.dim_y)
     _require(min(every) > 0, f"labels cannot stand side by side ({first.name}, {second.name})")
@@ -568,13 +616,13 @@ _SUITES: dict[str, Callable[[], list[Task]]] = {
 
 @cache
 def suite(name: str) -> tuple[Task, ...]:
-    """All tasks of one suite.
+    """All tasks of a suite.
+
+    Raises:
+        UnknownNameError: there is no such suite.
 
     >>> len(suite("bmi"))
     40
-
-    Raises:
-        UnknownNameError: no such suite.
     """
     if name not in _SUITES:
         raise UnknownNameError(f"there is no task suite {name!r}: {did_you_mean(name, _SUITES)}")
@@ -582,23 +630,23 @@ def suite(name: str) -> tuple[Task, ...]:
 
 
 def suites() -> list[str]:
-    """Names of the suites."""
+    """The names of all suites."""
     return list(_SUITES)
 
 
 def names(of: str | None = None) -> list[str]:
-    """Names of the tasks of one suite, or of all."""
+    """The names of the tasks of one suite, or of all."""
     return [task.name for s in ([of] if of else suites()) for task in suite(s)]
 
 
 def get(name: str) -> Task:
-    """The task of that name.
-
-    >>> round(get("half_cube-1v1-normal-0.75").mi, 4)
-    0.4133
+    """The task of a name.
 
     Raises:
         UnknownNameError: no suite has such a task.
+
+    >>> round(get("half_cube-1v1-normal-0.75").mi, 4)
+    0.4133
     """
     for s in suites():
         for task in suite(s):

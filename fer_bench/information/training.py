@@ -1,8 +1,8 @@
-"""Many small networks trained at once: problems, folds and permutations in one matrix product.
+"""Trains many small networks at once: problems, folds and permutations share each matrix product.
 
-Parameters carry a leading axis [P, ...] of independent problems, so that one optimiser step
-serves all of them. Every problem has its own initial weights, batches, early stopping and best
-weights: it comes out the same whatever it is trained together with, rounding apart.
+Parameters have a leading axis [P, ...] of independent problems, so that one optimiser step serves
+all. Every problem has its own initial weights, batches, early stopping and best weights. Its
+result does not depend on the others in the batch, apart from rounding.
 """
 
 from __future__ import annotations
@@ -26,25 +26,29 @@ VALIDATION_BLOCK = 200
 
 
 class Model(Protocol):
-    """What is trained: initial weights of one problem, and losses of many."""
+    """The interface of what is trained."""
 
     def initial(self, generator: torch.Generator, fold: Fold) -> Parameters:
-        """Weights of one problem, without the problem axis; may look at its training rows."""
+        """Initial weights of one problem, without the problem axis; may use its training rows."""
 
     def loss(
         self, parameters: Parameters, x: Tensor, y: Tensor, state: dict[str, Tensor]
     ) -> Tensor:
-        """Losses [P] of batches [P, B, d]; `state` keeps what an objective remembers."""
+        """Losses [P] of batches [P, B, d]; `state` is kept between batches."""
 
     def score(self, parameters: Parameters, blocks: Blocks) -> Tensor:
-        """What validation maximises [P]."""
+        """Validation scores [P], to be maximised."""
 
 
 @dataclass(frozen=True)
 class Fold:
-    """One problem: both sides [n, d] (shared between problems without a copy) and its parts.
+    """One problem to train on: both sides, and the rows of its parts.
 
-    `order` re-pairs the rows: row i of x goes with row order[i] of y.
+    Attributes:
+        x, y: [n, d] columns; problems share them without copies.
+        order: [n] row of y for each row of x.
+        train, valid, test: rows of each part.
+        seed: of initial weights and batches.
     """
 
     x: Tensor
@@ -56,14 +60,23 @@ class Fold:
     seed: int
 
     def part(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Paired rows of one part, with a problem axis of one."""
+        """Paired rows [1, m, d] of both sides."""
         index = torch.as_tensor(rows)
         return self.x[index][None], self.y[self.order[index]][None]
 
 
 @dataclass(frozen=True)
 class Budget:
-    """How long and how: Adam with early stopping on the validation part."""
+    """Length and step size of a training: Adam with early stopping on the validation rows.
+
+    Attributes:
+        steps: at most.
+        batch: rows in a step.
+        rate: learning rate.
+        patience: validation checks without improvement before a problem stops.
+        averaging: decay of the moving average of the weights that is validated.
+        check_every: steps between validation checks.
+    """
 
     steps: int = 2000
     batch: int = 128
@@ -80,8 +93,12 @@ class Budget:
 
 @dataclass(frozen=True)
 class Fitted:
-    """Best weights of every problem [P, ...] and the validation curves [checks, P], NaN once
-    a problem has stopped.
+    """The result of `train`.
+
+    Attributes:
+        parameters: best weights [P, ...] of every problem.
+        curve: validation scores [checks, P], NaN once a problem has stopped.
+        steps: of the problem that was trained longest.
     """
 
     parameters: Parameters
@@ -89,21 +106,21 @@ class Fitted:
     steps: int
 
     def of(self, p: int) -> Parameters:
-        """Weights of one problem, with a problem axis of one."""
+        """Weights [1, ...] of one problem."""
         return {name: value[p : p + 1] for name, value in self.parameters.items()}
 
     def curve_of(self, p: int) -> list[float]:
-        """Validation curve of one problem, to where it stopped."""
+        """Validation scores of one problem until it stopped."""
         curve = self.curve[:, p]
         return [round(float(value), 5) for value in curve[np.isfinite(curve)]]
 
 
 class BestWeights:
-    """The weights of every problem that scored best on its validation rows.
+    """The weights of every problem with the best validation score so far.
 
     Args:
-        weights: [P, ...] by name, to begin with.
-        score: [P] theirs, to be maximised.
+        weights: initial weights [P, ...] by name.
+        score: their scores [P], to be maximised.
     """
 
     def __init__(self, weights: Parameters, score: Tensor) -> None:
@@ -111,7 +128,9 @@ class BestWeights:
         self.score = score.clone()
 
     def update(self, weights: Parameters, score: Tensor, problems: Tensor) -> None:
-        """Keep the weights [A, ...] of those `problems` [A] whose score [A] is a new best."""
+        """Take over weights [A, ...] of those `problems` [A] whose score [A] exceeds the best so
+        far.
+        """
         better = score > self.score[problems]
         self.score[problems[better]] = score[better].to(self.score)
         for name, value in weights.items():
@@ -129,10 +148,14 @@ def _without_denormals() -> Iterator[None]:
 
 
 def train(model: Model, folds: Sequence[Fold], budget: Budget) -> Fitted:
-    """Train one model per fold, all at once; one that has stopped leaves the batch.
+    """Train one model for each fold, all at once; those that have stopped leave the batch.
 
-    The untrained model counts as a candidate, so that what finds nothing on the validation
-    part says nothing instead of something wrong.
+    The untrained model is a candidate too, so that a network that learns nothing reports nothing.
+
+    Args:
+        model: of all folds.
+        folds: of one shape.
+        budget: length and step size.
     """
     initial = [model.initial(torch.Generator().manual_seed(fold.seed), fold) for fold in folds]
     weights = sum(value.numel() for one in initial for value in one.values())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,9 +20,9 @@ from fer_bench.metrics.common import (
 )
 from fer_bench.metrics.network_probe import mlp_probes
 from fer_bench.metrics.probes import (
+    KnnProbe,
     Probed,
     Split,
-    knn_probe,
     linear_probe,
     split_labels,
 )
@@ -88,7 +88,12 @@ def centred(x: ArrayLike, groups: ArrayLike) -> Floats:
 
 @dataclass(frozen=True)
 class Attack:
-    """One fitted attacker: predictions of the tested rows, and of its control tasks."""
+    """A fitted attacker.
+
+    Attributes:
+        probed: its predictions of the tested rows.
+        control: accuracy of the same probe fitted on permuted labels, NaN if not measured.
+    """
 
     probed: Probed
     control: float = float("nan")
@@ -131,12 +136,11 @@ def identity_attacks(
     for name, x in embeddings.items():
         candidates = attacker_views(x, y, split)
         out[name] = {}
-        for probe, fit in (("linear", linear_probe), ("knn", knn_probe)):
-            tried = {view: fit(values, s, split) for view, values in candidates.items()}
+        for probe, prepared in (("linear", _linear), ("knn", KnnProbe)):
+            fits = {view: prepared(values, split) for view, values in candidates.items()}
+            tried = {view: fit(s) for view, fit in fits.items()}
             view = max(tried, key=lambda v: np.nan_to_num(tried[v].validation))
-            control = np.mean(
-                [np.mean(fit(candidates[view], c, split).predicted == truth) for c in shuffled]
-            )
+            control = np.mean([np.mean(fits[view](c).predicted == truth) for c in shuffled])
             out[name][probe] = Attack(named_setting(tried[view], view), float(control))
             if probe == "linear":
                 # The network gets the view that served the linear probe.
@@ -158,8 +162,18 @@ def identity_attacks(
     return out
 
 
+def _linear(x: ArrayLike, split: Split) -> Callable[[ArrayLike], Probed]:
+    return lambda y: linear_probe(x, y, split)
+
+
 def attacker_views(x: ArrayLike, expression: Ints, split: Split) -> dict[str, NDArray[Any]]:
-    """An embedding as it is, and less the mean of each expression where that is known."""
+    """An embedding as it is and, where expressions are known, less the mean of each expression.
+
+    Args:
+        x: [n, d].
+        expression: [n] codes, -1 where unknown.
+        split: rows to fit, tune and test on.
+    """
     views = {"": np.asarray(x)}
     if (expression[split.test] >= 0).any():
         views["expression-centred"] = centred(x, expression)
@@ -167,6 +181,7 @@ def attacker_views(x: ArrayLike, expression: Ints, split: Split) -> dict[str, ND
 
 
 def named_setting(probed: Probed, view: str) -> Probed:
+    """The same predictions, with the view of the embedding appended to the setting."""
     return replace(probed, setting=f"{probed.setting}, {view}" if view else probed.setting)
 
 
@@ -288,7 +303,12 @@ def _strongest_null(
 
 
 def label_strata(group: NDArray[np.int64] | None, truth: Ints) -> NDArray[np.int64] | None:
-    """Permute labels within subjects, where subjects have more than one label."""
+    """Strata [m] within which labels are permuted: subjects, if they have more than one label each.
+
+    Args:
+        group: [m] subjects, or None.
+        truth: [m] labels.
+    """
     if group is None:
         return None
     pairs = np.unique(np.stack([group, truth]), axis=1).shape[1]
@@ -303,7 +323,15 @@ def excess_score(
     details: Mapping[str, object],
     seed: int = 0,
 ) -> Score:
-    """Strongest attacker less the label floor, on the same rows and resamples."""
+    """Accuracy of the strongest attacker less that of the label floor, on the same rows and
+    resamples.
+
+    Args:
+        attacks, floor: by probe.
+        truth: [m] labels of the tested rows.
+        details: to store with the score.
+        seed: of the bootstrap.
+    """
     both = [
         np.stack([a.probed.predicted == truth for a in side.values()], axis=1)
         for side in (attacks, floor)

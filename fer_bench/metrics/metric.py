@@ -141,11 +141,23 @@ def score_specs() -> dict[str, ScoreSpec]:
 
 
 def score_run(
-    run: RunArrays, metrics: Mapping[str, Metric], *, seed: int = 0
+    run: RunArrays,
+    metrics: Mapping[str, Metric],
+    *,
+    seed: int = 0,
+    on_metric: Callable[[int, int, str], None] = lambda number, total, name: None,
 ) -> dict[str, Outcome]:
-    """Score one run with several metrics; a failing metric costs its own numbers only."""
+    """Score one run with several metrics; a failing metric costs its own numbers only.
+
+    Args:
+        run: the arrays.
+        metrics: by name.
+        seed: of bootstrap, permutations and probes.
+        on_metric: told (number, in all, name) before each metric.
+    """
     outcomes = {}
-    for name, metric in metrics.items():
+    for number, (name, metric) in enumerate(metrics.items(), 1):
+        on_metric(number, len(metrics), name)
         reason = missing(metric, run)
         if reason is not None:
             outcomes[name] = Outcome(metric.version, skipped=reason)

@@ -6,12 +6,12 @@ on some rows of the test part, stopped on others and valued on yet others (`esti
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from fer_bench.arrays import Part, RunArrays
 from fer_bench.cautions import Caution, has
@@ -31,13 +31,13 @@ from fer_bench.metrics.mi import (
 )
 from fer_bench.metrics.pairing import expression_pairs
 from fer_bench.reading import read_matrix
-from fer_bench.score import Score, ScoreSpec
+from fer_bench.score import Effects, Score, ScoreSpec
 
 # The default, by its values on kept-out rows, which the bound H(Y) holds for.
 PAIR_ESTIMATOR = "auto"
 PAIR_OPTIONS: Mapping[str, Any] = {"kept_out": True}
 PAPER_ESTIMATOR = "mine"
-FURTHER_ESTIMATORS = ("infonce", "copula")  # another critic, and a closed form
+FURTHER_ESTIMATORS = (PAPER_ESTIMATOR, "infonce", "copula")  # critics, and a closed form
 CONDITIONAL_NULL = 3  # permuted copies for I(E; I | Y)
 FEWEST_BLOCKS = 10  # with fewer, fitted and valued pairs share images
 
@@ -190,7 +190,20 @@ def _difference(shared: Score, leaked: Score, *, estimator: str, dimension: int)
         unit="nats",
         cautions=(*shared.cautions, *leaked.cautions),
         details=details,
+        effects=_gap_effects(shared, leaked, lambda nats: 1.0),
     )
+
+
+def _gap_effects(shared: Score, leaked: Score, slope: Callable[[float], float]) -> Effects | None:
+    """What each person changes in f(shared) - f(leaked), by the slope of f; 0 below 0 nats."""
+    if shared.effects is None or leaked.effects is None:
+        return None
+    first, second = (
+        term.effects.changes * (slope(term.value) if term.value > 0 else 0.0)
+        for term in (shared, leaked)
+        if term.effects is not None
+    )
+    return replace(shared.effects, changes=first - second)
 
 
 def _bounded(gap: Score, shared: Score, leaked: Score) -> Score:
@@ -217,6 +230,7 @@ def _bounded(gap: Score, shared: Score, leaked: Score) -> Score:
         high=None if high is None else float(high),
         null=None if gap.null is None else normalised_mig(shared.null or 0.0, leaked.null or 0.0),
         unit="",
+        effects=_gap_effects(shared, leaked, lambda nats: 2 * float(np.exp(-2 * nats))),
     )
 
 
@@ -311,9 +325,9 @@ MIG_SPECS = (
         aspect="separation",
         tables=("mig", "information"),
     ),
-    *_terms_by(PAPER_ESTIMATOR, "MINE"),
 )
 ESTIMATOR_SPECS = (
+    *_terms_by(PAPER_ESTIMATOR, "MINE"),
     *_terms_by("infonce", "InfoNCE"),
     *_terms_by("copula", "Gaussian copula"),
     ScoreSpec(
@@ -326,17 +340,14 @@ ESTIMATOR_SPECS = (
 )
 
 
-@metric("mig", version=6, needs={"identity"}, scores=MIG_SPECS)
+@metric("mig", version=7, needs={"identity"}, scores=MIG_SPECS)
 def mig(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
-    """Modified MIG of the test part: both terms, their and the bounded form.
+    """Modified MIG of the test part, by "auto" on kept-out rows: both terms, gap, bounded form.
 
-    By "auto" on kept-out rows, and by MINE, as in the papers ("mine.<key>"); both calibrated.
+    Oracles are not calibrated: what they hold is known, and beyond what estimators can read.
     """
-    own, second = (
-        mig_of_part(run.test, estimator=name, calibration=CALIBRATION_TASKS, seed=seed)
-        for name in (PAIR_ESTIMATOR, PAPER_ESTIMATOR)
-    )
-    return own | {f"{PAPER_ESTIMATOR}.{key}": score for key, score in second.items()}
+    tasks = 0 if run.role == "oracle" else CALIBRATION_TASKS
+    return mig_of_part(run.test, calibration=tasks, seed=seed)
 
 
 def _leaked_given_expression(part: Part, seed: int) -> Score:
@@ -356,9 +367,9 @@ def _leaked_given_expression(part: Part, seed: int) -> Score:
     return score.with_caution(*cautions)
 
 
-@metric("mig-estimators", version=2, needs={"identity"}, default=False, scores=ESTIMATOR_SPECS)
+@metric("mig-estimators", version=3, needs={"identity"}, default=False, scores=ESTIMATOR_SPECS)
 def mig_estimators(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
-    """MIG by two further estimators (InfoNCE, Gaussian copula), calibrated; and I(E; I | Y)."""
+    """MIG by MINE, as in the papers, InfoNCE and Gaussian copula, calibrated; and I(E; I | Y)."""
     out = {
         f"{estimator}.{key}": score
         for estimator in FURTHER_ESTIMATORS
@@ -407,4 +418,15 @@ def mig_of_part(
     if shared.value > bound:
         above = Caution("above-entropy", of="Y", entropy=bound)
         scores["shared"] = scores["shared"].with_caution(above)
-    return {key: score.with_caution(*cautions) for key, score in scores.items()}
+    return {
+        key: replace(score.with_caution(*cautions), effects=_of_people(score.effects, part, m))
+        for key, score in scores.items()
+    }
+
+
+def _of_people(effects: Effects | None, part: Part, rows: NDArray[np.int64]) -> Effects | None:
+    """Effects by the part's codes of people instead of those of the pairs alone."""
+    if effects is None or part.groups is None:
+        return None
+    people = np.unique(part.groups[rows])
+    return replace(effects, people=people) if len(people) == len(effects.people) else None

@@ -23,13 +23,21 @@ _ELSEWHERE: tuple[tuple[str, str, str, Direction], ...] = (
     ("macro_f1", "Macro F1", "On that set, among the classes that both have.", "high"),
     ("drop", "Drop", "Accuracy on the method's own test people less that.", "low"),
 )
+_FURTHER: tuple[tuple[str, str, str, Direction], ...] = (
+    ("balanced_accuracy", "Balanced acc.", "Mean recall over the shared classes.", "high"),
+    ("ece", "ECE", "Expected calibration error on that set.", "low"),
+    ("confusion", "Confusion", "Accuracy; the counts are in its details.", ""),
+)
 SPECS = (
     *(
         ScoreSpec(f"<set>.{key}", title, meaning, better=better, tables=("transfer",))
         for key, title, meaning, better in _ELSEWHERE
     ),
     ScoreSpec("<set>.nll", "NLL", "Mean surprise at the true class there.", "nats", "low"),
-    ScoreSpec("<set>.<score>", "Further score", "As on the method's own test people."),
+    *(
+        ScoreSpec(f"<set>.{key}", title, meaning, better=better, range=(0, 1))
+        for key, title, meaning, better in _FURTHER
+    ),
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -73,15 +74,23 @@ def permutations(
     >>> permutations(4, draws=1, within=[0, 0, 1, 1])[0, :2].max() < 2
     np.True_
     """
+    codes = None if within is None else read_groups(within, n, "within")[0].tobytes()
+    return _shuffled(n, draws, seed, codes)
+
+
+@lru_cache(maxsize=1)
+def _shuffled(n: int, draws: int, seed: int, within: bytes | None) -> NDArray[np.int64]:
+    """The permutations, which cannot be written to: many attacks in a row ask for the same."""
     rng = np.random.default_rng(seed)
     keys = rng.random((draws, n))
     if within is None:
-        return np.argsort(keys, axis=1)
-    codes, _ = read_groups(within, n, "within")
-    target = np.argsort(codes, kind="stable")  # positions of each stratum, in order
-    source = np.argsort(codes + keys, axis=1)  # the same strata, shuffled inside
-    out = np.empty((draws, n), dtype=np.int64)
-    out[:, target] = source
+        out = np.argsort(keys, axis=1)
+    else:
+        codes = np.frombuffer(within, dtype=np.int64)
+        target = np.argsort(codes, kind="stable")  # positions of each stratum, in order
+        out = np.empty((draws, n), dtype=np.int64)
+        out[:, target] = np.argsort(codes + keys, axis=1)  # the same strata, shuffled inside
+    out.flags.writeable = False
     return out
 
 

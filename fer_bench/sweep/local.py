@@ -81,8 +81,9 @@ class Local(Executor):
                 f"{spec.label} {spec.place}: without a process of its own, because "
                 f"{message['here']}: put it into a module to have one."
             )
-        elif self.request.options.workers == 1:
-            self.progress.epochs_of(spec)(*message["epoch"])
+        for kind in ("epoch", "scoring"):
+            if kind in message:
+                self.progress.step(spec, kind, *message[kind])
 
     def wait(self) -> Iterator[Result]:
         for spec, end in self._processes.ends():

@@ -12,9 +12,8 @@ from rich.progress import Progress as Bar
 
 from fer_bench.experiment import RunSpec
 from fer_bench.terminal import make_console, printable
-from fer_bench.training.loop import OnEpoch
 
-_PLAIN_EVERY_S = 15.0
+_PLAIN_EVERY_S = 5.0
 
 
 class Progress:
@@ -43,7 +42,8 @@ class Progress:
             disable=not self._live,
         )
         self._runs = self._bar.add_task("runs", total=total)
-        self._epochs = self._bar.add_task("epochs", total=None, visible=False)
+        self._steps = self._bar.add_task("steps", total=None, visible=False)
+        self._parts: dict[str, float] = {}  # run id -> how much of its training is done
 
     def __enter__(self) -> Progress:
         self._bar.start()
@@ -57,35 +57,28 @@ class Progress:
     ) -> None:
         self._bar.stop()
 
-    def epochs_of(self, spec: RunSpec) -> OnEpoch:
-        """The callback for the epochs of one run."""
-
-        def on_epoch(done: int, total: int, text: str) -> None:
-            name = f"{spec.label} {spec.place}"
-            if self._live:
-                self._bar.update(
-                    self._epochs,
-                    description=escape(f"{name}: {text}"),
-                    completed=done,
-                    total=total,
-                    visible=True,
-                )
-                self._bar.update(self._runs, completed=self.done + done / total)
-            elif not self.quiet and time.monotonic() - self._last > _PLAIN_EVERY_S:
-                self._last = time.monotonic()
-                line = printable(f"  {name}: epoch {done}/{total}: {text}")
-                print(line, file=sys.stderr, flush=True)
-
-        return on_epoch
+    def step(self, spec: RunSpec, kind: str, done: int, total: int, text: str) -> None:
+        """How far one run is: which "epoch" of all, or "scoring" which metric."""
+        self._parts[spec.id] = done / total if kind == "epoch" else 1.0
+        line = f"{spec.label} {spec.place}: {kind} {done}/{total}: {text}"
+        if self._live:
+            self._bar.update(
+                self._steps, description=escape(line), completed=done, total=total, visible=True
+            )
+            self._bar.update(self._runs, completed=self.done + sum(self._parts.values()))
+        elif not self.quiet and time.monotonic() - self._last > _PLAIN_EVERY_S:
+            self._last = time.monotonic()
+            print(printable(f"  {line}"), file=sys.stderr, flush=True)
 
     def finished(self, spec: RunSpec, state: str, text: str) -> None:
         """One run ended; a failure that has been told already is not told again."""
         self.done += 1
+        self._parts.pop(spec.id, None)
         if state == "failed" and (spec.label, text) in self._said:
             text = "for the same reason"
         elif state == "failed":
             self._said.add((spec.label, text))
-        self._bar.update(self._runs, completed=self.done)
+        self._bar.update(self._runs, completed=self.done + sum(self._parts.values()))
         left = (time.monotonic() - self._started) / self.done * (self.total - self.done)
         when = f", about {left / 60:.0f} min left" if left >= 60 else ""
         self.say(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from fer_bench.errors import RunError, free_space
 from fer_bench.experiment import Experiment, RunSpec
@@ -197,7 +199,8 @@ def score_store(
         for record in records:
             if record in todo:
                 arguments = {"record": record, "metrics": names, "seed": seed, "again": again}
-                processes.submit(record, Job(score_only, arguments, threads=RUN_THREADS))
+                job = Job(score_only, arguments, threads=RUN_THREADS, wants_tell=True)
+                processes.submit(record, job, partial(_scoring, progress, record))
             else:
                 progress.finished(record.spec, "kept", "scored already")
         for record, end in processes.ends():
@@ -206,6 +209,11 @@ def score_store(
             else:
                 progress.finished(record.spec, "failed", end.error)
     return records
+
+
+def _scoring(progress: Progress, record: RunRecord, message: Mapping[str, Any]) -> None:
+    if "scoring" in message:
+        progress.step(record.spec, "scoring", *message["scoring"])
 
 
 def _refuse_other_folders(store: RunStore) -> None:

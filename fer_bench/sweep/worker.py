@@ -60,7 +60,8 @@ def execute(
         root: of the store.
         metrics: names; by default all default ones.
         seed: of bootstrap, permutations and probes.
-        tell: takes epoch=(done, in all, text) after each epoch.
+        tell: takes epoch=(done, in all, text) after each epoch, and scoring=(number, in all,
+            name) before each metric.
 
     Returns:
         ("done" | "kept" | "busy", one line about it).
@@ -89,7 +90,7 @@ def execute(
                 state = "done"
     record = store.record(spec.id)
     if metrics_to_do(record, metrics=metrics):
-        score_record(record, metrics=metrics, seed=seed)
+        score_record(record, metrics=metrics, seed=seed, tell=tell)
         log.write("scored", metrics=sorted(record.outcomes()))
     store.forget_failure(spec.id)
     return state, headline(record)
@@ -294,6 +295,7 @@ def score_record(
     metrics: tuple[str, ...] | None = None,
     seed: int = 0,
     again: bool = False,
+    tell: Tell = lambda **message: None,
 ) -> dict[str, Outcome]:
     """Score a finished run: only metrics that are missing, failed or of another version.
 
@@ -301,10 +303,14 @@ def score_record(
         metrics: names; by default all default ones.
         seed: of bootstrap, permutations and probes.
         again: compute all of them anew.
+        tell: takes scoring=(number, in all, name) before each metric.
     """
     todo = metrics_to_do(record, metrics=metrics, again=again)
     if todo:
-        record.save_outcomes(score_run(record.arrays, todo, seed=seed))
+        outcomes = score_run(
+            record.arrays, todo, seed=seed, on_metric=lambda *step: tell(scoring=step)
+        )
+        record.save_outcomes(outcomes)
     return record.outcomes()
 
 

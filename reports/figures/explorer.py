@@ -15,15 +15,9 @@ from fer_bench.arrays import Part
 from fer_bench.reports.faces import Sprite
 from fer_bench.reports.figures.style import MARKERS, colour_of
 from fer_bench.reports.maps import TITLES, Maps
+from fer_bench.reports.nearest import data_rows
 from fer_bench.reports.summary import Summary
 from fer_bench.reports.text import plain
-
-
-def data_rows(part: Part) -> NDArray[np.int64]:
-    """Rows of the data set that a part shows, -1 where it does not say."""
-    if "row" not in part.labels:
-        return np.full(len(part), -1, dtype=np.int64)
-    return part.labels["row"].fillna(-1).to_numpy(dtype=np.int64)
 
 
 def explorer_data(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,11 @@ from fer_bench.runs.store import RunStore
 
 
 def write_figures(
-    root: str | Path, *, out: str | Path | None = None, maps: Which = "tsne"
+    root: str | Path,
+    *,
+    out: str | Path | None = None,
+    maps: Which = "tsne",
+    progress: Callable[[str], None] = lambda step: None,
 ) -> list[Path]:
     """Write every figure as PDF and SVG in a paper's column widths, fonts embedded.
 
@@ -41,17 +45,20 @@ def write_figures(
         root: result folder.
         out: folder for the files; `<root>/figures` by default.
         maps: which maps to draw.
+        progress: told what is done next.
 
     Returns:
         The files written.
     """
     store = RunStore(root)
+    progress("reading the results")
     summary = summarise(store)
     folder = Path(out) if out is not None else store.root / "figures"
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     with drawing(paper=True):
         for name, figure in paper_figures(store, summary, maps):
+            progress(name)
             for ending in ("pdf", "svg"):
                 path = folder / f"{name}.{ending}"
                 metadata = {"CreationDate": None} if ending == "pdf" else {"Date": None}

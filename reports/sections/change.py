@@ -7,6 +7,7 @@ from typing import Any
 
 from fer_bench.reports.change import compare_summaries
 from fer_bench.reports.material import Material
+from fer_bench.reports.paired import PairedScores
 from fer_bench.reports.sections.section import Section
 
 
@@ -14,7 +15,9 @@ def content(page: Material) -> Mapping[str, Any] | None:
     """Shifts of rows and scores that both folders have."""
     if page.before is None:
         return None
-    return {"change": compare_summaries(page.before, page.summary)}
+    before, store = page.before
+    scores = PairedScores.of(store), PairedScores.of(page.store)
+    return {"change": compare_summaries(before, page.summary, scores)}
 
 
 SECTION = Section("change", "What changed", 10, content, style="dense")

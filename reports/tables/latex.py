@@ -8,23 +8,34 @@ from fer_bench.reports.tables.model import Cell, Number, Table, letter
 from fer_bench.reports.text import plain
 
 _LONGEST = 80
+_ONE_COLUMN = 4  # columns of a table that fit one column of a two-column paper
+_LINE = 24  # characters of a text cell before it is broken into lines
 
 
 def to_latex(table: Table) -> str:
-    """A `table` with booktabs rules and siunitx columns; notes through threeparttable."""
+    """A `table` with booktabs rules and siunitx columns; notes through threeparttable.
+
+    It is never wider than the line: a table of many columns takes both columns of a page
+    (`table*`), and what is still too wide is scaled down.
+    """
+    table = table.with_few_notes()
     numeric = [table.is_numeric(i) for i in range(len(table.heads))]
     formats = [_siunitx_format(table, i) if n else "" for i, n in enumerate(numeric)]
-    spec = "".join(f"S[table-format={f}]" if f else "l" for f in formats)
+    spec = "".join(
+        f"S[table-format={f}]" if f else _text_column(table, i) for i, f in enumerate(formats)
+    )
+    environment = "table*" if len(table.heads) > _ONE_COLUMN or "p{" in spec else "table"
     heads = " & ".join(f"{{{_latex(h.title)}{_latex_arrow(h.better)}}}" for h in table.heads)
     lines = [
-        r"% needs: \usepackage{booktabs,siunitx,threeparttable}",
-        r"\begin{table}",
-        r"\centering",
-        r"\begin{threeparttable}",
+        r"% needs: \usepackage{booktabs,graphicx,siunitx,threeparttable}",
+        rf"\begin{{{environment}}}",
+        r"\centering\small",
         rf"\caption{{{_latex(table.caption, longest=400)}}}",
         rf"\label{{{table.label}}}",
         r"\sisetup{separate-uncertainty=true,retain-zero-uncertainty=true,table-align-uncertainty=false,"
         r"text-series-to-math=true}",
+        r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
+        r"\begin{threeparttable}",
         rf"\begin{{tabular}}{{{spec}}}",
         r"\toprule",
         rf"{heads} \\",
@@ -45,8 +56,15 @@ def to_latex(table: Table) -> str:
         ]
         lines += [rf"\item[] {_latex(remark, longest=400)}" for remark in table.remarks]
         lines.append(r"\end{tablenotes}")
-    lines += [r"\end{threeparttable}", r"\end{table}"]
+    lines += [r"\end{threeparttable}}", rf"\end{{{environment}}}"]
     return "\n".join(lines) + "\n"
+
+
+def _text_column(table: Table, column: int) -> str:
+    """A column as wide as its text, or broken into lines where that is long."""
+    cells = (row[column] for _, rows in table.groups for row in rows)
+    longest = max((len(cell) for cell in cells if isinstance(cell, str)), default=0)
+    return "l" if longest <= _LINE else r"p{.25\linewidth}"
 
 
 def _siunitx_format(table: Table, column: int) -> str:

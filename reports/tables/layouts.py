@@ -123,12 +123,13 @@ def _per_class(summary: Summary, method: str | None) -> Table:
     for name, measures in row.per_class.items():
         cells: list[Cell] = [name]
         for what in ("recall", "precision", "recall", "f1"):
-            cells.append(_number(measures.get(what), "ratio", ""))
+            cells.append(_number(measures.get(what), "percent", ""))
         support = measures.get("support")
         total = None if support is None else sum(support.values) / row.repeats
         cells.append(Number(total, None, "count"))
         rows.append(cells)
-    heads = ["Expression", "Accuracy", "Precision", "Recall", "F1", "Support"]
+    measured = [f"{title} (%)" for title in ("Accuracy", "Precision", "Recall", "F1")]
+    heads = ["Expression", *measured, "Support"]
     overall = row.scores[columns_about("recognition")[0].key]
     text, spread = Number(overall.mean, overall.spread, "percent").digits()
     caption = f"{row.label}: performance by expression. Overall accuracy {text} ± {spread} %."

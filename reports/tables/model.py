@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import chain
 
 from fer_bench.reports.text import DIGITS, MINUS
 from fer_bench.score import Style
@@ -67,6 +69,37 @@ class Table:
     notes: Sequence[str] = field(default_factory=tuple)
     remarks: Sequence[str] = field(default_factory=tuple)
     label: str = "tab:results"
+
+    def with_few_notes(self, most: int = 3) -> Table:
+        """The same with so many notes and remarks at most, the last of which says what is gone.
+
+        >>> rows = [[Number(1, notes=(0, 2, 3))], [Number(1, notes=(2,))]]
+        >>> table = Table("", [Head("A")], [("", rows)], ["a", "b", "c", "d"], ["e"])
+        >>> few = table.with_few_notes()
+        >>> few.notes, few.remarks, few.groups[0][1][0][0].notes
+        (('c',), ('e', '3 further cautions stand in the report.'), (0,))
+        """
+        said = len(self.notes) + len(self.remarks)
+        if said <= most:
+            return self
+        remarks = tuple(self.remarks[:1])
+        room = most - 1 - len(remarks)
+        numbers = chain.from_iterable(map(self.numbers, range(len(self.heads))))
+        calls = Counter(i for number in numbers for i in number.notes)
+        kept = sorted(sorted(range(len(self.notes)), key=lambda i: -calls[i])[:room])
+        place = {old: new for new, old in enumerate(kept)}
+
+        def recalled(cell: Cell) -> Cell:
+            if not isinstance(cell, Number):
+                return cell
+            return replace(cell, notes=tuple(place[i] for i in cell.notes if i in place))
+
+        groups = [
+            (name, [[recalled(cell) for cell in row] for row in rows]) for name, rows in self.groups
+        ]
+        left = f"{said - len(kept) - len(remarks)} further cautions stand in the report."
+        notes = tuple(self.notes[i] for i in kept)
+        return replace(self, groups=groups, notes=notes, remarks=(*remarks, left))
 
     def is_numeric(self, column: int) -> bool:
         """Whether a column holds numbers."""

@@ -1,4 +1,7 @@
-"""The sign audit over all methods: every claim holds, and fails once its term changes sign."""
+"""The sign audit over all methods: a claim fails once its term changes sign.
+
+That claims hold as they are is what the conformance test of every method sees.
+"""
 
 from __future__ import annotations
 
@@ -101,8 +104,6 @@ def test_a_turned_sign_is_caught_whatever_the_term(name, parameters):
     for stage, claim in claims_of(built(adapter, parameters)):
         where = f"{name}, stage {stage.name}, {claim.term} of {claim.player}"
         used = batch if stage.batch == "pairs" else replace(batch, partner=None)
-        sound = next(audited(built(adapter, parameters), stage, claim.player, claim.term, used))
-        assert sound.passed, f"{where}: {sound}"
         # Any claim of that player may be the one that notices.
         variant = built(broken(adapter, claim.player, claim.term), parameters)
         findings = audited(variant, stage, claim.player, claim.term, used)

@@ -23,6 +23,7 @@ from fer_bench.runs.store import RunStore, seal
 from fer_bench.sweep import processes
 from fer_bench.sweep.job import Job
 from fer_bench.sweep.processes import Processes
+from fer_bench.threads import RUN_THREADS, cores
 
 RUNS = int(os.environ.get("FER_BENCH_RUNS", "200"))
 KILLS = int(os.environ.get("FER_BENCH_KILLS", "100"))
@@ -97,6 +98,35 @@ def sums(record):
     content = json.loads((record.folder / "done.json").read_text())["sha256"]
     del content["environment.json"]  # it holds times
     return content
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_small_runs_beside_busy_neighbours(benchmark, warm, tmp_path, threads):
+    """CPU seconds of the same runs, alone and with another process on every core.
+
+    With one thread they cost the same; two threads wait for each other, and for the scheduler.
+    """
+    content = experiment(4, ["erm"], epochs=20)
+
+    def spent(out):
+        before = warm()
+        sweep = fer_bench.run(content, tmp_path / out, threads=threads, quiet=True)
+        assert sweep.done == 4
+        return warm() - before
+
+    alone = spent("alone")
+    spin = [sys.executable, "-c", "while True: pass"]
+    neighbours = [subprocess.Popen(spin) for _ in range(cores())]
+    try:
+        beside = benchmark.pedantic(spent, args=("beside",), rounds=1)
+    finally:
+        for neighbour in neighbours:
+            neighbour.kill()
+            neighbour.wait()
+    benchmark.extra_info["ratio"] = beside / alone
+    print(f"{threads} threads: {alone:.1f} s CPU alone, {beside:.1f} s beside neighbours")
+    if threads == RUN_THREADS:
+        assert beside < 1.5 * alone
 
 
 def test_a_store_of_ten_thousand_runs(benchmark, tmp_path):

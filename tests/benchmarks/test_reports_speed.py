@@ -1,9 +1,13 @@
-"""How long a summary, a page and a table take (48 runs of 8 rows, 336 faces)."""
+"""How long a summary, a page and a table take: 48 runs of 8 rows, 336 faces; and 1,000 runs."""
 
 from __future__ import annotations
 
 import importlib.util
+import os
+import shutil
+import subprocess
 import sys
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -11,7 +15,7 @@ import pytest
 from fer_bench.reports.maps import project
 from fer_bench.reports.page import write_report
 from fer_bench.reports.summary import summarise
-from fer_bench.runs.store import RunStore
+from fer_bench.runs.store import RunStore, seal, write_json
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +31,49 @@ def folder(tmp_path_factory):
 def test_summarise(benchmark, folder):
     summary = benchmark.pedantic(summarise, (RunStore(folder),), rounds=3)
     assert len(summary.rows) == 8
+
+
+@pytest.fixture(scope="module")
+def thousand(folder, tmp_path_factory):
+    """The runs of `folder` again with other seeds, until there are a thousand."""
+    root = tmp_path_factory.mktemp("thousand") / "results"
+    shutil.copytree(folder, root)
+    store, copies = RunStore(root), count(2, 2)
+    records = store.records()
+    while len(list(store.runs.iterdir())) < 1000:
+        further = next(copies)
+        for record in records:
+            spec = record.spec.model_copy(update={"seed": record.spec.seed + further})
+            twin = store.runs / spec.id
+            shutil.copytree(record.folder, twin, copy_function=os.link)
+            for name in ("spec.json", "done.json"):
+                (twin / name).unlink()
+            write_json(twin / "spec.json", spec.model_dump(mode="json"))
+            seal(twin, spec.id)
+    return root
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "from fer_bench.reports.tables import write_table; write_table(sys.argv[1])",
+        "from fer_bench.reports.page import write_report; write_report(sys.argv[1], maps='none')",
+    ],
+    ids=["table", "page"],
+)
+def test_a_thousand_runs(benchmark, thousand, call):
+    code = (
+        "import resource, sys, time; start = time.process_time(); "
+        f"{call}; spent = time.process_time() - start; "
+        "print(spent, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
+    )
+
+    def made():
+        command = [sys.executable, "-c", code, str(thousand)]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+
+    seconds, memory = map(float, benchmark.pedantic(made, rounds=1))
+    print(f"{seconds:.1f} s CPU, {memory:.0f} MiB")
 
 
 def test_page_without_maps(benchmark, folder):

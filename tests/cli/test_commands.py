@@ -5,6 +5,8 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
+from fer_bench import registry
+from fer_bench.cli import check
 from fer_bench.cli.app import app
 
 SMALL = [
@@ -47,13 +49,51 @@ def test_help_imports_nothing_heavy():
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 
 
+def test_estimating_information_of_two_arrays_needs_no_torch(tmp_path):
+    code = (
+        "import sys, numpy as np, fer_bench\n"
+        "x = np.random.default_rng(0).normal(size=(60, 1))\n"
+        "fer_bench.estimate_mi(x, x + x[::-1], estimator='ksg')\n"
+        "heavy = {'torch', 'numba', 'sklearn', 'matplotlib'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
 @pytest.mark.parametrize("kind", ["methods", "datasets", "metrics", "estimators"])
-def test_list(invoke, kind):
+def test_list(invoke, monkeypatch, kind):
+    monkeypatch.setenv("COLUMNS", "80")
     status, out, _ = invoke("list", kind)
     assert status == 0
-    assert {"methods": "erm", "datasets": "folder", "metrics": "leakage", "estimators": "mine"}[
-        kind
-    ] in out
+    registries = {"methods": registry.methods, "datasets": registry.datasets,
+                  "metrics": registry.metrics, "estimators": registry.estimators}  # fmt: skip
+    lines = out.splitlines()
+    assert max(map(len, lines)) <= 80
+    begun = {line.split("  ")[0] for line in lines if not line.startswith(" ")}
+    assert begun == {*registries[kind].names()}, "every name stands unbroken on a line"
+
+
+def test_help_is_not_cut_and_has_examples(invoke):
+    for command in ((), ("run",), ("init",), ("mi",), ("mi", "check")):
+        _, out, _ = invoke(*command, "--help")
+        assert "..." not in out.replace("[OPTIONS] COMMAND [ARGS]...", "").replace("}...", "")
+        assert "\nExamples:\n  fer-bench " in out
+
+
+def test_verbose_shows_the_traceback_of_a_sentence(invoke, tmp_path):
+    _, _, short = invoke("init", tmp_path / "absent")
+    status, _, long = invoke("--verbose", "init", tmp_path / "absent")
+    assert status == 2
+    assert "Traceback" not in short
+    assert "Traceback" in long
+    assert long.endswith(short)
+
+
+def test_doctor_ends_with_2_where_a_package_is_missing(invoke, monkeypatch):
+    monkeypatch.setattr(check, "_version", lambda package: None if package == "numpy" else "1")
+    status, _, err = invoke("doctor")
+    assert status == 2
+    assert err == "problem: the package numpy is missing: pip install numpy\n"
 
 
 def test_expected_failures_are_one_sentence_and_status_2(invoke, tmp_path):

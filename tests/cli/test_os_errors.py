@@ -1,6 +1,8 @@
 """What the system refuses is one sentence, and results that cannot be written are read."""
 
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -92,3 +94,16 @@ def test_what_stands_in_the_way_is_named(invoke, tmp_path, results):
         assert sentence.startswith("fer-bench: "), arguments
         assert all(line.startswith("report: ") for line in progress), arguments
     assert file.read_text() == "x"
+
+
+def test_a_current_folder_that_is_gone_is_a_sentence(tmp_path):
+    code = (
+        "import os; os.mkdir('gone'); os.chdir('gone'); os.rmdir('../gone')\n"
+        "from fer_bench.cli import main; main()"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 2
+    assert ended.stderr.count("\n") == 1
+    assert "the current folder no longer exists" in ended.stderr

@@ -186,3 +186,18 @@ def test_attributes_and_data_frames_are_taken(made):
         metrics=QUICK,
     )
     assert evaluation.store.records()[0].arrays.test.attribute_names() == ["gender"]
+
+
+def test_a_reference_is_the_upper_end_of_the_leak(made):
+    models = {"ours": {"expression": made.expression}, "faces": {"expression": made.identity}}
+    rows = {"labels": made.y, "subjects": made.people, "metrics": ["leakage"]}
+    summary = fer_bench.evaluate(models, **rows, references=["faces"]).summary
+    assert summary.row("faces").role == "reference"
+    leaks = {r.label: r.scores["leakage/E.identity.normalised"].mean for r in summary.rows}
+    strongest = {r.label: r.scores["leakage/E.identity.strongest"] for r in summary.rows}
+    chance = 1 / 5  # half of the ten people are tested
+    wanted = (strongest["ours"].mean - chance) / (strongest["faces"].mean - chance)
+    assert leaks["ours"] == pytest.approx(wanted, abs=1e-6)
+    assert leaks["faces"] == pytest.approx(1)
+    with pytest.raises(DataError, match="did you mean 'faces'"):
+        fer_bench.evaluate(models, **rows, references=["face"])

@@ -46,6 +46,9 @@ def test_noise_is_a_share_of_what_the_measure_spans():
 
 def test_columns_of_our_metrics_are_audited_and_tabled():
     audited = audit(load_metrics(["classification", "affect"]), worlds=2, reseedings=2)
-    assert {each.key for each in audited} >= {"classification/test.accuracy", "affect/test.ccc.mean"}
+    assert {each.key for each in audited} >= {
+        "classification/test.accuracy",
+        "affect/test.ccc.mean",
+    }
     assert all(each.rank > 0.9 for each in audited)
     assert table(audited).count("\n") == len(audited) + 1

@@ -198,6 +198,25 @@ def test_unknown_subjects_are_said(planted):
     assert has(scores["mig"].cautions, "one-person-twice")
 
 
+def test_mig_knows_what_each_person_changes(planted):
+    part = planted.part(subjects=20, images=14, dims=3)
+    scores = mig_of_part(part, estimator="gaussian", null=0)
+    gap, bounded = scores["mig"], scores["normalised"]
+    assert gap.effects.people.tolist() == np.unique(part.groups).tolist()
+    shared, leaked = (
+        scores[key].effects.changes * (scores[key].value > 0) for key in ("shared", "leaked")
+    )
+    assert gap.effects.changes == pytest.approx(shared - leaked)
+    # The bounded form changes as it would by its formula, were each person left out.
+    a, b = (max(scores[key].value, 0.0) for key in ("shared", "leaked"))
+    without = [normalised_mig(a - x, b - y) for x, y in zip(shared, leaked, strict=True)]
+    assert bounded.effects.changes == pytest.approx(bounded.value - np.array(without), abs=0.01)
+    # Jackknifed over people it is the error that the interval of a term rests on.
+    centred = shared - shared.mean()
+    error = np.sqrt((centred**2).sum() * (len(centred) - 1) / len(centred))
+    assert error == pytest.approx(scores["shared"].details["standard_error"], rel=0.1)
+
+
 def test_calibration_stands_beside_the_number():
     e_m, e_n, i_m = gaussian(400, 3, 0.8, 0.0)
     scores = modified_mig(e_m, e_n, i_m, estimator="gaussian", calibration=6)

@@ -28,10 +28,20 @@ def site(tmp_path):
     return folder
 
 
-def command(site, *arguments):
-    code = "from fer_bench.cli import main; main()"
+def commands(site, *lines):
+    """Several commands in one process, where the package at `site` is installed."""
+    code = f"""
+import sys
+from fer_bench.cli import main
+for line in {[list(map(str, line)) for line in lines]!r}:
+    sys.argv[1:] = line
+    try:
+        main()
+    except SystemExit as end:
+        assert not end.code, (line, end.code)
+"""
     return subprocess.run(
-        [sys.executable, "-c", code, *map(str, arguments)],
+        [sys.executable, "-c", code],
         env=os.environ | {"PYTHONPATH": str(site)},
         capture_output=True,
         text=True,
@@ -59,7 +69,8 @@ def test_it_is_scored_where_missing_and_stands_in_table_page_and_list(site, tmp_
         files = [record.folder / "scores.json" for record in records]
         return [json.loads(f.read_text())["fisher"] for f in files], [f.stat() for f in files]
 
-    first = command(site, "score", results, "--metrics", "fisher", "--workers", 2)
+    score = ["score", results, "--metrics", "fisher", "--workers", 1]
+    first = commands(site, score)
     assert first.returncode == 0, first.stderr
     assert "2 runs scored" in first.stdout
     assert first.stderr.count("scored") == 2  # progress, a line a run
@@ -70,18 +81,22 @@ def test_it_is_scored_where_missing_and_stands_in_table_page_and_list(site, tmp_
         f = calinski_harabasz_score(test.expression.astype(float), test.y)
         expected = f * (classes - 1) / (n - classes)
         assert value["scores"]["E.ratio"]["value"] == pytest.approx(expected)
-    for layout in ("markdown", "latex"):
-        assert "Fisher ratio" in command(site, "table", results, "--format", layout).stdout
-    page = command(site, "report", results, "--out", tmp_path / "page.html")
-    assert page.returncode == 0, page.stderr
+    shown = commands(
+        site,
+        ["table", results, "--format", "markdown"],
+        ["table", results, "--format", "latex"],
+        ["report", results, "--maps", "none", "--out", tmp_path / "page.html"],
+        ["list", "metrics"],
+        score,
+    )
+    assert shown.returncode == 0, shown.stderr
+    assert shown.stdout.count("Fisher ratio") == 3  # both tables and the list
     assert "Fisher ratio" in (tmp_path / "page.html").read_text(encoding="utf-8")
-    assert "Fisher ratio" in command(site, "list", "metrics").stdout
-    again = command(site, "score", results, "--metrics", "fisher")
-    assert "scored already" in again.stderr
+    assert "scored already" in shown.stderr
     assert [s.st_mtime_ns for s in scored()[1]] == [s.st_mtime_ns for s in before]
     code = (site / "own_metric.py").read_text()
     (site / "own_metric.py").write_text(code.replace('"fisher", ', '"fisher", version=2, '))
-    command(site, "score", results, "--metrics", "fisher", "--workers", 1)
+    commands(site, score)
     assert [value["version"] for value in scored()[0]] == [2, 2]
     with pytest.raises(UnknownNameError, match="there is no metric 'fisher'"):
         score_store(RunStore(results), metrics=["fisher"], quiet=True)  # not installed here

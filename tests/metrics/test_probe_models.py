@@ -12,11 +12,12 @@ from fer_bench.metrics import (
     knn_probe,
     linear_probe,
     mlp_probes,
+    probes,
     subject_halves,
     within_subject_split,
 )
 from fer_bench.metrics.common import standardise
-from fer_bench.metrics.probes import Discriminant, probe_unit, unit_rows
+from fer_bench.metrics.probes import Discriminant, KnnProbe, probe_unit, unit_rows
 
 codes = st.lists(st.tuples(st.integers(-1, 5), st.integers(-1, 6)), min_size=1, max_size=60)
 
@@ -115,6 +116,28 @@ def test_neighbours_are_scikit_learns():
     theirs = KNeighborsClassifier(1, metric="cosine").fit(x[:150], y[:150])
     assert ours.setting == "k = 1"
     assert (ours.predicted == theirs.predict(x[150:])).all()
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 999), st.integers(1, 3))
+def test_neighbours_serve_any_number_of_labels(seed, n_labels):
+    rng = np.random.default_rng(seed)
+    x = rng.integers(0, 3, (60, 2)).astype(np.float32)  # with ties
+    split = Split(np.arange(20), np.arange(20, 35), np.arange(35, 60))
+    probe = KnnProbe(x, split)
+    for y in rng.integers(0, 3, (n_labels, 60)):
+        ours, alone = probe(y), knn_probe(x, y, split)
+        assert ours.setting == alone.setting
+        assert (ours.predicted == alone.predicted).all()
+
+
+def test_neighbours_among_fewer_rows_are_said(monkeypatch):
+    x, y = _clusters(spread=0.8)
+    rows = np.arange(240)
+    split = Split(rows[:100], rows[100:150], rows[150:])
+    assert "among" not in knn_probe(x, y, split).setting
+    monkeypatch.setattr(probes, "KNN_PAIRS", 50 * 90)
+    assert knn_probe(x, y, split).setting.endswith("among 50 rows")
 
 
 PROBES = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -198,8 +198,12 @@ def build_results(
     affect: bool = True,
     score: bool = True,
     failure: bool = True,
+    further: bool = False,
 ) -> Path:
-    """Write a result folder; `rename` may spoil every free string in it (hostile tests)."""
+    """Write a result folder; `rename` may spoil every free string in it (hostile tests).
+
+    With `further`, methods have an embedding z_exp: E with its columns in reverse.
+    """
     methods = METHODS if methods is None else methods
     store = RunStore(root)
     table, faces = face_table(n_subjects, per_subject)
@@ -272,6 +276,8 @@ def build_results(
                     for part_name, keep in (("train", in_fold != fold), ("test", in_fold == fold)):
                         labels = table[keep].reset_index(drop=True)
                         part = simulate_part(part_name, method, labels, rng, affect=affect)
+                        if further:
+                            part = replace(part, further={"z_exp": part.expression[:, ::-1].copy()})
                         if rename is not str:
                             part = _renamed(part, rename, classes)
                         write_part(working / "parts", part)

@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from fer_bench.reports.change import compare_summaries
 from fer_bench.reports.page import write_report
+from fer_bench.reports.paired import PairedScores
+from fer_bench.reports.summary import summarise
+from fer_bench.runs.store import RunStore
 
 ACCURACY = "classification/test.accuracy"
 
@@ -73,6 +77,36 @@ def test_rows_and_settings_that_differ_are_said(summary):
     change = compare_summaries(summary, replace(summary, rows=rows))
     assert change.only_before == ("EIF",)
     assert "ERM: training.epochs was 6, is 99." in change.settings
+
+
+def test_the_same_people_tell_what_changed(build, two_methods, tmp_path):
+    worse = {**two_methods, "erm": replace(two_methods["erm"], skill=0.4)}
+    sizes = {"seeds": 3, "folds": 2, "n_subjects": 12, "failure": False}
+    stores = [
+        RunStore(build(tmp_path / name, methods=methods, **sizes))
+        for name, methods in (("before", two_methods), ("after", worse))
+    ]
+    change = compare_summaries(
+        *(summarise(store) for store in stores), tuple(map(PairedScores.of, stores))
+    )
+    lost = shift_of(change, "ERM", ACCURACY)
+    assert lost.kind == "worse"
+    assert shift_of(change, "DICE-FER", ACCURACY).kind == "same"
+    # The interval is that of person by person differences, averaged over seeds and folds.
+    correct = []
+    for store in stores:
+        records = [r for r in store.records() if r.spec.method == "erm"]
+        parts = [record.arrays.test for record in records]
+        faces = pd.concat(
+            pd.DataFrame(
+                {"person": part.labels["subject"], "right": part.logits.argmax(1) == part.y}
+            )
+            for part in parts
+        )
+        correct.append(faces.groupby("person")["right"].mean())
+    gap = correct[1] - correct[0]
+    assert lost.difference == pytest.approx(gap.mean(), abs=1e-6)
+    assert lost.high - lost.low > 2 * gap.std() / np.sqrt(len(gap))
 
 
 def test_page_opens_with_the_change(results, tmp_path):

@@ -183,6 +183,19 @@ def test_a_leak_is_held_against_the_curve_of_the_eraser(summary, leak, code):
         assert verdict.leak.values["methods"] == "EIF"
 
 
+def test_a_control_below_the_eraser_is_named(summary):
+    made = planted(summary, CLEAR, separated=True)
+    known = next(row for row in made.rows if row.role == "reference")
+    erased = with_scores(known, use=(0.7, 0.02), leak=(0.4, 0.05))
+    control = with_scores(known, use=(0.6, 0.02), leak=(0.1, 0.02))
+    added = (
+        replace(erased, label="ERM + LEACE", method="erased"),
+        replace(control, label="true factors", method="true-factors"),
+    )
+    found = headline(replace(made, rows=(*made.rows, *added)))
+    assert found.leak == Caution("leak-control-below-eraser", controls="true factors")
+
+
 def test_a_folder_without_scores_says_so(summary):
     bare = replace(summary, rows=tuple(replace(r, scores={}) for r in summary.rows), columns=(),
                    verdicts=(), failures=())  # fmt: skip

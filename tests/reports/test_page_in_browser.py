@@ -111,6 +111,7 @@ def test_maps_select_alike_in_both_and_recolour(browser, page):
     opened = Opened(browser, page)
     opened.maps_ready()
     assert opened.points() == 112
+    assert not opened.page.is_visible("#map-left")  # E and I alone leave no choice
     opened.page.click("#map-legend button >> nth=0")
     assert 0 < opened.chosen() < 112
     assert "faces of" in opened.page.inner_text("#map-picked")
@@ -120,6 +121,26 @@ def test_maps_select_alike_in_both_and_recolour(browser, page):
     opened.page.select_option("#map-method", label="ERM")
     opened.page.select_option("#map-colour", "column:subject")
     assert opened.page.locator("#map-legend button").count() == 8
+    assert opened.errors == []
+    opened.context.close()
+
+
+def test_further_embeddings_take_a_place_on_the_maps(browser, build, two_methods, tmp_path):
+    root = build(
+        tmp_path / "r", methods=two_methods, seeds=1, folds=2, n_subjects=6, per_subject=8,
+        score=False, failure=False, further=True,
+    )  # fmt: skip
+    opened = Opened(browser, write_report(root, maps="tsne"))
+    opened.maps_ready()
+    place = "Bokeh.documents[0].get_model_by_name('points').data.%s[0]"
+    before = opened.page.evaluate(place % "ix")
+    assert opened.page.locator("#map-left option").all_inner_texts() == ["E", "I", "z_exp"]
+    opened.page.select_option("#map-right", "z_exp")
+    assert opened.page.evaluate(place % "ix") != before
+    title = "Bokeh.documents[0].get_model_by_name('I').title.text"
+    assert opened.page.evaluate(title).startswith("z_exp")
+    opened.page.select_option("#map-method", label="ERM")
+    assert opened.page.input_value("#map-right") == "z_exp"
     assert opened.errors == []
     opened.context.close()
 

@@ -17,6 +17,18 @@ def test_orders_are_permutations_within_strata():
     assert {tuple(sorted(set(orders[:, 0])))} == {(0, 4, 5)}
 
 
+def test_orders_do_not_depend_on_what_was_asked_before():
+    strata = np.array([2, 0, 0, 1, 2, 2, 1, 0])
+    asked = [(8, 3, 0, None), (8, 3, 1, None), (8, 3, 0, strata), (8, 3, 0, strata[::-1])]
+    first = [permutations(n, draws=d, seed=s, within=w).copy() for n, d, s, w in asked]
+    for (n, d, s, w), orders in zip(asked, first, strict=True):
+        again = permutations(n, draws=d, seed=s, within=w)
+        assert (again == orders).all()
+        with pytest.raises(ValueError, match="read-only"):
+            again[0, 0] = 1
+    assert len({orders.tobytes() for orders in first}) == len(asked)
+
+
 def test_ties_count_as_reached():
     assert null_of(1.0, [1.0, 1.0, 0.0]).p == 0.75
 

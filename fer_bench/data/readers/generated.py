@@ -31,17 +31,20 @@ class Generated(Renderer):
     def render(
         self, root: Path | None, *, size: int, color: bool, **options: Any
     ) -> tuple[NDArray[np.uint8], pd.DataFrame, Mapping[str, Any]]:
+        """Render the faces; options as for `generate`."""
         from fer_bench.data.synthetic.generated import generate
 
         images, table, about = generate(size=size, color=color, **options)
         return images, table, dependence_notes(about)
 
     def version(self) -> str:
+        """Version of the renderer, as part of the cache key."""
         from fer_bench.data import synthetic
 
         return source_hash(Path(synthetic.__file__).parent)
 
     def options(self) -> tuple[str, ...]:
+        """The options that `generate` takes."""
         from fer_bench.data.synthetic.generated import generate
 
         return tuple(o for o in keyword_options(generate) if o not in ("size", "color"))

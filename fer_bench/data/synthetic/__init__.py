@@ -2,7 +2,8 @@
 
 from fer_bench.data.synthetic.factors import sample_factors
 from fer_bench.data.synthetic.generated import caption, dependence, generate
-from fer_bench.data.synthetic.morphable import generate_morphable, load_model, render_morphable
+from fer_bench.data.synthetic.morphable import generate_morphable, render_morphable
+from fer_bench.data.synthetic.morphable_model import load_model
 from fer_bench.data.synthetic.renderer import render
 
 __all__ = [

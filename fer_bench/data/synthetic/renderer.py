@@ -27,12 +27,28 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from fer_bench.data.synthetic.development import develop
 from fer_bench.data.synthetic.factors import (
     ACTION_UNITS,
     ATTRIBUTES,
     NUISANCE_FACTORS,
     SUBJECT_FACTORS,
     check_integer,
+)
+from fer_bench.data.synthetic.shapes import (
+    BACKGROUND_COLORS,
+    CLOTHES,
+    EYE_COLORS,
+    HAIR_COLORS,
+    SKIN_COLORS,
+    box,
+    bump,
+    clip01,
+    ellipse,
+    hashed,
+    palette,
+    union,
+    wave,
 )
 from fer_bench.errors import DataError
 
@@ -98,6 +114,7 @@ def render(
 
 
 def cores() -> int:
+    """Number of processor cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -135,88 +152,6 @@ def _columns(
                 f"{', '.join(levels)}."
             )
     return numbers, codes
-
-
-# --- small shapes: all return float32 arrays that broadcast over [B, H, W] ---
-
-
-def clip01(x: Array) -> Array:
-    return np.clip(x, 0, 1)
-
-
-def bump(r2: Array) -> Array:
-    """A soft bump of squared radius `r2`: 1 at the centre, 0 from r = 1 on."""
-    inside = np.maximum(1 - r2, 0)
-    return inside * inside
-
-
-def _ellipse(x: Array, y: Array, rx: Array | float, ry: Array | float) -> Array:
-    """Signed distance to an ellipse, to first order: f / |grad f|."""
-    px, py = x / rx, y / ry
-    gx, gy = px / rx, py / ry
-    f = px * px + py * py
-    return (f - np.sqrt(f)) / np.sqrt(gx * gx + gy * gy + 1e-6)
-
-
-def _box(x: Array, y: Array, rx: Array | float, ry: Array | float, corner: Array | float) -> Array:
-    """Signed distance to a rounded box."""
-    qx, qy = np.abs(x) - rx + corner, np.abs(y) - ry + corner
-    ox, oy = np.maximum(qx, 0), np.maximum(qy, 0)
-    return np.sqrt(ox * ox + oy * oy) + np.minimum(np.maximum(qx, qy), 0) - corner
-
-
-def _union(a: Array, b: Array, k: float) -> Array:
-    """The union of two distances, blended over a width `k` (polynomial smooth minimum)."""
-    h = np.maximum(k - np.abs(a - b), 0) / k
-    return np.minimum(a, b) - h * h * (k / 4)
-
-
-def _wave(t: Array) -> Array:
-    """A smooth wave of period 1 and range [-1, 1], from a parabola instead of a sine."""
-    w = t - np.floor(t) - np.float32(0.5)
-    return 16 * w * (np.abs(w) - np.float32(0.5))
-
-
-def _hash(x: NDArray[np.uint32]) -> NDArray[np.uint32]:
-    """Mix 32 bits (Wellons' lowbias32 constants)."""
-    x = (x ^ (x >> np.uint32(16))) * np.uint32(0x7FEB352D)
-    x = (x ^ (x >> np.uint32(15))) * np.uint32(0x846CA68B)
-    return x ^ (x >> np.uint32(16))
-
-
-def palette(anchors: Sequence[tuple[float, float, float]], t: NDArray[np.float64]) -> Array:
-    """Interpolate RGB anchors at t in [0, 1]: [3, B, 1, 1]."""
-    table = np.array(anchors)
-    at = np.clip(t, 0, 1) * (len(table) - 1)
-    low = np.minimum(at.astype(np.int64), len(table) - 2)
-    part = (at - low)[:, None]
-    mixed = table[low] + part * (table[low + 1] - table[low])
-    return mixed.T[:, :, None, None].astype(np.float32)
-
-
-SKIN_COLORS = (
-    (0.99, 0.86, 0.77), (0.96, 0.79, 0.68), (0.90, 0.70, 0.56), (0.80, 0.59, 0.44),
-    (0.68, 0.47, 0.33), (0.54, 0.36, 0.25), (0.40, 0.26, 0.18), (0.29, 0.19, 0.14),
-)  # fmt: skip
-HAIR_COLORS = (
-    ((0.05, 0.04, 0.05), (0.14, 0.11, 0.11)),
-    ((0.20, 0.11, 0.07), (0.42, 0.27, 0.16)),
-    ((0.42, 0.15, 0.07), (0.70, 0.31, 0.14)),
-    ((0.68, 0.50, 0.26), (0.93, 0.80, 0.54)),
-    ((0.48, 0.48, 0.50), (0.88, 0.88, 0.88)),
-)
-EYE_COLORS = (
-    (0.16, 0.09, 0.05), (0.30, 0.17, 0.08), (0.42, 0.32, 0.14), (0.30, 0.42, 0.24),
-    (0.36, 0.47, 0.52), (0.22, 0.42, 0.66),
-)  # fmt: skip
-_CLOTHES = (
-    (0.16, 0.18, 0.24), (0.55, 0.16, 0.18), (0.20, 0.36, 0.52), (0.88, 0.87, 0.84),
-    (0.24, 0.40, 0.30), (0.80, 0.62, 0.28), (0.40, 0.28, 0.46),
-)  # fmt: skip
-BACKGROUND_COLORS = (
-    (0.45, 0.55, 0.68), (0.72, 0.76, 0.74), (0.78, 0.68, 0.56), (0.42, 0.52, 0.44),
-    (0.62, 0.48, 0.50), (0.30, 0.32, 0.38),
-)  # fmt: skip
 
 
 class Scene:
@@ -369,12 +304,13 @@ class Scene:
 
     def _neck(self) -> None:
         x, y = self.x, self.y
-        neck = _box(x, y - 1.1, 0.36 + 0.05 * self["masculinity"], 0.5, 0.1)
+        neck = box(x, y - 1.1, 0.36 + 0.05 * self["masculinity"], 0.5, 0.1)
         self.paint(self.cover(neck), self.skin * 0.70)
-        shoulders = _ellipse(x, y - 1.62, 1.25, 0.52)
-        collar = _ellipse(x, y - 1.0, 0.42, 0.22)
+        shoulders = ellipse(x, y - 1.62, 1.25, 0.52)
+        collar = ellipse(x, y - 1.0, 0.42, 0.22)
         self.paint(
-            self.cover(np.maximum(shoulders, -collar)), palette(_CLOTHES, self.numbers["clothes"])
+            self.cover(np.maximum(shoulders, -collar)),
+            palette(CLOTHES, self.numbers["clothes"]),
         )
 
     def _head(self) -> None:
@@ -383,16 +319,16 @@ class Scene:
         for side in (-1, 1):
             turned = side * self["yaw"]  # the far ear disappears behind the head
             cx = side * (self.width + 0.015 - 0.05 * np.maximum(turned, 0))
-            ears = _ellipse(x - cx, y - 0.02, ear * 0.62, ear * 1.35)
+            ears = ellipse(x - cx, y - 0.02, ear * 0.62, ear * 1.35)
             seen = 1 - self.one("hair_style", "long")
             self.paint(self.cover(ears) * seen, self.skin * np.float32(0.84))
-        skull = _ellipse(x, y + 0.22, self.width, 0.84)
-        cheeks = _ellipse(x, y - 0.16, self.width * (0.955 + 0.02 * self["cheeks"]), 0.62)
+        skull = ellipse(x, y + 0.22, self.width, 0.84)
+        cheeks = ellipse(x, y - 0.16, self.width * (0.955 + 0.02 * self["cheeks"]), 0.62)
         tall = (self.chin_y - 0.10) * 0.5
-        jaw = _ellipse(x, y - self.chin_y + tall, self.jaw_width, tall)
+        jaw = ellipse(x, y - self.chin_y + tall, self.jaw_width, tall)
         wide = 0.20 + 0.05 * self["chin"] + 0.05 * self["masculinity"]
-        chin = _ellipse(x, y - self.chin_y + 0.16, wide, 0.17)
-        head = _union(_union(skull, cheeks, 0.1), _union(jaw, chin, 0.16), 0.22)
+        chin = ellipse(x, y - self.chin_y + 0.16, wide, 0.17)
+        head = union(union(skull, cheeks, 0.1), union(jaw, chin, 0.16), 0.22)
         self.outline = head
         self.face = self.cover(head)
         self.paint(self.face, self.skin)
@@ -408,7 +344,7 @@ class Scene:
         if spotted.any():
             cell_u, cell_v = np.floor(u * 17).astype(np.int32), np.floor(v * 17).astype(np.int32)
             seed = (self["skin_hue"] * 1000).astype(np.int32).astype(np.uint32)
-            h = _hash(cell_u.astype(np.uint32) * np.uint32(7919) ^ cell_v.astype(np.uint32) ^ seed)
+            h = hashed(cell_u.astype(np.uint32) * np.uint32(7919) ^ cell_v.astype(np.uint32) ^ seed)
             near = cheeks + bump((u * u + (v - 0.1) ** 2) * 6)
             spots = (h & np.uint32(7) == 0) * bump(
                 ((u * 17 % 1 - 0.5) ** 2 + (v * 17 % 1 - 0.5) ** 2) * 5
@@ -479,7 +415,7 @@ class Scene:
         u, v = self.u[:, at[0], at[1]], self.v[:, at[0], at[1]]
         y = v - self.chin_y + 0.20
         knot = bump(u * u * 22 + y * y * 60)
-        self.shadow(0.26 * au["au17"] * knot * (0.7 + 0.3 * _wave(u * 9 + 0.25)), at)
+        self.shadow(0.26 * au["au17"] * knot * (0.7 + 0.3 * wave(u * 9 + 0.25)), at)
         self.shadow(-0.08 * bump(u * u * 22 + (y - 0.06) ** 2 * 60), at)
 
     def _nose(self) -> None:
@@ -503,7 +439,7 @@ class Scene:
             self.shadow(
                 (0.30 + 0.25 * self["au9"]) * self._stroke(arc, 0.026, tip / 0.075) * outer, at
             )
-            hole = _ellipse(
+            hole = ellipse(
                 x - wing * 0.52, tip - 0.045, 0.038 + 0.14 * (self.nose_w - 0.125), 0.019
             )
             self.paint(self.cover(hole, 1.5) * 0.75, self.skin * 0.32, at)
@@ -565,7 +501,7 @@ class Scene:
         hole = np.maximum(np.maximum(top_in - v, v - bottom_in) / slope, ends + 0.01)
         opening = self.cover(hole) * clip01((up + down) * 60)
         self.paint(opening, (0.20, 0.06, 0.07), at)
-        tongue = _ellipse(u, v - bottom_in - 0.03, corner * 0.62, 0.035 + 0.4 * down)
+        tongue = ellipse(u, v - bottom_in - 0.03, corner * 0.62, 0.035 + 0.4 * down)
         self.paint(
             opening * self.cover(tongue, 3) * 0.85 * clip01(down * 12), (0.62, 0.26, 0.27), at
         )
@@ -666,7 +602,7 @@ class Scene:
             half = thick * (0.80 + 0.5 * t - 1.05 * t * t)
             d = np.abs(y - line) / np.sqrt(1 + slope * slope) - np.maximum(half, 0)
             d = np.maximum(d, (np.abs(t - 0.5) - 0.5) * length)
-            hairs = 0.92 + 0.08 * _wave(x * 26 + y * 9)
+            hairs = 0.92 + 0.08 * wave(x * 26 + y * 9)
             self.paint(self.cover(d, 1.4) * 0.9 * hairs, self.brow, at)
 
     def _beard(self) -> None:
@@ -682,7 +618,7 @@ class Scene:
         lip = np.abs(v - self.mouth_y + 0.095 - 0.10 * (u / 0.3) ** 2) - 0.045
         lip = clip01(-lip * 22) * clip01((self.corner_x() + 0.09 - np.abs(u)) * 12)
         chin = clip01((v - self.mouth_y - 0.12) * 8) * clip01((0.45 - np.abs(u)) * 4)
-        grain = 0.94 + 0.06 * _wave(u * 8 + 2 * v * v)
+        grain = 0.94 + 0.06 * wave(u * 8 + 2 * v * v)
         where = face * np.maximum(np.maximum(cheek, chin), lip) * grain
         color = self.hair * 0.9 + 0.1 * self.skin * np.float32(0.5)
         self.paint(where * (0.88 * full + 0.24 * stubble), color, at)
@@ -713,10 +649,10 @@ class Scene:
 
     def _strands(self, x: Array, y: Array) -> Array:
         curly = self.one("hair_style", "curly")
-        straight = _wave(x * 7 + 0.8 * x * y + 0.3 * _wave(y * 1.3)) * 0.5 + 0.5 * _wave(
+        straight = wave(x * 7 + 0.8 * x * y + 0.3 * wave(y * 1.3)) * 0.5 + 0.5 * wave(
             x * 17 + 2 * y
         )
-        curls = _wave(x * 6 + 0.5 * _wave(y * 4)) * _wave(y * 6 + 0.5 * _wave(x * 4))
+        curls = wave(x * 6 + 0.5 * wave(y * 4)) * wave(y * 6 + 0.5 * wave(x * 4))
         shine = bump(((x - 0.2 * self["light_x"]) / 0.7) ** 2 + ((y + 0.75) / 0.22) ** 2)
         tone = 1 + 0.16 * (straight + curly * (1.6 * curls - straight)) + 0.35 * shine
         return tone * (0.90 + 0.12 * self["light_x"] * x)
@@ -727,10 +663,10 @@ class Scene:
         if not (long + curly).any():
             return
         x, y, volume = self._hair_shape()
-        drop = _box(x, y - 0.35, self.width + volume + 0.03, 1.05, 0.45)
-        puff = _ellipse(x, y + 0.12, self.width + volume + 0.05, 0.86 + volume) + 0.025 * _wave(
+        drop = box(x, y - 0.35, self.width + volume + 0.03, 1.05, 0.45)
+        puff = ellipse(x, y + 0.12, self.width + volume + 0.05, 0.86 + volume) + 0.025 * wave(
             x * 3.1
-        ) * _wave(y * 3.1)
+        ) * wave(y * 3.1)
         tone = self._strands(x, y) * 0.72
         self.paint(self.cover(drop) * long, self.hair * tone)
         self.paint(self.cover(puff) * curly, self.hair * tone)
@@ -739,15 +675,15 @@ class Scene:
         haired = 1 - self.one("hair_style", "bald")
         x, y, volume = self._hair_shape()
         curly = self.one("hair_style", "curly")
-        cap = _ellipse(x, y + 0.20, self.width + 0.6 * volume, 0.86 + 1.2 * volume)
-        cap = cap + curly * 0.03 * _wave(x * 3.3) * _wave(y * 3.3 + 0.2)
+        cap = ellipse(x, y + 0.20, self.width + 0.6 * volume, 0.86 + 1.2 * volume)
+        cap = cap + curly * 0.03 * wave(x * 3.3) * wave(y * 3.3 + 0.2)
         u, v = self.u, self.v
         # The hairline, low in the middle for a fringe, high on one side of a parting.
         line = -0.60 + 0.06 * self["hairline"] + 0.14 * self.age * self["masculinity"] * -1.0
         line = line + 0.26 * self.one("hair_style", "fringe")
         side = self.one("hair_style", "side-parted")
-        line = line + side * (0.20 * u - 0.03) + curly * 0.03 * _wave(u * 3.3)
-        line = line + 0.04 * self.one("hair_style", "short") * _wave(u * 1.2 + 0.25)
+        line = line + side * (0.20 * u - 0.03) + curly * 0.03 * wave(u * 3.3)
+        line = line + 0.04 * self.one("hair_style", "short") * wave(u * 1.2 + 0.25)
         temple = self.width * (0.92 - 0.10 * self.one("hair_style", "long"))
         steep = np.maximum(np.abs(u) - temple * 0.72, 0)
         opening = np.maximum(line - v + 6 * steep * steep * (1 - 0.6 * side), np.abs(x) - temple)
@@ -773,7 +709,7 @@ class Scene:
         )
         corner = 0.06 + 0.10 * round_
         for s in (-1, 1):
-            lens = _box(
+            lens = box(
                 s * u - self.eye_x - 0.01, v, 0.215 - 0.02 * round_, 0.165 + 0.01 * round_, corner
             )
             self.paint(self.cover(lens) * worn * 0.10, (0.85, 0.92, 1.0), at)
@@ -794,59 +730,6 @@ class Scene:
             return
         x = self.x - 0.62 * self["occlusion_x"]
         y = self.y - 0.15 - 0.55 * self["occlusion_y"]
-        d = _box(x + 0.3 * y, y - 0.3 * x, 0.17, 0.24, 0.09)
+        d = box(x + 0.3 * y, y - 0.3 * x, 0.17, 0.24, 0.09)
         tone = 0.9 + 0.25 * x - 0.2 * y
-        self.paint(self.cover(d) * present, palette(_CLOTHES, 1 - self.numbers["clothes"]) * tone)
-
-
-def develop(
-    canvas: Sequence[Array], numbers: dict[str, NDArray[np.float64]], *, color: bool
-) -> NDArray[np.uint8]:
-    """Photograph three channels [B, H, W]: exposure, colour of the light, blur, noise, eight bits.
-
-    `numbers` holds the factors `exposure`, `warmth`, `blur`, `noise` and `noise_seed`, each [B].
-    """
-    size = canvas[0].shape[-1]
-    part = {
-        name: numbers[name][:, None, None].astype(np.float32)
-        for name in ("exposure", "warmth", "blur", "noise")
-    }
-    gain = 1 + 0.22 * part["exposure"]
-    warmth = 0.09 * part["warmth"]
-    blur = 0.75 * part["blur"] * (size / 64)
-    tints = (1 + warmth, 1 + 0 * warmth, 1 - warmth)
-    out = [_soften(c, blur) * (gain * t) for c, t in zip(canvas, tints, strict=True)]
-    noise = _noise(numbers["noise_seed"], size) * part["noise"]
-    if not color:
-        gray = 0.299 * out[0] + 0.587 * out[1] + 0.114 * out[2]
-        return _bytes(gray + noise)[..., None]
-    return np.stack([_bytes(channel + noise) for channel in out], axis=-1)
-
-
-def _noise(noise_seed: NDArray[np.float64], size: int) -> Array:
-    """Pixel noise of unit variance, a hash of (the image's seed, the pixel): bell-shaped, exact."""
-    pixels = np.arange(size**2, dtype=np.uint32) * np.uint32(0x9E3779B9)
-    seeds = noise_seed.astype(np.uint64).astype(np.uint32)
-    h = _hash(pixels[None, :] + _hash(seeds)[:, None])
-    parts = [(h >> np.uint32(8 * k)) & np.uint32(255) for k in range(4)]
-    total = (parts[0] + parts[1] + parts[2] + parts[3]).astype(np.float32) - 510
-    # Four uniform bytes have a standard deviation of 147.8.
-    return total.reshape(len(seeds), size, size) / np.float32(147.8)
-
-
-def _soften(image: Array, amount: Array) -> Array:
-    """Mix an image with its 3x3 binomial blur, as often as `amount` (1 = one whole pass) asks."""
-    if not amount.any():
-        return image
-    for turn in range(int(np.ceil(amount.max()))):
-        part = clip01(amount - turn)
-        wide = np.pad(image, ((0, 0), (1, 1), (0, 0)), mode="edge")
-        rows = 0.25 * wide[:, :-2] + 0.5 * wide[:, 1:-1] + 0.25 * wide[:, 2:]
-        wide = np.pad(rows, ((0, 0), (0, 0), (1, 1)), mode="edge")
-        blurred = 0.25 * wide[:, :, :-2] + 0.5 * wide[:, :, 1:-1] + 0.25 * wide[:, :, 2:]
-        image = image + part * (blurred - image)
-    return image
-
-
-def _bytes(image: Array) -> NDArray[np.uint8]:
-    return np.floor(np.clip(image, 0, 1) * 255 + 0.5).astype(np.uint8)
+        self.paint(self.cover(d) * present, palette(CLOTHES, 1 - self.numbers["clothes"]) * tone)

@@ -1,4 +1,4 @@
-"""`estimator="auto"`: choose by what the sides are, by a pilot, and say why."""
+"""`estimator="auto"`: chooses an estimator by the kind of sides and a pilot, and says why."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from scipy.special import logsumexp
 from scipy.stats import chi2, rankdata
 
 from fer_bench.cautions import Caution
-from fer_bench.information.estimator import Estimate, Estimator, Problem
+from fer_bench.information.estimator import Estimate, Estimator, Problem, make
 from fer_bench.information.estimators.classifier import Classifier
 from fer_bench.information.estimators.discrete import MillerMadow
 from fer_bench.information.estimators.gaussian import (
@@ -24,6 +24,7 @@ from fer_bench.information.estimators.gaussian import (
 from fer_bench.information.estimators.neighbours import KSG, Ross
 from fer_bench.information.estimators.neural import EVALUATION_BLOCK, InfoNCE, blocks_of
 from fer_bench.information.inputs import Sample, is_discrete, normal_scores
+from fer_bench.score import Score
 
 NEIGHBOUR_DIMS = 3  # KSG is accurate up to here, whatever the shape of the dependence
 STUDENT_DIMS = 60  # beyond, degrees of freedom say little and cost much
@@ -35,23 +36,24 @@ PAIR_ROWS, PAIR_COLUMNS = 2000, 64  # that the search for a telling pair of colu
 class Auto(Estimator):
     """The recommended default.
 
-    Labels on both sides: Miller-Madow. Labels on one side: Ross in up to three dimensions, else
-    a cross-fitted classifier. Measurements on both sides: a closed form (Gaussian or t copula)
-    where it holds, else KSG in up to three dimensions, else a cross-fitted contrastive critic.
-    A closed form holds if its own log ratio, read as a bound on the rows, confirms its value,
-    if no critic (or KSG) is ahead of it for certain on rows the critic has not seen, and if no
-    pair of columns alone shares more. Where such a pair shares more than the estimate, a warning
-    says so: few rows hide from a critic what two columns show.
+    Two sides of labels: Miller-Madow. One side of labels: Ross in up to three dimensions, else a
+    cross-fitted classifier. Two sides of measurements: a closed form (Gaussian or t copula) where
+    it is confirmed, else KSG in up to three dimensions, else a cross-fitted contrastive critic.
 
-    A critic's value on kept-out rows is too small and on its training rows too large; its
-    estimate is the middle of the two, and the interval is widened to reach both.
+    A closed form is confirmed where its own log density ratio, evaluated as a lower bound on the
+    rows, supports its value; where no critic (or KSG) is significantly above it on held-out rows;
+    and where no single pair of columns shares more. If such a pair shares more than the final
+    estimate, a caution says so, since a critic may miss in few rows what two columns show.
+
+    A critic's value is too small on held-out rows and too large on its training rows; the estimate
+    is the midpoint, and the interval is widened to include both.
 
     Args:
-        seed: as of every estimator.
-        kept_out: a critic's value on kept-out rows alone, for which bounds such as H(Y) hold.
-        device: of the critics; "auto" takes a GPU where there is one.
+        seed: of the estimator.
+        kept_out: report a critic's value on held-out rows alone, for which bounds such as H(Y)
+        hold. device: of the critics; "auto" uses a GPU if there is one.
 
-    `details` of the score has "chosen" and "because".
+    `details` of the score holds the choice ("chosen") and the reason ("because").
     """
 
     name: ClassVar[str] = "auto"
@@ -64,13 +66,22 @@ class Auto(Estimator):
         self.device = device
 
     def critic(self, n: int, *, folds: int = 5) -> Contrast:
-        """The contrastive critic for n rows."""
+        """The contrastive critic for a sample of n rows.
+
+        Args:
+            n: number of rows.
+            folds: of the cross-fitting.
+        """
         batch = 256 if n >= 2000 else 128
         return Contrast(kept_out=self.kept_out, folds=folds, batch=batch, rate=3e-3,
                         seed=self.seed, device=self.device)  # fmt: skip
 
+    def as_chosen(self, score: Score, n: int, *, seed: int) -> Estimator:
+        """The estimator that was chosen for the rows of a score."""
+        return make(self.by_name(score.details["chosen"], n), seed=seed)
+
     def by_name(self, chosen: str, n: int) -> str | Estimator:
-        """What stands in `details["chosen"]` of a score of n rows, to be used again."""
+        """The estimator that a score of n rows names in `details["chosen"]`, to use it again."""
         return self.critic(n) if chosen == Contrast.name else chosen
 
     def estimate_many(self, problems: Sequence[Problem]) -> list[Estimate]:
@@ -91,7 +102,11 @@ class Auto(Estimator):
         return chosen  # type: ignore[return-value]
 
     def choose(self, problem: Problem) -> tuple[Estimator, Estimate]:
-        """The estimator for such data, and what it finds there."""
+        """Choose the estimator for a problem.
+
+        Returns:
+            The estimator and its estimate.
+        """
         sample = problem.paired
         labels = is_discrete(sample.x) + is_discrete(sample.y)
         if labels == 2:
@@ -147,11 +162,12 @@ class Auto(Estimator):
 
 
 class Contrast(InfoNCE):
-    """InfoNCE against whole blocks of test rows, halfway to its value on the training rows.
+    """InfoNCE with whole blocks of test rows as negatives, halfway to its value on the training
+    rows.
 
-    Kept-out rows understate and training rows overstate; the middle is off by less than either,
-    and the standard error grows by half the distance. Where kept-out rows find nothing certain,
-    what was fitted is noise, and their value stands; so it does with `kept_out`.
+    Held-out rows understate and training rows overstate the information; the midpoint is off by
+    less than either, and half their distance is added to the standard error. Where the held-out
+    value is not significant, or with `kept_out`, the held-out value is reported.
     """
 
     name: ClassVar[str] = "contrast"
@@ -186,11 +202,15 @@ def _middle(learnt: Estimate, sample: Sample, *, kept_out: bool) -> Estimate:
 
 
 def telling_pair(sample: Sample) -> tuple[float, int, int]:
-    """Nats that two columns share for certain, and which: the most among all pairs of columns.
+    """The pair of columns, one of each side, that shares most information for certain.
 
-    All that they share in bins of equal counts, less what chance gives the best of so many pairs
-    once in a thousand (2 n I is chi-square). What two binned columns share the sides share at
-    least (data processing). Minus infinity with groups, whose rows are not independent.
+    The information of columns cut into bins of equal counts, less the value that the best of so
+    many independent pairs exceeds once in a thousand cases (2 n I is chi-square). By the data
+    processing inequality, the sides share at least what two of their binned columns do.
+
+    Returns:
+        Nats, and the two columns. Minus infinity for a sample with groups, whose rows are not
+        independent.
 
     >>> x = np.random.default_rng(0).normal(size=(500, 3))
     >>> nats, i, j = telling_pair(Sample(x, np.cos(2 * x[:, ::-1])))

@@ -1,4 +1,4 @@
-"""Labels on both sides: plug-in and Miller-Madow."""
+"""Two sides of labels: plug-in and Miller-Madow."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fer_bench.labels import label_entropy
 
 
 class PlugIn(Estimator):
-    """I of the joint histogram: sum p(x, y) log p(x, y) / p(x) p(y). Biased upwards."""
+    """Information of the joint histogram, sum p(x, y) log p(x, y) / p(x) p(y); biased upwards."""
 
     name: ClassVar[str] = "plugin"
     sides: ClassVar[str] = "discrete"
@@ -53,7 +53,7 @@ class PlugIn(Estimator):
 
 
 class MillerMadow(PlugIn):
-    """The plug-in less its first-order bias (K_xy - K_x - K_y + 1) / 2n (Miller 1955)."""
+    """The plug-in value less its first-order bias (K_xy - K_x - K_y + 1) / 2n (Miller 1955)."""
 
     name: ClassVar[str] = "miller-madow"
 

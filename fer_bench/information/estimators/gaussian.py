@@ -1,4 +1,4 @@
-"""Closed forms: Gaussian (canonical correlations), rank-Gaussian copula, t copula."""
+"""Closed forms: Gaussian (canonical correlations), Gaussian copula and t copula."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ CERTAIN = 1 - 1e-9  # a correlation above this is one, but for rounding
 
 
 class Gaussian(Estimator):
-    """I = -1/2 sum log(1 - rho_i^2) over canonical correlations, exact for jointly normal data.
+    """-1/2 sum log(1 - rho_i^2) over canonical correlations; exact for jointly normal data.
 
     The known bias of the log-determinants (Wishart; Misra et al. 2005) is subtracted, so that
-    independent normal data read zero on average at any n > d_x + d_y.
+    independent normal data give zero on average for any n > d_x + d_y.
 
     Args:
-        max_dim: columns a side keeps (leading principal components); n // 4 unless given.
+        max_dim: leading principal components of each side that are kept; n // 4 by default.
     """
 
     name: ClassVar[str] = "gaussian"
@@ -42,7 +42,11 @@ class Gaussian(Estimator):
     def model(
         self, sample: Sample
     ) -> tuple[CanonicalGaussian, np.ndarray, np.ndarray, list[Caution]]:
-        """The fitted model, the whitened sides [n, r] it is fitted to, and cautions."""
+        """Fit the model.
+
+        Returns:
+            The model, the whitened sides [n, r] it is fitted to, and cautions.
+        """
         cautions = []
         sides = []
         limit = self.max_dim or max(1, sample.n // 4)
@@ -75,7 +79,7 @@ class Gaussian(Estimator):
 
 
 class Copula(Gaussian):
-    """The Gaussian estimate on normal scores: exact for any monotone map of normal coordinates."""
+    """The Gaussian estimate of normal scores; exact for monotone maps of normal coordinates."""
 
     name: ClassVar[str] = "copula"
     scores: ClassVar[bool] = True
@@ -83,7 +87,7 @@ class Copula(Gaussian):
 
 @dataclass(frozen=True)
 class CanonicalGaussian:
-    """A joint normal model of two whitened sides in canonical coordinates."""
+    """A joint normal model of two whitened sides, in canonical coordinates."""
 
     left: np.ndarray  # [dx, r]
     right: np.ndarray  # [dy, r]
@@ -91,22 +95,23 @@ class CanonicalGaussian:
 
     @classmethod
     def fit(cls, x: np.ndarray, y: np.ndarray) -> CanonicalGaussian:
-        """Fit to whitened rows [n, dx], [n, dy]."""
+        """Fit to whitened rows x [n, dx] and y [n, dy]."""
         u, rho, vt = np.linalg.svd(x.T @ y / len(x), full_matrices=False)
         return cls(u, vt.T, np.clip(rho, 0, 1 - 1e-12))
 
     @property
     def information(self) -> float:
+        """Mutual information of the model, nats."""
         return float(-0.5 * np.log1p(-(self.correlations**2)).sum())
 
     def log_ratio(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """Log density ratio p(x, y) / p(x) p(y) of paired rows [n]."""
+        """Log density ratios log p(x, y) / p(x) p(y) [n] of paired rows."""
         u, v, rho = x @ self.left, y @ self.right, self.correlations
         quadratic = (rho**2 * (u**2 + v**2) - 2 * rho * u * v) / (1 - rho**2)
         return self.information - 0.5 * quadratic.sum(axis=1)
 
     def log_ratios(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """The same for all pairs [n, m]."""
+        """Log density ratios [n, m] of all pairs of rows."""
         u, v, rho = x @ self.left, y @ self.right, self.correlations
         rest = 1 - rho**2
         own_u, own_v = (0.5 * (w**2 @ (rho**2 / rest)) for w in (u, v))
@@ -114,7 +119,7 @@ class CanonicalGaussian:
 
 
 def whiten(values: np.ndarray, tolerance: float = 1e-9) -> np.ndarray:
-    """Principal components [n, r] of unit variance, strongest first; dependent columns drop."""
+    """Principal components [n, r] of unit variance, strongest first, without dependent columns."""
     centred = values - values.mean(axis=0)
     u, s, _ = np.linalg.svd(centred, full_matrices=False)
     keep = s > tolerance * s[0]
@@ -122,7 +127,7 @@ def whiten(values: np.ndarray, tolerance: float = 1e-9) -> np.ndarray:
 
 
 def gaussian_bias(n: int, dx: int, dy: int) -> float:
-    """Expectation of the fitted Gaussian information of n rows minus the truth."""
+    """Expected excess of the fitted Gaussian information of n rows over the truth, nats."""
     if n - 1 <= dx + dy:
         return float("nan")
 
@@ -133,11 +138,11 @@ def gaussian_bias(n: int, dx: int, dy: int) -> float:
 
 
 class StudentCopula(Estimator):
-    """t copula: heavy joint tails, which tie even uncorrelated coordinates together.
+    """t copula: heavy joint tails, by which even uncorrelated coordinates depend on each other.
 
-    The information of a multivariate t is the normal value plus a constant of its degrees of
-    freedom and dimensions; both sides share the degrees of freedom, fitted by maximum
-    likelihood on the ranks. As they grow the estimate becomes that of `Copula`.
+    The information of a multivariate t is the normal value plus a constant that depends on its
+    degrees of freedom and dimensions. The degrees of freedom are common to both sides and fitted to
+    the ranks by maximum likelihood; as they grow the estimate approaches that of `Copula`.
     """
 
     name: ClassVar[str] = "student"
@@ -153,7 +158,7 @@ class StudentCopula(Estimator):
 
     @staticmethod
     def read(model: StudentModel, x: np.ndarray, y: np.ndarray) -> Estimate:
-        """The estimate of a model fitted to normal scores [n, dx], [n, dy]."""
+        """The estimate of a model fitted to normal scores x [n, dx] and y [n, dy]."""
         bias = gaussian_bias(len(x), x.shape[1], y.shape[1])
         return Estimate(
             value=model.information - bias,
@@ -174,7 +179,9 @@ class StudentModel:
 
     @classmethod
     def fit(cls, x: np.ndarray, y: np.ndarray) -> StudentModel:
-        """Fit to normal scores [n, dx], [n, dy] by profile likelihood over the dof."""
+        """Fit to normal scores x [n, dx] and y [n, dy] by profile likelihood of the degrees of
+        freedom.
+        """
         uniform = np.clip(ndtr(np.hstack([x, y])), 1e-9, 1 - 1e-9)
         sub = uniform[:: max(1, len(uniform) // 2000)]
 
@@ -197,13 +204,14 @@ class StudentModel:
 
     @property
     def information(self) -> float:
+        """Mutual information of the model, nats."""
         r, p = self.dispersion, self.dx
         parts = (r[:p, :p], r[p:, p:], r)
         h = [0.5 * np.linalg.slogdet(m)[1] + _student_entropy(self.dof, len(m)) for m in parts]
         return float(h[0] + h[1] - h[2])
 
     def log_ratio(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """Log density ratio of paired rows of normal scores [n]."""
+        """Log density ratios [n] of paired rows of normal scores."""
         z = stdtrit(self.dof, np.clip(ndtr(np.hstack([x, y])), 1e-9, 1 - 1e-9))
         r, p = self.dispersion, self.dx
         joint = _student_log_density(z, r, self.dof)
@@ -212,7 +220,7 @@ class StudentModel:
         return joint - left - right
 
     def log_ratios(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """The same for all pairs [n, m]."""
+        """Log density ratios [n, m] of all pairs of rows."""
         a, b = (stdtrit(self.dof, np.clip(ndtr(v), 1e-9, 1 - 1e-9)) for v in (x, y))
         r, p, d = self.dispersion, self.dx, len(self.dispersion)
         precision = np.linalg.inv(r)

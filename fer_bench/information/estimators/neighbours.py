@@ -1,7 +1,7 @@
-"""Nearest neighbours: KSG-1 and -2, conditional KSG, Ross for one side of labels.
+"""Nearest-neighbour estimators: KSG-1 and KSG-2, conditional KSG, and Ross for labels.
 
-The kernels compare distances strictly, exactly as the definitions do, and are compiled: all
-pairs in one fused pass over columns beats a tree from five dimensions on, and needs no memory.
+Compiled kernels compare distances strictly, as the definitions do. One pass over all pairs is
+faster than a tree from five dimensions on, and needs no memory.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class _Neighbours(Estimator):
 
 
 class KSG(_Neighbours):
-    """Kraskov, Stögbauer and Grassberger 2004, first estimator (their eq. 8)."""
+    """First estimator of Kraskov, Stögbauer and Grassberger (2004, eq. 8)."""
 
     name: ClassVar[str] = "ksg"
     sides: ClassVar[str] = "continuous"
@@ -122,7 +122,9 @@ class _Mistaken(KSG):
 
 
 class KSG2(KSG):
-    """The second KSG estimator (eq. 9): a rectangle instead of a square around each point."""
+    """Second estimator of Kraskov et al. (2004, eq. 9): a rectangle around each point, not a
+    square.
+    """
 
     name: ClassVar[str] = "ksg2"
 
@@ -132,7 +134,7 @@ class KSG2(KSG):
 
 
 class Ross(_Neighbours):
-    """Labels against measurements (Ross 2014, eq. 2): neighbours within the class, then in all."""
+    """Labels and measurements (Ross 2014, eq. 2): neighbours within the class, then in all rows."""
 
     name: ClassVar[str] = "ross"
     sides: ClassVar[str] = "mixed"
@@ -161,7 +163,15 @@ class Ross(_Neighbours):
 def conditional_ksg(
     sample: Sample, z: np.ndarray, *, k: int = 5, seed: int = 0, scores: bool = True
 ) -> Estimate:
-    """I(X; Y | Z) of three continuous variables (Frenzel and Pompe 2007, eq. 5)."""
+    """I(X; Y | Z) of three continuous variables (Frenzel and Pompe 2007, eq. 5).
+
+    Args:
+        sample: x [n, dx] and y [n, dy].
+        z: [n, dz].
+        k: neighbours.
+        seed: of the noise that breaks ties.
+        scores: replace columns by their normal scores first.
+    """
     tool = KSG(k=k, scores=scores)
     k = tool._neighbours(sample.n)
     rng = np.random.default_rng(seed)
@@ -172,7 +182,12 @@ def conditional_ksg(
 
 
 def ksg_counts(x: np.ndarray, y: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Points strictly nearer than the k-th joint neighbour, per side; columns first [d, n]."""
+    """Number of points strictly nearer than the k-th joint neighbour, in each side.
+
+    Args:
+        x, y: [dx, n] and [dy, n], columns first.
+        k: neighbours.
+    """
     if len(x) + len(y) > 3:
         no_condition = np.zeros((0, x.shape[1]))
         nx, ny, _ = _count("conditional_counts", x, y, no_condition, k)

@@ -16,11 +16,11 @@ from fer_bench.information.inputs import Sample, is_discrete
 class Sliced(Estimator):
     """Mean information of random one-dimensional projections (Goldfeld and Greenewald 2021).
 
-    Not mutual information but a quantity of its own, at most as large, zero only at
-    independence, and estimated at the one-dimensional rate in any dimension.
+    Sliced mutual information is a quantity of its own: at most as large as mutual information, zero
+    only under independence, and estimated at the one-dimensional rate in any dimension.
 
     Args:
-        slices: random directions per side.
+        slices: random directions of each side.
         k: neighbours of the one-dimensional estimates.
     """
 

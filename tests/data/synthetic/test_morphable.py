@@ -9,12 +9,8 @@ import pytest
 import fer_bench
 from fer_bench.data.synthetic import dependence, generate_morphable, load_model, render_morphable
 from fer_bench.data.synthetic.factors import ACTION_UNITS, EXPRESSIONS, NUISANCE_FACTORS
-from fer_bench.data.synthetic.morphable import (
-    RECIPES_3D,
-    SUBJECT_FACTORS,
-    _weights_of_shapes,
-    sample_people,
-)
+from fer_bench.data.synthetic.morphable import RECIPES_3D, sample_people
+from fer_bench.data.synthetic.morphable_model import SUBJECT_FACTORS, weights_of_shapes
 from fer_bench.errors import DataError
 
 
@@ -168,7 +164,7 @@ class TestPixels:
 
 def _place(table, model, vertex):
     """Where a vertex appears in a 64 x 64 picture: it alone is painted white."""
-    from fer_bench.data.synthetic import morphable
+    from fer_bench.data.synthetic import morphable_model as morphable
 
     class Marked(morphable.Canvas):
         def paint(self, person):
@@ -218,7 +214,7 @@ class TestFacs:
     @staticmethod
     def moved(model, unit, near):
         shift = np.zeros_like(model.vertices)
-        for shape, units in _weights_of_shapes().items():
+        for shape, units in weights_of_shapes().items():
             k = model.expression_names.index(shape)
             shift += units.get(unit, 0) * model.expression[k]
         x, y, z = model.vertices
@@ -268,7 +264,7 @@ class TestLoading:
         write("generic_neutral_mesh", mean)
         for k, mode in enumerate(identity):
             write(f"identity{k:03d}", mean + mode)
-        needed = _weights_of_shapes()
+        needed = weights_of_shapes()
         faces = ""
         for name, shape in zip(names, expression, strict=True):
             if name in needed:
@@ -291,7 +287,7 @@ class TestLoading:
             load_model(tmp_path)
 
     def test_quads_are_cut_into_triangles(self, tmp_path):
-        from fer_bench.data.synthetic.morphable import _read_obj
+        from fer_bench.data.synthetic.morphable_model import _read_obj
 
         (tmp_path / "q.obj").write_text("v 0 0 0\nv 1 0 0\nv 1 1 0\nv 0 1 0\nf 1/1 2/2 3/3 4/4\n")
         vertices, triangles = _read_obj(tmp_path / "q.obj")

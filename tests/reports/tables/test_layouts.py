@@ -27,10 +27,13 @@ def render(summary, layout, format_, method=None):
     return RENDERERS[format_](LAYOUTS[layout](summary, method))
 
 
-PREAMBLE = r"""\documentclass{article}
+# The page of a two-column CVPR article: 6.875 inches of text, columns 3.25 inches wide.
+PREAMBLE = r"""\documentclass[10pt,twocolumn,letterpaper]{article}
 \usepackage[T1]{fontenc}
-\usepackage{lmodern,amssymb,booktabs,siunitx,threeparttable}
-\usepackage[a3paper,landscape,margin=1cm]{geometry}
+\usepackage{lmodern,amssymb,booktabs,graphicx,siunitx,threeparttable}
+\setlength{\textwidth}{6.875in}
+\setlength{\columnsep}{0.3125in}
+\setlength{\oddsidemargin}{-0.1875in}
 \begin{document}
 """
 
@@ -80,13 +83,15 @@ def test_every_footnote_is_called_and_fits_a_page(summary, layout):
     assert len(table.heads) <= 11
     for format_ in RENDERERS:
         text = render(summary, layout, format_)
-        for remark in table.remarks if format_ != "csv" else ():
+        for remark in table.remarks if format_ in ("html", "markdown") else ():
             assert remark.split(":")[0] in text
 
 
 def test_per_class_table_is_that_of_the_report(summary):
     text = render(summary, "per-class", "markdown", "ERM")
-    assert text.splitlines()[0].startswith("| Expression | Accuracy | Precision | Recall | F1 | Su")
+    assert text.splitlines()[0].startswith(
+        "| Expression | Accuracy (%) | Precision (%) | Recall (%) | F1 (%) | Su"
+    )
     assert sum(line.startswith("| ") for line in text.splitlines()) == 2 + 7
 
 
@@ -175,12 +180,34 @@ def compile_latex(text, folder):
     if "not found" in done.stdout and ".sty" in done.stdout:
         pytest.skip("this TeX lacks a package the tables need")
     assert done.returncode == 0, done.stdout[-2000:]
+    return done.stdout
 
 
 @pytest.mark.slow
-def test_latex_of_every_layout_compiles(summary, tmp_path):
+def test_latex_of_every_layout_fits_the_page_of_a_paper(summary, tmp_path):
     tables = [render(summary, layout, "latex") for layout in PRESENT]
-    compile_latex("\n\\clearpage\n".join([*tables, RENDERERS["latex"](nasty_table())]), tmp_path)
+    assert "Overfull \\hbox" not in compile_latex("\n\\clearpage\n".join(tables), tmp_path)
+    assert "Overfull \\hbox" in compile_latex(r"\noindent\vrule width 300pt\par", tmp_path)
+
+
+@pytest.mark.slow
+def test_latex_of_hostile_text_compiles(tmp_path):
+    compile_latex(RENDERERS["latex"](nasty_table()), tmp_path)
+
+
+def test_latex_has_three_footnotes_at_most(summary):
+    for layout in PRESENT:
+        assert render(summary, layout, "latex").count(r"\item[") <= 3
+
+
+def test_chosen_columns_make_a_table(results):
+    keys = ["mig/normalised", "classification/test.accuracy"]
+    head = write_table(results, format="csv", columns=keys).splitlines()[0]
+    assert '"MIG, normalised"' in head
+    assert "Accuracy (%)" in head
+    assert "leak" not in head.lower()
+    with pytest.raises(FerBenchError, match="did you mean 'mig/normalised'"):
+        write_table(results, columns=["mig/normalized"])
 
 
 def test_table_of_no_second_method_marks_none(build, tmp_path):

@@ -1,0 +1,63 @@
+"""Differences of scores that are no means over people: does the jackknife over people cover?
+
+`python tests/metrics/test_effects_coverage.py` prints the table of docs/benchmarks/coverage.md.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from fer_bench.metrics.classification import classification_scores
+from fer_bench.metrics.verification import verification_pairs, verification_scores
+from fer_bench.statistics.crossed import RunScore, compare_crossed
+
+FACES, CLASSES, SEEDS = 8, ("a", "b", "c", "d"), 2
+
+
+def macro_f1(people, seen, who, own):
+    return classification_scores(seen, own["y"], classes=CLASSES, groups=own["s"], draws=2)[
+        "macro_f1"
+    ]
+
+
+def auc(people, seen, who, own):
+    pairs = verification_pairs(own["s"], own["y"])
+    return verification_scores(who, own["s"], own["y"], pairs=pairs, draws=2)["auc"]
+
+
+def sweep(score, people, rng):
+    """Two equal methods with two seeds each, tested on the same people."""
+    own = {"s": np.repeat(np.arange(people), FACES), "y": np.tile(np.arange(FACES) % 4, people)}
+    n = people * FACES
+    easy = 0.7 * rng.normal(size=people)[own["s"]]
+    face = rng.normal(size=(people, 6))[own["s"]]
+    for method in ("a", "b"):
+        suits = 0.7 * rng.normal(size=people)[own["s"]]
+        for seed in range(SEEDS):
+            skill = 1 + 0.1 * rng.normal() + easy + suits
+            seen = skill[:, None] * np.eye(4)[own["y"]] + rng.normal(size=(n, 4))
+            who = (0.8 + 0.1 * rng.normal() + 0.2 * suits)[:, None] * face
+            found = score(people, seen, who + rng.normal(size=(n, 6)), own)
+            yield RunScore.of_effects(method, seed, 0, found.value, found.effects)
+
+
+def coverage(score, people, *, sweeps, seed=0):
+    """Share of 95 % intervals of the difference that hold its true value, 0."""
+    rng = np.random.default_rng(seed)
+    pairs = [compare_crossed(sweep(score, people, rng)).pairs[0] for _ in range(sweeps)]
+    return np.mean([pair.difference.low <= 0 <= pair.difference.high for pair in pairs])
+
+
+@pytest.mark.parametrize("score", [macro_f1, auc])
+def test_jackknifed_differences_cover(score):
+    assert coverage(score, 15, sweeps=60) >= 0.87  # of .95, three standard errors off
+
+
+if __name__ == "__main__":
+    print("| score | people | coverage |\n|---|---:|---:|")
+    for of in (macro_f1, auc):
+        for count in (8, 15, 30):
+            print(
+                f"| {of.__name__} | {count} | {coverage(of, count, sweeps=400):.3f} |", flush=True
+            )
