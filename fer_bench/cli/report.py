@@ -111,7 +111,7 @@ def traverse(
     folder: Folder,
     space: Annotated[
         list[str] | None,
-        typer.Option(help="Embedding that moves: E (default), I, z_id; repeatable."),
+        typer.Option(help="Embedding that moves: E (default), I, z_exp; repeatable."),
     ] = None,
     method: Annotated[
         list[str] | None, typer.Option(help="A row of the leaderboard; all methods if not given.")
