@@ -8,7 +8,7 @@ reader has to be warned of. It is saved beside the results as `summary.json`.
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
@@ -196,10 +196,7 @@ def summarise(store: RunStore) -> Summary:
     latest, superseded = latest_records(store)
     records = of_weakest_tie(latest)
     if not records:
-        raise RunError(
-            f"there is no finished run in {str(store.root)!r}: is it the folder given to "
-            "`fer-bench run --out`?"
-        )
+        raise RunError(_why_none(store))
     frame, without = read_scores(records)
     grouped: dict[str, list[RunRecord]] = defaultdict(list)
     for record in records:
@@ -245,6 +242,22 @@ def summarise(store: RunStore) -> Summary:
     with suppress(OSError):  # results that cannot be written to can be read
         write_json(store.root / "summary.json", summary.to_json())
     return summary
+
+
+def _why_none(store: RunStore) -> str:
+    """Why a folder has no finished run."""
+    reasons = Counter(str(facts.get("reason", "")) for facts in store.failures().values())
+    if not reasons:
+        return (
+            f"there is no finished run in {str(store.root)!r}: is it the folder given to "
+            "`fer-bench run --out`?"
+        )
+    (reason, times), *_ = reasons.most_common()
+    return (
+        f"there is no finished run in {str(store.root)!r}: {reasons.total()} were tried, "
+        f"{times} of which failed because {reason.rstrip('.')}: mend that and give `fer-bench run` "
+        "again."
+    )
 
 
 def _row(

@@ -79,7 +79,7 @@ def estimate_conditional(
         return _by_class(sample, condition, tool, null)
     if null:
         raise EstimatorError(
-            "there is no null for a measured z, since re-paired rows would lose their tie to z: "
+            "there is no null for a measured z, since permuted rows would lose their tie to z: "
             "leave `null`, or cut z into classes."
         )
     if is_constant(sample):

@@ -68,7 +68,7 @@ def nguyen_wainwright_jordan(scores: Scores, state: dict[str, Tensor] | None = N
 
 
 def jensen_shannon(scores: Scores, state: dict[str, Tensor] | None = None) -> Tensor:
-    """Log-likelihood of telling pairs from re-paired rows, above that of a coin.
+    """Log-likelihood of telling pairs from permuted ones, in excess of a coin toss.
 
     At its best T is the log density ratio.
     """

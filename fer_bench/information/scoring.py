@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -109,13 +109,7 @@ def score_estimate(
         null = []
     if p is None and len(null) >= FEWEST_FOR_P:
         p = (1 + sum(v >= value for v in null)) / (1 + len(null))
-    for side_name, side in (("x", sample.x), ("y", sample.y)):
-        if not is_discrete(side):
-            continue
-        # By the estimator's own estimate of entropy, where it has one: a label with itself has it.
-        entropy = estimate.details.get(f"entropy_{side_name}", label_entropy(side))
-        if value > entropy + ROUNDING:
-            cautions.append(Caution("above-entropy", of=side_name, entropy=entropy))
+    cautions += _above_entropy(sample, estimate)
     if certain < 0:
         cautions.append(Caution("below-zero"))
     details: dict[str, Any] = {"estimator": name, **estimate.details}
@@ -137,6 +131,17 @@ def score_estimate(
         details=details,
         effects=effects,
     )
+
+
+def _above_entropy(sample: Sample, estimate: Estimate) -> Iterator[Caution]:
+    """Say where the value exceeds the entropy of a side of labels."""
+    for name, side in (("x", sample.x), ("y", sample.y)):
+        if not is_discrete(side):
+            continue
+        # By the estimator's own estimate of entropy, where it has one: a label with itself has it.
+        entropy = estimate.details.get(f"entropy_{name}", label_entropy(side))
+        if estimate.value > entropy + ROUNDING:
+            yield Caution("above-entropy", of=name, entropy=entropy)
 
 
 def _effects(estimate: Estimate, clusters: np.ndarray) -> Effects | None:

@@ -11,7 +11,7 @@ anything is left given the expression.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -22,7 +22,7 @@ from fer_bench.cautions import Caution
 from fer_bench.errors import DataError
 from fer_bench.labels import read_labels, renumbered
 from fer_bench.metrics.attacks import centred
-from fer_bench.metrics.common import Floats, random_rows, rounding, standardise, undefined
+from fer_bench.metrics.common import Floats, Ints, random_rows, rounding, standardise, undefined
 from fer_bench.metrics.metric import metric
 from fer_bench.reading import read_matrix
 from fer_bench.score import Score, ScoreSpec
@@ -190,20 +190,8 @@ def dependence_score(
     rng = np.random.default_rng(seed)
     share = min(1.0, NULL_ROWS / n)
     chosen = [rng.permutation(rows)[: max(8, round(share * len(rows)))] for rows in groups]
-    nulls, observed, total = np.zeros(draws), 0.0, sum(map(len, chosen))
-    for k, rows in enumerate(chosen):
-        sides = [
-            _u_centred(s[rows], kernel, _median_distance(s[rows]) if kernel == "rbf" else 1.0)
-            for s in (a, b)
-        ]
-        scale = np.sqrt(np.vdot(sides[0], sides[0]) * np.vdot(sides[1], sides[1]))
-        if scale <= 1e-14:
-            continue
-        weight = len(rows) / total / scale
-        observed += weight * float(np.vdot(sides[0], sides[1]))
-        for d, order in enumerate(permutations(len(rows), draws=draws, seed=seed + 7 * k)):
-            nulls[d] += weight * float(np.vdot(sides[0][order][:, order], sides[1]))
-    null = null_of(observed, nulls)
+    total = sum(map(len, chosen))
+    null = null_of(*_permuted_dependence(a, b, chosen, kernel, draws=draws, seed=seed))
     score = Score(
         float(value),
         null=null.mean,
@@ -219,6 +207,26 @@ def dependence_score(
     if total < n:
         score = score.with_caution(Caution("p-from-random-rows", kept=total, total=n))
     return score
+
+
+def _permuted_dependence(
+    x: Floats, y: Floats, groups: Sequence[Ints], kernel: Kernel, *, draws: int, seed: int
+) -> tuple[float, Floats]:
+    """Mean `dependence` within groups of rows, and that of permutations within them [draws]."""
+    nulls, observed, total = np.zeros(draws), 0.0, sum(map(len, groups))
+    for k, rows in enumerate(groups):
+        left, right = (
+            _u_centred(s[rows], kernel, _median_distance(s[rows]) if kernel == "rbf" else 1.0)
+            for s in (x, y)
+        )
+        scale = np.sqrt(np.vdot(left, left) * np.vdot(right, right))
+        if scale <= 1e-14:
+            continue
+        weight = len(rows) / total / scale
+        observed += weight * float(np.vdot(left, right))
+        for d, order in enumerate(permutations(len(rows), draws=draws, seed=seed + 7 * k)):
+            nulls[d] += weight * float(np.vdot(left[order][:, order], right))
+    return observed, nulls
 
 
 def cross_covariance(x: ArrayLike, y: ArrayLike) -> float:

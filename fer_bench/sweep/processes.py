@@ -133,7 +133,7 @@ class Processes:
         trace: TracebackType | None,
     ) -> None:
         assert self._server is not None
-        if not self._running:
+        if kind is None and not self._running:
             self._server.give_back()
         else:
             self.cancel()

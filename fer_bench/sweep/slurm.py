@@ -52,16 +52,15 @@ _SCRIPT = """\
 {further}
 # Shortly before the time limit: stop at the checkpoint, and wait in the queue for another turn.
 again() {{
-    kill -TERM "$worker"
-    wait "$worker"
+    kill -TERM $(jobs -p)
+    wait
     scontrol requeue "${{SLURM_ARRAY_JOB_ID}}_${{SLURM_ARRAY_TASK_ID}}"
     exit 0
 }}
 trap again USR1
 cd {folder} || exit
 {command} "$SLURM_ARRAY_TASK_ID" &
-worker=$!
-wait "$worker"
+wait $!
 """
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from fer_bench.metrics.traversals import MIDDLE, STEPS, Traversal, shifts
 from fer_bench.reports.figures.style import TEXT_WIDTH
-from fer_bench.reports.traversals import MIDDLE, STEPS, Traversal, shifts
 
 LINES = 6  # faces of a figure
 ORIGINAL, SHIFTED = "#CC00AA", "#D55E00"

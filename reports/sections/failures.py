@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_bench.arrays import Part
+from fer_bench.metrics.traversals import MIDDLE, STEPS, Traversal, shifts
 from fer_bench.reports.decoded import strip
 from fer_bench.reports.faces import Faces
 from fer_bench.reports.material import Material
 from fer_bench.reports.nearest import data_rows
 from fer_bench.reports.sections.section import Section
 from fer_bench.reports.text import MINUS, formatted
-from fer_bench.reports.traversals import MIDDLE, STEPS, Traversal, shifts, traversals_of
+from fer_bench.reports.traversals import traversals_of
 
 SHOWN = 8  # faces of a gallery
 WALKS = 4  # faces of a traversal

@@ -93,7 +93,7 @@ def _diagram(record: RunRecord, row: Row) -> str | None:
 def _maps(page: Material, row: Row) -> list[dict[str, Any]]:
     """Maps that need no script, with how far they can be trusted."""
     out = []
-    for kind in page.kinds:
+    for kind in page.kinds if row.label in page.maps else ():
         maps = page.maps[row.label]
         labels = page.parts[row.label].labels
         drawn = static_maps(maps, labels, page.summary.classes, kind=kind)

@@ -21,6 +21,7 @@ from fer_bench.baselines.references.adapter import (
     OracleSubject,
     Pixels,
     RandomEncoder,
+    TrueFactors,
 )
 from fer_bench.baselines.supcon.adapter import supervised_contrast
 from fer_bench.conformance import example_batch, example_task
@@ -235,6 +236,27 @@ def test_pixels_take_fewer_faces_than_components():
     method.fit_arrays(example_batch().images[:6])
     assert torch.isfinite(method.features(example_batch().images)).all()
     assert not method.axes[5:].any()
+
+
+def test_true_factors_hold_what_their_loss_asks_for(batch):
+    task = example_task()
+    method = build(TrueFactors)
+    optimiser = torch.optim.Adam(method.parameters(), lr=3e-3)
+    for _ in range(60):
+        optimiser.zero_grad()
+        method.loss(batch)["total"].backward()
+        optimiser.step()
+    embeddings = method.embed(batch.images)
+    levels = [len(names) for names in task.attributes.values()]
+    assert embeddings.expression.shape[1] == len(task.classes)
+    assert embeddings.identity.shape[1] == sum(levels)
+    assert torch.allclose(embeddings.expression.sum(1), torch.ones(len(batch)))
+    assert (embeddings.expression.argmax(1) == batch.expression).float().mean() > 0.9
+    for name, part in zip(task.attributes, embeddings.identity.split(levels, 1), strict=True):
+        known = batch.attributes[name] >= 0
+        assert (part.argmax(1) == batch.attributes[name])[known].float().mean() > 0.9
+    with pytest.raises(MethodError, match="attributes of the person"):
+        build(TrueFactors, replace(task, attributes={}))
 
 
 def test_random_encoder_has_no_weights_and_frozen_backbone_needs_them():

@@ -73,7 +73,7 @@ def test_intervals_count_subjects_not_rows():
     assert copies.high - copies.low == pytest.approx(once.high - once.low, rel=0.1)
 
 
-def test_repaired_rows_keep_groups_together_and_nobody_stays():
+def test_permuted_pairs_keep_groups_and_leave_no_row_in_place():
     subjects = np.repeat(np.arange(12), 10)
     order = permute_pairs(120, subjects, np.random.default_rng(0))
     assert sorted(order) == list(range(120))

@@ -87,7 +87,6 @@ def test_every_declared_score_is_measured(name, outcomes) -> None:
 LATER = {
     "test:reversed.accuracy",  # only where a confounded experiment has that part
     "E.identity.normalised",  # made where the ceilings of other rows are known
-    "<space>.<target>.median_rank",  # only where one person has several photographs
 }
 
 

@@ -10,14 +10,8 @@ import pytest
 
 from fer_bench.arrays import Part, RunArrays
 from fer_bench.cautions import Caution, has
-from fer_bench.metrics.decoder import (
-    Basis,
-    Drawings,
-    PersonReader,
-    decoder,
-    explained,
-    fit_decoder,
-)
+from fer_bench.metrics.decoder import Drawings, PersonReader, decoder
+from fer_bench.metrics.face_decoder import Basis, explained, fit_decoder
 from fer_bench.metrics.metric import load_metrics, score_run
 
 SIDE, CLASSES = 16, ("neutral", "happiness", "sadness", "anger")

@@ -113,6 +113,14 @@ def test_older_runs_of_the_same_place_are_left_out_and_said(results, tmp_path):
     assert any(c.kind[0] == "older-runs" for c in summary.cautions)
 
 
+def test_a_folder_where_all_failed_says_why(results, tmp_path):
+    store, failed = RunStore(tmp_path), RunStore(results)
+    spec = failed.records()[0].spec
+    store.save_failure(spec, reason="the loss is not finite", kind="failed")
+    with pytest.raises(RunError, match="1 were tried, 1 of which failed because the loss is not"):
+        summarise(store)
+
+
 def test_empty_folder_is_one_clear_sentence(tmp_path):
     with pytest.raises(RunError, match="no finished run"):
         summarise(RunStore(tmp_path))

@@ -60,8 +60,8 @@ echo "$@" >>"$STUB/control"
 """
 PYTHON = """\
 #!/bin/bash
-echo "$@" >>"$STUB/python"
 trap 'echo stopped >>"$STUB/python"; exit 143' TERM
+echo "$@" >>"$STUB/python"
 while [ -e "$STUB/wait" ]; do sleep 0.05; done
 """
 

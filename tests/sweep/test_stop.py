@@ -24,7 +24,7 @@ SENTENCE = "fer-bench: stopped; finished runs are kept, the same command goes on
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_either_signal_is_one_sentence_and_a_status(monkeypatch, capsys, number, status):
     statuses = []
-    monkeypatch.setattr(app, "app", lambda: signal.raise_signal(number))
+    monkeypatch.setattr(app, "app", lambda **options: signal.raise_signal(number))
     monkeypatch.setattr(os, "_exit", statuses.append)
     main()
     assert statuses == [status]

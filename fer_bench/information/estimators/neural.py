@@ -54,7 +54,7 @@ class Test:
         positive: [n].
         log_row, log_column: [n] log-mean-exp of the negatives a row's x (y) took part in.
         per_row: negatives a row met.
-        shifted: [K] mean critic value of every re-pairing by a cyclic shift.
+        shifted: [K] mean critic value of the pairs under each cyclic shift.
         span: the plausible range of the critic's values, before `within` was heeded.
     """
 
