@@ -365,7 +365,9 @@ WORDINGS: dict[str, Wording] = {
     ),
     # Mutual information.
     "above-entropy": Wording("above H({of}) = {entropy:.3f} nats: impossible, the estimator errs"),
-    "collapsed": Wording("collapsed embedding: effective rank {rank:.2f} < 2"),
+    "collapsed": Wording(
+        "one direction of the embedding holds most of its variance: effective rank {rank:.2f}"
+    ),
     "calibration-bias": Wording(
         "fails its calibration: on matched problems of known information the estimator reads "
         "{nats:.2f} nats too {direction}"
@@ -661,7 +663,7 @@ WORDINGS: dict[str, Wording] = {
         "note",
     ),
     "row-failed": Wording("failed: {reason}", "error"),
-    "row-collapsed": Wording("its embedding has collapsed", "error"),
+    "row-collapsed": Wording("its embedding has collapsed to one direction", "error"),
     "row-at-chance": Wording("no better than guessing ({chance})", "error"),
     # Summaries of a result folder.
     "runs-failed": Wording(

@@ -8,7 +8,7 @@ from fer_bench.cautions import has
 from fer_bench.reports.aggregate import Estimate
 from fer_bench.reports.columns import Column
 
-COLLAPSED = ("collapsed", "collapsed-side")
+ONE_DIRECTION = 1.25  # effective rank: one direction holds more than 94 % of the variance
 ERASED = "erased"  # registered names of methods that erase the person from another's embedding
 
 
@@ -29,8 +29,15 @@ def at_null(value: Estimate, column: Column) -> bool:
 
 
 def collapsed(scores: Mapping[str, Estimate]) -> bool:
-    """Whether some score says that an embedding of the row has collapsed."""
-    return any(has(score.cautions, *COLLAPSED) for score in scores.values())
+    """Whether some score says that an embedding of the row has collapsed to one direction.
+
+    An embedding with little more than one direction earns a caution; it may still be read well.
+    """
+    cautions = [caution for score in scores.values() for caution in score.cautions]
+    ranks = [c.values.get("rank") for c in cautions if c.code == "collapsed"]
+    return has(cautions, "collapsed-side") or any(
+        isinstance(rank, (int, float)) and rank < ONE_DIRECTION for rank in ranks
+    )
 
 
 def sound(scores: Mapping[str, Estimate], use: Column | None) -> bool:

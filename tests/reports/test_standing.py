@@ -43,3 +43,10 @@ def test_collapsed_rows_and_guesses_are_never_sound():
     assert not sound({USE.key: estimate(0.2)}, USE)
     assert not sound({}, USE)
     assert sound({USE.key: estimate(0.9)}, USE)
+
+
+def test_one_direction_that_leads_is_no_collapse():
+    lopsided = {USE.key: estimate(0.9, cautions=(Caution("collapsed", rank=1.76),))}
+    assert not collapsed(lopsided)
+    assert sound(lopsided, USE)
+    assert collapsed({USE.key: estimate(0.9, cautions=(Caution("collapsed-side", side="x"),))})
