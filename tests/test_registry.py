@@ -24,7 +24,7 @@ def test_a_broken_plugin_harms_only_who_asks_for_it(monkeypatch):
 
     broken = EntryPoint("broken", "fer_bench.no_such_module:Thing", "no.such.group")
     group = Registry("no.such.group", kind="shape")
-    monkeypatch.setattr(group, "_found", {"broken": broken})
+    monkeypatch.setattr(group, "_entries", {"broken": broken})
     group.register("fine", 1)
     assert group.names() == ["broken", "fine"]
     assert group.get("fine") == 1

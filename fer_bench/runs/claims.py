@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import random
 import tempfile
 import threading
 import time
@@ -25,6 +26,7 @@ import psutil
 BEAT_S = 15.0
 STALE_S = 180.0  # longer than a file system takes to show a change to another machine
 _ATTEMPTS = 3
+_SECOND_LOOKS = (0.05, 0.2, 1.0)  # seconds
 
 
 class Claim:
@@ -56,7 +58,9 @@ class Claim:
                 return False
             with suppress(FileExistsError, FileNotFoundError):  # another process was faster
                 self._make(max(numbers, default=0) + 1)
-                return self._is_alone()
+                if self._is_alone():
+                    return True
+                time.sleep(random.uniform(0, 0.05))  # both have stepped back: one comes first now
         return False
 
     def _make(self, number: int) -> None:
@@ -79,7 +83,7 @@ class Claim:
         assert self._path is not None
         others = [n for n in _numbers(self.folder) if n != int(self._path.name)]
         if _living(self.folder, others):
-            self.release()
+            self._leave()
             return False
         threading.Thread(target=self._beat, daemon=True).start()
         return True
@@ -91,17 +95,31 @@ class Claim:
 
     def holds(self) -> bool:
         """Whether no other process has taken it over."""
-        return self._path is not None and _numbers(self.folder)[-1:] == [int(self._path.name)]
+        if self._path is None:
+            return False
+        for wait in (*_SECOND_LOOKS, None):
+            if _numbers(self.folder)[-1:] == [int(self._path.name)]:
+                return True
+            if wait is not None:  # a higher number may be of one that is about to step back
+                time.sleep(wait)
+        return False
 
     def release(self) -> None:
-        """Let others have it."""
+        """Let others have it, and clear the dead claims before it."""
         self._released.set()
         if self._path is None:
             return
         for number in _numbers(self.folder):
-            if number <= int(self._path.name):
-                (self.folder / str(number)).unlink(missing_ok=True)
-        with suppress(OSError):  # somebody has claimed it meanwhile
+            path = self.folder / str(number)
+            # A living one is about to look whether it is alone: it may stay.
+            if number < int(self._path.name) and not _is_alive(path):
+                path.unlink(missing_ok=True)
+        self._leave()
+
+    def _leave(self) -> None:
+        assert self._path is not None
+        self._path.unlink(missing_ok=True)
+        with suppress(OSError):  # somebody else has a claim
             self.folder.rmdir()
         self._path = None
 

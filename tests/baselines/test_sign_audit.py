@@ -25,6 +25,7 @@ AUDITED = [
     ("eif", {"variant": "adversarial"}),
     ("elim", {}),
     ("erm", {}),
+    ("frozen-attacker", {}),
     ("group-dro", {}),
     ("irm", {}),
     ("multitask", {}),

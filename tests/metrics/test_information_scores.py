@@ -285,8 +285,8 @@ def test_information_on_people_beyond_the_expression():
 def test_the_three_estimators(planted):
     run = planted.run(subjects=20, images=21, dims=8, train_subjects=2)
     scores = mig_estimators(run)
-    assert {key.partition(".")[0] for key in scores} == {"infonce", "copula", "leaked"}
-    for name in ("infonce.shared", "copula.shared", "copula.leaked"):
+    assert {key.partition(".")[0] for key in scores} == {"mine", "infonce", "copula", "leaked"}
+    for name in ("mine.shared", "infonce.shared", "copula.shared", "copula.leaked"):
         assert {"bias", "spread", "fault"} <= set(scores[name].details["calibration"])
     assert 1.2 < scores["infonce.shared"].value < np.log(7) + 0.1
     given = scores["leaked.given_expression"]
