@@ -7,8 +7,8 @@ action units of the flat generated faces (`factors`), by recipes of their own, t
 shapes.
 
 How a recogniser of photographs reads them (mini-XCEPTION, trained on FER2013; 24 people of seed
-777, 48 renders of each expression; `tests/benchmarks/test_render_reading.py`), looked at once, after
-levels and shapes had been chosen with its larger relative on other people (seed 501):
+777, 48 renders of each expression; `tests/benchmarks/test_render_reading.py`), looked at once,
+after levels and shapes had been chosen with its larger relative on other people (seed 501):
 neutral 90 %, surprise 79, happiness 60, sadness 50, fear 31, disgust 15 (44 as anger), anger 10
 (35 as neutral). Before these recipes it was 92, 62, 58, 44, 35, 10 and 0. It reads surprise on all
 light and medium faces but on 38 % of dark ones: contrast matters beside action units. A label of
