@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from pathlib import Path
 
@@ -38,6 +39,27 @@ def data_pack() -> Path:
     if not (pack / "london").is_dir():
         pytest.skip("no data pack: set FER_BENCH_DATA to the folder that holds london/")
     return pack
+
+
+@pytest.fixture(scope="session")
+def outside_network(data_pack):
+    """mini-XCEPTION, trained on FER2013: faces [n, 1, 64, 64] in [-1, 1] -> names of classes."""
+    import torch
+
+    pytest.importorskip("h5py")
+    file = data_pack / "weights" / "fer2013_mini_XCEPTION.102-0.66.hdf5"
+    if not file.is_file():
+        pytest.skip("no expression network in the data pack")
+    spec = importlib.util.spec_from_file_location("lite", file.with_name("keras_lite.py"))
+    lite = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(lite)
+    network, names = lite.load(str(file)), np.array(lite.EMOTIONS)
+
+    def read(faces):
+        with torch.no_grad():
+            return names[network(faces).argmax(1).numpy()]
+
+    return read
 
 
 @pytest.fixture(scope="session")

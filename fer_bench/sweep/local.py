@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from types import TracebackType
 from typing import Any
 
 from fer_bench.experiment import RunSpec
@@ -46,13 +45,8 @@ class Local(Executor):
         self._processes.__enter__()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._processes.__exit__(kind, error, trace)
+    def __exit__(self, *ended: object) -> None:
+        self._processes.__exit__(*ended)
 
     def submit(self, spec: RunSpec) -> None:
         fresh = needs_fresh_process(spec)

@@ -24,7 +24,6 @@ from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import send_handle
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Literal, Self
 
 import psutil
@@ -126,14 +125,9 @@ class Processes:
         self._server = _Server.borrow()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *ended: object) -> None:
         assert self._server is not None
-        if kind is None and not self._running:
+        if ended[0] is None and not self._running:
             self._server.give_back()
         else:
             self.cancel()

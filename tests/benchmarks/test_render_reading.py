@@ -6,11 +6,8 @@ mini-XCEPTION of the data pack (trained on FER2013), on 24 people that no recipe
 
 from __future__ import annotations
 
-import importlib.util
-
 import numpy as np
 import pandas as pd
-import pytest
 import torch
 from torch.nn import functional
 
@@ -19,20 +16,7 @@ import fer_bench
 PEOPLE, FACES, SEED, SIDE = 24, 14, 777, 96
 
 
-def outside_network(data_pack):
-    """Faces [n, 1, 64, 64] in [-1, 1] -> logits, and the names of the classes."""
-    pytest.importorskip("h5py")
-    file = data_pack / "weights" / "fer2013_mini_XCEPTION.102-0.66.hdf5"
-    if not file.is_file():
-        pytest.skip("no expression network in the data pack")
-    spec = importlib.util.spec_from_file_location("lite", file.with_name("keras_lite.py"))
-    lite = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(lite)
-    return lite.load(str(file)), np.array(lite.EMOTIONS)
-
-
-def test_renders_are_read(data_pack, benchmark):
-    network, names = outside_network(data_pack)
+def test_renders_are_read(data_pack, outside_network, benchmark):
     renders = fer_bench.load_dataset(
         "morphable", data_pack / "ict_facekit", subjects=PEOPLE, images_per_subject=FACES,
         size=SIDE, color=False, seed=SEED,
@@ -44,8 +28,7 @@ def test_renders_are_read(data_pack, benchmark):
         faces = faces[:, margin:-margin, margin:-margin, 0][:, None]
         seen = functional.interpolate(faces, (48, 48), mode="bilinear", antialias=True)
         seen = functional.interpolate(seen, (64, 64), mode="bilinear") / 255 * 2 - 1
-        with torch.no_grad():
-            return names[network(seen).argmax(1).numpy()]
+        return outside_network(seen)
 
     answers = benchmark.pedantic(read, rounds=1)
     shown = pd.Series(renders.table["expression"].to_numpy(), name="shown")
