@@ -17,6 +17,6 @@ RUN if [ -n "${TORCH_INDEX}" ]; then \
 COPY . /src
 RUN pip install --no-cache-dir /src && rm -rf /src
 
-WORKDIR /work
+WORKDIR /results
 ENTRYPOINT ["fer-bench"]
 CMD ["run"]

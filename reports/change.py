@@ -149,13 +149,13 @@ def _by_person(shift: Shift, before: PairedScores, after: PairedScores) -> Shift
     pair = None if shift.kind == "same" else change_of(before, after, shift.key, shift.label)
     if pair is None or not np.isfinite(pair.difference.error):
         return shift
-    found = pair.difference
+    moved = pair.difference
     return replace(
         shift,
-        difference=found.value,
-        low=found.low,
-        high=found.high,
-        p=found.p,
+        difference=moved.value,
+        low=moved.low,
+        high=moved.high,
+        p=moved.p,
         may_claim=pair.separated,
     )
 

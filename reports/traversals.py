@@ -11,8 +11,9 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from fer_bench.backbones.recognition import recogniser
 from fer_bench.errors import FerBenchError, did_you_mean
-from fer_bench.metrics.generators import read_generator, recognition
+from fer_bench.metrics.generators import read_generator
 from fer_bench.metrics.traversals import STEPS, Traversal, traverse
 from fer_bench.reports.summary import summarise
 from fer_bench.reports.text import file_names, listed
@@ -57,7 +58,7 @@ def traverse_folder(
         if label not in known:
             raise FerBenchError(f"there is no row {label!r}: {did_you_mean(label, known)}")
     draw = read_generator(generator) if generator is not None else None
-    recognise = recognition(weights) if weights is not None else None
+    recognise = recogniser(weights) if weights is not None else None
     names = (str(generator), f"MobileFaceNet ({Path(weights or '').name})")
     out = {}
     for label in labels or [row.label for row in summary.of_role("method")]:

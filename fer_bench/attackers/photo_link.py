@@ -18,7 +18,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -61,7 +61,22 @@ SPECS = (
         range=(0, 1),
     ),
     ScoreSpec(f"{PREFIX}.rank_bits", "Photo link bits", "Bits that the rank tells.", "bits"),
-    ScoreSpec(f"{PREFIX}.<measure>", "Photo link", "As its name says.", range=(0, 1)),
+    ScoreSpec(
+        f"{PREFIX}.auc", "Photo link AUC", "The same question; .5 is guessing.", "", range=(0, 1)
+    ),
+    ScoreSpec(f"{PREFIX}.tar@<rate>", "Photo link TAR", "True accepts at this rate.", range=(0, 1)),
+    ScoreSpec(
+        f"{PREFIX}.linkability",
+        "Photo link linkability",
+        "Global linkability of Gomez-Barrero et al. 2018.",
+        range=(0, 1),
+    ),
+    ScoreSpec(
+        f"{PREFIX}.rank1",
+        "Photo link rank 1",
+        "Share of searches whose first answer is right.",
+        range=(0, 1),
+    ),
 )
 
 
@@ -198,31 +213,12 @@ def descriptors(
     key = hashlib.sha256(f"{hash_pixels(images)}|{content}".encode()).hexdigest()[:16]
 
     def make(folder: Path) -> None:
-        np.save(folder / "descriptors.npy", _descriptors(images, weights))
+        from fer_bench.backbones.recognition import recogniser
+
+        np.save(folder / "descriptors.npy", recogniser(weights)(images))
 
     folder = entry(cache_folder(cache), "descriptors", key, make)
     return np.asarray(np.load(folder / "descriptors.npy"), dtype=np.float64)
-
-
-def _descriptors(images: NDArray[np.uint8], weights: str | Path) -> NDArray[Any]:
-    import torch
-    from torch.nn import functional
-
-    from fer_bench.backbones import build_backbone
-    from fer_bench.backbones.mobilefacenet import SIDE
-    from fer_bench.data.augment import normalise
-
-    network = build_backbone(
-        "mobilefacenet", size=SIDE, weights=weights, output="code", freeze="all"
-    ).eval()
-    out = []
-    with torch.no_grad():
-        for start in range(0, len(images), 64):
-            block = torch.from_numpy(images[start : start + 64]).permute(0, 3, 1, 2).float()
-            block = functional.interpolate(block, (SIDE, SIDE), mode="bicubic", antialias=True)
-            block = block.round().clamp(0, 255).byte().expand(-1, 3, -1, -1)
-            out.append(network(normalise(block, "imagenet")).numpy())
-    return np.concatenate(out)
 
 
 def photo_link(

@@ -81,31 +81,6 @@ def generated(generator: Generator, codes: Floats) -> NDArray[np.uint8]:
     return np.concatenate(pictures)
 
 
-def recognition(weights: str | Path) -> Recognise:
-    """MobileFaceNet with weights from a file, as a judge of people.
-
-    Raises:
-        MethodError: the weights do not fit.
-    """
-    import torch
-
-    from fer_bench.backbones import build_backbone
-    from fer_bench.backbones.mobilefacenet import SIDE as NETWORK_SIDE
-    from fer_bench.data.augment import normalise
-
-    network = build_backbone("mobilefacenet", size=NETWORK_SIDE, weights=weights, output="code")
-    network.eval()
-
-    def recognise(faces: NDArray[np.uint8]) -> NDArray[np.float32]:
-        large = resized(faces, (NETWORK_SIDE, NETWORK_SIDE, 3))
-        with torch.no_grad():
-            pixels = torch.from_numpy(large).permute(0, 3, 1, 2)
-            codes = [network(normalise(some, "imagenet")) for some in pixels.split(32)]
-        return torch.cat(codes).numpy()
-
-    return recognise
-
-
 def resized(faces: NDArray[np.uint8], shape: tuple[int, int, int]) -> NDArray[np.uint8]:
     """Faces [n, h, w, C] in another size, gray or in colour."""
     from PIL import Image

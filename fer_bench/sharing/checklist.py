@@ -197,7 +197,7 @@ def _terms(card: dict[str, Any]) -> str:
 def _significance(facts: _Facts) -> Answer:
     repeated = len(facts.seeds) > 1 or len(facts.folds) > 1
     why = (
-        f"95 % intervals by bootstrap over test people; seeds {facts.seeds}, folds "
+        f"95 % intervals over test people; seeds {facts.seeds}, folds "
         f"{facts.folds}; differences are paired by person and adjusted by Holm."
         if repeated
         else "Intervals are over test people alone: with one seed and one fold the experiment does "

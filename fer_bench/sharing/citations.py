@@ -28,9 +28,6 @@ SUITE = (
 )
 
 
-_TEX = {"\\": r"\textbackslash "}
-
-
 class Source(NamedTuple):
     """One entry: its key, the registered names it belongs to, its BibTeX without them."""
 
@@ -116,7 +113,7 @@ def _as_said(name: str, said: str, year: int | None) -> str:
 
 def _escaped(text: str) -> str:
     return re.sub(
-        r"([&%$#_{}\\])", lambda m: {"\\": r"\textbackslash "}.get(m[1], "\\" + m[1]), text
+        r"[&%$#_{}\\]", lambda m: r"\textbackslash{}" if m[0] == "\\" else "\\" + m[0], text
     )
 
 

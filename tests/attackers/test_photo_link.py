@@ -55,7 +55,7 @@ def test_descriptors_are_the_networks_and_are_kept(tmp_path, monkeypatch):
         network.load_state_dict(load_file(file))
         theirs = network(shown).numpy()
     assert np.allclose(descriptors(large, file, cache=tmp_path), theirs, atol=1e-5)
-    monkeypatch.setattr("fer_bench.attackers.photo_link._descriptors", None)  # read, not computed
+    monkeypatch.setattr("fer_bench.backbones.recognition.recogniser", None)  # read, not computed
     assert np.array_equal(descriptors(faces, file, cache=tmp_path), described)
     with pytest.raises(DataError, match="face_network"):
         descriptors(faces, tmp_path / "absent.pt")

@@ -34,6 +34,11 @@ def test_renders_are_read(data_pack, outside_network, benchmark):
     shown = pd.Series(renders.table["expression"].to_numpy(), name="shown")
     table = pd.crosstab(shown, pd.Series(answers, name="read"), normalize="index").round(2)
     print(f"\n{table.to_string()}")
+    surprised = shown == "surprise"
+    by_skin = (
+        pd.Series(answers == shown)[surprised].groupby(renders.table["skin"][surprised]).mean()
+    )
+    print(f"surprise, by skin: {by_skin.round(2).to_dict()}")
     benchmark.extra_info["read as shown"] = {
         name: float(np.mean(answers[shown == name] == name)) for name in renders.classes
     }
