@@ -49,7 +49,7 @@ def with_stamp(benchmark: Mapping[str, Any]) -> dict[str, Any]:
 
 def _made(number: Mapping[str, Any]) -> bool:
     """Run a command, print what it cost, and keep the rows of a benchmark."""
-    before = sum(os.times()[2:4])
+    before, commit = sum(os.times()[2:4]), _commit()
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "out"
         command = number["command"].replace("{out}", str(out))
@@ -57,7 +57,7 @@ def _made(number: Mapping[str, Any]) -> bool:
         done = subprocess.run(command, shell=True, cwd=ROOT, check=False, text=True, stdout=pipe)
         stamp = {
             "command": number["command"],
-            "commit": _commit(),
+            "commit": commit,
             "machine": _machine(),
             "date": date.today().isoformat(),
             "cpu_minutes": round((sum(os.times()[2:4]) - before) / 60, 1),
