@@ -246,9 +246,14 @@ class Method(nn.Module):
         info: facts about the method.
         Config: its parameters (a pydantic model with a default for every field), so that a
             wrong key in an experiment file is named before anything runs.
+        stage_parameters: parameters of `Config` that matter only from a stage on, by the name of
+            that stage, in the order of the stages. Runs that differ in these alone train the
+            stages before it once and share them; a parameter that is not named matters from the
+            beginning.
     """
 
     info: ClassVar[MethodInfo]
+    stage_parameters: ClassVar[Mapping[str, Sequence[str]]] = {}
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -256,6 +261,13 @@ class Method(nn.Module):
             raise MethodError(
                 f"{cls.__module__}.{cls.__qualname__}.warnings() is called by nobody: rename it to "
                 "cautions(); it may return sentences as before."
+            )
+        named = {name for names in cls.stage_parameters.values() for name in names}
+        unknown = sorted(named - cls.Config.model_fields.keys())
+        if unknown:
+            raise MethodError(
+                f"{cls.__module__}.{cls.__qualname__}.stage_parameters names {unknown}, which its "
+                "Config does not have."
             )
 
     class Config(BaseModel):

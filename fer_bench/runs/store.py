@@ -22,6 +22,7 @@ Layout of a result folder::
     damaged/<run id>/            a run that was set aside, with damage.json: the reason
     failures/<run id>.json       why a run is not there
     failures/<run id>.traceback.txt
+    stages/<digest>/             training that runs have in common (`fer_bench.training.shared`)
     logs/<run id>.jsonl          what happened to it and when (see `fer_bench.runs.log`)
     logs/<run id>.txt            what its process printed
     slurm/, logs/slurm/          scripts and tasks of job arrays, and what these printed
@@ -296,6 +297,11 @@ class RunStore:
         """The folder of the runs."""
         return self.root / "runs"
 
+    @property
+    def stages(self) -> Path:
+        """The folder of stages that runs have in common (see `fer_bench.training.shared`)."""
+        return self.root / "stages"
+
     def run_size(self, most: int = 20) -> int | None:
         """Bytes that a finished run takes, the mean of the last few; None without any."""
         folders = [self.runs / run_id for run_id in self.run_ids()[-most:]]
@@ -353,6 +359,7 @@ class RunStore:
         places = [self.root, *(self.root / name for name in ("data", "folds", "failures", "runs"))]
         places += [self.runs / run_id for run_id in self.run_ids()]
         places += [self.runs / run_id / "scores" for run_id in self.run_ids()]
+        places += self.stages.glob("*/*/")
         removed = []
         for place in filter(Path.is_dir, places):
             for entry in os.scandir(place):
@@ -595,6 +602,16 @@ def seal(folder: Path, run_id: str) -> None:
     files = [p for p in sorted(folder.rglob("*")) if p.is_file() and p.name[0] != "."]
     sums = {p.relative_to(folder).as_posix(): sha256(p) for p in files if p.name != "done.json"}
     write_json(folder / "done.json", {"id": run_id, "sha256": sums})
+
+
+def read_sealed(folder: Path, name: str) -> bytes | None:
+    """The content of a file of a sealed folder; None if it is not there, or not what was sealed."""
+    try:
+        content = (folder / name).read_bytes()
+        digest = _read_json(folder / "done.json")["sha256"][name]
+    except (OSError, RunError, KeyError, TypeError):
+        return None
+    return content if hashlib.sha256(content).hexdigest() == digest else None
 
 
 def write_part(folder: Path, part: Part, *, faces: str = "") -> list[Path]:

@@ -25,6 +25,7 @@ from fer_bench.sweep.worker import folds_path, metrics_to_do, score_only, thumbn
 from fer_bench.terminal import duration
 from fer_bench.threads import RUN_THREADS
 from fer_bench.training.scalars import require as require_tensorboard
+from fer_bench.training.shared import followers
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,7 @@ def run_experiment(
         specs: Sequence[RunSpec] = planned.runs
         if rehearse:
             specs, failed = _rehearsed(store, specs, options, progress)
+        specs = _followers_last(store, specs, options)
         scores = experiment.scores
         request = Request(
             root=os.path.abspath(store.root),
@@ -136,6 +138,14 @@ def _rehearsed(
     if options.workers > 1:
         left.sort(key=lambda s: -known[s.label].seconds if s.label in known else 0.0)
     return left, failed
+
+
+def _followers_last(
+    store: RunStore, specs: Sequence[RunSpec], options: Options
+) -> Sequence[RunSpec]:
+    """Announce what runs have in common; at once, those that would wait for it come last."""
+    later = followers(store.stages, [spec for spec in specs if not store.is_done(spec.id)])
+    return sorted(specs, key=lambda spec: options.workers > 1 and spec.id in later)
 
 
 def outlook(forecasts: Sequence[Forecast], store: RunStore, options: Options) -> str:

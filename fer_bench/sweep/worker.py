@@ -37,6 +37,7 @@ from fer_bench.training.checkpoint import Position, copy_state
 from fer_bench.training.loop import OnEpoch, OnHistory
 from fer_bench.training.outcome import CODES, prediction_cautions
 from fer_bench.training.session import Session
+from fer_bench.training.shared import SharedStages
 from fer_bench.training.size import model_size
 from fer_bench.training.stages import training_plan
 
@@ -128,7 +129,10 @@ def _train_into(
         return
     resume = working / RESUME
     folds = published_folds(folds_path(store, spec.fold_hash), spec, data_of(spec))
-    trained = train(spec, folds, resume=resume, on_epoch=on_epoch, on_history=on_history)
+    shared = SharedStages(store.stages, spec)
+    trained = train(
+        spec, folds, resume=resume, shared=shared, on_epoch=on_epoch, on_history=on_history
+    )
     write_run(spec, trained, working, started=started)
     resume.unlink(missing_ok=True)
 
@@ -138,6 +142,7 @@ def train(
     folds: FoldFile,
     *,
     resume: Path | None = None,
+    shared: SharedStages | None = None,
     on_epoch: OnEpoch | None = None,
     on_history: OnHistory | None = None,
 ) -> Trained:
@@ -147,7 +152,7 @@ def train(
         spec: the run.
         folds: of its data set.
         resume: file to keep the state in while training goes on, and to go on from.
-        on_epoch, on_history: see `fer_bench.training.loop.Trainer`.
+        shared, on_epoch, on_history: see `fer_bench.training.loop.Trainer`.
 
     Raises:
         RunError: the data are not those the run was planned for.
@@ -160,7 +165,12 @@ def train(
         validation = rows.fold.test
     session = new_session(spec, data, rows)
     position = session.train(
-        rows.fold.train, validation, resume=resume, on_epoch=on_epoch, on_history=on_history
+        rows.fold.train,
+        validation,
+        resume=resume,
+        shared=shared,
+        on_epoch=on_epoch,
+        on_history=on_history,
     )
     return Trained(session, rows, position)
 

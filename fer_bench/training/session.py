@@ -21,6 +21,7 @@ from fer_bench.training.batches import Batcher, Rows, make_task
 from fer_bench.training.checkpoint import Position, load_weights
 from fer_bench.training.extract import extract
 from fer_bench.training.loop import OnEpoch, OnHistory, Trainer, seed_everything, training_device
+from fer_bench.training.shared import SharedStages
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,7 @@ class Session:
         validation: Rows,
         *,
         resume: Path | None = None,
+        shared: SharedStages | None = None,
         on_epoch: OnEpoch | None = None,
         on_history: OnHistory | None = None,
     ) -> Position:
@@ -118,6 +120,7 @@ class Session:
             validation=validation,
             seed=self.seed,
             resume=resume,
+            shared=shared,
             on_epoch=on_epoch,
             on_history=on_history,
         ).run()
