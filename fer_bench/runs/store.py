@@ -12,7 +12,7 @@ Layout of a result folder::
         environment.json         versions, device, wall time
         history.csv              stage, epoch, split, player, term, value
         model.safetensors        the kept checkpoint
-        parts/<part>.safetensors expression, identity, logits, valence_arousal
+        parts/<part>.safetensors expression, identity, logits, valence_arousal, drawn
         parts/<part>.parquet     labels
         done.json                SHA-256 of every file above
         scores.json              written after, and again whenever a metric changes
@@ -182,6 +182,7 @@ class RunRecord:
                 labels=labels,
                 classes=classes,
                 further=further_of(arrays),
+                drawn=arrays.get("drawn"),
                 **loaded,
             )
         except RunError:
@@ -636,6 +637,8 @@ def write_part(folder: Path, part: Part, *, faces: str = "") -> list[Path]:
         f"{FURTHER}{name}": np.ascontiguousarray(value, dtype=np.float32)
         for name, value in part.further.items()
     }
+    if part.drawn is not None:
+        arrays["drawn"] = np.ascontiguousarray(part.drawn)
     table, file = folder / f"{stem}.parquet", folder / f"{stem}.safetensors"
     with atomic_path(table) as aside:
         part.labels.to_parquet(aside, index=False)

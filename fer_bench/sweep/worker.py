@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 import safetensors.numpy
 import torch
-from numpy.typing import NDArray
 from safetensors.torch import save_file
 
 import fer_bench
@@ -219,7 +218,7 @@ def parts_of(spec: RunSpec, trained: Trained) -> Iterator[Part]:
     rows |= {f"test:{name}": against for name, against in trained.rows.tests.items()}
     for name, chosen in rows.items():
         if len(chosen):
-            yield session.extract(chosen, name=name)
+            yield session.extract(chosen, name=name, draw=name == "test")
     for name, test in spec.tests.items():
         data = load_faces(test)
         yield session.extract(np.arange(len(data)), name=f"test:{name}", data=data)
@@ -403,19 +402,3 @@ def info_json(info: MethodInfo) -> dict[str, Any]:
     content = asdict(info)
     content["needs"] = sorted(info.needs)
     return content
-
-
-def thumbnails(data: FaceData, *, side: int = 48, most: int = 20_000) -> NDArray[np.uint8] | None:
-    """Small copies of all faces for maps and grids; None where there are too many to keep."""
-    if len(data) > most:
-        return None
-    height = data.shape[1]
-    step = max(1, -(-height // side))
-    chunks = []
-    for start in range(0, len(data), 2048):
-        faces = data.gather(np.arange(start, min(start + 2048, len(data))))
-        n, h, w, c = faces.shape
-        faces = faces[:, : h - h % step, : w - w % step]
-        blocks = faces.reshape(n, h // step, step, w // step, step, c)
-        chunks.append(blocks.mean((2, 4)).round().astype(np.uint8))
-    return np.concatenate(chunks)

@@ -134,12 +134,14 @@ class Session:
         materialise(self.method, self.batcher.batch(rows[:2]))
         load_weights(path, self.method)
 
-    def extract(self, rows: Rows, *, name: str, data: FaceData | None = None) -> Part:
-        """The saved arrays of some faces, of this data set or of another one."""
+    def extract(
+        self, rows: Rows, *, name: str, data: FaceData | None = None, draw: bool = False
+    ) -> Part:
+        """The saved arrays of some faces, of this data set or of another one; see `extract`."""
         batcher = self.batcher
         if data is not None:
             batcher = Batcher(data, self.method.task, batcher.training, batcher.device)
-        return extract(self.method, batcher, rows, name=name)
+        return extract(self.method, batcher, rows, name=name, draw=draw)
 
 
 def build_method(adapter: type[Method], config: Any, task: Task, *, seed: int) -> Method:
