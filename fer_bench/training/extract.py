@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor
 
@@ -11,8 +10,6 @@ from fer_bench.arrays import FURTHER, Part, further_of
 from fer_bench.errors import MethodError
 from fer_bench.method import Method, infer
 from fer_bench.training.batches import Batcher, Rows
-
-_LABELS = ("expression", "subject", "valence", "arousal", "sequence", "path")
 
 
 def extract(
@@ -51,18 +48,9 @@ def extract(
         identity=arrays.get("identity"),
         logits=arrays.get("logits"),
         valence_arousal=arrays.get("valence_arousal"),
-        labels=_labels(batcher, rows),
+        labels=batcher.labels.iloc[rows]
+        .reset_index(drop=True)
+        .assign(row=np.asarray(rows, dtype=np.int64)),
         classes=method.task.classes,
         further=further_of(arrays),
     )
-
-
-def _labels(batcher: Batcher, rows: Rows) -> pd.DataFrame:
-    table = batcher.data.table
-    factors = [c for c in table if str(c).startswith("factor_")]
-    wanted = [c for c in (*_LABELS, *batcher.data.attributes, *factors) if c in table]
-    labels = table.iloc[rows][wanted].reset_index(drop=True)
-    for column in ("expression", "subject", "sequence", "path", *batcher.data.attributes):
-        if column in labels:
-            labels[column] = labels[column].astype("string")
-    return labels.assign(row=np.asarray(rows, dtype=np.int64))
