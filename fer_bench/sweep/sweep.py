@@ -26,7 +26,7 @@ from fer_bench.sweep.worker import folds_path, metrics_to_do, score_only
 from fer_bench.terminal import duration
 from fer_bench.threads import RUN_THREADS
 from fer_bench.training.scalars import require as require_tensorboard
-from fer_bench.training.shared import followers
+from fer_bench.training.shared import announce, first_own_stages
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,7 @@ def run_experiment(
     out: str | Path,
     *,
     options: Options = Options(),  # noqa: B008
+    methods: Sequence[str] = (),
     rehearse: bool = False,
     quiet: bool = False,
 ) -> Sweep:
@@ -72,6 +73,7 @@ def run_experiment(
         out: result folder; made if absent. Giving the same folder again goes on where a killed
             sweep was.
         options: how the runs are executed; by default one after the other.
+        methods: labels or names of the only rows that are run; all by default.
         rehearse: first let every method see a batch. One that fails does not fail in each of its
             runs again, and the longest runs are started first.
         quiet: no progress on the terminal.
@@ -84,7 +86,7 @@ def run_experiment(
     _refuse_other_folders(store)
     if experiment.report.tensorboard:
         require_tensorboard()
-    planned = plan(experiment)
+    planned = plan(experiment).only(methods)
     prepare(store, experiment, planned)
     counts = {"done": 0, "kept": 0, "busy": 0}
     failed: dict[str, str] = {}
@@ -92,7 +94,7 @@ def run_experiment(
         specs: Sequence[RunSpec] = planned.runs
         if rehearse:
             specs, failed = _rehearsed(store, specs, options, progress)
-        specs = _followers_last(store, specs, options)
+        specs = _announced(store, specs, options)
         scores = experiment.scores
         request = Request(
             root=os.path.abspath(store.root),
@@ -141,12 +143,12 @@ def _rehearsed(
     return left, failed
 
 
-def _followers_last(
-    store: RunStore, specs: Sequence[RunSpec], options: Options
-) -> Sequence[RunSpec]:
-    """Announce what runs have in common; at once, those that would wait for it come last."""
-    later = followers(store.stages, [spec for spec in specs if not store.is_done(spec.id)])
-    return sorted(specs, key=lambda spec: options.workers > 1 and spec.id in later)
+def _announced(store: RunStore, specs: Sequence[RunSpec], options: Options) -> Sequence[RunSpec]:
+    """Make room for what runs have in common; where several run at once, the others come later."""
+    todo = [spec for spec in specs if not store.is_done(spec.id)]
+    announce(store.stages, todo)
+    later = first_own_stages(todo) if options.workers > 1 else {}
+    return sorted(specs, key=lambda spec: spec.id in later)
 
 
 def outlook(forecasts: Sequence[Forecast], store: RunStore, options: Options) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -14,8 +13,6 @@ from fer_bench.data.thumbnails import reduced
 from fer_bench.errors import MethodError
 from fer_bench.method import Embeddings, Method, infer
 from fer_bench.training.batches import Batcher, Rows
-
-_LABELS = ("expression", "subject", "valence", "arousal", "sequence", "path")
 
 
 def extract(
@@ -71,7 +68,9 @@ def extract(
         identity=arrays.get("identity"),
         logits=arrays.get("logits"),
         valence_arousal=arrays.get("valence_arousal"),
-        labels=_labels(batcher, rows),
+        labels=batcher.labels.iloc[rows]
+        .reset_index(drop=True)
+        .assign(row=np.asarray(rows, dtype=np.int64)),
         classes=method.task.classes,
         further=further_of(arrays),
         drawn=drawings.pixels(),
@@ -125,14 +124,3 @@ class _Drawings:
         images = denormalise(torch.cat(self._images), self.mode, light=light)
         levels = images.nan_to_num().clamp(0, 255).round().byte()
         return levels.permute(0, 2, 3, 1).contiguous().numpy()
-
-
-def _labels(batcher: Batcher, rows: Rows) -> pd.DataFrame:
-    table = batcher.data.table
-    factors = [c for c in table if str(c).startswith("factor_")]
-    wanted = [c for c in (*_LABELS, *batcher.data.attributes, *factors) if c in table]
-    labels = table.iloc[rows][wanted].reset_index(drop=True)
-    for column in ("expression", "subject", "sequence", "path", *batcher.data.attributes):
-        if column in labels:
-            labels[column] = labels[column].astype("string")
-    return labels.assign(row=np.asarray(rows, dtype=np.int64))

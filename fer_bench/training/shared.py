@@ -147,28 +147,46 @@ def parameters_from(method: type[Method], stages: Iterable[str]) -> set[str]:
     return {name for stage in stages for name in method.stage_parameters.get(stage, ())}
 
 
-def followers(root: Path, specs: Iterable[RunSpec]) -> set[str]:
-    """Announce the stages that runs have in common, and tell who takes them over.
+def first_own_stages(specs: Iterable[RunSpec]) -> dict[str, str]:
+    """With which stage those runs begin that have all before it in common with an earlier one.
 
     Args:
-        root: the folder `stages` of the results.
         specs: runs that are to be trained, in their order.
 
     Returns:
-        Ids of the runs that have a stage in common with an earlier one.
+        Run id -> name of the stage.
     """
-    seen: Counter[str] = Counter()
-    later = set()
-    for spec in (spec for spec in specs if spec.method != ERASED):
-        method = registry.methods.get(spec.method)
-        stages = list(method.stage_parameters)
-        for first in range(len(stages)):
-            digest = _digest(spec, parameters_from(method, stages[first:]))
-            seen[digest] += 1
-            if seen[digest] > 1:
-                (root / digest).mkdir(parents=True, exist_ok=True)
-                later.add(spec.id)
-    return later
+    seen: set[str] = set()
+    begins = {}
+    for spec in specs:
+        for stage, digest in _points(spec):
+            if digest in seen:
+                begins[spec.id] = stage
+            seen.add(digest)
+    return begins
+
+
+def announce(root: Path, specs: Iterable[RunSpec]) -> None:
+    """Make room for the stages that some runs have in common; others keep none.
+
+    Args:
+        root: the folder `stages` of the results.
+        specs: runs that are to be trained.
+    """
+    digests = Counter(digest for spec in specs for _, digest in _points(spec))
+    for digest, count in digests.items():
+        if count > 1:
+            (root / digest).mkdir(parents=True, exist_ok=True)
+
+
+def _points(spec: RunSpec) -> Iterator[tuple[str, str]]:
+    """The stages before which a run may be like others, each with the digest of its state then."""
+    if spec.method == ERASED:
+        return
+    method = registry.methods.get(spec.method)
+    stages = list(method.stage_parameters)
+    for place, stage in enumerate(stages):
+        yield stage, _digest(spec, parameters_from(method, stages[place:]))
 
 
 def _digest(spec: RunSpec, later: set[str]) -> str:

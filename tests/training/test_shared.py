@@ -19,7 +19,7 @@ from fer_bench.sweep.sweep import prepare
 from fer_bench.sweep.worker import execute
 from fer_bench.training import shared
 from fer_bench.training.checkpoint import Position
-from fer_bench.training.shared import CommonState, SharedStages, followers
+from fer_bench.training.shared import CommonState, SharedStages, announce, first_own_stages
 
 CPU = torch.device("cpu")
 
@@ -51,7 +51,7 @@ def trained(root, *parameters, **changes):
     asked = parse_experiment(experiment(*parameters, **changes))
     store, planned = RunStore(root), plan(asked)
     prepare(store, asked, planned)
-    followers(store.stages, planned.runs)
+    announce(store.stages, planned.runs)
     for spec in planned.runs:
         assert execute(spec, root, metrics=())[0] in ("done", "kept")
     return {spec.label: store.record(spec.id) for spec in planned.runs}
@@ -149,8 +149,15 @@ def specs_of(*parameters, **changes):
 def test_what_stage_one_depends_on_is_in_the_key(tmp_path, other):
     (first,) = specs_of({})
     (second,) = specs_of(*other.pop("parameters", ({},)), **other)
-    assert followers(tmp_path, [first, second]) == set()
-    assert followers(tmp_path, [first, first.model_copy(update={"label": "twin"})])
+    assert first_own_stages([first, second]) == {}
+    announce(tmp_path / "stages", [first, second])
+    assert not (tmp_path / "stages").exists()
+
+
+def test_with_which_stage_a_run_begins():
+    specs = specs_of(*SWEEP, {"mu": 0.7})
+    begins = first_own_stages(specs)
+    assert [begins.get(spec.id) for spec in specs] == [None, "identity", "classifier", None]
 
 
 def test_threads_and_device_are_in_the_key():
@@ -167,7 +174,7 @@ def test_threads_and_device_are_in_the_key():
 
 def test_who_is_at_a_stage_is_waited_for(tmp_path):
     spec, twin = specs_of({"zeta": 0.0}, {"zeta": 1.0})
-    followers(tmp_path, [spec, twin])
+    announce(tmp_path, [spec, twin])
     order = []
 
     def second():
@@ -187,7 +194,7 @@ def test_who_is_at_a_stage_is_waited_for(tmp_path):
 
 def test_a_claim_of_the_dead_keeps_nobody_waiting(tmp_path, monkeypatch):
     spec, twin = specs_of({"zeta": 0.0}, {"zeta": 1.0})
-    followers(tmp_path, [spec, twin])
+    announce(tmp_path, [spec, twin])
     with SharedStages(tmp_path, spec).before(STAGES, 1, {}, CPU) as common:
         folder = common.folder
     dead = Claim(folder.with_name(f"{folder.name}.claims"))
@@ -200,7 +207,7 @@ def test_a_claim_of_the_dead_keeps_nobody_waiting(tmp_path, monkeypatch):
 
 def test_runs_that_are_not_planned_together_keep_nothing(tmp_path):
     (spec,) = specs_of({})
-    followers(tmp_path, [spec])
+    announce(tmp_path, [spec])
     with SharedStages(tmp_path, spec).before(STAGES, 1, {}, CPU) as common:
         assert common is None
 
