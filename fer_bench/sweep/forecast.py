@@ -64,11 +64,12 @@ def rehearse(spec: RunSpec) -> tuple[float, int]:
     """Train the method of a run for a few steps of every stage.
 
     Returns:
-        Seconds of all its training, and bytes of what it will write.
+        Seconds of all its training, if several devices share it without loss, and bytes of what it
+        will write.
     """
     data = data_of(spec)
     rows = rows_of(data, spec, folds_of(data, spec.split))
-    short = spec.training.model_copy(update={"steps": _STEPS})
+    short = spec.training.model_copy(update={"steps": _STEPS, "devices": 1})
     session = new_session(spec.model_copy(update={"training": short}), data, rows)
     spent: dict[str, float] = defaultdict(float)
     last = time.perf_counter()
@@ -91,4 +92,4 @@ def rehearse(spec: RunSpec) -> tuple[float, int]:
     width = sum(array.shape[1] for array in arrays if array is not None)
     faces = len(data) + sum(len(load_faces(test)) for test in spec.tests.values())
     weights = sum(value.numel() for value in session.method.state_dict().values())
-    return seconds, 4 * (weights + faces * width)
+    return seconds / spec.training.devices, 4 * (weights + faces * width)
