@@ -36,6 +36,7 @@ from fer_bench.metrics.metric import Metric, load_metrics, score_run
 from fer_bench.runs.log import RunLog
 from fer_bench.runs.store import RESUME, RunRecord, RunStore, atomic_path, write_json, write_part
 from fer_bench.score import Outcome
+from fer_bench.sweep.gpus import Gpus
 from fer_bench.sweep.job import Job, Tell
 from fer_bench.sweep.plan import RunRows, load_faces, published_folds, rows_of
 from fer_bench.sweep.processes import Processes
@@ -194,6 +195,7 @@ def _train_ranks(
                 threads=torch.get_num_threads(),
                 wants_tell=True,
                 fresh=fresh,
+                gpus=Gpus.here(),
             )
             ranks.submit(rank, job, hear)
         for rank, end in ranks.ends():  # the first that fails ends all
