@@ -23,6 +23,7 @@ from fer_bench.training.checkpoint import Position, load_weights
 from fer_bench.training.devices import training_device
 from fer_bench.training.extract import extract
 from fer_bench.training.loop import OnEpoch, OnHistory, Trainer, seed_everything
+from fer_bench.training.shared import SharedStages
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,7 @@ class Session:
         validation: Rows,
         *,
         resume: Path | None = None,
+        shared: SharedStages | None = None,
         on_epoch: OnEpoch | None = None,
         on_history: OnHistory | None = None,
         fabric: Fabric | None = None,
@@ -121,6 +123,7 @@ class Session:
             validation=validation,
             seed=self.seed,
             resume=resume,
+            shared=shared,
             on_epoch=on_epoch,
             on_history=on_history,
             fabric=fabric,
@@ -135,12 +138,14 @@ class Session:
         materialise(self.method, self.batcher.batch(rows[:2]))
         load_weights(path, self.method)
 
-    def extract(self, rows: Rows, *, name: str, data: FaceData | None = None) -> Part:
-        """The saved arrays of some faces, of this data set or of another one."""
+    def extract(
+        self, rows: Rows, *, name: str, data: FaceData | None = None, draw: bool = False
+    ) -> Part:
+        """The saved arrays of some faces, of this data set or of another one; see `extract`."""
         batcher = self.batcher
         if data is not None:
             batcher = Batcher(data, self.method.task, batcher.training, batcher.device)
-        return extract(self.method, batcher, rows, name=name)
+        return extract(self.method, batcher, rows, name=name, draw=draw)
 
 
 def build_method(adapter: type[Method], config: Any, task: Task, *, seed: int) -> Method:
