@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from lightning_fabric import Fabric
 from torch import Tensor
 
 from fer_bench.arrays import Part
@@ -19,8 +20,9 @@ from fer_bench.experiment import TrainingSpec
 from fer_bench.method import Batch, Method, Oracle, Task
 from fer_bench.training.batches import Batcher, Rows, make_task
 from fer_bench.training.checkpoint import Position, load_weights
+from fer_bench.training.devices import training_device
 from fer_bench.training.extract import extract
-from fer_bench.training.loop import OnEpoch, OnHistory, Trainer, seed_everything, training_device
+from fer_bench.training.loop import OnEpoch, OnHistory, Trainer, seed_everything
 from fer_bench.training.shared import SharedStages
 
 
@@ -111,6 +113,7 @@ class Session:
         shared: SharedStages | None = None,
         on_epoch: OnEpoch | None = None,
         on_history: OnHistory | None = None,
+        fabric: Fabric | None = None,
     ) -> Position:
         """Train all stages of the method; see `Trainer`."""
         return Trainer(
@@ -123,6 +126,7 @@ class Session:
             shared=shared,
             on_epoch=on_epoch,
             on_history=on_history,
+            fabric=fabric,
         ).run()
 
     def load(self, path: Path, rows: Rows) -> None:
