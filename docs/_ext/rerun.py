@@ -82,7 +82,9 @@ def rows_of(out: Path, printed: str, scores: Mapping[str, str]) -> Rows:
         return _scored(out, scores)
     if out.is_file():
         benchmarks = json.loads(out.read_text(encoding="utf-8"))["benchmarks"]
-        return [{"case": each["param"] or each["name"], **each["extra_info"]} for each in benchmarks]
+        return [
+            {"case": each["param"] or each["name"], **each["extra_info"]} for each in benchmarks
+        ]
     return list(json.loads(printed))
 
 
