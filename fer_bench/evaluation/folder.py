@@ -26,11 +26,11 @@ from fer_bench.evaluation.matching import Gathered, Model
 from fer_bench.evaluation.people import divide, faces_of
 from fer_bench.experiment import DataSpec, RunSpec, SplitSpec, TrainingSpec
 from fer_bench.method import MethodInfo
+from fer_bench.registry import EXTERNAL
 from fer_bench.runs.store import RunStore, sha256, write_json, write_part
 from fer_bench.sweep.plan import data_card
 from fer_bench.sweep.worker import HISTORY, folds_path, info_json
 
-METHOD = "external"
 MOST_FACES = 20_000
 _ARRAYS = {"expression": "E", "identity": "I", "logits": "logits"}
 
@@ -207,7 +207,7 @@ def _write_run(store: RunStore, planned: Planned, model: Model, fold: int) -> No
 
 def _spec(planned: Planned, model: Model, fold: int) -> RunSpec:
     return RunSpec(
-        method=METHOD,
+        method=EXTERNAL,
         label=model.name,
         parameters={"arrays": _hashes(model.arrays)},
         data=DataSpec(name=planned.data.info.name),
@@ -248,7 +248,7 @@ def _parts(planned: Planned, model: Model, fold: Fold) -> Iterator[Part]:
 
 def _environment(planned: Planned, model: Model) -> dict[str, Any]:
     info = MethodInfo(
-        METHOD,
+        EXTERNAL,
         model.name,
         paper=f"embeddings from {model.file.name}" if model.file.name else "given embeddings",
         produces_identity="I" in model.arrays and "E" in model.arrays,
