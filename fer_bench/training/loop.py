@@ -5,17 +5,17 @@ from __future__ import annotations
 import logging
 import math
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from fer_bench.backbones import Backbone
@@ -36,6 +36,9 @@ from fer_bench.training.checkpoint import (
 )
 from fer_bench.training.concordance import concordance
 from fer_bench.training.outcome import bounds_at, training_cautions
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 OnEpoch = Callable[[int, int, str], None]
 OnHistory = Callable[[Sequence[Sequence[Any]]], None]
@@ -455,7 +458,11 @@ def make_fabric(training: TrainingSpec) -> Fabric:
 
 @cache  # making one reads the metadata of every installed package
 def _fabric(accelerator: str, precision: Any) -> Fabric:
-    return Fabric(accelerator=accelerator, devices=1, precision=precision)
+    from lightning_fabric import Fabric  # and with it torch's compiler: who plans needs neither
+
+    with warnings.catch_warnings():  # a run has one device: nothing is to be started by srun
+        warnings.filterwarnings("ignore", message="The `srun` command is available")
+        return Fabric(accelerator=accelerator, devices=1, precision=precision)
 
 
 def seed_everything(*seed: int, device: torch.device | None = None) -> torch.Generator:
