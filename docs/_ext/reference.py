@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import shutil
 import tomllib
 import types
 import typing
@@ -22,6 +23,7 @@ from typer.main import get_command
 from fer_bench import experiment, registry
 from fer_bench.cli.app import app
 from fer_bench.cli.listing import TABLES, Kind
+from fer_bench.reports.board import write_board
 
 SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("(top level)", experiment.Experiment),
@@ -39,6 +41,7 @@ SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
 def setup(app: Any) -> dict[str, bool]:
     """Write the generated pages when a build begins."""
     app.connect("builder-inited", _write)
+    app.connect("build-finished", _write_board)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -52,6 +55,16 @@ def _write(app: Any) -> None:
         path = folder / f"{name}.md"
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             path.write_text(text, encoding="utf-8")
+
+
+def _write_board(app: Any, error: Exception | None) -> None:
+    """The leaderboard with its files, beside the pages that link to it."""
+    if error is None and app.builder.format == "html":
+        board = Path(app.outdir) / "board"
+        shutil.copytree(
+            Path(app.srcdir).parent / "baselines" / "results", board, dirs_exist_ok=True
+        )
+        write_board(board)
 
 
 def _experiment() -> str:

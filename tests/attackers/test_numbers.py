@@ -104,6 +104,16 @@ def test_rank_information_is_exact_for_certain_and_for_random_ranks():
     assert random["rank_bits"].low < 0 < random["rank_bits"].high
 
 
+@pytest.mark.parametrize("gone", [0, 20, 49])
+def test_a_target_that_no_permuted_person_can_be_found_by_is_left_out_of_the_null(gone):
+    target = np.repeat(np.arange(50), 2)
+    rank, gallery = np.ones(100, int), np.full(100, 50)
+    permuted = np.where(target == gone, 0, np.arange(100) % 2 + 1)[None]
+    scores = search_numbers(Searches(rank, gallery, target, permuted, None), draws=20)
+    assert scores["rank1"].value == 1.0
+    assert scores["rank1"].null == pytest.approx(0.5)
+
+
 def test_few_people_are_not_searched_for(world):
     faces = world(8, seed=0)
     scores = search_numbers(searched(Cosine().fit(faces, faces), faces))
