@@ -46,15 +46,14 @@ class Side:
         A pair of two persons counts by both (two-way bootstrap; Owen, Annals of Applied
         Statistics 2007), a pair within one by that one.
         """
-        first, second = self.people.T
-        weights = self.weights * drawn[first]
-        weights[self._two] *= drawn[second[self._two]]
-        return weights
+        first, other = self._counted
+        return self.weights * drawn[first] * np.append(drawn, 1.0)[other]
 
     @cached_property
-    def _two(self) -> Ints:
-        """Comparisons of two persons."""
-        return np.flatnonzero(self.people[:, 0] != self.people[:, 1])
+    def _counted(self) -> tuple[Ints, Ints]:
+        """Who a comparison counts by, and by whom else; -1, the last place, for nobody else."""
+        first, second = self.people.T
+        return np.ascontiguousarray(first), np.where(first != second, second, -1)
 
 
 @dataclass(frozen=True)

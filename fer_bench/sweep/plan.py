@@ -60,6 +60,31 @@ class Plan:
     data: Mapping[str, FaceData]
     folds: FoldFile
 
+    def only(self, methods: Sequence[str]) -> Plan:
+        """The runs of some rows, and those whose embeddings they erase.
+
+        Args:
+            methods: labels of rows, or registered names; none for all rows.
+
+        Raises:
+            ExperimentError: the experiment has no such row.
+        """
+        everything = [*self.runs, *(spec for spec, _ in self.skipped)]
+        labels = {spec.label for spec in everything}
+        for name in methods:
+            if name not in labels | {spec.method for spec in everything}:
+                there = ", ".join(map(repr, sorted(labels)))
+                raise ExperimentError(f"--method {name!r} is no row of the experiment: {there}.")
+        if not methods:
+            return self
+        chosen = [spec for spec in everything if {spec.label, spec.method} & {*methods}]
+        ids = {spec.id for spec in chosen} | {spec.of for spec in chosen}
+        return replace(
+            self,
+            runs=tuple(spec for spec in self.runs if spec.id in ids),
+            skipped=tuple((spec, why) for spec, why in self.skipped if spec.id in ids),
+        )
+
 
 def plan(experiment: Experiment) -> Plan:
     """Load the data, make the folds, resolve every parameter.
@@ -69,6 +94,7 @@ def plan(experiment: Experiment) -> Plan:
     """
     entries = [resolve_method(m, i) for i, m in enumerate(experiment.methods)]
     _check_labels(experiment, entries)
+    _check_devices(experiment, entries)
     if experiment.confound is not None and REVERSED in experiment.tests:
         raise ExperimentError(
             f"tests.{REVERSED}: [confound] makes a test part of that name: choose another."
@@ -348,6 +374,17 @@ def _check_labels(experiment: Experiment, entries: list[tuple[type[Method], Any]
                     "give one of them another 'label'."
                 )
         seen.append((label, entry))
+
+
+def _check_devices(experiment: Experiment, entries: list[tuple[type[Method], Any]]) -> None:
+    """Refuse several devices for a method whose losses need their batch in one place."""
+    for i, (entry, (method, _)) in enumerate(zip(experiment.methods, entries, strict=True)):
+        devices = training_of(experiment, entry).devices
+        if devices > 1 and entry.name != ERASED and not method.info.data_parallel:
+            raise ExperimentError(
+                f"methods[{i}]: {entry.name!r} trains on one device, and its training.devices is "
+                f"{devices}: set it to 1 in this entry."
+            )
 
 
 def data_card(data: FaceData) -> dict[str, Any]:

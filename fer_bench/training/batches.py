@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,7 @@ from fer_bench.method import Batch, Task
 
 Rows = NDArray[np.int64]
 
+_LABELS = ("expression", "subject", "valence", "arousal", "sequence", "path")
 _DEVICE_BYTES = 4 * 2**30  # a set up to this size lives on the accelerator as uint8
 
 
@@ -39,7 +41,7 @@ def make_task(data: FaceData, train: Rows, *, target: str = "expression") -> Tas
         n_train_subjects=len(in_train),
         shape=data.shape,
         attributes={
-            name: tuple(sorted(data.table[name].dropna().astype(str).unique()))
+            name: tuple(sorted({str(level) for level in data.table[name].dropna().unique()}))
             for name in data.attributes
         },
         valence_arousal=data.has_valence_arousal,
@@ -92,6 +94,18 @@ class Batcher:
         if self.device.type == "cuda":
             return pixels.pin_memory().to(self.device, non_blocking=True)
         return pixels
+
+    @cached_property
+    def labels(self) -> pd.DataFrame:
+        """What a run keeps of the labels of its faces, a row a face."""
+        table = self.data.table
+        factors = [c for c in table if str(c).startswith("factor_")]
+        wanted = (*_LABELS, *self.data.attributes, *factors)
+        labels = table[[c for c in wanted if c in table]].copy()
+        for column in ("expression", "subject", "sequence", "path", *self.data.attributes):
+            if column in labels:
+                labels[column] = labels[column].astype("string")
+        return labels
 
     def batch(
         self, rows: Rows, *, generator: torch.Generator | None = None, partners: Rows | None = None
@@ -174,8 +188,17 @@ class EpochPlan:
         """What the pair sampler had to fall back to."""
         return self._sampler.cautions if self._sampler is not None else ()
 
-    def epoch(self, epoch: int) -> Iterator[tuple[Rows, Rows | None]]:
-        """Rows (and partners) of each batch of one epoch."""
+    def epoch(
+        self, epoch: int, *, rank: int = 0, ranks: int = 1
+    ) -> Iterator[tuple[Rows, Rows | None]]:
+        """Rows (and partners) of each batch of one epoch.
+
+        Args:
+            epoch: which.
+            rank, ranks: give the part of a batch that one of several devices has. Their parts
+                are of one size, no row is in two of them, and a row has the partner that it has
+                in the batch of a single device.
+        """
         rng = np.random.default_rng([*self.seed, epoch])
         order = self._order(rng)
         for start in range(0, len(self) * self.batch_size, self.batch_size):
@@ -183,7 +206,9 @@ class EpochPlan:
             partners = None
             if self._sampler is not None:
                 partners = self.rows[self._sampler.partners(anchors, rng)]
-            yield self.rows[anchors], partners
+            size = len(anchors) // ranks
+            part = slice(rank * size, (rank + 1) * size)
+            yield self.rows[anchors[part]], None if partners is None else partners[part]
 
     def _order(self, rng: np.random.Generator) -> Rows:
         if not self.balanced:
