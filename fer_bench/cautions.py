@@ -593,6 +593,9 @@ WORDINGS: dict[str, Wording] = {
         "note",
     ),
     "nothing-recognised": Wording("no method has a score yet: there is nothing to compare", "note"),
+    "recognition-unmeasured": Wording(
+        "there are no predictions of expressions: recognition is not compared", "note"
+    ),
     "leak-without-people": Wording(
         "how much of the person is left in the embeddings cannot be measured: the data name no "
         "people",

@@ -12,12 +12,17 @@ from fer_bench.cautions import Caution
 from fer_bench.reports.columns import Column
 from fer_bench.reports.eraser_curve import AboveCurve
 from fer_bench.reports.paired import Outlook
+from fer_bench.reports.remarks import Remark
 from fer_bench.reports.standing import ERASED, SOURCE, at_null, collapsed, null_of
 from fer_bench.reports.summary import Row, Summary, Verdict
 from fer_bench.reports.text import capitalised, formatted, listed, with_unit
 from fer_bench.statistics.comparison import MIN_PAIRS
 
 BASELINES = {"erm": "ERM", "pixels": "pixels"}  # registered name -> what it is called
+# What may void all numbers of given embeddings: read before any of them.
+FIRST = frozenset(
+    {"encoder-people-unknown", "tested-people-trained-on", "predictions-at-chance", "rows-copied"}
+)
 
 
 @dataclass(frozen=True)
@@ -29,12 +34,14 @@ class Headline:
         leak: whether anybody keeps less of the person than an eraser leaves.
         open: what these results cannot say, and what it would take.
         troubles: label -> why nothing can be claimed for that method.
+        first: what may void all numbers, in words, with the rows it is said of.
     """
 
     best: Caution
     leak: Caution
     open: Caution
     troubles: Mapping[str, Caution]
+    first: tuple[str, ...] = ()
 
     @property
     def sentences(self) -> list[str]:
@@ -53,7 +60,14 @@ class Headline:
 def headline(summary: Summary) -> Headline:
     """The headline of a result folder."""
     troubles = dict(_troubles(summary))
-    return Headline(_best(summary), _leak(summary, troubles), _open(summary), troubles)
+    first = tuple(_said_of(r, summary) for r in summary.cautions if r.kind and r.kind[0] in FIRST)
+    return Headline(_best(summary), _leak(summary, troubles), _open(summary), troubles, first)
+
+
+def _said_of(remark: Remark, summary: Summary) -> str:
+    """A remark with the rows it is about, where these are not all."""
+    everybody = not remark.rows or len(remark.rows) == len(summary.rows)
+    return remark.text if everybody else f"{listed(remark.rows, most=4)}: {remark.text}"
 
 
 def _troubles(summary: Summary) -> Iterator[tuple[str, Caution]]:
@@ -75,7 +89,8 @@ def _best(summary: Summary) -> Caution:
     use = summary.use
     verdict = summary.verdict(use.key) if use is not None else None
     if use is None or verdict is None:
-        return Caution("nothing-recognised")
+        scored = any(row.scores for row in summary.rows)
+        return Caution("recognition-unmeasured" if scored else "nothing-recognised")
     values = {"measure": _in_a_sentence(use), "value": _text(verdict.value.mean, use)}
     if at_null(verdict.value, use):
         chance = _text(null_of(verdict.value, use), use)

@@ -8,11 +8,13 @@ import pytest
 
 from fer_bench.cautions import WORDINGS, Caution
 from fer_bench.reports.aggregate import Difference, Ranking
+from fer_bench.reports.columns import columns_about
 from fer_bench.reports.eraser_curve import AboveCurve
 from fer_bench.reports.headline import headline
 from fer_bench.reports.paired import Outlook
+from fer_bench.reports.remarks import Remark
 from fer_bench.reports.standing import sound
-from fer_bench.reports.summary import Failure, Verdict
+from fer_bench.reports.summary import USES, Failure, Verdict
 
 LEAK = "leakage/E.identity.normalised"
 SEPARATED, OPEN = Caution("separated", better="x"), Caution("not-separated", n=8, alpha=0.05)
@@ -196,6 +198,30 @@ def test_a_folder_without_scores_says_so(summary):
                    verdicts=(), failures=())  # fmt: skip
     verdict = headline(bare)
     assert [verdict.best.code, verdict.open.code] == ["nothing-recognised", "one-method"]
+
+
+def test_embeddings_without_predictions_are_not_called_unscored(summary):
+    use = {column.key for aspect in USES for column in columns_about(aspect)}
+    rows = tuple(
+        replace(row, scores={key: s for key, s in row.scores.items() if key not in use})
+        for row in summary.rows
+    )
+    columns = tuple(key for key in summary.columns if key not in use)
+    verdicts = tuple(verdict for verdict in summary.verdicts if verdict.key not in use)
+    made = replace(summary, rows=rows, columns=columns, verdicts=verdicts)
+    assert headline(made).best.code == "recognition-unmeasured"
+
+
+@pytest.mark.parametrize("rows", [(), ("EIF",)])
+def test_what_may_void_all_numbers_is_said_first(summary, rows):
+    unknown = Caution("encoder-people-unknown")
+    remarks = (
+        Remark("few people", "warning", kind=("few-people",)),
+        Remark(str(unknown), "error", rows=rows, kind=(unknown.code,)),
+    )
+    (first,) = headline(replace(summary, cautions=remarks)).first
+    assert first == (f"EIF: {unknown}" if rows else str(unknown))
+    assert headline(replace(summary, cautions=())).first == ()
 
 
 def test_every_sentence_has_its_wording(summary):
