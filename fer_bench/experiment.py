@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -327,13 +327,19 @@ class Experiment(_Strict):
         return seeds
 
 
-def load_experiment(path: str | Path | None = None, *, overrides: Sequence[str] = ()) -> Experiment:
+def load_experiment(
+    path: str | Path | None = None,
+    *,
+    overrides: Sequence[str] = (),
+    before_imports: Callable[[], None] = lambda: None,
+) -> Experiment:
     """Read and validate an experiment file; None is the embedded quickstart.
 
     Args:
         path: a TOML file, or the `experiment.json` of a result folder (which repeats it). Data
             roots in it are relative to its folder.
         overrides: "dotted.key=value" strings; the value is TOML, or else a plain string.
+        before_imports: called once all keys are right, before the methods are imported.
 
     Raises:
         ExperimentError: names the file, the line, the key, and the nearest valid key.
@@ -357,7 +363,7 @@ def load_experiment(path: str | Path | None = None, *, overrides: Sequence[str] 
     _check_values(content, source)
     content.setdefault("name", file.stem)
     _resolve_roots(content, file.parent, source)
-    return parse_experiment(content, where=source)
+    return parse_experiment(content, where=source, before_imports=before_imports)
 
 
 def _parse(file: Path, text: str) -> dict[str, Any]:
@@ -397,9 +403,17 @@ def _check_values(value: Any, source: Source, at: Location = ()) -> None:
 
 
 def parse_experiment(
-    content: Mapping[str, Any], *, where: str | Source = "experiment"
+    content: Mapping[str, Any],
+    *,
+    where: str | Source = "experiment",
+    before_imports: Callable[[], None] = lambda: None,
 ) -> Experiment:
     """Validate a plain mapping as an experiment, with the names and parameters of its parts.
+
+    Args:
+        content: keys and values.
+        where: they are from, for messages.
+        before_imports: called once all keys are right, before the methods are imported.
 
     Raises:
         ExperimentError: one sentence per wrong key, with the key path and the nearest valid key.
@@ -410,6 +424,7 @@ def parse_experiment(
     _check_name(experiment.name, source)
     _check_size(experiment, source)
     _check_names(experiment, source)
+    before_imports()
     for i, method in enumerate(experiment.methods):
         training_of(experiment, method, where=source, at=("methods", i, "training"))
         resolve_method(method, i, where=source)

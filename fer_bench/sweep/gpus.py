@@ -6,8 +6,6 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
-
 _VISIBLE, _SHARE = "CUDA_VISIBLE_DEVICES", "FER_BENCH_GPU_SHARE"
 _NUMBER = {1: "one"}
 
@@ -37,6 +35,8 @@ class Gpus:
 
     def limit_memory(self) -> None:
         """Refuse this process more than its share: it fails, not those beside it."""
+        import torch
+
         if self.share < 1 and torch.cuda.is_available():
             for index in range(len(self.names)):
                 torch.cuda.set_per_process_memory_fraction(self.share, index)
@@ -44,6 +44,8 @@ class Gpus:
 
 def visible_gpus() -> tuple[str, ...]:
     """Names of the GPUs that this process may use; none of them is touched."""
+    import torch
+
     count = torch.cuda.device_count()
     named = [name.strip() for name in os.environ.get(_VISIBLE, "").split(",")]
     return tuple(named[:count] if any(named) else map(str, range(count)))

@@ -12,13 +12,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
 import safetensors.numpy
 import torch
-from lightning_fabric import Fabric
 from safetensors.torch import save_file
 
 import fer_bench
@@ -47,6 +46,9 @@ from fer_bench.training.session import Session
 from fer_bench.training.shared import SharedStages
 from fer_bench.training.size import model_size
 from fer_bench.training.stages import training_plan
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 State = Literal["done", "kept", "failed", "busy"]
 
@@ -225,8 +227,15 @@ def _train_rank(
         tell(history=rows)
 
     fabric = rank_fabric(spec.training, rank, port)
-    callbacks = {"on_epoch": on_epoch, "on_history": on_history} if rank == 0 else {}
-    _train_here(spec, folds, resume, fabric=fabric, **callbacks)
+    first = rank == 0
+    _train_here(
+        spec,
+        folds,
+        resume,
+        on_epoch=on_epoch if first else None,
+        on_history=on_history if first else None,
+        fabric=fabric,
+    )
     torch.distributed.destroy_process_group()
 
 

@@ -41,7 +41,7 @@ def make_task(data: FaceData, train: Rows, *, target: str = "expression") -> Tas
         n_train_subjects=len(in_train),
         shape=data.shape,
         attributes={
-            name: tuple(sorted(data.table[name].dropna().astype(str).unique()))
+            name: tuple(sorted({str(level) for level in data.table[name].dropna().unique()}))
             for name in data.attributes
         },
         valence_arousal=data.has_valence_arousal,

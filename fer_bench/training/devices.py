@@ -15,16 +15,16 @@ import os
 import socket
 from collections.abc import Sequence
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from lightning_fabric import Fabric
-from lightning_fabric.plugins.environments import LightningEnvironment
-from lightning_fabric.strategies.ddp import DDPStrategy
 from torch import Tensor, distributed, nn
 
 from fer_bench.errors import MethodError
 from fer_bench.experiment import TrainingSpec
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 
 def training_device(training: TrainingSpec) -> torch.device:
@@ -50,8 +50,11 @@ def make_fabric(training: TrainingSpec) -> Fabric:
 
 @cache  # making one reads the metadata of every installed package
 def _fabric(accelerator: str, precision: Any) -> Fabric:
+    from lightning_fabric import Fabric  # and with it torch's compiler: who plans needs neither
+    from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+
     _quiet()
-    here = [LightningEnvironment()]  # else it takes a Slurm job for its own
+    here = LightningEnvironment()  # else it takes a Slurm job for its own
     return Fabric(accelerator=accelerator, devices=1, precision=precision, plugins=here)
 
 
@@ -91,6 +94,10 @@ def rank_fabric(training: TrainingSpec, rank: int, port: int) -> Fabric:
         rank: of this process.
         port: where the ranks of this run meet.
     """
+    from lightning_fabric import Fabric
+    from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+    from lightning_fabric.strategies.ddp import DDPStrategy
+
     os.environ.update(LOCAL_RANK=str(rank), MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
     _quiet()
     fabric = Fabric(
@@ -98,7 +105,7 @@ def rank_fabric(training: TrainingSpec, rank: int, port: int) -> Fabric:
         devices=training.devices,
         strategy=DDPStrategy(broadcast_buffers=False),
         precision=_precision(training),
-        plugins=[LightningEnvironment()],
+        plugins=LightningEnvironment(),
     )
     fabric.launch()
     return fabric

@@ -9,11 +9,10 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from fer_bench.backbones import Backbone
@@ -37,6 +36,9 @@ from fer_bench.training.concordance import concordance
 from fer_bench.training.devices import average_gradients, make_fabric, rank_mean, share_buffers
 from fer_bench.training.outcome import bounds_at, training_cautions
 from fer_bench.training.shared import CommonState, SharedStages
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 OnEpoch = Callable[[int, int, str], None]
 OnHistory = Callable[[Sequence[Sequence[Any]]], None]

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor
 
 from fer_bench.arrays import Part
@@ -24,6 +23,9 @@ from fer_bench.training.devices import training_device
 from fer_bench.training.extract import extract
 from fer_bench.training.loop import OnEpoch, OnHistory, Trainer, seed_everything
 from fer_bench.training.shared import SharedStages
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 
 @dataclass(frozen=True)
