@@ -115,7 +115,7 @@ class TrainingSpec(_Strict):
         epochs: the budget; each stage takes its share of it.
         steps: the budget in optimiser steps instead, where it is given; an epoch is a pass over
             the faces as before, and the last one of a stage may be cut short.
-        batch_size: faces per batch (pairs per batch in pair stages).
+        batch_size: faces per batch (pairs per batch in pair stages), of all devices together.
         lr: learning rate of players that name none.
         schedule: of the learning rate over a stage: "cosine" (with 5 % warm-up), "constant", or
             "step" (see `decay`).
@@ -133,6 +133,8 @@ class TrainingSpec(_Strict):
         channels_last, compile: speed switches (compile: the backbones, by torch.compile); the
             numbers agree within the interval. See tests/benchmarks/test_switches_speed.py.
         device: "auto", "cpu" or "cuda".
+        devices: processes that train one run, each on a device of its own with its part of every
+            batch; more than one for methods that declare `MethodInfo.data_parallel`.
     """
 
     epochs: Annotated[int, Field(ge=1)] = 20
@@ -152,6 +154,17 @@ class TrainingSpec(_Strict):
     channels_last: bool = False
     compile: bool = False
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    devices: Annotated[int, Field(ge=1)] = 1
+
+    @field_validator("devices")
+    @classmethod
+    def _equal_parts(cls, devices: int, info: Any) -> int:
+        size = info.data.get("batch_size", devices)
+        if devices > 1 and (size % devices or size // devices < 2):
+            raise ValueError(
+                f"must divide the batch_size of {size} into equal parts of at least two"
+            )
+        return devices
 
 
 class MethodSpec(_Strict):
@@ -588,6 +601,8 @@ class RunSpec(_Strict):
         content["split"] = {"fold_hash": self.fold_hash}
         training = content["training"]
         training.pop("device")
+        if self.training.devices == 1:
+            del training["devices"]
         if self.training.steps is None:
             del training["steps"]
         if self.training.schedule != "step":

@@ -17,7 +17,6 @@ from fer_bench.arrays import Part, RunArrays
 from fer_bench.cautions import Caution, has
 from fer_bench.information import Estimator, estimate_mi
 from fer_bench.information.estimator import make
-from fer_bench.information.estimators.auto import Auto
 from fer_bench.labels import label_entropy
 from fer_bench.metrics.common import Floats, bounds, half_width, random_rows, undefined
 from fer_bench.metrics.metric import metric
@@ -156,6 +155,8 @@ def _both_terms(
     options: dict[str, Any],
 ) -> tuple[Score, Score, Estimator]:
     """I(E_M; E_N) and I(E_M; I_M) by one estimator, on the same splits of the same rows."""
+    from fer_bench.information.estimators.auto import Auto  # heavy
+
     call, options = split_options(options)
     given: dict[str, Any] = {"groups": groups, "clusters": clusters, "calibrated": 0, **call}
     e, *others = pairs

@@ -25,6 +25,7 @@ Floats = NDArray[np.float64]
 Source = Literal["people", "seeds", "folds"]
 
 SMALL_MARGIN = 0.05  # of a score: nearer than this, two seeds are too few for a claim
+NORMAL_95 = 1.959963984540054  # scipy.stats.norm.ppf(0.975)
 SPREADS_DIFFER = 0.05  # level of the test that seed spreads are equal
 
 
@@ -65,7 +66,7 @@ class RunScore:
     ) -> RunScore:
         """The run of a score of which only a 95 % interval over people is known."""
         none = np.empty(0)
-        error = (high - low) / (2 * scipy.stats.norm.ppf(0.975))
+        error = (high - low) / (2 * NORMAL_95)
         return cls(method, seed, fold, value, none, none, none, error)
 
     @classmethod

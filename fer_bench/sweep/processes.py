@@ -31,7 +31,7 @@ import psutil
 
 from fer_bench.errors import RunError
 from fer_bench.sweep import server
-from fer_bench.sweep.gpus import Gpu, runs_on_one
+from fer_bench.sweep.gpus import Gpus, runs_on_one
 from fer_bench.sweep.job import Job, Surroundings, Unpicklable, by_reference, failure
 from fer_bench.terminal import duration
 from fer_bench.threads import limited_threads, starting_no_threads
@@ -119,6 +119,7 @@ class Processes:
         self._waiting: deque[tuple[Hashable, Job, Callable[[dict[str, Any]], None]]] = deque()
         self._running: dict[int, _Running] = {}
         self._number = 0
+        self._most_devices = 1  # of a job
         self._servers = 0
         self._server: _Server | None = None
 
@@ -152,6 +153,7 @@ class Processes:
         if self._server is None:  # it may import while this process goes on
             self._server = _Server.borrow()
         self._waiting.append((key, job, on_message))
+        self._most_devices = max(self._most_devices, job.devices)
 
     def ends(self) -> Iterator[tuple[Any, End]]:
         """How each job ended, in any order; more may be submitted meanwhile.
@@ -163,7 +165,7 @@ class Processes:
             while self._waiting and len(self._running) < self.workers:
                 key, job, on_message = self._waiting.popleft()
                 if job.fresh and self.gpus:
-                    job = replace(job, gpu=self._free_gpu())
+                    job = replace(job, gpus=self._free_gpus(job.devices))
                 try:
                     token = secrets.token_hex(8)
                     content = pickle.dumps((token, Surroundings.here(), by_reference(job)))
@@ -184,11 +186,13 @@ class Processes:
         running.answers = ours
         self._running[self._number] = running
 
-    def _free_gpu(self) -> Gpu:
-        """The device that the fewest jobs are on."""
-        taken = Counter(r.job.gpu.name for r in self._running.values() if r.job.gpu)
-        name = min(self.gpus, key=lambda gpu: taken[gpu])
-        return Gpu(name, 1 / runs_on_one(self.workers, self.gpus))
+    def _free_gpus(self, count: int) -> Gpus:
+        """The devices that the fewest jobs are on."""
+        jobs = [running.job for running in self._running.values()]
+        taken = Counter(name for job in jobs if job.gpus for name in job.gpus.names)
+        names = sorted(self.gpus, key=lambda gpu: taken[gpu])[:count]
+        sharers = runs_on_one(self.workers, self.gpus, self._most_devices)
+        return Gpus(tuple(names), 1 / sharers)
 
     def _watch(self) -> Iterator[tuple[Any, End]]:
         assert self._server is not None

@@ -27,6 +27,8 @@ from multiprocessing.connection import Connection
 from multiprocessing.reduction import recv_handle
 from typing import Any, NoReturn
 
+from fer_bench.lifetime import adopt_orphans, end_with
+
 # Set before anything is imported: none of these libraries then starts a thread of its own.
 QUIET = {
     "OMP_NUM_THREADS": "1",
@@ -44,8 +46,6 @@ PRELOAD = (  # what every run imports, the parts that libraries put off among it
     "pyarrow.pandas_compat",
     "pyarrow.parquet",
 )
-
-_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 
 
 def command(fd: int, path: Sequence[str]) -> list[str]:
@@ -94,7 +94,7 @@ def _prepare_training() -> None:
     importlib.import_module(SWEEP)
     from fer_bench.experiment import TrainingSpec
     from fer_bench.threads import libraries
-    from fer_bench.training.loop import make_fabric
+    from fer_bench.training.devices import make_fabric
 
     make_fabric(TrainingSpec(device="cpu"))  # with torch's compiler, which optimisers import too
     libraries()
@@ -138,7 +138,7 @@ class _Server:
         signal.set_wakeup_fd(write, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda number, frame: None)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver decides what an interrupt means
-        _prctl(_PR_SET_CHILD_SUBREAPER)
+        adopt_orphans()
         os.chdir("/")
 
     def serve(self, idle_work: Iterator[Any]) -> None:
@@ -183,9 +183,7 @@ class _Server:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             signal.signal(signal.SIGINT, signal.SIG_DFL)
-            _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-            if os.getppid() != server:  # killed before this process asked to end with it
-                os._exit(1)
+            end_with(server)
             os.setsid()
             self.control.close()
             os.close(self.wake)
@@ -286,11 +284,3 @@ def _kill(pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
     except (ProcessLookupError, PermissionError):
         return
-
-
-def _prctl(option: int, value: int = 1) -> None:
-    """A setting of this process that Linux alone has."""
-    if sys.platform == "linux":
-        import ctypes
-
-        ctypes.CDLL(None).prctl(option, int(value), 0, 0, 0)
