@@ -25,7 +25,8 @@ extensions = [
 ]
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
-exclude_patterns = ["_build", "_ext", "gallery/*.rst.txt", "generated/numbers.md"]
+included = ["generated/numbers.md", "generated/benchmark-*.md"]
+exclude_patterns = ["_build", "_ext", "gallery/*.rst.txt", *included]
 suppress_warnings = ["config.cache"]
 
 autosummary_generate = True
@@ -46,6 +47,8 @@ sphinx_gallery_conf = {
 
 html_theme = "pydata_sphinx_theme"
 html_title = f"FER-Bench {release}"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 html_sidebars = {"**": ["globaltoc.html"]}
 html_theme_options = {
     "header_links_before_dropdown": 3,

@@ -108,7 +108,8 @@ def uncoded(text: str) -> Caution:
 
 def as_cautions(items: Iterable[Caution | str]) -> tuple[Caution, ...]:
     """Each of them once, in order; sentences become uncoded cautions."""
-    return tuple(dict.fromkeys(c if isinstance(c, Caution) else uncoded(c) for c in items))
+    given = tuple(c if isinstance(c, Caution) else uncoded(c) for c in items)
+    return tuple(dict.fromkeys(given)) if len(given) > 1 else given
 
 
 def has(cautions: Iterable[Caution], *codes: str) -> bool:

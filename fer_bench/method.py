@@ -34,6 +34,8 @@ A complete adapter, found through the entry-point group `fer_bench.methods`::
 
         def predict(self, images: Tensor) -> Prediction:
             return Prediction(logits=self.head(self.encoder(images)))
+
+A method with a decoder of its own has `decode` as well.
 """
 
 from __future__ import annotations
@@ -43,7 +45,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 from torch import Tensor, nn
 
 from fer_bench.cautions import Caution
@@ -66,6 +68,8 @@ class MethodInfo:
             labels of what it embeds, to pin the scale of every metric; nothing else ever is.
         needs: what the training data must have.
         produces_identity: whether `embed` gives an identity embedding.
+        data_parallel: whether the mean of its losses over equal parts of a batch may stand for
+            the loss of the batch, so that several devices can train one run.
         published: numbers printed in papers.
         deviations: every deviation from the source, and why.
     """
@@ -77,6 +81,7 @@ class MethodInfo:
     role: Role = "method"
     needs: frozenset[DataRequirement] = frozenset()
     produces_identity: bool = False
+    data_parallel: bool = False
     published: tuple[Published, ...] = ()
     deviations: tuple[str, ...] = ()
 
@@ -271,9 +276,22 @@ class Method(nn.Module):
             )
 
     class Config(BaseModel):
-        """Parameters of a method; unknown keys are refused."""
+        """Parameters of a method; unknown keys are refused.
+
+        Class attributes:
+            later_keys: keys that came after runs had been made; they are written only where they
+                are set, so that the ids of those runs stay.
+        """
 
         model_config = ConfigDict(extra="forbid", frozen=True)
+
+        later_keys: ClassVar[tuple[str, ...]] = ()
+
+        @model_serializer(mode="wrap")
+        def _written(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+            fields = type(self).model_fields
+            unset = {k for k in self.later_keys if getattr(self, k) == fields[k].default}
+            return {key: value for key, value in plain(self).items() if key not in unset}
 
     def __init__(self, task: Task, config: Any) -> None:
         super().__init__()
@@ -301,6 +319,14 @@ class Method(nn.Module):
     def predict(self, images: Tensor) -> Prediction:
         """[B, C, H, W] normalised faces -> predictions; none by default."""
         return Prediction()
+
+    def decode(self, embeddings: Embeddings) -> Tensor | None:
+        """Embeddings -> [B, C, H, W] normalised faces, where the method has a decoder of its own.
+
+        What it draws of test faces is kept with a run, and stands beside what the decoder probe
+        draws of them.
+        """
+        return None
 
 
 class Oracle(Method):

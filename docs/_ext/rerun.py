@@ -9,6 +9,7 @@ them is a value with its 95 % interval.
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -28,16 +29,21 @@ Rows = list[dict[str, Any]]
 
 def main(words: list[str]) -> int:
     """Print every command, run those that are asked for, and count the failures."""
-    content = tomllib.loads((ROOT / "docs" / "numbers.toml").read_text(encoding="utf-8"))
+    content = numbers()
     failed = 0
     for number in [*content["number"], *map(with_stamp, content["benchmark"])]:
         name = number.get("name", number.get("states"))
         print(f"{name}: {number['command'] or 'no command was kept'}", flush=True)
         names = set(words) - {"--all"}
-        short = number.get("cpu_minutes", 0) <= SHORT
+        short = (number.get("cpu_minutes") or number.get("estimated_minutes") or math.inf) <= SHORT
         if number["command"] and (name in names if names else short or "--all" in words):
             failed += not _made(number)
     return failed
+
+
+def numbers() -> dict[str, Any]:
+    """The content of docs/numbers.toml."""
+    return tomllib.loads((ROOT / "docs" / "numbers.toml").read_text(encoding="utf-8"))
 
 
 def with_stamp(benchmark: Mapping[str, Any]) -> dict[str, Any]:
@@ -60,11 +66,11 @@ def _made(number: Mapping[str, Any]) -> bool:
             "commit": commit,
             "machine": _machine(),
             "date": date.today().isoformat(),
-            "cpu_minutes": round((sum(os.times()[2:4]) - before) / 60, 1),
+            "cpu_minutes": round((sum(os.times()[2:4]) - before) / 60, 2),
         }
         print(f"  {stamp}", flush=True)
         if done.returncode == 0 and "name" in number:
-            write(number["name"], stamp, rows_of(out, done.stdout, number.get("scores", {})))
+            write(number["name"], stamp, rows_of(out, done.stdout))
     return done.returncode == 0
 
 
@@ -76,28 +82,47 @@ def write(name: str, stamp: Mapping[str, Any], rows: Rows) -> None:
     (KEPT / f"{name}.json").write_text(text, encoding="utf-8")
 
 
-def rows_of(out: Path, printed: str, scores: Mapping[str, str]) -> Rows:
+def rows_of(out: Path, printed: str) -> Rows:
     """Rows from a result folder, from the file of pytest-benchmark, or from printed JSON."""
     if out.is_dir():
-        return _scored(out, scores)
+        return _scored(out)
     if out.is_file():
-        benchmarks = json.loads(out.read_text(encoding="utf-8"))["benchmarks"]
-        return [
-            {"case": each["param"] or each["name"], **each["extra_info"]} for each in benchmarks
-        ]
+        timed = json.loads(out.read_text(encoding="utf-8"))["benchmarks"]
+        return [{"case": each["param"] or each["name"], **each["extra_info"]} for each in timed]
     return list(json.loads(printed))
 
 
-def _scored(folder: Path, scores: Mapping[str, str]) -> Rows:
+def _scored(folder: Path) -> Rows:
+    from fer_bench.reports.confounding import confounding
     from fer_bench.reports.summary import summarise
     from fer_bench.runs.store import RunStore
 
-    rows = []
-    for row in summarise(RunStore(folder)).rows:
-        estimates = {title: row.scores.get(key) for title, key in scores.items()}
-        shown = {t: [e.mean, e.low, e.high] if e else None for t, e in estimates.items()}
-        rows.append({"method": row.label, **shown})
-    return rows
+    store = RunStore(folder)
+    summary = summarise(store)
+    tied = confounding(store, [row.label for row in summary.rows])
+    if tied is not None and len(tied.rhos) > 1:
+        return [
+            {
+                "method": label,
+                "strength": rho,
+                **{p.title: _interval(tied.means[p.key][label].get(rho)) for p in tied.panels},
+            }
+            for label in tied.labels
+            for rho in tied.rhos
+        ]
+    scores = {
+        title: key
+        for title, key in numbers()["scores"].items()
+        if any(key in row.scores for row in summary.rows)
+    }
+    return [
+        {"method": row.label, **{t: _interval(row.scores.get(key)) for t, key in scores.items()}}
+        for row in summary.rows
+    ]
+
+
+def _interval(estimate: Any) -> list[float | None] | None:
+    return estimate and [estimate.mean, estimate.low, estimate.high]
 
 
 def _commit() -> str:

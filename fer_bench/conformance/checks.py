@@ -134,6 +134,7 @@ class _Check:
         batch = example_batch(self.task)
         embeddings, prediction = infer(method, batch)
         wrong = list(_wrong_shapes(method, embeddings, prediction, len(batch)))
+        wrong += _wrong_drawings(method, embeddings, batch)
         yield from (Finding("shape", False, text) for text in wrong)
         if not wrong:
             yield Finding("shape", True, "embeddings and predictions are [B, d], float, finite")
@@ -278,6 +279,16 @@ def _wrong_shapes(
             yield f"{name} is {value.dtype}; expected a float type"
         elif not torch.isfinite(value).all():
             yield f"{name} holds values that are not finite"
+
+
+def _wrong_drawings(method: Method, embeddings: Embeddings, batch: Batch) -> Iterator[str]:
+    drawn = method.decode(embeddings)
+    if drawn is None:
+        return
+    if drawn.shape != batch.images.shape:
+        yield f"decode() gives {list(drawn.shape)}; expected {list(batch.images.shape)}"
+    elif not torch.isfinite(drawn).all():
+        yield "decode() holds values that are not finite"
 
 
 def _companions(

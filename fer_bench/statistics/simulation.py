@@ -105,7 +105,8 @@ def simulate(model: SweepModel, *, sweeps: int, seed: int = 0) -> Verdict:
         false.append(apart)
         powered.append(comparison.pair("m0", "m1").difference.p < 0.05)
     error = np.std(covered) / np.sqrt(sweeps)
-    return Verdict(*(float(np.mean(each)) for each in (covered, false, powered)), float(error))
+    coverage, separated, power = (float(np.mean(each)) for each in (covered, false, powered))
+    return Verdict(coverage, separated, power, float(error))
 
 
 def grid() -> Iterator[SweepModel]:

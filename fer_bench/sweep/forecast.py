@@ -78,11 +78,11 @@ def rehearse(spec: RunSpec) -> tuple[dict[str, float], int]:
     Returns:
         Seconds of its training by stage, and bytes of what it will write. A step counts as the
         quickest of those tried, in CPU time where it runs on the CPU, so that neither a first
-        batch nor a busy neighbour is multiplied.
+        batch nor a busy neighbour is multiplied; several devices share it without loss.
     """
     data = data_of(spec)
     rows = rows_of(data, spec, folds_of(data, spec.split))
-    short = spec.training.model_copy(update={"steps": _STEPS})
+    short = spec.training.model_copy(update={"steps": _STEPS, "devices": 1})
     session = new_session(spec.model_copy(update={"training": short}), data, rows)
     stages = list(session.method.stages())
     clock = time.thread_time if session.batcher.device.type == "cpu" else time.perf_counter
@@ -98,7 +98,8 @@ def rehearse(spec: RunSpec) -> tuple[dict[str, float], int]:
     for stage in stages:
         batches = batches_in(len(rows.fold.train), stage.batch_size or spec.training.batch_size)
         budget = stage_budget(stage.share, spec.training, batches)
-        seconds[stage.name] = budget.steps * watches[stage.name].least
+        steps = budget.steps / spec.training.devices
+        seconds[stage.name] = steps * watches[stage.name].least
     part = session.extract(rows.fold.train[:2], name="train")
     arrays = (part.expression, part.identity, part.logits, part.valence_arousal)
     width = sum(array.shape[1] for array in arrays if array is not None)

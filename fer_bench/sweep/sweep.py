@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from fer_bench.data.thumbnails import thumbnails
 from fer_bench.errors import RunError, free_space
 from fer_bench.experiment import Experiment, RunSpec
 from fer_bench.metrics.metric import metric_names
@@ -21,7 +22,7 @@ from fer_bench.sweep.job import Job
 from fer_bench.sweep.plan import Plan, data_card, plan
 from fer_bench.sweep.processes import Processes
 from fer_bench.sweep.progress import Progress
-from fer_bench.sweep.worker import folds_path, metrics_to_do, score_only, thumbnails
+from fer_bench.sweep.worker import folds_path, metrics_to_do, score_only
 from fer_bench.terminal import duration
 from fer_bench.threads import RUN_THREADS
 from fer_bench.training.scalars import require as require_tensorboard

@@ -180,7 +180,7 @@ def announce(root: Path, specs: Iterable[RunSpec]) -> None:
 
 def _points(spec: RunSpec) -> Iterator[tuple[str, str]]:
     """The stages before which a run may be like others, each with the digest of its state then."""
-    if spec.method == ERASED:
+    if spec.method == ERASED or spec.training.devices > 1:  # several devices share no stages
         return
     method = registry.methods.get(spec.method)
     stages = list(method.stage_parameters)
