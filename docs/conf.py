@@ -25,7 +25,8 @@ extensions = [
 ]
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
-exclude_patterns = ["_build", "_ext", "gallery/*.rst.txt", "generated/numbers.md"]
+included = ["generated/numbers.md", "generated/benchmark-*.md"]
+exclude_patterns = ["_build", "_ext", "gallery/*.rst.txt", *included]
 suppress_warnings = ["config.cache"]
 
 autosummary_generate = True

@@ -45,6 +45,8 @@ class Part:
             missing.
         classes: expression names, in the order of the logits.
         further: [n, d] float32 embeddings that the method has beside E and I, by name.
+        drawn: [n, side, side, C] uint8 small faces, as a decoder of the method's own draws them;
+            kept with the test part, where there is such a decoder.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Part:
     labels: pd.DataFrame
     classes: tuple[str, ...]
     further: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    drawn: NDArray[np.uint8] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)

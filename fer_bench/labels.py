@@ -27,9 +27,15 @@ def label_codes(values: Iterable[Any], names: Sequence[str]) -> NDArray[np.int64
     >>> label_codes(["b", None, "c"], ("a", "b")).tolist()
     [1, -1, -1]
     """
-    column = pd.Series(values).astype("object")
-    text = column.where(column.isna(), column.astype(str))
-    return pd.Index(list(names), dtype="object").get_indexer(pd.Index(text)).astype(np.int64)
+    text = pd.Series(values)
+    if not isinstance(text.dtype, pd.StringDtype):
+        column = text.astype("object")
+        text = column.where(column.isna(), column.astype(str))
+    return (
+        pd.Index(list(names), dtype="object")
+        .get_indexer(pd.Index(text, dtype="object"))
+        .astype(np.int64)
+    )
 
 
 def read_labels(

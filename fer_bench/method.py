@@ -34,6 +34,8 @@ A complete adapter, found through the entry-point group `fer_bench.methods`::
 
         def predict(self, images: Tensor) -> Prediction:
             return Prediction(logits=self.head(self.encoder(images)))
+
+A method with a decoder of its own has `decode` as well.
 """
 
 from __future__ import annotations
@@ -43,7 +45,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 from torch import Tensor, nn
 
 from fer_bench.cautions import Caution
@@ -246,9 +248,14 @@ class Method(nn.Module):
         info: facts about the method.
         Config: its parameters (a pydantic model with a default for every field), so that a
             wrong key in an experiment file is named before anything runs.
+        stage_parameters: parameters of `Config` that matter only from a stage on, by the name of
+            that stage, in the order of the stages. Runs that differ in these alone train the
+            stages before it once and share them; a parameter that is not named matters from the
+            beginning.
     """
 
     info: ClassVar[MethodInfo]
+    stage_parameters: ClassVar[Mapping[str, Sequence[str]]] = {}
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -257,11 +264,31 @@ class Method(nn.Module):
                 f"{cls.__module__}.{cls.__qualname__}.warnings() is called by nobody: rename it to "
                 "cautions(); it may return sentences as before."
             )
+        named = {name for names in cls.stage_parameters.values() for name in names}
+        unknown = sorted(named - cls.Config.model_fields.keys())
+        if unknown:
+            raise MethodError(
+                f"{cls.__module__}.{cls.__qualname__}.stage_parameters names {unknown}, which its "
+                "Config does not have."
+            )
 
     class Config(BaseModel):
-        """Parameters of a method; unknown keys are refused."""
+        """Parameters of a method; unknown keys are refused.
+
+        Class attributes:
+            later_keys: keys that came after runs had been made; they are written only where they
+                are set, so that the ids of those runs stay.
+        """
 
         model_config = ConfigDict(extra="forbid", frozen=True)
+
+        later_keys: ClassVar[tuple[str, ...]] = ()
+
+        @model_serializer(mode="wrap")
+        def _written(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+            fields = type(self).model_fields
+            unset = {k for k in self.later_keys if getattr(self, k) == fields[k].default}
+            return {key: value for key, value in plain(self).items() if key not in unset}
 
     def __init__(self, task: Task, config: Any) -> None:
         super().__init__()
@@ -289,6 +316,14 @@ class Method(nn.Module):
     def predict(self, images: Tensor) -> Prediction:
         """[B, C, H, W] normalised faces -> predictions; none by default."""
         return Prediction()
+
+    def decode(self, embeddings: Embeddings) -> Tensor | None:
+        """Embeddings -> [B, C, H, W] normalised faces, where the method has a decoder of its own.
+
+        What it draws of test faces is kept with a run, and stands beside what the decoder probe
+        draws of them.
+        """
+        return None
 
 
 class Oracle(Method):

@@ -141,7 +141,8 @@ def write_board(folder: str | Path, out: str | Path | None = None) -> Path:
         "Intervals are 95 %. Verified means that the scores follow from the arrays; whether the "
         "arrays come from the method is shown by training again alone.",
     )
-    return write_page(target, "Results", render(_BOARD, tables=tables), lead=lead)
+    body = render(_BOARD, tables=tables)
+    return write_page(target, "Results", body, lead=lead, extra_style=_STYLE)
 
 
 def _table(entries: Sequence[Entry]) -> dict[str, Any]:
@@ -188,21 +189,25 @@ def _line(entry: Entry, keys: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _cell(score: dict[str, Any] | None, key: str) -> str:
+def _cell(score: dict[str, Any] | None, key: str) -> tuple[str, str]:
+    """A value and its interval, "" where there is none."""
     if score is None:
-        return "–"
+        return "–", ""
     style = leaderboard_columns()[key].style
-    text = formatted(score["mean"], style)
-    if score["low"] is not None and score["high"] is not None:
-        text += f" [{formatted(score['low'], style)}, {formatted(score['high'], style)}]"
-    return text
+    value, low, high = (
+        "" if score[name] is None else formatted(score[name], style)
+        for name in ("mean", "low", "high")
+    )
+    return value, f"[{low}, {high}]" if low and high else ""
 
 
+_STYLE = ".number { white-space: nowrap } .number .soft { display: block; font-size: .85em }"
 _BOARD = """
 {% macro rows(lines) %}{% for line in lines %}<tr><td>{{ line.label }}
 {%- if line.role != "method" %} <span class="soft">({{ line.role }})</span>{% endif %}
-{% for cell in line.cells %}<td>{{ cell }}{% endfor %}<td>{{ line.verified }}
-<td><a href="{{ line.file }}">{{ line.created }}</a></tr>{% endfor %}{% endmacro %}
+{% for value, interval in line.cells %}<td class="number">{{ value }} <span class="soft">
+{{- interval }}</span>{% endfor %}<td>{{ line.verified }}
+<td class="number"><a href="{{ line.file }}">{{ line.created }}</a></tr>{% endfor %}{% endmacro %}
 {% macro head(columns) %}<tr><th>method{% for c in columns %}<th title="{{ c.meaning }}">
 {{- c.title }}
 {{- {"high": " ↑", "low": " ↓"}.get(c.better, "") }}{% endfor %}<th>verified<th>file</tr>

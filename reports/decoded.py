@@ -18,14 +18,18 @@ from PIL import Image
 from fer_bench.metrics.decoder import STEPS_OF_A_WALK, Drawings
 from fer_bench.reports.columns import entries
 from fer_bench.reports.faces import Faces, as_image, blurred
-from fer_bench.reports.summary import Row
+from fer_bench.reports.summary import Row, Summary
 from fer_bench.reports.text import formatted
+from fer_bench.runs.store import RunStore
 
+OWN, PROBE = "By the methods' own decoders", "By the decoder probe, from all they embed"
 TILE = 48
 GAP = 2
 _QUALITY = 75
 
-_FROM = {"faces": "real faces", "E": "E alone", "EI": "E and I"}
+_FROM = {
+    "faces": "real faces", "E": "from E alone", "EI": "from E and I", "own": "by its own decoder",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,71 @@ def decoded(
     grids: list[dict[str, Any]] = []
     if arrays and thumbnails is not None and mode != "none":
         grids = _grids(Drawings.from_arrays(arrays), thumbnails, classes, mode)
-    return {"scores": scores, "grids": grids}
+    return {"scores": scores, "grids": grids, "own": "decoder/own.r2" in row.scores}
+
+
+@dataclass(frozen=True)
+class DrawnAgain:
+    """The same test faces as several methods' embeddings draw them.
+
+    Attributes:
+        rows: [k] rows of the data set.
+        expression: [k] their class codes.
+        lines: who drew -> label of a row -> faces uint8 [k, height, width, C]; the decoders of the
+            methods' own first, then the decoder probe of all that a method embeds.
+    """
+
+    rows: NDArray[np.int64]
+    expression: NDArray[np.int64]
+    lines: dict[str, dict[str, NDArray[np.uint8]]]
+
+
+def drawn_again(summary: Summary, store: RunStore) -> DrawnAgain | None:
+    """What the rows of a summary draw of the same faces; None where fewer than two rows do.
+
+    By their labels, so that the settings of an ablation stand in their order.
+    """
+    kept = {
+        row.label: Drawings.from_arrays(arrays)
+        for row in sorted(summary.rows, key=lambda row: row.label.lower())
+        if (arrays := store.record(row.representative).metric_arrays("decoder"))
+    }
+    if not kept:
+        return None
+    first, *_ = kept.values()
+    same = {label: d for label, d in kept.items() if np.array_equal(d.rows, first.rows)}
+    if len(same) < 2:
+        return None
+    lines: dict[str, dict[str, NDArray[np.uint8]]] = {OWN: {}, PROBE: {}}
+    for label, d in same.items():
+        if "own" in d.drawn:
+            lines[OWN][label] = d.drawn["own"]
+        lines[PROBE][label] = d.drawn.get("EI", d.drawn["E"])
+    return DrawnAgain(first.rows, first.expression, {by: x for by, x in lines.items() if x})
+
+
+def grids_of(
+    again: DrawnAgain, thumbnails: NDArray[np.uint8], classes: Sequence[str], mode: Faces
+) -> list[dict[str, Any]]:
+    """A grid for each who drew: the faces themselves, then a line a row."""
+    names = [classes[c] for c in again.expression]
+    real = {"test faces": thumbnails[again.rows]}
+    return [
+        {
+            "title": by,
+            "note": "",
+            "columns": names,
+            "lines": [
+                {
+                    "label": label,
+                    "giver": None,
+                    "strip": strip(list(faces), f"{label}: {', '.join(names)}", mode=mode),
+                }
+                for label, faces in (real | lines).items()
+            ],
+        }
+        for by, lines in again.lines.items()
+    ]
 
 
 def _scores(row: Row) -> list[dict[str, str]]:
@@ -114,12 +182,11 @@ def _grids(
         return {"label": label, "giver": first, "strip": strip(faces, alt, mode=mode)}
 
     listed = ", ".join(names)
-    drawn = [(f"from {_FROM[space]}", list(faces)) for space, faces in d.drawn.items()]
-    sources = [("test faces", real), *drawn]
+    sources = [("test faces", real), *((_FROM[by], list(faces)) for by, faces in d.drawn.items())]
     grids = [
         {
             "title": "Drawn again",
-            "note": "People whom neither the method nor the decoder has seen.",
+            "note": "People whom neither the method nor the decoders have seen.",
             "columns": names,
             "lines": [line(name, faces, f"{name}: {listed}") for name, faces in sources],
         }

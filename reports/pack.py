@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,12 @@ _CARD = ("name", "title", "terms", "citation", "subjects_kind", "protocol", "fin
 _ENVIRONMENT = ("fer_bench", "python", "torch", "numpy", "platform", "device", "threads", "wall_s",
                 "n_parameters")  # fmt: skip
 _MOST_LEVELS = 12  # of an attribute; more may name people
+# Places on a disk: a text that is one, one in quotes (spaces may be in it), or one in a sentence.
+_ROOT = r"(?:~|[A-Za-z]:)?[/\\]"
+_PLACE = re.compile(
+    rf"\A{_ROOT}[^\n]*[/\\][^\n]*\Z|(?<='){_ROOT}[^'\n]+"
+    rf"|(?<![\w:/.]){_ROOT}[^/\\\s',;()]+[/\\][^\s',;()]+"
+)
 _NO_LABELS = frozenset({"expression", "subject", "sequence", "valence", "arousal", "path", "row"})
 
 
@@ -102,7 +109,8 @@ def result_of(store: RunStore) -> dict[str, Any]:
         "verification": _verification(store, records),
     }
     content["contains"] = _contains(content)
-    return json.loads(json.dumps(content | {"sha256": self_hash(content)}))
+    content = without_places(json.loads(json.dumps(content)))
+    return content | {"sha256": self_hash(content)}
 
 
 def self_hash(content: Mapping[str, Any]) -> str:
@@ -117,7 +125,7 @@ def _row(row: Any) -> dict[str, Any]:
         "method": row.method,
         "role": row.role,
         "paper": row.paper,
-        "parameters": _without_paths(row.parameters),
+        "parameters": row.parameters,
         "training": row.training,
         "scores": {
             key: {
@@ -161,23 +169,25 @@ def _run(record: RunRecord) -> dict[str, Any]:
 
 
 def public_spec(spec: RunSpec) -> dict[str, Any]:
-    """A spec without the places of files on somebody's disk; its id stays."""
-    content = spec.model_dump(mode="json")
-    content["parameters"] = _without_paths(content["parameters"])
-    content["weights"] = {Path(path).name: digest for path, digest in spec.weights.items()}
+    """A spec without the places of files on somebody's disk; weights are known by their hash."""
+    content: dict[str, Any] = without_places(spec.model_dump(mode="json"))
     for data in (content["data"], *content["tests"].values()):
         data["root"] = None
     return content
 
 
-def _without_paths(value: Any) -> Any:
-    """Parameters with files of weights by their name alone."""
+def without_places(value: Any) -> Any:
+    """JSON with files by their name alone: where they lie tells of a machine and its owner.
+
+    >>> without_places({"text": "weights from '/home/Anna M/w.pt'", "/data/x/y.pt": "ab/cd"})
+    {'text': "weights from 'w.pt'", 'y.pt': 'ab/cd'}
+    """
     if isinstance(value, Mapping):
-        return {
-            key: Path(item).name if key == "weights" and isinstance(item, str)
-            else _without_paths(item)
-            for key, item in value.items()
-        }  # fmt: skip
+        return {without_places(key): without_places(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [without_places(item) for item in value]
+    if isinstance(value, str):
+        return _PLACE.sub(lambda place: PureWindowsPath(place[0]).name, value)
     return value
 
 
@@ -258,10 +268,11 @@ def recode(store: RunStore, target: Path) -> None:
     for fingerprint in {r.spec.fingerprint for r in records}:
         card = store.data_card(fingerprint)
         kept = {n: v for n, v in card["attributes"].items() if len(v) <= _MOST_LEVELS}
-        write_json(target / "data" / f"{fingerprint[:16]}.json", card | {"attributes": kept})
+        public = without_places(card | {"attributes": kept})
+        write_json(target / "data" / f"{fingerprint[:16]}.json", public)
     experiment = store.experiment()
     if experiment is not None:
-        about = experiment.model_dump(mode="json")
+        about = without_places(experiment.model_dump(mode="json"))
         for data in (about["data"], *about["tests"].values()):
             data["root"] = None
         write_json(target / "experiment.json", about)
@@ -290,8 +301,8 @@ def _recode_run(
         labels.to_parquet(folder / "parts" / f"{stem}.parquet", index=False)
         shutil.copy(record.folder / "parts" / f"{stem}.safetensors", folder / "parts")
     write_json(folder / "spec.json", spec.model_dump(mode="json"))
-    for name in ("environment.json", "history.csv"):
-        (folder / name).write_bytes(record.sealed(name))
+    write_json(folder / "environment.json", without_places(record.environment))
+    (folder / "history.csv").write_bytes(record.sealed("history.csv"))
     seal(folder, spec.id)
     blind = {n: o for n, o in record.outcomes().items() if not _looks_at_faces(n)}
     RunRecord(folder).save_outcomes(

@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from fer_bench.errors import FerBenchError, did_you_mean
-from fer_bench.metrics.generators import read_generator
+from fer_bench.metrics.generators import Generator, read_generator
 from fer_bench.metrics.traversals import STEPS, Traversal, traverse
 from fer_bench.reports.summary import summarise
 from fer_bench.reports.text import file_names, listed
@@ -20,6 +20,7 @@ from fer_bench.runs.store import RunRecord, RunStore, atomic_path
 
 _ARRAYS = ("rows", "faces", "read", "likeness")
 _FILE = "traversals.safetensors"
+OWN = "own"
 
 
 def traverse_folder(
@@ -38,7 +39,8 @@ def traverse_folder(
         root: result folder.
         spaces: embeddings that move; a method that lacks one is left out of it.
         labels: rows of the leaderboard; all methods by default.
-        generator: see `read_generator`; the decoder probe by default.
+        generator: see `read_generator`, or "own" for each method's own decoder, where it has one;
+            the decoder probe by default.
         weights: MobileFaceNet's, to compare people; their pixels by default.
         pictures: a folder for every drawing, as `<row>/<embedding, direction>/<face>_<t>.png`:
             what `fer-bench realism page` takes.
@@ -58,29 +60,74 @@ def traverse_folder(
     for label in labels:
         if label not in known:
             raise FerBenchError(f"there is no row {label!r}: {did_you_mean(label, known)}")
-    draw = read_generator(generator) if generator is not None else None
+    own = generator == OWN
+    draw = read_generator(generator) if generator is not None and not own else None
     recognise = recogniser(weights) if weights is not None else None
-    names = (str(generator), f"MobileFaceNet ({Path(weights or '').name})")
+    drawn_by = "its own decoder" if own else str(generator)
+    names = (drawn_by, f"MobileFaceNet ({Path(weights or '').name})")
     out = {}
     for label in labels or [row.label for row in summary.of_role("method")]:
         progress(label)
         record = store.record(summary.row(label).representative)
-        there = [space for space in spaces if space in record.arrays.test.spaces]
+        test = record.arrays.test
+        movable = test.embeddings if own else test.spaces  # such a decoder draws from E and I
+        there = [space for space in spaces if space in movable]
         if len(there) < len(spaces):
             progress(f"{label} has no {listed(set(spaces) - set(there))}")
+        if own and (draw := own_generator(record)) is None:
+            progress(f"{label} has no decoder of its own")
+            continue
         out[label] = [
             walk
             for space in there
             for walk in traverse(
-                record.arrays, space=space, generator=draw, recognise=recognise, names=names
+                record.arrays, space=space, generator=draw, beside=own, recognise=recognise,
+                names=names,
             )
-        ]
+        ]  # fmt: skip
         save_traversals(record, out[label])
+    if own and not out:
+        raise FerBenchError("no method here has a decoder of its own: leave out --generator.")
     if not any(out.values()):
         raise FerBenchError(f"no method here has an embedding {listed(spaces)}.")
     if pictures is not None:
         _write_pictures(Path(pictures), out)
     return out
+
+
+def own_generator(record: RunRecord) -> Generator | None:
+    """The own decoder of a run's method, as a generator of codes: E, beside I where there is one.
+
+    It draws in the light of the average test face.
+
+    Returns:
+        The generator, or None for a method without a decoder.
+
+    Raises:
+        RunError: the run cannot be loaded; see `load_session`.
+    """
+    import torch
+
+    from fer_bench.data.augment import denormalise
+    from fer_bench.method import Embeddings
+    from fer_bench.sweep.worker import load_session
+    from fer_bench.training.extract import average_light, decoded
+
+    test = record.arrays.test
+    if test.drawn is None:
+        return None
+    session = load_session(record)
+    batcher, width = session.batcher, test.expression.shape[1]
+    light = average_light(batcher.batch(test.labels["row"].to_numpy(np.int64)).pixels)
+
+    def draw(codes: torch.Tensor) -> torch.Tensor:
+        identity = codes[:, width:] if test.identity is not None else None
+        images = decoded(session.method, Embeddings(codes[:, :width], identity))
+        assert images is not None  # it drew the test faces
+        pixels = denormalise(images.float(), batcher.training.normalise, light=light)
+        return pixels / 127.5 - 1
+
+    return draw
 
 
 def _write_pictures(folder: Path, traversals: Mapping[str, Sequence[Traversal]]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,22 @@ def _two_threads() -> None:
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """No test reads or fills the user's cache of decoded faces."""
     os.environ["FER_BENCH_CACHE"] = str(tmp_path_factory.mktemp("face-cache"))
+
+
+@pytest.fixture
+def invoke(monkeypatch, capsys):
+    """Call `fer-bench ...` as the shell does; returns (status, stdout, stderr)."""
+
+    from fer_bench.cli import main
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["fer-bench", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        captured = capsys.readouterr()
+        return stop.value.code or 0, captured.out, captured.err
+
+    return call
 
 
 @pytest.fixture(scope="session")

@@ -1,24 +1,39 @@
-"""The documentation: its Python runs, its commands exist, its links lead somewhere."""
+"""The documentation: its Python and what it prints, its commands, links and numbers."""
 
 from __future__ import annotations
 
-import importlib.util
+import doctest
+import importlib
+import json
 import re
 import shlex
-import sys
-import tomllib
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
+from PIL import Image
 from typer.main import get_command
 
 from fer_bench.cli.app import app
 from fer_bench.cli.help import EXAMPLES
+from fer_bench.data.synthetic.factors import EXPRESSIONS
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = sorted(p for p in DOCS.rglob("*.md") if not {"generated", "_build"} & set(p.parts))
 GALLERY = sorted((DOCS.parent / "examples" / "gallery").glob("plot_*.py"))
+
+
+@pytest.fixture
+def rerun(monkeypatch):
+    monkeypatch.syspath_prepend(DOCS / "_ext")
+    return importlib.import_module("rerun")
+
+
+@pytest.fixture
+def reference(rerun):
+    return importlib.import_module("reference")
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -39,12 +54,59 @@ def commands() -> list[tuple[str, str]]:
     return [pytest.param(name, line, id=f"{name}: {line}") for name, line in lines]
 
 
+def same(printed: str, shown: str) -> bool:
+    """As a doctest compares: "..." stands for any text, and line breaks are spaces."""
+    flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+    return doctest.OutputChecker().check_output(shown, printed, flags)
+
+
 @pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, "python")], ids=lambda p: p.stem)
-def test_the_python_of_a_page_runs(page, capsys) -> None:
-    names: dict[str, object] = {}
-    for code in blocks(page, "python"):
+def test_the_python_of_a_page_prints_what_stands_below(page, capsys) -> None:
+    text, names = page.read_text(encoding="utf-8"), {}
+    both = re.compile(r"^```python\n(.*?)^```(?:\n+```text\n(.*?)^```)?", re.M | re.S)
+    for code, shown in both.findall(text):
         exec(compile(code, page.name, "exec"), names)
-    assert "False" not in capsys.readouterr().out
+        printed = capsys.readouterr().out
+        assert same(printed, shown), f"{code}\nprints\n{printed}"
+
+
+def transcripts() -> list[tuple[str, str, str]]:
+    """(page, command, what a page says it prints)."""
+    return [
+        pytest.param(page.name, command, shown, id=f"{page.name}: {command}")
+        for page in PAGES
+        for block in blocks(page, "console")
+        for command, shown in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)+)", block, re.M)
+        if shown.strip() and not command.endswith("\\")
+    ]
+
+
+@pytest.fixture
+def inputs(tmp_path, monkeypatch) -> None:
+    """The files that transcripts of the pages are about."""
+    monkeypatch.chdir(tmp_path)
+    picture = Image.new("RGB", (128, 128))
+    for word in ("happiness", "neutral", "surprise"):
+        for k in range(80):
+            path = tmp_path / "my-faces" / word / f"p{k % 20}" / f"{k}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            picture.save(path)
+    person, names = np.arange(2400) // 40, np.array(EXPRESSIONS)
+    ids = np.array([f"{s:03d}/{k}.png" for k, s in enumerate(person)])
+    emotion = names[np.arange(2400) % 7]
+    columns = {"path": ids, "emotion": emotion, "person": [f"s{s:03d}" for s in person]}
+    pd.DataFrame(columns).to_csv("labels.csv", index=False)
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(2400, 7)) + 3 * np.eye(7)[np.arange(2400) % 7]
+    embedding = rng.normal(size=(2400, 512)).astype(np.float32)
+    np.savez("ours.npz", embedding=embedding, logits=logits, ids=ids, classes=names)
+
+
+@pytest.mark.parametrize(("page", "command", "shown"), transcripts())
+def test_a_command_prints_what_a_page_shows(page, command, shown, inputs, invoke) -> None:
+    status, out, err = invoke(*shlex.split(command)[1:])
+    assert status == 0
+    assert same(out + err, shown), out + err
 
 
 @pytest.mark.parametrize(("page", "line"), commands())
@@ -86,13 +148,49 @@ def test_links_of_the_readme_lead_somewhere() -> None:
         assert (ROOT / name).exists(), name
 
 
-def test_numbers_stand_where_their_list_says() -> None:
+def test_numbers_stand_where_their_list_says(rerun) -> None:
     """Each with a command (or the word that none was kept), commit, machine and date."""
-    content = tomllib.loads((DOCS / "numbers.toml").read_text(encoding="utf-8"))
-    for number in content["number"]:
+    stamp = {"command", "commit", "date", "machine"}
+    for number in rerun.numbers()["number"]:
         page = (DOCS / number["page"]).read_text(encoding="utf-8")
         assert number["states"] in re.sub(r"\s+", " ", page), number
-        assert {*number} == {"page", "states", "command", "commit", "date", "machine", "minutes"}
+        assert {*number} - {"cpu_minutes"} == {"page", "states", *stamp}
+
+
+def test_every_benchmark_is_kept_and_shown(rerun, reference) -> None:
+    pages = "".join(page.read_text(encoding="utf-8") for page in DOCS.glob("benchmarks/*.md"))
+    names = {entry["name"] for entry in rerun.numbers()["benchmark"]}
+    assert names == {path.stem for path in DOCS.glob("benchmarks/*.json")}
+    for entry in rerun.numbers()["benchmark"]:
+        kept = json.loads((rerun.KEPT / f"{entry['name']}.json").read_text(encoding="utf-8"))
+        assert kept["command"] == entry["command"]
+        assert f"{{include}} ../generated/benchmark-{entry['name']}.md" in pages
+        assert reference.benchmark(kept).count("\n| ") == len(kept["rows"]) > 0
+
+
+def test_rows_of_a_benchmark_are_kept_and_rendered(rerun, reference, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(rerun, "KEPT", tmp_path)
+    rows = [{"a": [0.51234, 0.4, 0.6], "n": 7}, {"a": [0.25, None, None], "n": 7, "b": "x"}]
+    command = f"echo {shlex.quote(json.dumps(rows))}"
+    assert rerun._made({"name": "toy", "command": command})
+    kept = json.loads((tmp_path / "toy.json").read_text(encoding="utf-8"))
+    assert kept["rows"] == rows
+    assert {*kept} == {"command", "commit", "machine", "date", "cpu_minutes", "rows"}
+    table = reference.benchmark(kept).splitlines()
+    assert table[:4] == ["| a | b |", "|---|---|", "| 0.512 [0.4, 0.6] |  |", "| 0.25 | x |"]
+    assert "In every row: n 7." in table
+
+
+def test_rows_come_from_the_file_of_pytest_benchmark(rerun, tmp_path) -> None:
+    timed = {"name": "test_x[a]", "param": "a", "extra_info": {"CPU-seconds": 1.5}}
+    (tmp_path / "out").write_text(json.dumps({"benchmarks": [timed]}), encoding="utf-8")
+    assert rerun.rows_of(tmp_path / "out", "") == [{"case": "a", "CPU-seconds": 1.5}]
+
+
+def test_a_command_that_fails_keeps_nothing(rerun, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(rerun, "KEPT", tmp_path)
+    assert not rerun._made({"name": "toy", "command": "exit 3"})
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.stem)
@@ -114,17 +212,6 @@ def test_an_example_of_the_gallery_runs(script, monkeypatch) -> None:
         assert plt.get_fignums()
     finally:
         plt.close("all")
-
-
-@pytest.fixture(scope="module")
-def reference():
-    spec = importlib.util.spec_from_file_location("reference", DOCS / "_ext" / "reference.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["reference"] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 def test_every_key_of_an_experiment_file_is_explained(reference) -> None:

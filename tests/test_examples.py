@@ -37,8 +37,8 @@ def test_every_key_method_and_parameter_is_known(file):
 # ------------------------------------------------------------------ the reduced form
 
 TABLES = (
-    "claims", "coloured_digits", "faces_3d", "fer2013", "generated_faces", "lfw_trunk",
-    "london_trunk",
+    "beta1_sweep", "claims", "coloured_digits", "faces_3d", "fer2013", "generated_faces",
+    "lfw_trunk", "london_trunk",
 )  # fmt: skip
 LINE = re.compile(r"# Reduced: (.*)")
 

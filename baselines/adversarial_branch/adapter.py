@@ -70,6 +70,8 @@ class AdversarialBranch(Method):
         hidden: width of the hidden layer of each branch.
         adversarial: weight of both adversarial losses.
         beta1: weight of the reconstruction; 0 builds no decoder.
+        decoder: with beta1 = 0, whether a decoder learns to draw afterwards, from branches that
+            stay as they are.
         trunk_gradient: whether the uniform loss may change the trunk, where it works against the
             recognition of expressions.
         decoder_width: channels of the decoder.
@@ -77,9 +79,11 @@ class AdversarialBranch(Method):
         correlation: weight of (1 - PCC) + (1 - CCC) for valence-arousal.
         """
 
+        later_keys = ("decoder",)
         hidden: PositiveInt = 256
         adversarial: Annotated[NonNegativeFloat, Between(0.01, 1, log=True)] = 0.1
         beta1: Annotated[NonNegativeFloat, Among(0.0, 0.03, 0.3)] = 0.0
+        decoder: bool = False
         trunk_gradient: Annotated[bool, Among(True, False)] = True
         decoder_width: PositiveInt = 16
         balanced: bool = False
@@ -104,25 +108,39 @@ class AdversarialBranch(Method):
         )
         self.adversary = nn.Linear(dim, len(task.classes))
         self.decoder = (
-            Decoder(2 * dim, task.shape, config.decoder_width) if config.beta1 > 0 else None
+            Decoder(2 * dim, task.shape, config.decoder_width)
+            if config.beta1 > 0 or config.decoder
+            else None
         )
         # What the latest training batch said about f_non; part of a checkpoint.
         self.register_buffer("non_rank", torch.tensor(float("nan")))
         self.register_buffer("non_share", torch.tensor(float("nan")))
 
     def stages(self) -> list[Stage]:
-        """One stage; the adversary moves before the encoder."""
+        """One stage, in which the adversary moves before the encoder.
+
+        With beta1 = 0 a decoder that is asked for has a stage of its own.
+        """
         encoder: list[nn.Module] = [self.trunk, self.expression, self.rest, self.classifier]
         claims = [
             Claim("adversary", "total", "lowers", self._adversary_error, "reading y from f_non"),
             Claim("encoder", "uniform", "raises", self._doubt, "W_P's doubt about f_non"),
             Claim("encoder", "expression", "lowers", self._task_error, "the task's loss on f_exp"),
         ]
-        if self.decoder is not None:
+        afterwards = []
+        if self.decoder is not None and self.config.beta1 > 0:
             encoder.append(self.decoder)
-            claims.append(
-                Claim("encoder", "reconstruction", "lowers", self._blur, "squared error of pixels")
-            )
+            claims.append(self._sharper("encoder"))
+        elif self.decoder is not None:
+            afterwards = [
+                Stage(
+                    "decoder",
+                    players=[Player("decoder", [self.decoder], self.decoder_loss)],
+                    frozen=[*encoder, self.adversary],
+                    select="loss",
+                    claims=[self._sharper("decoder")],
+                )
+            ]
         return [
             Stage(
                 "train",
@@ -131,7 +149,8 @@ class AdversarialBranch(Method):
                     Player("encoder", encoder, self.encoder_loss),
                 ],
                 claims=claims,
-            )
+            ),
+            *afterwards,
         ]
 
     def adversary_loss(self, batch: Batch) -> dict[str, Tensor]:
@@ -150,11 +169,21 @@ class AdversarialBranch(Method):
         doubted = f_non if config.trunk_gradient else self.rest(features.detach())
         losses["uniform"] = uniform_cross_entropy(self.adversary(doubted))
         total = losses["expression"] + config.adversarial * losses["uniform"]
-        if self.decoder is not None:
-            images = self.decoder(torch.cat([f_exp, f_non], 1))
-            losses["reconstruction"] = functional.mse_loss(images.float(), batch.images) / 2
+        if config.beta1 > 0:
+            losses["reconstruction"] = self._reconstruction(Embeddings(f_exp, f_non), batch)
             total = total + config.beta1 * losses["reconstruction"]
         return {"total": total, **losses, **self._diagnostics(f_exp, f_non)}
+
+    def decoder_loss(self, batch: Batch) -> dict[str, Tensor]:
+        """MSE / 2: reaches the decoder alone, where everything else is frozen."""
+        loss = self._reconstruction(self.embed(batch.images), batch)
+        return {"total": loss, "reconstruction": loss}
+
+    def _reconstruction(self, embeddings: Embeddings, batch: Batch) -> Tensor:
+        """Half the mean squared error of the drawn pixels."""
+        images = self.decode(embeddings)
+        assert images is not None
+        return functional.mse_loss(images.float(), batch.images) / 2
 
     @torch.no_grad()
     def _diagnostics(self, f_exp: Tensor, f_non: Tensor) -> dict[str, Tensor]:
@@ -172,7 +201,7 @@ class AdversarialBranch(Method):
         rank, share = float(self.non_rank), float(self.non_share)
         if not (rank < _COLLAPSED_RANK or share < _COLLAPSED_SHARE):
             return []
-        without = "-without-decoder" if self.decoder is None else ""
+        without = "-without-decoder" if self.config.beta1 == 0 else ""
         return [Caution(f"branch-collapsed{without}", rank=rank, share=share)]
 
     def embed(self, images: Tensor) -> Embeddings:
@@ -184,6 +213,15 @@ class AdversarialBranch(Method):
         """W_T on f_exp."""
         return self.classifier.prediction(self.expression(self.trunk(images)))
 
+    def decode(self, embeddings: Embeddings) -> Tensor | None:
+        """The decoder on [f_exp; f_non], where there is one."""
+        if self.decoder is None or embeddings.identity is None:
+            return None
+        return self.decoder(torch.cat([embeddings.expression, embeddings.identity], 1))
+
+    def _sharper(self, player: str) -> Claim:
+        return Claim(player, "reconstruction", "lowers", self._blur, "squared error of pixels")
+
     def _adversary_error(self, batch: Batch) -> Tensor:
         return self.adversary_loss(batch)["cross_entropy"]
 
@@ -191,7 +229,7 @@ class AdversarialBranch(Method):
         return self.encoder_loss(batch)["expression"]
 
     def _blur(self, batch: Batch) -> Tensor:
-        return self.encoder_loss(batch)["reconstruction"]
+        return self._reconstruction(self.embed(batch.images), batch)
 
     @torch.no_grad()
     def _doubt(self, batch: Batch) -> Tensor:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import torch
 from pydantic import NonNegativeInt, model_validator
@@ -184,6 +184,19 @@ class DiceFER(Method):
             "the classifier standardises E and has a learning rate of 0.01",
         ),
     )
+
+    stage_parameters: ClassVar = {
+        "identity": (
+            "mu_id",
+            "nu_id",
+            "zeta",
+            "discriminator_hidden",
+            "joint_label",
+            "discriminator_steps",
+            "identity_share",
+        ),
+        "classifier": ("classifier_hidden", "classifier_scale", "classifier_share"),
+    }
 
     class Config(EncoderConfig):
         """Attributes:

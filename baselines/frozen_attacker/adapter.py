@@ -6,7 +6,7 @@ recogniser, by which they are then measured too. See README.md beside this file.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -47,6 +47,8 @@ class FrozenAttacker(ERM):
             "the recogniser is trained on the training people's codes instead of being bought in",
         ),
     )
+
+    stage_parameters: ClassVar = {"protect": ("strength",)}
 
     class Config(ERM.Config):
         """Attributes:

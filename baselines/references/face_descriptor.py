@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import SerializerFunctionWrapHandler, model_serializer
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -49,12 +48,8 @@ class FaceDescriptor(Frozen):
         weights: a local file of MobileFaceNet weights, instead of dlib's network.
         """
 
+        later_keys = ("weights",)
         weights: str | None = None
-
-        @model_serializer(mode="wrap")
-        def _written(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
-            """The key came later and is left out where it is not set: run ids stay."""
-            return {key: value for key, value in plain(self).items() if value is not None}
 
     def __init__(self, task: Task, config: Config) -> None:
         super().__init__(task, config)

@@ -5,7 +5,7 @@ It sees the same pairs, the same labels and the same encoder, without any inform
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import PositiveFloat
@@ -49,6 +49,8 @@ class SupCon(Method):
             "person, where known), as in DICE-FER, instead of a second augmentation",
         ),
     )
+
+    stage_parameters: ClassVar = {"classifier": ("classifier_share",)}
 
     class Config(EncoderConfig):
         """Attributes:

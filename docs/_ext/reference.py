@@ -6,22 +6,25 @@ Written before every build, so that no page can say what the code does not.
 from __future__ import annotations
 
 import inspect
+import json
 import re
-import tomllib
+import shutil
 import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
+from rerun import numbers
 from typer.main import get_command
 
 from fer_bench import experiment, registry
 from fer_bench.cli.app import app
 from fer_bench.cli.listing import TABLES, Kind
+from fer_bench.reports.board import write_board
 
 SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("(top level)", experiment.Experiment),
@@ -39,6 +42,7 @@ SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
 def setup(app: Any) -> dict[str, bool]:
     """Write the generated pages when a build begins."""
     app.connect("builder-inited", _write)
+    app.connect("build-finished", _write_board)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -48,10 +52,22 @@ def _write(app: Any) -> None:
     pages = {"experiment": _experiment(), "methods": _methods(), "commands": _commands()}
     pages |= {str(kind): _listing(kind) for kind in (Kind.datasets, Kind.metrics, Kind.estimators)}
     pages |= {"data-cards": _data_cards(), "numbers": _numbers(), **_method_cards(folder)}
+    for path in Path(app.srcdir).glob("benchmarks/*.json"):
+        pages[f"benchmark-{path.stem}"] = benchmark(json.loads(path.read_text("utf-8")))
     for name, text in pages.items():
         path = folder / f"{name}.md"
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             path.write_text(text, encoding="utf-8")
+
+
+def _write_board(app: Any, error: Exception | None) -> None:
+    """The leaderboard with its files, beside the pages that link to it."""
+    if error is None and app.builder.format == "html":
+        board = Path(app.outdir) / "board"
+        shutil.copytree(
+            Path(app.srcdir).parent / "baselines" / "results", board, dirs_exist_ok=True
+        )
+        write_board(board)
 
 
 def _experiment() -> str:
@@ -236,15 +252,42 @@ def _labels(info: Any) -> Iterator[str]:
 
 def _numbers() -> str:
     """Where the numbers of the pages come from."""
-    table = tomllib.loads((Path(__file__).parents[1] / "numbers.toml").read_text("utf-8"))
-    lines = ["| number | command | commit | date | machine |", "|---|---|---|---|---|"]
-    for number in table["number"]:
+    stamp = ("commit", "date", "machine", "cpu_minutes")
+    lines = [f"| number | command | {' | '.join(stamp[:3])} | CPU-minutes |", "|---" * 6 + "|"]
+    for number in numbers()["number"]:
         page = number["page"].removesuffix(".md")
         where = f"{{doc}}`{number['states']} </{page}>`"
         command = f"`{number['command']}`" if number["command"] else "none was kept"
-        cells = (where, command, number["commit"], number["date"], number["machine"])
+        cells = (where, command, *(str(number.get(key, "")) for key in stamp))
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
+
+
+def benchmark(kept: Mapping[str, Any]) -> str:
+    """The rows of a benchmark as a table, what all of them have in common, and the stamp."""
+    rows = kept["rows"]
+    columns = {title: [_value(row.get(title)) for row in rows] for row in rows for title in row}
+    equal = {title: cells[0] for title, cells in columns.items() if len({*cells}) == 1 < len(rows)}
+    shown = {title: cells for title, cells in columns.items() if title not in equal}
+    lines = [f"| {' | '.join(shown)} |", "|---" * len(shown) + "|"]
+    lines += [f"| {' | '.join(map(_cell, cells))} |" for cells in zip(*shown.values(), strict=True)]
+    if equal:
+        lines += ["", f"In every row: {', '.join(f'{t} {cell}' for t, cell in equal.items())}."]
+    cost = f"{kept['cpu_minutes']} CPU-minutes" if kept["cpu_minutes"] else "cost not kept"
+    stamp = [f"commit {kept['commit']}", kept["date"], kept["machine"], cost]
+    if "note" in kept:
+        stamp.append(kept["note"])
+    return "\n".join([*lines, "", f"`{kept['command']}`: {', '.join(stamp)}."]) + "\n"
+
+
+def _value(value: Any) -> str:
+    """A number, or [value, low, high] with its 95 % interval."""
+    if value is None:
+        return ""
+    if isinstance(value, list):
+        middle, *ends = map(_value, value)
+        return f"{middle} [{', '.join(ends)}]" if all(ends) else middle
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def _commands() -> str:

@@ -1,28 +1,141 @@
-"""Make the numbers of the documentation again: `tox -e numbers`, or with `--all` the long ones."""
+"""Make the numbers of the documentation again: `tox -e numbers`.
+
+`docs/numbers.toml` names them. Without words after it the short commands are run, with `--all` the
+long ones, too, and with names of benchmarks those alone. The rows of a benchmark are kept in
+`docs/benchmarks/NAME.json`, with command, commit, machine, date and CPU time; a list of three in
+them is a value with its 95 % interval.
+"""
 
 from __future__ import annotations
 
+import json
+import math
+import os
 import subprocess
 import sys
+import tempfile
 import tomllib
+from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[2]
-SHORT = 1  # minutes
+KEPT = ROOT / "docs" / "benchmarks"
+SHORT = 2  # CPU-minutes
+
+Rows = list[dict[str, Any]]
 
 
-def main(arguments: list[str]) -> int:
-    """Print every command, run those that are short (or all), and count the failures."""
-    numbers = tomllib.loads((ROOT / "docs" / "numbers.toml").read_text(encoding="utf-8"))["number"]
+def main(words: list[str]) -> int:
+    """Print every command, run those that are asked for, and count the failures."""
+    content = numbers()
     failed = 0
-    for number in numbers:
-        print(f"{number['page']}: {number['states']!r}, about {number['minutes']} min")
-        command = number["command"] or "no command was kept"
-        print(f"  {command}  ({number['commit']}, {number['date']}, {number['machine']})")
-        if number["command"] and (number["minutes"] <= SHORT or "--all" in arguments):
-            done = subprocess.run(number["command"], shell=True, cwd=ROOT, check=False)
-            failed += done.returncode != 0
+    for number in [*content["number"], *map(with_stamp, content["benchmark"])]:
+        name = number.get("name", number.get("states"))
+        print(f"{name}: {number['command'] or 'no command was kept'}", flush=True)
+        names = set(words) - {"--all"}
+        short = (number.get("cpu_minutes") or math.inf) <= SHORT
+        if number["command"] and (name in names if names else short or "--all" in words):
+            failed += not _made(number)
     return failed
+
+
+def numbers() -> dict[str, Any]:
+    """The content of docs/numbers.toml."""
+    return tomllib.loads((ROOT / "docs" / "numbers.toml").read_text(encoding="utf-8"))
+
+
+def with_stamp(benchmark: Mapping[str, Any]) -> dict[str, Any]:
+    """What numbers.toml says of a benchmark, with what is kept of its last run."""
+    path = KEPT / f"{benchmark['name']}.json"
+    kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return {**kept, **benchmark}
+
+
+def _made(number: Mapping[str, Any]) -> bool:
+    """Run a command, print what it cost, and keep the rows of a benchmark."""
+    before, commit = sum(os.times()[2:4]), _commit()
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "out"
+        command = number["command"].replace("{out}", str(out))
+        pipe = subprocess.PIPE if "name" in number else None
+        done = subprocess.run(command, shell=True, cwd=ROOT, check=False, text=True, stdout=pipe)
+        stamp = {
+            "command": number["command"],
+            "commit": commit,
+            "machine": _machine(),
+            "date": date.today().isoformat(),
+            "cpu_minutes": round((sum(os.times()[2:4]) - before) / 60, 1),
+        }
+        print(f"  {stamp}", flush=True)
+        if done.returncode == 0 and "name" in number:
+            write(number["name"], stamp, rows_of(out, done.stdout))
+    return done.returncode == 0
+
+
+def write(name: str, stamp: Mapping[str, Any], rows: Rows) -> None:
+    """Keep a benchmark, a row a line."""
+    head = json.dumps(stamp, indent=1, ensure_ascii=False).removesuffix("\n}")
+    lines = ",\n  ".join(json.dumps(row, ensure_ascii=False) for row in rows)
+    text = f'{head},\n "rows": [\n  {lines}\n ]\n}}\n'
+    (KEPT / f"{name}.json").write_text(text, encoding="utf-8")
+
+
+def rows_of(out: Path, printed: str) -> Rows:
+    """Rows from a result folder, from the file of pytest-benchmark, or from printed JSON."""
+    if out.is_dir():
+        return _scored(out)
+    if out.is_file():
+        timed = json.loads(out.read_text(encoding="utf-8"))["benchmarks"]
+        return [{"case": each["param"] or each["name"], **each["extra_info"]} for each in timed]
+    return list(json.loads(printed))
+
+
+def _scored(folder: Path) -> Rows:
+    from fer_bench.reports.confounding import confounding
+    from fer_bench.reports.summary import summarise
+    from fer_bench.runs.store import RunStore
+
+    store = RunStore(folder)
+    summary = summarise(store)
+    tied = confounding(store, [row.label for row in summary.rows])
+    if tied is not None and len(tied.rhos) > 1:
+        return [
+            {
+                "method": label,
+                "strength": rho,
+                **{p.title: _interval(tied.means[p.key][label].get(rho)) for p in tied.panels},
+            }
+            for label in tied.labels
+            for rho in tied.rhos
+        ]
+    scores = {
+        title: key
+        for title, key in numbers()["scores"].items()
+        if any(key in row.scores for row in summary.rows)
+    }
+    return [
+        {"method": row.label, **{t: _interval(row.scores.get(key)) for t, key in scores.items()}}
+        for row in summary.rows
+    ]
+
+
+def _interval(estimate: Any) -> list[float | None] | None:
+    return estimate and [estimate.mean, estimate.low, estimate.high]
+
+
+def _commit() -> str:
+    described = ["git", "describe", "--always", "--dirty", "--exclude=*"]
+    done = subprocess.run(described, cwd=ROOT, capture_output=True, text=True, check=False)
+    return done.stdout.strip()
+
+
+def _machine() -> str:
+    cpu = Path("/proc/cpuinfo")
+    lines = cpu.read_text(encoding="utf-8").splitlines() if cpu.exists() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{models[0] if models else 'unknown CPU'}, {os.cpu_count()} cores"
 
 
 if __name__ == "__main__":

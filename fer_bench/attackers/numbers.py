@@ -215,12 +215,10 @@ def search_numbers(
         reason = Caution("few-for-search", targets=targets, least=LEAST_TARGETS)
         return {key: undefined(reason) for key in keys}
     tables = _search_tables(searches, searches.rank)
-    everybody = np.ones((1, len(tables.bins)))
+    values = _search_values(tables)[0]
     null = np.mean(
-        [_search_values(_search_tables(searches, row), everybody)[0] for row in searches.permuted],
-        axis=0,
+        [_search_values(_search_tables(searches, row))[0] for row in searches.permuted], axis=0
     )
-    values = _search_values(tables, everybody)[0]
     spread = np.concatenate(
         [
             _search_values(tables, weights)
@@ -263,21 +261,22 @@ class _Tables:
 
 
 def _search_tables(searches: Searches, rank: Ints) -> _Tables:
-    known = rank > 0
-    code = np.unique(searches.target, return_inverse=True)[1].ravel()[known]
+    known = rank > 0  # permuted people leave some targets without a face to be found by
+    code = np.unique(searches.target[known], return_inverse=True)[1].ravel()
     places, gallery = rank[known], int(searches.gallery.max())
     edges = 2 ** np.arange(int(np.log2(gallery)) + 2)  # ranks 1, 2-3, 4-7, ...
     width = np.diff(np.minimum(edges, gallery + 1))
     at = np.floor(np.log2(places)).astype(np.int64)
-    count = np.bincount(code, minlength=int(code.max()) + 1)
+    count = np.bincount(code)
     bins = np.zeros((len(count), len(width)))
     np.add.at(bins, (code, at), 1.0 / count[code])
-    first = np.bincount(code, places == 1, minlength=len(count)) / np.maximum(count, 1)
+    first = np.bincount(code, places == 1) / count
     return _Tables(bins, first, width.astype(float), gallery)
 
 
-def _search_values(tables: _Tables, weights: Floats) -> Floats:
-    """[b, 2] rank-1 and plug-in information in bits, when targets weigh `weights` [b, targets]."""
+def _search_values(tables: _Tables, weights: Floats | None = None) -> Floats:
+    """[b, 2] rank-1 and plug-in information in bits, for targets of `weights` [b, targets]."""
+    weights = np.ones((1, len(tables.bins))) if weights is None else weights
     total = weights.sum(axis=1, keepdims=True)
     share = weights @ tables.bins / total
     with np.errstate(divide="ignore", invalid="ignore"):

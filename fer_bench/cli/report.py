@@ -118,7 +118,10 @@ def traverse(
     ] = None,
     generator: Annotated[
         str | None,
-        typer.Option(help="TorchScript file or module:function that draws; it runs as code."),
+        typer.Option(
+            help="TorchScript file or module:function that draws (it runs as code), or own: each "
+            "method's own decoder."
+        ),
     ] = None,
     recognition: Annotated[
         Path | None, typer.Option(help="Weights of MobileFaceNet, to compare people by.")

@@ -105,7 +105,7 @@ def checklist(
     """Draft the NeurIPS paper checklist, with links to the evidence in a result folder."""
     from fer_bench.sharing.checklist import checklist
 
-    _write(checklist(folder), out)
+    _write(checklist(folder, beside=out.parent if out else Path()), out)
 
 
 def _write(text: str, out: Path | None) -> None:

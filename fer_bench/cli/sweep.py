@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -32,6 +32,14 @@ def run(
         list[str] | None,
         typer.Option(
             "--set", metavar="KEY=VALUE", help="Override a key, such as --set training.epochs=5."
+        ),
+    ] = None,
+    method: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="LABEL",
+            help="Only the rows of this label or method; give it again for several. An erased row "
+            "brings along the one that it erases.",
         ),
     ] = None,
     executor: Annotated[
@@ -94,7 +102,7 @@ def run(
         sbatch=tuple(sbatch or ()),
     )
     if dry_run:
-        _say_plan(parsed, folder, options)
+        _say_plan(parsed, folder, options, method or ())
         return
     if not quiet:
         typer.echo(f"{parsed.name}: results go to {folder}", err=True)
@@ -102,7 +110,14 @@ def run(
             typer.echo(line, err=True)
     from fer_bench.sweep.sweep import run_experiment
 
-    sweep = run_experiment(parsed, folder, options=options, rehearse=options.is_local, quiet=quiet)
+    sweep = run_experiment(
+        parsed,
+        folder,
+        options=options,
+        methods=method or (),
+        rehearse=options.is_local,
+        quiet=quiet,
+    )
     for reason in sorted(set(sweep.skipped.values())):
         typer.echo(f"skipped: {reason}", err=True)
     for reason, ids in _by_reason(sweep.failed).items():
@@ -150,7 +165,9 @@ def _by_reason(failed: Mapping[str, str]) -> dict[str, list[str]]:
     return reasons
 
 
-def _say_plan(experiment: Experiment, folder: Path, options: Options) -> None:
+def _say_plan(
+    experiment: Experiment, folder: Path, options: Options, methods: Sequence[str]
+) -> None:
     """Say what would run, what it would take, and what would fail."""
     from fer_bench.cautions import Caution, merged
     from fer_bench.runs.store import RunStore
@@ -160,7 +177,7 @@ def _say_plan(experiment: Experiment, folder: Path, options: Options) -> None:
     from fer_bench.terminal import duration
     from fer_bench.training.outcome import FEW_STEPS
 
-    planned, store, few = plan(experiment), RunStore(folder), []
+    planned, store, few = plan(experiment).only(methods), RunStore(folder), []
     for line in foreign_code(experiment):
         typer.echo(line)
     for spec in planned.runs:

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
+from pydantic import BaseModel
 
 from fer_bench.conformance.examples import (
     FACES,
@@ -26,6 +27,7 @@ from fer_bench.errors import FerBenchError
 from fer_bench.method import Batch, Embeddings, Method, Oracle, Prediction, Stage, Task, infer
 from fer_bench.registry import methods
 from fer_bench.training.session import build_method, materialise
+from fer_bench.training.shared import parameters_from
 
 
 def check_method(name: str, **parameters: Any) -> list[Finding]:
@@ -67,7 +69,7 @@ def checking(adapter: type[Method], **parameters: Any) -> Iterator[Finding]:
     return _Check(adapter, parameters).run()
 
 
-PARTS = ("build", "answers", "repeats", "stages", "fits")
+PARTS = ("build", "answers", "repeats", "shares", "stages", "fits")
 """The checks of an adapter that can be run apart; see `check_part`."""
 
 _FIT_STEPS = 150
@@ -105,9 +107,9 @@ class _Check:
         else:
             yield Finding("build", True, f"{type(built).__name__} builds from a task and a config")
 
-    def new(self, seed: int = 0) -> Method:
-        """A fresh instance, the same every time for a seed."""
-        method = build_method(self.adapter, self._config(), self.task, seed=seed)
+    def new(self, seed: int = 0, **changed: Any) -> Method:
+        """A fresh instance, the same every time for a seed; some parameters may be changed."""
+        method = build_method(self.adapter, self._config(**changed), self.task, seed=seed)
         materialise(method, example_batch(self.task))
         if not isinstance(method, Oracle):
             with torch.no_grad():
@@ -119,12 +121,12 @@ class _Check:
         """The example task."""
         return example_task()
 
-    def _config(self) -> Any:
+    def _config(self, **changed: Any) -> Any:
         fields = self.adapter.Config.model_fields
         default = fields["backbone"].default if "backbone" in fields else None
         takes_conv4 = getattr(default, "name", None) == "conv4"
         small: dict[str, Any] = {"backbone": {"name": "conv4", "width": 8}} if takes_conv4 else {}
-        return self.adapter.Config(**(small | self.parameters))
+        return self.adapter.Config(**(small | self.parameters | changed))
 
     def _answers(self) -> Iterator[Finding]:
         """Shapes, dtypes, eval mode."""
@@ -132,6 +134,7 @@ class _Check:
         batch = example_batch(self.task)
         embeddings, prediction = infer(method, batch)
         wrong = list(_wrong_shapes(method, embeddings, prediction, len(batch)))
+        wrong += _wrong_drawings(method, embeddings, batch)
         yield from (Finding("shape", False, text) for text in wrong)
         if not wrong:
             yield Finding("shape", True, "embeddings and predictions are [B, d], float, finite")
@@ -156,6 +159,39 @@ class _Check:
             else f"two runs with one seed differ in {_listed(changed)}: draw random numbers from "
             "torch's generator only",
         )
+
+    def _shares(self) -> Iterator[Finding]:
+        """A stage does not depend on the parameters that are said to matter only after it."""
+        names = [stage.name for stage in self.new().stages()]
+        for first in self.adapter.stage_parameters:
+            if first not in names:
+                text = f"stage_parameters names the stage {first!r}, and there is only {names}"
+                yield Finding("shared-stages", False, text)
+                continue
+            done = names.index(first)
+            for name in sorted(parameters_from(self.adapter, names[done:])):
+                if not self._same_without(name, done):
+                    text = f"{name} changes what is trained before the stage {first!r}: "
+                    text += "name it for an earlier stage of stage_parameters, or for none"
+                    yield Finding("shared-stages", False, text)
+                    break
+            else:
+                text = f"what is trained before the stage {first!r} can be shared"
+                yield Finding("shared-stages", True, text)
+
+    def _same_without(self, name: str, done: int) -> bool:
+        """Whether the first stages change the same weights alike for another value of one."""
+        config, states = self._config(), []
+        for value in (getattr(config, name), _other(type(config), name, getattr(config, name))):
+            method = self.new(**{name: value})
+            before = {key: tensor.clone() for key, tensor in method.state_dict().items()}
+            torch.manual_seed(0)  # as the loop does: building draws more for a wider layer
+            for stage in list(method.stages())[:done]:
+                play(method, stage, example_batch(self.task), steps=1)
+            after = method.state_dict()
+            states.append({k: v for k, v in after.items() if not torch.equal(v, before[k])})
+        one, other = states
+        return one.keys() == other.keys() and all(torch.equal(v, other[k]) for k, v in one.items())
 
     def _stages(self) -> Iterator[Finding]:
         method = self.new()
@@ -189,6 +225,18 @@ class _Check:
         for earlier in done[:number]:
             play(method, earlier, example_batch(self.task), steps=3)
         yield from check_stage(method, done[number], example_batch(self.task))
+
+
+def _other(config: type[BaseModel], name: str, value: Any) -> Any:
+    """Another value of a parameter, where its type says which there are."""
+    choices = get_args(config.model_fields[name].annotation)
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int):
+        return value + 1
+    if isinstance(value, float):
+        return value / 2 if value else 0.5
+    return next((choice for choice in choices if choice != value), value)
 
 
 def check_stage(method: Method, stage: Stage, batch: Batch) -> Iterator[Finding]:
@@ -231,6 +279,16 @@ def _wrong_shapes(
             yield f"{name} is {value.dtype}; expected a float type"
         elif not torch.isfinite(value).all():
             yield f"{name} holds values that are not finite"
+
+
+def _wrong_drawings(method: Method, embeddings: Embeddings, batch: Batch) -> Iterator[str]:
+    drawn = method.decode(embeddings)
+    if drawn is None:
+        return
+    if drawn.shape != batch.images.shape:
+        yield f"decode() gives {list(drawn.shape)}; expected {list(batch.images.shape)}"
+    elif not torch.isfinite(drawn).all():
+        yield "decode() holds values that are not finite"
 
 
 def _companions(

@@ -51,6 +51,33 @@ def normalise(images: Tensor, mode: Literal["image", "unit", "imagenet"] = "imag
     raise DataError(f"normalisation {mode!r} is unknown: {did_you_mean(str(mode), NORMALISATIONS)}")
 
 
+def denormalise(
+    images: Tensor,
+    mode: Literal["image", "unit", "imagenet"] = "image",
+    *,
+    light: tuple[float, float],
+) -> Tensor:
+    """Inverse of `normalise`: float images [B, C, H, W] -> pixels from 0 to 255, unrounded.
+
+    Args:
+        images: normalised.
+        mode: of the normalisation.
+        light: mean and deviation of the pixels of a face, which "image" has taken away.
+
+    >>> pixels = torch.tensor([[[[0, 51], [102, 255]]]], dtype=torch.uint8)
+    >>> images = normalise(pixels, "image")
+    >>> denormalise(images, "image", light=(102, 94.62)).round().flatten().tolist()
+    [0.0, 51.0, 102.0, 255.0]
+    """
+    if mode == "image":
+        mean, deviation = light
+        return images * deviation + mean
+    # The others are straight lines through the values of black and white.
+    ends = images.new_tensor([0, 255]).byte().view(2, 1, 1, 1).expand(2, images.shape[1], 1, 1)
+    black, white = normalise(ends, mode)
+    return (images - black) / (white - black) * 255
+
+
 def augment(
     images: Tensor,
     mode: Literal["none", "flip", "rotations", "affine"] = "flip",

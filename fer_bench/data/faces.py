@@ -82,6 +82,7 @@ class FaceData:
         info: facts about the set.
         fingerprint: content hash, when it is already known.
         rejects: images that were set aside: columns path, where, reason.
+        standard: the table is one that `standard_table` made, and is taken as it is.
 
     A missing label is NaN in the table and in `valence_arousal`, and -1 in the codes.
 
@@ -104,6 +105,7 @@ class FaceData:
         info: DataInfo | None = None,
         fingerprint: str | None = None,
         rejects: pd.DataFrame | None = None,
+        standard: bool = False,
     ) -> None:
         if type(images) not in (np.ndarray, np.memmap):
             images = as_array(images, "images")
@@ -119,7 +121,7 @@ class FaceData:
             )
         self._pixels = images
         self._rows: NDArray[np.int64] | None = None
-        self.table = standard_table(table)
+        self.table = table if standard else standard_table(table)
         self.info = info or DataInfo("unnamed")
         self.rejects = rejects if rejects is not None else no_rejects()
         self.classes = in_canonical_order(self.table["expression"].dropna().unique())
@@ -332,9 +334,11 @@ class FaceData:
         folder = Path(folder)
         try:
             about = json.loads((folder / "info.json").read_text(encoding="utf-8"))
+            table = pd.read_parquet(folder / "table.parquet")
             return cls(
                 np.load(images or folder / "images.npy", mmap_mode="r", allow_pickle=False),
-                pd.read_parquet(folder / "table.parquet"),
+                table,
+                standard=tuple(table.columns[: len(COLUMNS)]) == COLUMNS,  # as `save` leaves it
                 info=DataInfo.from_json(about["info"]),
                 fingerprint=about["fingerprint"],
                 rejects=pd.read_parquet(folder / "rejects.parquet"),

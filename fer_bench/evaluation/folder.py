@@ -19,6 +19,7 @@ from fer_bench.cautions import Caution
 from fer_bench.data.decode import decode
 from fer_bench.data.faces import FaceData
 from fer_bench.data.splits import Fold, FoldFile
+from fer_bench.data.thumbnails import SIDE, thumbnails
 from fer_bench.errors import DataError, RunError, did_you_mean
 from fer_bench.evaluation.contradictions import copied_rows
 from fer_bench.evaluation.matching import Gathered, Model
@@ -28,9 +29,8 @@ from fer_bench.method import MethodInfo
 from fer_bench.registry import EXTERNAL
 from fer_bench.runs.store import RunStore, sha256, write_json, write_part
 from fer_bench.sweep.plan import data_card
-from fer_bench.sweep.worker import HISTORY, folds_path, info_json, thumbnails
+from fer_bench.sweep.worker import HISTORY, folds_path, info_json
 
-SIDE = 48  # of the faces that are kept, in pixels
 MOST_FACES = 20_000
 _ARRAYS = {"expression": "E", "identity": "I", "logits": "logits"}
 
@@ -142,7 +142,7 @@ def write_results(planned: Planned, root: str | Path) -> RunStore:
     classes = planned.gathered.classes
     counts = planned.data.table["expression"].value_counts()
     card |= {"classes": list(classes), "counts": {c: int(counts.get(c, 0)) for c in classes}}
-    small = thumbnails(planned.data, side=SIDE, most=MOST_FACES) if has_faces else None
+    small = thumbnails(planned.data, most=MOST_FACES) if has_faces else None
     store.save_data_card(planned.data.fingerprint, card, small)
     for model in planned.gathered.models:
         for fold in planned.used:

@@ -386,7 +386,8 @@ def _logits(
     if own is None:
         said.append(
             f"{contents.file.name}: the class scores are left out: say in which order their "
-            f"{logits.shape[1]} columns are with --classes (known classes: {', '.join(classes)})"
+            f"{logits.shape[1]} columns are with --classes "
+            f"(known classes: {', '.join(classes) or 'none'})"
         )
         return None
     if len(own) != logits.shape[1]:

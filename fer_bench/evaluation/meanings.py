@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from fer_bench.data.labels import is_expression, is_split
 from fer_bench.errors import DataError, did_you_mean
 from fer_bench.evaluation.classes import given_classes
 
@@ -190,7 +191,7 @@ def _fill(
         values = named[name]
         if values.ndim == 1 and len(values) == rows and _is_attribute(name, values):
             columns[name] = _one_dimensional(values)
-            contents.said.append(f"attribute {name!r}")
+            contents.said.append(f"attribute {name!r}{_hint(name, columns[name], meaning)}")
         else:
             ignored.append(name)
     if ignored:
@@ -305,6 +306,15 @@ def _is_attribute(name: str, values: NDArray[Any]) -> bool:
     present = values[~pd.isna(values)]
     few = np.unique(present[:100_000])
     return bool(2 <= len(few) <= _MOST_LEVELS and (few == np.round(few)).all())
+
+
+def _hint(name: str, values: Any, meaning: Mapping[str, str]) -> str:
+    """What an attribute may be by its words; it is for the user to say so."""
+    words = [str(word) for word in pd.Series(values).dropna().unique()[: _MOST_LEVELS + 1]]
+    for ours, known in (("expression", is_expression), ("split", is_split)):
+        if ours not in meaning and len(words) > 1 and all(map(known, words)):
+            return f" (if it is the {ours}: --map {ours}={name})"
+    return ""
 
 
 def _word(name: str) -> str:

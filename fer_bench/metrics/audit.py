@@ -1,7 +1,7 @@
 """How far each measure can be trusted, measured on runs of known quality.
 
-`python -m fer_bench.metrics.audit docs/benchmarks` writes the table of the docs. A run of known
-quality has one dial, its fault: at 0, E holds the expression alone, I the person alone, and
+`python -m fer_bench.metrics.audit` prints the rows of the documentation's table as JSON. A run of
+known quality has one dial, its fault: at 0, E holds the expression alone, I the person alone, and
 predictions are right; at 1, both embeddings hold both alike, and predictions are mostly noise. Of
 every column of the leaderboard that such runs have, the table tells
 
@@ -14,15 +14,13 @@ every column of the leaderboard that such runs have, the table tells
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import pairwise, product
-from pathlib import Path
 
 import numpy as np
-from scipy.stats import spearmanr
+from scipy.stats import binomtest, spearmanr
 
 from fer_bench.arrays import Part, RunArrays
 from fer_bench.metrics.common import Floats
@@ -45,6 +43,7 @@ class Audited:
         noise: of reseeding, as a share of the distance between the best and the worst run.
         rank: Spearman's correlation of the quality it tells with the planted one.
         apart: share of runs of neighbouring quality that are in the right order; .5 is guessing.
+        pairs: of such runs.
     """
 
     key: str
@@ -52,6 +51,7 @@ class Audited:
     noise: float
     rank: float
     apart: float
+    pairs: int
 
 
 def faulty_run(fault: float, *, seed: int = 0) -> RunArrays:
@@ -152,33 +152,30 @@ def _audited(
         if i != j
     ]
     share = noise / span if span > 0 else float("inf")
-    return Audited(key, spec.title, share, float(np.round(min(ranks), 6)), float(np.mean(ordered)))
+    rank, apart = float(np.round(min(ranks), 6)), float(np.mean(ordered))
+    return Audited(key, spec.title, share, rank, apart, len(ordered))
 
 
-def table(audited: Sequence[Audited]) -> str:
-    """The table of the docs, the least trustworthy measures first."""
-    lines = [
-        "| measure | score | reseeding noise | rank correlation | tells apart |",
-        "|---|---|---:|---:|---:|",
+def rows(audited: Sequence[Audited]) -> list[dict[str, object]]:
+    """Lines of the table of the docs, the least trustworthy measures first."""
+    return [
+        {
+            "measure": one.title,
+            "score": f"`{one.key}`",
+            "reseeding noise": one.noise,
+            "rank correlation": one.rank,
+            "tells apart": (one.apart, *_interval(one.apart, one.pairs)),
+            "pairs": one.pairs,
+        }
+        for one in sorted(audited, key=lambda each: (each.rank, each.apart))
     ]
-    for one in sorted(audited, key=lambda each: (each.rank, each.apart)):
-        lines.append(
-            f"| {one.title} | `{one.key}` | {100 * one.noise:.1f} % | {one.rank:.2f} "
-            f"| {100 * one.apart:.0f} % |"
-        )
-    return "\n".join(lines)
 
 
-def main() -> None:
-    """Write `self-audit.json`, and print the table."""
-    parser = argparse.ArgumentParser(description="Audit every measure on runs of known quality.")
-    parser.add_argument("folder", type=Path, help="where self-audit.json is written")
-    folder = parser.parse_args().folder
-    audited = audit()
-    content = [asdict(one) for one in audited]
-    (folder / "self-audit.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    print(table(audited))
+def _interval(share: float, of: int) -> tuple[float, float]:
+    """Of Clopper and Pearson; pairs that share a run are taken for independent."""
+    interval = binomtest(int(share * of), of).proportion_ci()
+    return interval.low, interval.high
 
 
 if __name__ == "__main__":
-    main()
+    print(json.dumps(rows(audit()), indent=1))

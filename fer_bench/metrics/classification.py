@@ -213,7 +213,8 @@ SPECS = (
     ScoreSpec(
         "test.accuracy",
         "Accuracy",
-        "Share of test faces whose expression is named rightly, on people never seen in training.",
+        "Share of test faces whose expression is named rightly. Where the data name people, those "
+        "of the test are never seen in training.",
         better="high",
         range=(0, 1),
         column="main",

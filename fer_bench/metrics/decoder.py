@@ -194,6 +194,8 @@ def decoder(run: RunArrays, *, seed: int = 0) -> Scores:
         `swap.expression`: drawings from the E of one and the I of another person and expression
             in which the expression of the giver of E is read; `swap.expression_of_I`: that of
             the giver of I; `swap.identity`: drawings that look more like the giver of I.
+        `own.r2`, `own.expression`, `own.identity`: likewise of what a decoder of the method's own
+            draws, where it has one, in the light of the average face.
         `faces.expression`, `faces.identity`: both readers on the real test faces, as a ceiling.
 
     What E and I both hold, the decoder may take from either: a swap shows where it took it from.
@@ -215,6 +217,12 @@ def _probed(run: RunArrays, seed: int) -> Scores:
     for name, probe in probes.items():
         scores[f"{name}.r2"] = probe.r2()
         scores |= people.read(name, probe.drawn)
+    drawn = {name: probe.drawn for name, probe in probes.items()}
+    own = people.test.own
+    if own is not None:
+        drawn["own"] = own
+        scores["own.r2"] = people.r2(own)
+        scores |= people.read("own", own)
     if "EI" in probes:
         scores |= _swap_scores(people, probes["EI"], seed=seed)
     overlap = set(run.parts["train"].subjects) & set(run.test.subjects)
@@ -223,7 +231,7 @@ def _probed(run: RunArrays, seed: int) -> Scores:
     else:
         cautions = [Caution("people-overlap", n=len(overlap))] if overlap else []
     scores = {key: score.with_caution(*cautions) for key, score in scores.items()}
-    return Scores(scores, arrays=_drawings(people, probes))
+    return Scores(scores, arrays=_drawings(people, probes, drawn))
 
 
 @dataclass(frozen=True)
@@ -247,6 +255,12 @@ class _Rows:
         spaces = self.part.spaces
         names = ("E", "I") if space == "EI" else (space,)
         return np.hstack([np.nan_to_num(spaces[n][self.rows].astype(np.float64)) for n in names])
+
+    @property
+    def own(self) -> Floats | None:
+        """[n, p] what a decoder of the method's own draws of them, where it has one."""
+        drawn = self.part.drawn
+        return None if drawn is None else drawn[self.rows].reshape(len(self.rows), -1) / 255.0
 
     def only(self, mask: NDArray[np.bool_]) -> _Rows:
         return _Rows(self.part, self.rows[mask], self.faces[mask])
@@ -304,6 +318,18 @@ class People:
         if self.person is not None and len(np.unique(test.s)) > 1:
             out[f"{name}.identity"] = self._recognised(drawn)
         return out
+
+    def r2(self, drawn: Floats) -> Score:
+        """Variance of the test faces that is drawn, with its interval over people."""
+        error = np.square(self.test.faces - drawn).sum(axis=1)
+        about = np.square(self.test.faces - self.basis.mean).sum(axis=1)
+        [score] = ratio_scores(
+            np.stack([error, about], axis=1),
+            _groups(self.test.s),
+            {"r2": lambda total: 1 - total[:, 0] / total[:, 1]},
+            n=len(error),
+        ).values()
+        return replace(score, null=0.0)
 
     @cached_property
     def seen(self) -> Floats:
@@ -365,23 +391,15 @@ class Probe:
         self.drawn = np.clip(self.decoder(self.test), 0.0, 1.0)
 
     def r2(self) -> Score:
-        """Variance explained, with its interval over people."""
+        """`People.r2` of what it draws."""
         test, basis = self.people.test, self.people.basis
-        error = np.square(test.faces - self.drawn).sum(axis=1)
-        about = np.square(test.faces - basis.mean).sum(axis=1)
         best = explained(test.faces, basis.faces(basis.coordinates(test.faces)), basis.mean)
-        [score] = ratio_scores(
-            np.stack([error, about], axis=1),
-            _groups(test.s),
-            {"r2": lambda total: 1 - total[:, 0] / total[:, 1]},
-            n=len(error),
-        ).values()
         details = {
             "components": len(basis.axes),
             "components_alone": best,
             "validation": self.decoder.validation,
         }
-        return replace(score, null=0.0, details=details)
+        return replace(self.people.r2(self.drawn), details=details)
 
     def mixed(self, giver_of_e: Ints, giver_of_i: Ints) -> Floats:
         """Drawings from the E of some test rows and the I of others."""
@@ -495,7 +513,8 @@ class Drawings:
         rows: [k] rows of the data set that are shown, of k expressions and as many people as
             there are.
         expression: [k] their class codes.
-        drawn: "E" and, with an I, "EI" -> [k, ...] the same faces drawn from their embeddings.
+        drawn: "E" and, with an I, "EI" -> [k, ...] the same faces drawn from their embeddings;
+            "own": by a decoder of the method's own.
         swap: [k, k, ...] or None; line: giver of I, column: giver of E.
         towards: [t] class codes of `means`; its lines lead from the mean E of `start` to theirs.
         start: class code.
@@ -540,7 +559,9 @@ class Drawings:
         return {name: value for name, value in arrays.items() if value is not None}
 
 
-def _drawings(people: People, probes: Mapping[str, Probe]) -> dict[str, NDArray[Any]]:
+def _drawings(
+    people: People, probes: Mapping[str, Probe], drawn: Mapping[str, Floats]
+) -> dict[str, NDArray[Any]]:
     test = people.test
     shown = _one_of_each(test.y, test.s)
     if not len(shown):
@@ -577,7 +598,7 @@ def _drawings(people: People, probes: Mapping[str, Probe]) -> dict[str, NDArray[
     return Drawings(
         rows=test.part.labels["row"].to_numpy(dtype=np.int64)[test.rows[shown]],
         expression=test.y[shown],
-        drawn={name: picture(p.drawn[shown], k) for name, p in probes.items()},
+        drawn={name: picture(faces[shown], k) for name, faces in drawn.items()},
         swap=swap,
         towards=towards,
         start=start,

@@ -85,6 +85,7 @@ def traverse(
     *,
     space: str = "E",
     generator: Generator | None = None,
+    beside: bool = False,
     recognise: Recognise | None = None,
     names: tuple[str, str] = ("generator", "face recognition"),
     seed: int = 0,
@@ -97,6 +98,7 @@ def traverse(
         run: with faces.
         space: which embedding moves: "E", "I", or a further one by its name.
         generator: draws instead of the decoder probe, from this embedding alone.
+        beside: the generator draws from E beside I, as a decoder of the method's own does.
         recognise: compares people instead of the pixels.
         names: what a given generator and a given recognition are called.
         seed: of the decoder, the readers and the choice of faces.
@@ -114,7 +116,7 @@ def traverse(
         raise FerBenchError("no small copies of the faces are kept with these results.")
     with threadpool_limits(1):
         people = People.of(run, seed=seed)
-        mover = _Mover.of(people, run, space, generator, seed=seed)
+        mover = _Mover.of(people, run, space, generator, beside=beside, seed=seed)
         judge = _Judge.of(people, mover, recognise, seed=seed)
         chosen = _spread_over_people(people.test.s, FACES, seed)
         return [
@@ -189,17 +191,26 @@ class _Mover:
 
     @classmethod
     def of(
-        cls, people: People, run: RunArrays, space: str, generator: Generator | None, *, seed: int
+        cls,
+        people: People,
+        run: RunArrays,
+        space: str,
+        generator: Generator | None,
+        *,
+        beside: bool,
+        seed: int,
     ) -> _Mover:
-        if generator is not None:
-            codes = people.test.embedding(space)
-            return cls(codes, slice(None), lambda codes: generated(generator, codes))
         both = space in ("E", "I") and run.test.identity is not None
-        probe = Probe(people, run, "EI" if both else space, seed=seed)
+        both = both and (beside or generator is None)
         slots = slice(None)
         if both:
-            d = probe.n_expression
+            d = run.test.expression.shape[1]
             slots = slice(0, d) if space == "E" else slice(d, None)
+        read = "EI" if both else space
+        if generator is not None:
+            codes = people.test.embedding(read)
+            return cls(codes, slots, lambda codes: generated(generator, codes))
+        probe = Probe(people, run, read, seed=seed)
 
         def draw(codes: Floats) -> NDArray[np.uint8]:
             pixels = np.clip(255 * probe.decoder(codes), 0, 255).round().astype(np.uint8)

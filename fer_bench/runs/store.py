@@ -12,7 +12,7 @@ Layout of a result folder::
         environment.json         versions, device, wall time
         history.csv              stage, epoch, split, player, term, value
         model.safetensors        the kept checkpoint
-        parts/<part>.safetensors expression, identity, logits, valence_arousal
+        parts/<part>.safetensors expression, identity, logits, valence_arousal, drawn
         parts/<part>.parquet     labels
         done.json                SHA-256 of every file above
         scores.json              written after, and again whenever a metric changes
@@ -22,6 +22,7 @@ Layout of a result folder::
     damaged/<run id>/            a run that was set aside, with damage.json: the reason
     failures/<run id>.json       why a run is not there
     failures/<run id>.traceback.txt
+    stages/<digest>/             training that runs have in common (`fer_bench.training.shared`)
     logs/<run id>.jsonl          what happened to it and when (see `fer_bench.runs.log`)
     logs/<run id>.txt            what its process printed
     slurm/, logs/slurm/          scripts and tasks of job arrays, and what these printed
@@ -182,6 +183,7 @@ class RunRecord:
                 labels=labels,
                 classes=classes,
                 further=further_of(arrays),
+                drawn=arrays.get("drawn"),
                 **loaded,
             )
         except RunError:
@@ -298,6 +300,11 @@ class RunStore:
         """The folder of the runs."""
         return self.root / "runs"
 
+    @property
+    def stages(self) -> Path:
+        """The folder of stages that runs have in common (see `fer_bench.training.shared`)."""
+        return self.root / "stages"
+
     def run_size(self, most: int = 20) -> int | None:
         """Bytes that a finished run takes, the mean of the last few; None without any."""
         folders = [self.runs / run_id for run_id in self.run_ids()[-most:]]
@@ -355,6 +362,7 @@ class RunStore:
         places = [self.root, *(self.root / name for name in ("data", "folds", "failures", "runs"))]
         places += [self.runs / run_id for run_id in self.run_ids()]
         places += [self.runs / run_id / "scores" for run_id in self.run_ids()]
+        places += self.stages.glob("*/*/")
         removed = []
         for place in filter(Path.is_dir, places):
             for entry in os.scandir(place):
@@ -599,6 +607,16 @@ def seal(folder: Path, run_id: str) -> None:
     write_json(folder / "done.json", {"id": run_id, "sha256": sums})
 
 
+def read_sealed(folder: Path, name: str) -> bytes | None:
+    """The content of a file of a sealed folder; None if it is not there, or not what was sealed."""
+    try:
+        content = (folder / name).read_bytes()
+        digest = _read_json(folder / "done.json")["sha256"][name]
+    except (OSError, RunError, KeyError, TypeError):
+        return None
+    return content if hashlib.sha256(content).hexdigest() == digest else None
+
+
 def write_part(folder: Path, part: Part, *, faces: str = "") -> list[Path]:
     """Save one part as arrays and a label table.
 
@@ -621,6 +639,8 @@ def write_part(folder: Path, part: Part, *, faces: str = "") -> list[Path]:
         f"{FURTHER}{name}": np.ascontiguousarray(value, dtype=np.float32)
         for name, value in part.further.items()
     }
+    if part.drawn is not None:
+        arrays["drawn"] = np.ascontiguousarray(part.drawn)
     table, file = folder / f"{stem}.parquet", folder / f"{stem}.safetensors"
     with atomic_path(table) as aside:
         part.labels.to_parquet(aside, index=False)

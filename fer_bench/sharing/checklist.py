@@ -6,10 +6,12 @@ know is left open as TODO, with what to think of.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from fer_bench import __version__
 from fer_bench.errors import RunError
@@ -35,16 +37,22 @@ class Answer:
     why: str
     evidence: tuple[str, ...] = ()
 
-    def markdown(self, number: int) -> str:
-        """The question as a list item."""
-        shown = ", ".join(f"[{path}]({path})" for path in self.evidence)
+    def markdown(self, number: int, folder: str) -> str:
+        """The question as a list item, with links into the result folder as seen from the draft."""
+        links = {path: quote((Path(folder) / path).as_posix()) for path in self.evidence}
+        shown = ", ".join(f"[{path}]({link})" for path, link in links.items())
         lines = [f"{number}. **{self.question}**", f"   - Answer: {self.answer}"]
         lines.append(f"   - Justification: {self.why}")
         return "\n".join([*lines, *([f"   - Evidence: {shown}"] if shown else [])])
 
 
-def checklist(folder: str | Path) -> str:
-    """The draft as Markdown; links are relative to the result folder.
+def checklist(folder: str | Path, *, beside: str | Path | None = None) -> str:
+    """The draft as Markdown.
+
+    Args:
+        folder: result folder.
+        beside: folder that the draft will lie in, to which links are relative; the result folder
+            if not given.
 
     Raises:
         RunError: the folder holds no finished run.
@@ -58,7 +66,8 @@ def checklist(folder: str | Path) -> str:
         "",
     ]
     answers = [*_answers(facts)]
-    return "\n".join([*head, *(a.markdown(i) for i, a in enumerate(answers, 1)), ""])
+    prefix = os.path.relpath(folder, beside if beside is not None else folder)
+    return "\n".join([*head, *(a.markdown(i, prefix) for i, a in enumerate(answers, 1)), ""])
 
 
 @dataclass(frozen=True)

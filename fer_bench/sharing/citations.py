@@ -19,11 +19,11 @@ from fer_bench.errors import RunError
 from fer_bench.runs.store import RunRecord, RunStore
 
 SUITE = (
-    "@software{ferbench,\n"
+    "@misc{ferbench,\n"
     "  author = {{The FER-Bench authors}},\n"
     "  title = {{FER-Bench}: disentanglement evaluation and benchmarking for facial expression "
     "recognition},\n"
-    "  version = {%s},\n"
+    "  note = {Version %s},\n"
     "}"
 )
 

@@ -1,16 +1,18 @@
 """Sweeps of known truth, to see whether intervals cover and how often equal methods seem apart.
 
-`python -m fer_bench.statistics.simulation` prints the table of the documentation.
+`python -m fer_bench.statistics.simulation` prints the rows of the documentation's table as JSON.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
+from scipy.stats import binomtest
 
 from fer_bench.statistics.crossed import RunScore, compare_crossed
 
@@ -74,11 +76,13 @@ class Verdict:
             after Holm's correction.
         power: share of sweeps in which the first two methods were significantly different,
             unadjusted.
+        coverage_error: standard error of the coverage, over sweeps.
     """
 
     coverage: float
     false_separation: float
     power: float
+    coverage_error: float
 
 
 def simulate(model: SweepModel, *, sweeps: int, seed: int = 0) -> Verdict:
@@ -92,14 +96,17 @@ def simulate(model: SweepModel, *, sweeps: int, seed: int = 0) -> Verdict:
     covered, false, powered = [], [], []
     for _ in range(sweeps):
         comparison = compare_crossed(model.draw(rng))
-        apart = False
+        apart, holds = False, []
         for pair in comparison.pairs:
             true = truth[pair.first] - truth[pair.second]
-            covered.append(pair.difference.low <= true <= pair.difference.high)
+            holds.append(pair.difference.low <= true <= pair.difference.high)
             apart |= true == 0 and pair.p_holm < 0.05
+        covered.append(np.mean(holds))
         false.append(apart)
         powered.append(comparison.pair("m0", "m1").difference.p < 0.05)
-    return Verdict(float(np.mean(covered)), float(np.mean(false)), float(np.mean(powered)))
+    error = np.std(covered) / np.sqrt(sweeps)
+    coverage, separated, power = (float(np.mean(each)) for each in (covered, false, powered))
+    return Verdict(coverage, separated, power, float(error))
 
 
 def grid() -> Iterator[SweepModel]:
@@ -112,22 +119,30 @@ def grid() -> Iterator[SweepModel]:
         yield replace(base, sd_seeds=sd_seeds, heavy_tails=tails)
 
 
+def row(model: SweepModel, verdict: Verdict, *, sweeps: int, seed: int) -> dict[str, object]:
+    """A line of the table: setting, coverage and false separation, with 95 % intervals."""
+    share, margin = verdict.coverage, 1.96 * verdict.coverage_error
+    apart = binomtest(round(verdict.false_separation * sweeps), sweeps).proportion_ci()
+    return {
+        "people a fold": model.people,
+        "seeds": model.seeds,
+        "folds": model.folds,
+        "seed spreads": "equal" if len(set(model.sd_seeds)) == 1 else "one three times",
+        "people": "heavy-tailed" if model.heavy_tails else "normal",
+        "coverage": (share, share - margin, share + margin),
+        "false separation": (verdict.false_separation, *apart),
+        "sweeps": sweeps,
+        "seed": seed,
+    }
+
+
 def main() -> None:
-    """Print coverage and false separation of every setting as a Markdown table."""
+    """Print coverage and false separation of every setting as JSON."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--sweeps", type=int, default=2000, help="simulated sweeps a setting")
     sweeps = parser.parse_args().sweeps
-    print("| people a fold | seeds | folds | seed spreads | people | coverage | false separation |")
-    print("|---:|---:|---:|---|---|---:|---:|")
-    for model in grid():
-        verdict = simulate(model, sweeps=sweeps)
-        spreads = "equal" if len(set(model.sd_seeds)) == 1 else "one three times the others"
-        tails = "heavy-tailed" if model.heavy_tails else "normal"
-        print(
-            f"| {model.people} | {model.seeds} | {model.folds} | {spreads} | {tails} "
-            f"| {verdict.coverage:.3f} | {verdict.false_separation:.3f} |",
-            flush=True,
-        )
+    verdicts = ((model, simulate(model, sweeps=sweeps, seed=0)) for model in grid())
+    print(json.dumps([row(*each, sweeps=sweeps, seed=0) for each in verdicts], indent=1))
 
 
 if __name__ == "__main__":

@@ -60,6 +60,31 @@ class Plan:
     data: Mapping[str, FaceData]
     folds: FoldFile
 
+    def only(self, methods: Sequence[str]) -> Plan:
+        """The runs of some rows, and those whose embeddings they erase.
+
+        Args:
+            methods: labels of rows, or registered names; none for all rows.
+
+        Raises:
+            ExperimentError: the experiment has no such row.
+        """
+        everything = [*self.runs, *(spec for spec, _ in self.skipped)]
+        labels = {spec.label for spec in everything}
+        for name in methods:
+            if name not in labels | {spec.method for spec in everything}:
+                there = ", ".join(map(repr, sorted(labels)))
+                raise ExperimentError(f"--method {name!r} is no row of the experiment: {there}.")
+        if not methods:
+            return self
+        chosen = [spec for spec in everything if {spec.label, spec.method} & {*methods}]
+        ids = {spec.id for spec in chosen} | {spec.of for spec in chosen}
+        return replace(
+            self,
+            runs=tuple(spec for spec in self.runs if spec.id in ids),
+            skipped=tuple((spec, why) for spec, why in self.skipped if spec.id in ids),
+        )
+
 
 def plan(experiment: Experiment) -> Plan:
     """Load the data, make the folds, resolve every parameter.

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from fer_bench.data.thumbnails import thumbnails
 from fer_bench.errors import RunError, free_space
 from fer_bench.experiment import Experiment, RunSpec
 from fer_bench.metrics.metric import metric_names
@@ -21,10 +22,11 @@ from fer_bench.sweep.job import Job
 from fer_bench.sweep.plan import Plan, data_card, plan
 from fer_bench.sweep.processes import Processes
 from fer_bench.sweep.progress import Progress
-from fer_bench.sweep.worker import folds_path, metrics_to_do, score_only, thumbnails
+from fer_bench.sweep.worker import folds_path, metrics_to_do, score_only
 from fer_bench.terminal import duration
 from fer_bench.threads import RUN_THREADS
 from fer_bench.training.scalars import require as require_tensorboard
+from fer_bench.training.shared import announce, first_own_stages
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ def run_experiment(
     out: str | Path,
     *,
     options: Options = Options(),  # noqa: B008
+    methods: Sequence[str] = (),
     rehearse: bool = False,
     quiet: bool = False,
 ) -> Sweep:
@@ -70,6 +73,7 @@ def run_experiment(
         out: result folder; made if absent. Giving the same folder again goes on where a killed
             sweep was.
         options: how the runs are executed; by default one after the other.
+        methods: labels or names of the only rows that are run; all by default.
         rehearse: first let every method see a batch. One that fails does not fail in each of its
             runs again, and the longest runs are started first.
         quiet: no progress on the terminal.
@@ -82,7 +86,7 @@ def run_experiment(
     _refuse_other_folders(store)
     if experiment.report.tensorboard:
         require_tensorboard()
-    planned = plan(experiment)
+    planned = plan(experiment).only(methods)
     prepare(store, experiment, planned)
     counts = {"done": 0, "kept": 0, "busy": 0}
     failed: dict[str, str] = {}
@@ -90,6 +94,7 @@ def run_experiment(
         specs: Sequence[RunSpec] = planned.runs
         if rehearse:
             specs, failed = _rehearsed(store, specs, options, progress)
+        specs = _announced(store, specs, options)
         scores = experiment.scores
         request = Request(
             root=os.path.abspath(store.root),
@@ -136,6 +141,14 @@ def _rehearsed(
     if options.workers > 1:
         left.sort(key=lambda s: -known[s.label].seconds if s.label in known else 0.0)
     return left, failed
+
+
+def _announced(store: RunStore, specs: Sequence[RunSpec], options: Options) -> Sequence[RunSpec]:
+    """Make room for what runs have in common; where several run at once, the others come later."""
+    todo = [spec for spec in specs if not store.is_done(spec.id)]
+    announce(store.stages, todo)
+    later = first_own_stages(todo) if options.workers > 1 else {}
+    return sorted(specs, key=lambda spec: spec.id in later)
 
 
 def outlook(forecasts: Sequence[Forecast], store: RunStore, options: Options) -> str:

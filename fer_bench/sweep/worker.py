@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 import safetensors.numpy
 import torch
-from numpy.typing import NDArray
 from safetensors.torch import save_file
 
 import fer_bench
@@ -37,6 +36,7 @@ from fer_bench.training.checkpoint import Position, copy_state
 from fer_bench.training.loop import OnEpoch, OnHistory
 from fer_bench.training.outcome import CODES, prediction_cautions
 from fer_bench.training.session import Session
+from fer_bench.training.shared import SharedStages
 from fer_bench.training.size import model_size
 from fer_bench.training.stages import training_plan
 
@@ -128,7 +128,10 @@ def _train_into(
         return
     resume = working / RESUME
     folds = published_folds(folds_path(store, spec.fold_hash), spec, data_of(spec))
-    trained = train(spec, folds, resume=resume, on_epoch=on_epoch, on_history=on_history)
+    shared = SharedStages(store.stages, spec)
+    trained = train(
+        spec, folds, resume=resume, shared=shared, on_epoch=on_epoch, on_history=on_history
+    )
     write_run(spec, trained, working, started=started)
     resume.unlink(missing_ok=True)
 
@@ -138,6 +141,7 @@ def train(
     folds: FoldFile,
     *,
     resume: Path | None = None,
+    shared: SharedStages | None = None,
     on_epoch: OnEpoch | None = None,
     on_history: OnHistory | None = None,
 ) -> Trained:
@@ -147,7 +151,7 @@ def train(
         spec: the run.
         folds: of its data set.
         resume: file to keep the state in while training goes on, and to go on from.
-        on_epoch, on_history: see `fer_bench.training.loop.Trainer`.
+        shared, on_epoch, on_history: see `fer_bench.training.loop.Trainer`.
 
     Raises:
         RunError: the data are not those the run was planned for.
@@ -160,7 +164,12 @@ def train(
         validation = rows.fold.test
     session = new_session(spec, data, rows)
     position = session.train(
-        rows.fold.train, validation, resume=resume, on_epoch=on_epoch, on_history=on_history
+        rows.fold.train,
+        validation,
+        resume=resume,
+        shared=shared,
+        on_epoch=on_epoch,
+        on_history=on_history,
     )
     return Trained(session, rows, position)
 
@@ -209,7 +218,7 @@ def parts_of(spec: RunSpec, trained: Trained) -> Iterator[Part]:
     rows |= {f"test:{name}": against for name, against in trained.rows.tests.items()}
     for name, chosen in rows.items():
         if len(chosen):
-            yield session.extract(chosen, name=name)
+            yield session.extract(chosen, name=name, draw=name == "test")
     for name, test in spec.tests.items():
         data = load_faces(test)
         yield session.extract(np.arange(len(data)), name=f"test:{name}", data=data)
@@ -393,19 +402,3 @@ def info_json(info: MethodInfo) -> dict[str, Any]:
     content = asdict(info)
     content["needs"] = sorted(info.needs)
     return content
-
-
-def thumbnails(data: FaceData, *, side: int = 48, most: int = 20_000) -> NDArray[np.uint8] | None:
-    """Small copies of all faces for maps and grids; None where there are too many to keep."""
-    if len(data) > most:
-        return None
-    height = data.shape[1]
-    step = max(1, -(-height // side))
-    chunks = []
-    for start in range(0, len(data), 2048):
-        faces = data.gather(np.arange(start, min(start + 2048, len(data))))
-        n, h, w, c = faces.shape
-        faces = faces[:, : h - h % step, : w - w % step]
-        blocks = faces.reshape(n, h // step, step, w // step, step, c)
-        chunks.append(blocks.mean((2, 4)).round().astype(np.uint8))
-    return np.concatenate(chunks)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,7 @@ from fer_bench.method import Batch, Task
 
 Rows = NDArray[np.int64]
 
+_LABELS = ("expression", "subject", "valence", "arousal", "sequence", "path")
 _DEVICE_BYTES = 4 * 2**30  # a set up to this size lives on the accelerator as uint8
 
 
@@ -92,6 +94,18 @@ class Batcher:
         if self.device.type == "cuda":
             return pixels.pin_memory().to(self.device, non_blocking=True)
         return pixels
+
+    @cached_property
+    def labels(self) -> pd.DataFrame:
+        """What a run keeps of the labels of its faces, a row a face."""
+        table = self.data.table
+        factors = [c for c in table if str(c).startswith("factor_")]
+        wanted = (*_LABELS, *self.data.attributes, *factors)
+        labels = table[[c for c in wanted if c in table]].copy()
+        for column in ("expression", "subject", "sequence", "path", *self.data.attributes):
+            if column in labels:
+                labels[column] = labels[column].astype("string")
+        return labels
 
     def batch(
         self, rows: Rows, *, generator: torch.Generator | None = None, partners: Rows | None = None

@@ -3,28 +3,43 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from fer_bench.arrays import FURTHER, Part, further_of
+from fer_bench.data.augment import denormalise
+from fer_bench.data.thumbnails import reduced
 from fer_bench.errors import MethodError
-from fer_bench.method import Method, infer
+from fer_bench.method import Embeddings, Method, infer
 from fer_bench.training.batches import Batcher, Rows
-
-_LABELS = ("expression", "subject", "valence", "arousal", "sequence", "path")
 
 
 def extract(
-    method: Method, batcher: Batcher, rows: Rows, *, name: str, batch_size: int = 256
+    method: Method,
+    batcher: Batcher,
+    rows: Rows,
+    *,
+    name: str,
+    draw: bool = False,
+    batch_size: int = 256,
 ) -> Part:
     """Embed and predict `rows`, in order, in eval mode.
+
+    Args:
+        method: that is asked.
+        batcher: of the faces.
+        rows: of the data set.
+        name: of the part.
+        draw: whether a decoder of the method's own draws these faces as well.
+        batch_size: faces at once.
 
     Raises:
         MethodError: an embedding is not a finite [n, d] array.
     """
     method.eval()
     columns: dict[str, list[Tensor]] = {}
+    drawings = _Drawings(batcher)
     for batch in batcher.ordered(rows, batch_size):
         embeddings, prediction = infer(method, batch)
         outputs = {
@@ -34,6 +49,8 @@ def extract(
             "valence_arousal": prediction.valence_arousal,
             **{f"{FURTHER}{key}": value for key, value in embeddings.further.items()},
         }
+        if draw:
+            drawings.add(decoded(method, embeddings), batch.pixels)
         for key, value in outputs.items():
             if value is not None:
                 columns.setdefault(key, []).append(value.detach().float().cpu())
@@ -51,18 +68,59 @@ def extract(
         identity=arrays.get("identity"),
         logits=arrays.get("logits"),
         valence_arousal=arrays.get("valence_arousal"),
-        labels=_labels(batcher, rows),
+        labels=batcher.labels.iloc[rows]
+        .reset_index(drop=True)
+        .assign(row=np.asarray(rows, dtype=np.int64)),
         classes=method.task.classes,
         further=further_of(arrays),
+        drawn=drawings.pixels(),
     )
 
 
-def _labels(batcher: Batcher, rows: Rows) -> pd.DataFrame:
-    table = batcher.data.table
-    factors = [c for c in table if str(c).startswith("factor_")]
-    wanted = [c for c in (*_LABELS, *batcher.data.attributes, *factors) if c in table]
-    labels = table.iloc[rows][wanted].reset_index(drop=True)
-    for column in ("expression", "subject", "sequence", "path", *batcher.data.attributes):
-        if column in labels:
-            labels[column] = labels[column].astype("string")
-    return labels.assign(row=np.asarray(rows, dtype=np.int64))
+@torch.no_grad()
+def decoded(method: Method, embeddings: Embeddings) -> Tensor | None:
+    """What a method's own decoder draws of embeddings: [B, C, H, W], normalised.
+
+    Raises:
+        MethodError: it does not draw faces in the shape of those it is trained on.
+    """
+    images = method.decode(embeddings)
+    wanted = (len(embeddings.expression), *method.task.shape)
+    if images is not None and tuple(images.shape) != wanted:
+        raise MethodError(
+            f"decode() of {method.info.title} draws {list(images.shape)}: faces are {list(wanted)}."
+        )
+    return images
+
+
+def average_light(pixels: Tensor) -> tuple[float, float]:
+    """Mean and deviation of the pixels of a face [B, C, H, W], on the average of the faces."""
+    deviation, mean = torch.std_mean(pixels.flatten(1).float(), dim=1, correction=0)
+    return mean.mean().item(), deviation.mean().item()
+
+
+class _Drawings:
+    """Small copies of what a decoder draws, in the light of the average face.
+
+    The light and the contrast of a face are gone once it is normalised: no embedding has them.
+    """
+
+    def __init__(self, batcher: Batcher) -> None:
+        self.mode = batcher.training.normalise
+        self._images: list[Tensor] = []
+        self._pixels: list[Tensor] = []
+
+    def add(self, images: Tensor | None, pixels: Tensor) -> None:
+        if images is None:
+            return
+        self._images.append(reduced(images.float()).cpu())
+        self._pixels.append(reduced(pixels.float()).cpu())
+
+    def pixels(self) -> NDArray[np.uint8] | None:
+        """[n, side, side, C], or None where nothing was drawn."""
+        if not self._images:
+            return None
+        light = average_light(torch.cat(self._pixels))
+        images = denormalise(torch.cat(self._images), self.mode, light=light)
+        levels = images.nan_to_num().clamp(0, 255).round().byte()
+        return levels.permute(0, 2, 3, 1).contiguous().numpy()

@@ -6,7 +6,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
@@ -29,6 +29,7 @@ from fer_bench.training.checkpoint import (
     Position,
     Resume,
     Standing,
+    State,
     copy_state,
     load_resume,
     restore_optimizer,
@@ -36,6 +37,7 @@ from fer_bench.training.checkpoint import (
 )
 from fer_bench.training.concordance import concordance
 from fer_bench.training.outcome import bounds_at, training_cautions
+from fer_bench.training.shared import CommonState, SharedStages
 
 OnEpoch = Callable[[int, int, str], None]
 OnHistory = Callable[[Sequence[Sequence[Any]]], None]
@@ -84,6 +86,7 @@ class Trainer:
         train, validation: rows that are trained on and that select; the latter may be empty.
         seed: of the run; every epoch draws from (seed, stage, epoch) alone.
         resume: file to keep the state in while training goes on; None keeps none.
+        shared: stages that other runs have in common with this one; None trains them all.
         on_epoch: called with (epochs done, epochs in all, text).
         on_history: called after each epoch with its rows of the history.
     """
@@ -97,6 +100,7 @@ class Trainer:
         validation: Rows,
         seed: int,
         resume: Path | None = None,
+        shared: SharedStages | None = None,
         on_epoch: OnEpoch | None = None,
         on_history: OnHistory | None = None,
     ) -> None:
@@ -108,6 +112,7 @@ class Trainer:
         self.seed = seed
         self.fabric = make_fabric(self.training)
         self.resume = resume
+        self.shared = shared
         self.on_epoch = on_epoch or (lambda done, total, text: None)
         self.on_history = on_history or (lambda rows: None)
         self.position = Position()
@@ -126,6 +131,7 @@ class Trainer:
         self._choose_cache(stages)
         game = self.fabric.setup_module(_Game(self.method))
         saved = load_resume(self.resume) if self.resume is not None else None
+        initial = copy_state(self.method) if self.shared is not None else {}
         if saved is not None:
             self.position = saved.position
             self.method.load_state_dict(saved.model)
@@ -134,14 +140,44 @@ class Trainer:
         budgets = [self._budget(stage) for stage in stages]
         first = self.position.stage
         for index in range(first, len(stages)):
-            self._run_stage(game, stages[index], index, budgets, saved if index == first else None)
-        self.position.seconds += time.monotonic() - self._started
+            with self._common(stages, index + 1, initial) as common:
+                if common is not None and self._take_over(common):
+                    continue
+                resumed = saved if index == first else None
+                self._run_stage(game, stages[index], index, budgets, resumed)
+                if common is not None:
+                    common.save(self.position, copy_state(self.method))
+        self._count_seconds()
         self.method.requires_grad_(True).eval()
         self.position.note(self.method.cautions())
         self.position.note(training_cautions(self.position.stages))
         reports = [backbone.weights_report for backbone in backbones_of(self.method)]
         self.position.note(Caution("backbone-weights", report=r) for r in reports if r)
         return self.position
+
+    def _common(
+        self, stages: Sequence[Stage], done: int, initial: State
+    ) -> AbstractContextManager[CommonState | None]:
+        if self.shared is None:
+            return nullcontext()
+        names = [stage.name for stage in stages]
+        return self.shared.before(names, done, initial, self.batcher.device)
+
+    def _take_over(self, common: CommonState) -> bool:
+        """Go on from where another run has come to, if one has."""
+        known = common.load()
+        if known is None:
+            return False
+        self.position, changed = known
+        self.method.load_state_dict(changed, strict=False)
+        self._started = time.monotonic()
+        self.on_history(self.position.history)
+        return True
+
+    def _count_seconds(self) -> None:
+        now = time.monotonic()
+        self.position.seconds += now - self._started
+        self._started = now
 
     def _budget(self, stage: Stage) -> Budget:
         size = stage.batch_size or self.training.batch_size
@@ -251,6 +287,7 @@ class Trainer:
         )
         position.stage, position.epoch = index + 1, 0
         position.best, position.best_epoch = None, 0
+        self._count_seconds()
         self._save({}, None)
 
     def _run_epochs(
@@ -418,9 +455,8 @@ class Trainer:
     def _save(self, optimizers: dict[str, Any], best: dict[str, Tensor] | None) -> None:
         if self.resume is None:
             return
-        now = time.monotonic()
-        self.position.seconds += now - self._started
-        self._started = self._saved_at = now
+        self._count_seconds()
+        self._saved_at = time.monotonic()
         save_resume(self.resume, self.position, self.method, best, optimizers)
 
 

@@ -21,6 +21,7 @@ from fer_bench.training.batches import Batcher, Rows, make_task
 from fer_bench.training.checkpoint import Position, load_weights
 from fer_bench.training.extract import extract
 from fer_bench.training.loop import OnEpoch, OnHistory, Trainer, seed_everything, training_device
+from fer_bench.training.shared import SharedStages
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,7 @@ class Session:
         validation: Rows,
         *,
         resume: Path | None = None,
+        shared: SharedStages | None = None,
         on_epoch: OnEpoch | None = None,
         on_history: OnHistory | None = None,
     ) -> Position:
@@ -118,6 +120,7 @@ class Session:
             validation=validation,
             seed=self.seed,
             resume=resume,
+            shared=shared,
             on_epoch=on_epoch,
             on_history=on_history,
         ).run()
@@ -131,12 +134,14 @@ class Session:
         materialise(self.method, self.batcher.batch(rows[:2]))
         load_weights(path, self.method)
 
-    def extract(self, rows: Rows, *, name: str, data: FaceData | None = None) -> Part:
-        """The saved arrays of some faces, of this data set or of another one."""
+    def extract(
+        self, rows: Rows, *, name: str, data: FaceData | None = None, draw: bool = False
+    ) -> Part:
+        """The saved arrays of some faces, of this data set or of another one; see `extract`."""
         batcher = self.batcher
         if data is not None:
             batcher = Batcher(data, self.method.task, batcher.training, batcher.device)
-        return extract(self.method, batcher, rows, name=name)
+        return extract(self.method, batcher, rows, name=name, draw=draw)
 
 
 def build_method(adapter: type[Method], config: Any, task: Task, *, seed: int) -> Method:

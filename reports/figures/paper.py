@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 
 from fer_bench.arrays import Part
 from fer_bench.reports.confounding import confounding
+from fer_bench.reports.decoded import OWN, drawn_again
 from fer_bench.reports.figures.affect import affect_figure
 from fer_bench.reports.figures.confounding import confounding_figure
+from fer_bench.reports.figures.drawings import drawings_figure
 from fer_bench.reports.figures.embeddings import static_maps
 from fer_bench.reports.figures.heat import confusion_figure, transfer_heat
 from fer_bench.reports.figures.overview import overview, training_recalls
@@ -78,6 +80,7 @@ def paper_figures(store: RunStore, summary: Summary, maps: Which) -> Iterator[tu
             "affect-people": _affect_of_people(store, summary),
         }
     )
+    yield from _reconstructions(store, summary)
     for verdict in summary.verdicts:
         name = file_names([verdict.title])[verdict.title]
         yield from _there({f"ranks-{name}": rank_diagram(verdict, paper=True)})
@@ -137,6 +140,18 @@ def _of_row(
                     ),
                 }
             )  # fmt: skip
+
+
+def _reconstructions(store: RunStore, summary: Summary) -> Iterator[tuple[str, Figure]]:
+    """A figure for each who drew the same test faces of several methods."""
+    again = drawn_again(summary, store)
+    faces = store.thumbnails(summary.data["fingerprint"])
+    if again is None or faces is None or not summary.data.get("publish_faces"):
+        return
+    columns = [summary.classes[c] for c in again.expression]
+    for by, lines in again.lines.items():
+        name = "reconstructions-own" if by == OWN else "reconstructions-probe"
+        yield name, drawings_figure({"test faces": faces[again.rows]} | lines, columns, paper=True)
 
 
 def _affect_of_people(store: RunStore, summary: Summary) -> Figure | None:

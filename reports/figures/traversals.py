@@ -8,6 +8,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from fer_bench.metrics.traversals import MIDDLE, STEPS, Traversal, shifts
+from fer_bench.reports.figures.drawings import show_face
 from fer_bench.reports.figures.style import TEXT_WIDTH
 
 LINES = 6  # faces of a figure
@@ -53,9 +54,7 @@ def failures_figure(traversals: Sequence[Traversal], *, paper: bool = False) -> 
 
 
 def _face(axes: Any, face: Any, frame: str, *, dashed: bool) -> None:
-    axes.imshow(face[..., 0] if face.shape[-1] == 1 else face, cmap="gray", vmin=0, vmax=255)
-    axes.set(xticks=[], yticks=[])
-    axes.grid(visible=False)
+    show_face(axes, face)
     for spine in axes.spines.values():
         spine.set_visible(bool(frame))
         spine.set(edgecolor=frame or "none", linewidth=1.6, linestyle="--" if dashed else "-")

@@ -73,7 +73,6 @@ def test_effects_are_what_leaving_a_person_out_changes():
         expected = [value[key].value - scores[k][key].value for k in range(12)]
         assert effects[key].changes == pytest.approx(expected, abs=2e-3), key
         assert effects[key].faces.sum() == 2 * (400 + 3_000)
-    assert person_effects(comparisons(np.empty(0), np.empty(0))) == {}
 
 
 def test_few_pairs_say_how_many_a_rate_would_need():
@@ -123,6 +122,16 @@ def test_rank_information_is_exact_for_certain_and_for_random_ranks():
     random = scores_of(rng.integers(1, 65, 256))
     assert random["rank_bits"].value == pytest.approx(0.0, abs=0.05)
     assert random["rank_bits"].low < 0 < random["rank_bits"].high
+
+
+@pytest.mark.parametrize("gone", [0, 20, 49])
+def test_a_target_that_no_permuted_person_can_be_found_by_is_left_out_of_the_null(gone):
+    target = np.repeat(np.arange(50), 2)
+    rank, gallery = np.ones(100, int), np.full(100, 50)
+    permuted = np.where(target == gone, 0, np.arange(100) % 2 + 1)[None]
+    scores = search_numbers(Searches(rank, gallery, target, permuted, None), draws=20)
+    assert scores["rank1"].value == 1.0
+    assert scores["rank1"].null == pytest.approx(0.5)
 
 
 def test_few_people_are_not_searched_for(world):

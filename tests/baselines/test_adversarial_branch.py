@@ -21,7 +21,9 @@ from fer_bench.conformance import (
     example_task,
 )
 from fer_bench.errors import MethodError
+from fer_bench.experiment import TrainingSpec
 from fer_bench.metrics.common import effective_rank as reference_rank
+from fer_bench.training.session import Session
 
 MODULES = ("trunk", "expression", "rest", "classifier", "adversary", "decoder")
 
@@ -83,6 +85,42 @@ def test_total_is_the_weighted_sum(batch):
     expected = losses["expression"] + 0.2 * losses["uniform"] + 0.3 * losses["reconstruction"]
     assert losses["total"].item() == pytest.approx(expected.item(), rel=1e-6)
     assert build(beta1=0).decoder is None
+
+
+def test_a_decoder_that_came_later_changes_no_run_id():
+    written = AdversarialBranch.Config().model_dump(mode="json")
+    assert "decoder" not in written
+    asked = AdversarialBranch.Config(decoder=True)
+    assert AdversarialBranch.Config(**asked.model_dump()) == asked
+
+
+def test_with_beta1_0_the_decoder_learns_afterwards_and_changes_nothing(small_faces):
+    """The arrays are exactly those without a decoder; the test faces are drawn besides."""
+    train = small_faces.subset(np.flatnonzero(small_faces.subject < 4))
+    rows = np.arange(len(train))
+    training = TrainingSpec(epochs=2, batch_size=32, device="cpu")
+    parts = {}
+    for decoder in (False, True):
+        config = AdversarialBranch.Config(
+            backbone={"width": 8}, dim=8, hidden=16, decoder_width=4, decoder=decoder
+        )
+        session = Session.build(AdversarialBranch, config, train, rows, training=training)
+        session.train(rows, rows[:0])
+        parts[decoder] = session.extract(rows[:20], name="test", draw=True)
+        assert session.extract(rows[:4], name="train").drawn is None
+    assert parts[False].drawn is None
+    assert parts[True].drawn.shape == (20, 32, 32, 3)
+    for name in ("expression", "identity", "logits"):
+        assert np.array_equal(getattr(parts[False], name), getattr(parts[True], name)), name
+
+
+def test_the_decoder_s_own_stage_holds_the_contract(batch):
+    method = build(decoder=True)
+    _, stage = method.stages()
+    assert {id(p) for p in stage.players[0].parameters()} == {
+        id(p) for p in method.decoder.parameters()
+    }
+    assert [str(f) for f in check_stage(method, stage, batch) if not f.passed] == []
 
 
 def test_uniform_loss_is_least_when_nothing_can_be_told():

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+from fer_bench import registry
 from fer_bench.baselines.erm.adapter import ERM
 from fer_bench.conformance import (
     check_adapter,
     check_method,
+    check_part,
 )
 from fer_bench.errors import UnknownNameError
 from fer_bench.method import Embeddings, Player, Prediction, Stage
@@ -47,6 +49,50 @@ def test_our_methods_pass(name):
 def test_the_other_methods_pass(name):
     findings = check_method(name)
     assert not failed(findings), [str(f) for f in findings if not f.passed]
+
+
+@pytest.mark.parametrize("name", ["dice-fer", "frozen-attacker", "supcon"])
+def test_what_our_methods_share_can_be_shared(name):
+    findings = check_part(registry.methods.get(name), "shares")
+    assert findings
+    assert not failed(findings), [str(f) for f in findings if not f.passed]
+
+
+class TwoStages(ERM):
+    """Learns twice, and says wrongly that `factor` is of the second stage."""
+
+    stage_parameters = {"again": ("factor", "later")}
+
+    class Config(ERM.Config):
+        factor: float = 1.0
+        later: float = 1.0
+
+    def stages(self):
+        modules = [self.encoder, self.head]
+        again = Player("again", modules, lambda batch: self.scaled(batch, self.config.later))
+        first = Player("first", modules, lambda batch: self.scaled(batch, self.config.factor))
+        return [Stage("first", players=[first]), Stage("again", players=[again])]
+
+    def scaled(self, batch, factor):
+        return {"total": self.loss(batch)["total"] + factor * self.encoder(batch.images).sum()}
+
+
+def test_a_parameter_that_changes_an_earlier_stage_is_named():
+    (finding,) = check_part(TwoStages, "shares")
+    assert not finding.passed
+    assert "factor changes what is trained before the stage 'again'" in finding.message
+
+    class Honest(TwoStages):
+        stage_parameters = {"again": ("later",)}
+
+    assert not failed(check_part(Honest, "shares"))
+
+    class Misnamed(TwoStages):
+        stage_parameters = {"agian": ("later",)}
+
+    (finding,) = check_part(Misnamed, "shares")
+    assert "'agian'" in finding.message
+    assert "'again'" in finding.message
 
 
 def test_an_unknown_name_says_so():

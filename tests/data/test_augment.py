@@ -3,7 +3,15 @@ import pytest
 import torch
 from PIL import Image
 
-from fer_bench.data.augment import ROTATIONS, augment, flipped, normalise, views, warped
+from fer_bench.data.augment import (
+    ROTATIONS,
+    augment,
+    denormalise,
+    flipped,
+    normalise,
+    views,
+    warped,
+)
 from fer_bench.errors import DataError
 
 
@@ -33,6 +41,15 @@ def test_unit_and_imagenet_normalisation_match_their_formulas():
     torch.testing.assert_close(gray, (faces(c=1) / 255 - mean.mean()) / std.mean())
     with pytest.raises(DataError, match="did you mean 'image'"):
         normalise(images, "imge")
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("mode", ["image", "unit", "imagenet"])
+def test_normalisation_can_be_undone(mode, channels):
+    [pixels] = faces(n=1, c=channels)[None].float()
+    light = pixels.mean().item(), pixels.std(correction=0).item()
+    images = normalise(pixels.byte(), mode)
+    torch.testing.assert_close(denormalise(images, mode, light=light), pixels, atol=0.01, rtol=0)
 
 
 def test_the_stored_batch_is_never_changed():

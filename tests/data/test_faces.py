@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 
 from fer_bench.data import EXPRESSIONS, DataInfo, FaceData
+from fer_bench.data.faces import standard_table
 from fer_bench.errors import DataError
 
 
@@ -113,6 +114,27 @@ def test_save_and_open_again(tmp_path, small_faces):
     (tmp_path / "x" / "info.json").write_text("{}")
     with pytest.raises(DataError, match="holds no saved faces"):
         FaceData.open(tmp_path / "x")
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        pd.DataFrame(index=range(3)),
+        pd.DataFrame({"expression": [None, None, None], "age": [1.5, None, 3.0]}),
+        pd.DataFrame({"subject": [" a", "", "b\u0301"], "glasses": [True, None, False]}),
+        pd.DataFrame({"subject": [7, 8, 9], "hair": ["x", None, "y"], "factor_a": [1, 2, 3]}),
+    ],
+)
+def test_a_saved_table_needs_no_second_reading(tmp_path, table):
+    faces = FaceData(np.zeros((3, 8, 8, 1), np.uint8), table)
+    back = FaceData.open(faces.save(tmp_path / "x"))
+    pd.testing.assert_frame_equal(back.table, standard_table(faces.table))
+
+
+def test_a_saved_table_of_fewer_columns_is_completed(tmp_path, small_faces):
+    folder = small_faces.save(tmp_path / "x")
+    small_faces.table.drop(columns="sequence").to_parquet(folder / "table.parquet", index=False)
+    pd.testing.assert_frame_equal(FaceData.open(folder).table, small_faces.table)
 
 
 @pytest.mark.parametrize(

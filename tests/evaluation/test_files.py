@@ -154,3 +154,21 @@ def test_what_cannot_be_read_is_one_sentence(made, tmp_path, case):
     with pytest.raises(DataError, match=sentence) as told:
         read_contents(write(made, tmp_path), {})
     assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["Happy", "sad"], "--map expression=col"),
+        (["train", "val"], "--map split=col"),
+        (["glasses", "sad"], None),
+        (["sad", "sad"], None),
+    ],
+)
+def test_a_column_whose_words_tell_what_it_may_be_is_named_and_not_taken(tmp_path, words, hint):
+    table = pd.DataFrame({"id": range(6), "col": words * 3, "subject": [0, 0, 1, 1, 2, 2]})
+    table.to_csv(tmp_path / "t.csv", index=False)
+    contents = read_contents(tmp_path / "t.csv", {})
+    assert "col" in contents.columns
+    said = next(line for line in contents.said if "'col'" in line)
+    assert hint in said if hint else said == "attribute 'col'"

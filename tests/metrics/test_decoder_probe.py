@@ -222,6 +222,22 @@ def test_without_small_faces_it_is_skipped_with_a_reason():
     assert "decoder" not in load_metrics()
 
 
+def test_a_decoder_of_the_method_s_own_is_read_as_the_faces_are(apart):
+    """One that draws the faces themselves scores what the readers make of real faces."""
+    run = planted_run()
+    faces = run.faces[run.test.labels["row"]]
+    parts = {**run.parts, "test": replace(run.test, drawn=faces)}
+    scores = decoder(replace(run, parts=parts))
+    assert scores["own.r2"].value == pytest.approx(1)
+    for key in ("expression", "identity"):
+        assert scores[f"own.{key}"].value == scores[f"faces.{key}"].value
+    drawings = Drawings.from_arrays(scores.arrays)
+    assert np.array_equal(drawings.drawn["own"], run.faces[drawings.rows])
+    assert {k: s.value for k, s in scores.items() if not k.startswith("own.")} == {
+        k: s.value for k, s in apart.items()
+    }
+
+
 def test_a_run_is_scored_with_its_drawings():
     run = planted_run(i=None)
     outcome = score_run(run, load_metrics(["decoder"]))["decoder"]

@@ -1,14 +1,16 @@
 """Differences of scores that are no means over people: does the jackknife over people cover?
 
-`python tests/metrics/test_effects_coverage.py` prints the table of docs/benchmarks/coverage.md.
+`python tests/metrics/test_effects_coverage.py` prints the rows of a table of the docs as JSON.
 """
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
 from fer_bench.attackers.closed_forms import Cosine
 from fer_bench.attackers.comparisons import compared_pairs
@@ -67,10 +69,13 @@ def test_jackknifed_differences_cover(score):
     assert coverage(score, 15, sweeps=60) >= 0.87  # of .95, three standard errors off
 
 
+def row(score, people, *, sweeps=300):
+    share = coverage(score, people, sweeps=sweeps)
+    interval = binomtest(round(share * sweeps), sweeps).proportion_ci()
+    name = {macro_f1: "macro F1", auc: "verification AUC", eer: "attackers' EER"}[score]
+    told = {"score": name, "people": people, "coverage": (float(share), *interval)}
+    return {**told, "sweeps": sweeps, "seed": 0}
+
+
 if __name__ == "__main__":
-    print("| score | people | coverage |\n|---|---:|---:|")
-    for of in (macro_f1, auc, eer):
-        for count in (8, 15, 30):
-            print(
-                f"| {of.__name__} | {count} | {coverage(of, count, sweeps=300):.3f} |", flush=True
-            )
+    print(json.dumps([row(score, people) for score in (macro_f1, auc) for people in (8, 15, 30)]))

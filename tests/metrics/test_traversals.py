@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -81,6 +83,22 @@ def test_a_person_shifts_where_the_embedding_holds_the_person(run):
     assert np.allclose(beard.likeness[:, MIDDLE], 1)
     [still, *_] = traverse(run, generator=blind, recognise=seen)
     assert still.identity_shift == 0
+
+
+def test_a_generator_of_e_beside_i_moves_one_and_keeps_the_other(run):
+    """The person is I here: along E everybody keeps their looks, along I some lose them."""
+    parts = {
+        name: replace(part, expression=part.expression[:, :2], identity=part.expression[:, 2:])
+        for name, part in run.parts.items()
+    }
+    apart = replace(run, parts=parts)
+    along_e, along_i = (
+        traverse(apart, space=space, generator=drawn, beside=True, recognise=seen)
+        for space in ("E", "I")
+    )
+    assert along_e[0].likeness.min() > 0.999
+    beard = next(walk for walk in along_i if walk.direction.startswith("beard"))
+    assert beard.likeness.min() < 0.5
 
 
 def test_drawings_that_do_not_tell_people_apart_give_no_verdict(run):

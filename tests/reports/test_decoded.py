@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import re
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,9 +14,11 @@ from PIL import Image
 
 from fer_bench.metrics.decoder import Drawings
 from fer_bench.reports.aggregate import Estimate
-from fer_bench.reports.decoded import GAP, TILE, decoded, strip
+from fer_bench.reports.decoded import GAP, OWN, PROBE, TILE, decoded, drawn_again, strip
+from fer_bench.reports.figures.drawings import drawings_figure
 from fer_bench.reports.figures.style import drawing
 from fer_bench.reports.material import Material
+from fer_bench.reports.sections.drawings import SECTION as TOGETHER
 from fer_bench.reports.sections.methods import SECTION
 from fer_bench.reports.summary import summarise
 from fer_bench.runs.store import RunStore
@@ -29,8 +32,9 @@ def faces(*shape):
     return RNG.integers(0, 256, (*shape, 32, 32, 3)).astype(np.uint8)
 
 
-def drawings(*, identity=True):
+def drawings(*, identity=True, own=False):
     both = {"EI": faces(3)} if identity else {}
+    both |= {"own": faces(3)} if own else {}
     return Drawings(
         rows=np.array([4, 0, 2]),
         expression=np.array([0, 1, 2]),
@@ -104,6 +108,49 @@ def test_grids_without_an_identity_embedding():
         "Drawn again", "Along E, from neutral", "Along the principal directions of E",
     ]  # fmt: skip
     assert not any("I is that" in grid["note"] for grid in context["grids"])
+
+
+def test_the_method_s_own_decoder_stands_beside_the_probe():
+    row = a_row(E__r2=0.4, own__r2=0.3)
+    shown_too = decoded(row, drawings(own=True).to_arrays(), faces(6), CLASSES, mode="show")
+    labels = [line["label"] for line in shown_too["grids"][0]["lines"]]
+    assert labels == ["test faces", "from E alone", "from E and I", "by its own decoder"]
+    assert [line["source"] for line in shown_too["scores"]] == [
+        "from E alone",
+        "by its own decoder",
+    ]
+    assert shown_too["own"]
+    assert not shown()["own"]
+
+
+def test_reconstructions_of_several_methods_stand_together(build, two_methods, tmp_path):
+    root = build(tmp_path / "r", seeds=1, folds=2, failure=False, n_subjects=6, per_subject=8,
+                 methods=two_methods)  # fmt: skip
+    store = RunStore(root)
+    score = Score(0.4, 0.3, 0.5, null=0.0, n=48, unit="fraction")
+
+    def keep(row, drawn):
+        outcome = Outcome(1, {"E.r2": score}, arrays=drawn.to_arrays())
+        store.record(row.representative).save_outcomes({"decoder": outcome})
+
+    first, second = summarise(store).rows
+    keep(first, drawings(own=True))
+    assert drawn_again(summarise(store), store) is None  # nobody to stand beside
+    keep(second, drawings(identity=False))
+    again = drawn_again(summarise(store), store)
+    assert {by: set(lines) for by, lines in again.lines.items()} == {
+        OWN: {first.label},
+        PROBE: {first.label, second.label},
+    }
+    with drawing(paper=False):
+        page = {mode: Material(root, maps="none", faces=mode) for mode in ("show", "none")}
+        text = TOGETHER.render(page["show"])
+    assert text.count("data:image/webp") == 2 + 3
+    assert TOGETHER.render(page["none"]) is None
+    figure = drawings_figure(again.lines[PROBE], CLASSES)
+    assert len(figure.axes) == 2 * 3
+    keep(second, replace(drawings(), rows=np.array([5, 0, 2])))
+    assert drawn_again(summarise(store), store) is None  # other faces
 
 
 def test_faces_left_out_leave_the_numbers():

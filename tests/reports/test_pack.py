@@ -1,20 +1,24 @@
 """One file for one folder: what it holds, what it does not, and a board of many."""
 
 import json
+import shutil
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import fer_bench
+from fer_bench.cautions import Caution
 from fer_bench.errors import RunError
 from fer_bench.experiment import load_experiment
 from fer_bench.metrics.metric import load_metrics
 from fer_bench.reports.board import check_file, write_board
-from fer_bench.reports.pack import contents_of, pack, result_of, self_hash
-from fer_bench.runs.store import RunStore
+from fer_bench.reports.pack import contents_of, pack, result_of, self_hash, without_places
+from fer_bench.runs.store import RunStore, seal, write_json
 from fer_bench.sharing.protocols import card, cards, protocol_of
 from fer_bench.sharing.verify import verify, write_verification
 
@@ -72,6 +76,39 @@ def test_an_archive_with_embeddings_names_nobody_and_verifies(results, tmp_path)
     result = verify(path, cells=0, workers=0)
     assert result.contradictions == ()
     assert result.scores > 20
+
+
+FOLDERS = st.lists(st.sampled_from(["home", "Anna", "data-2", ".cache"]), min_size=1, max_size=4)
+
+
+@given(
+    FOLDERS, st.sampled_from(["/", "~/", "C:\\"]), st.sampled_from(["{}", "307 of '{}'", "in {}"])
+)
+def test_places_on_a_disk_are_names_of_files_alone(folders, root, sentence):
+    separator = "\\" if "\\" in root else "/"
+    place = root + separator.join([*folders, "w.pt"])
+    assert without_places([{sentence.format(place): sentence.format(place)}]) == [
+        {sentence.format("w.pt"): sentence.format("w.pt")}
+    ]
+
+
+@pytest.mark.parametrize("text", ["valence/arousal", "https://doi.org/10.1/x", "runs/a/b", "1/2"])
+def test_what_is_no_place_on_a_disk_stays(text):
+    assert without_places(text) == without_places([text])[0] == text
+
+
+def test_a_caution_that_names_a_place_leaves_it_out(results, tmp_path):
+    copy = Path(shutil.copytree(results, tmp_path / "copy"))
+    said = [Caution("backbone-weights", report="3 tensors from '/home/Anna M/w.pt'").to_json()]
+    for record in RunStore(copy).records():
+        record.environment["warnings"] += said
+        write_json(record.folder / "environment.json", record.environment)
+        seal(record.folder, record.spec.id)
+    text = pack(copy, tmp_path / "copy.json").read_text(encoding="utf-8")
+    assert "3 tensors from 'w.pt'" in text
+    assert "Anna" not in text
+    with zipfile.ZipFile(pack(copy, tmp_path / "copy.zip", embeddings=True)) as archive:
+        assert not [name for name in archive.namelist() if b"Anna" in archive.read(name)]
 
 
 def test_embeddings_of_restricted_data_stay_local(results, tmp_path, monkeypatch):

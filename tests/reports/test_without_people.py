@@ -12,6 +12,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from fer_bench.cli.app import app
+from fer_bench.reports.material import Material
+from fer_bench.reports.sections.differences import SECTION
 from fer_bench.reports.tables import LAYOUTS
 from fer_bench.runs.store import RunStore
 
@@ -85,6 +87,15 @@ def test_the_page_says_what_cannot_be_asked(page):
     assert "Test subjects were never seen in training" not in text
     assert "&lt;NA&gt;" not in text
     assert "data:image/webp" not in text
+
+
+@pytest.mark.parametrize(("people", "unit"), [(24, "person"), (0, "face")])
+def test_differences_are_paired_by_what_there_is(build, two_methods, tmp_path, people, unit):
+    page = Material(build(tmp_path / "r", methods=two_methods, seeds=1, folds=2), maps="none")
+    page.summary.data["n_subjects"] = people
+    text = SECTION.render(page)
+    assert f"Paired by test {unit}" in text
+    assert ("over people" in text) == (unit == "person")
 
 
 def test_the_page_is_written_with_faces_and_maps(folder, tmp_path):

@@ -42,7 +42,9 @@ def part(name="test", n=4):
     )
     features = np.arange(n * 3, dtype=np.float32).reshape(n, 3)
     further = {"z_exp": features[:, 1:]}
-    return Part(name, features, None, features[:, :2], None, labels, ("neutral", "anger"), further)
+    drawn = np.arange(n * 12, dtype=np.uint8).reshape(n, 2, 2, 3) if name == "test" else None
+    classes = ("neutral", "anger")
+    return Part(name, features, None, features[:, :2], None, labels, classes, further, drawn)
 
 
 def fill(working, spec):
@@ -73,6 +75,8 @@ def test_what_is_written_is_read(tmp_path, spec):
     assert (arrays.seed, arrays.fold) == (3, 1)
     test = arrays.test
     np.testing.assert_array_equal(test.expression, part().expression)
+    np.testing.assert_array_equal(test.drawn, part().drawn)
+    assert arrays.parts["test:reversed"].drawn is None
     assert test.identity is None
     assert list(test.spaces) == ["E", "z_exp"]
     np.testing.assert_array_equal(test.further["z_exp"], part().further["z_exp"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import unquote
 
 import pytest
 
@@ -31,6 +32,13 @@ def test_links_lead_to_files_of_the_folder(sweep):
     for shown, target in links:
         assert shown == target
         assert (sweep / target).exists()
+
+
+def test_links_of_a_draft_elsewhere_lead_to_the_folder(sweep, tmp_path):
+    draft = tmp_path / "paper" / "checklist.md"
+    targets = re.findall(r"\]\(([^)]+)\)", checklist(sweep, beside=draft.parent))
+    assert targets
+    assert all((draft.parent / unquote(target)).resolve().exists() for target in targets)
 
 
 def test_given_embeddings_of_real_people_need_safeguards(given):

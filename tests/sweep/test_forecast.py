@@ -1,6 +1,7 @@
 """Before training: what it takes, what fails, and whose code it is."""
 
 import sys
+import time
 
 import pytest
 
@@ -9,10 +10,11 @@ from fer_bench.baselines.erm.adapter import ERM
 from fer_bench.experiment import parse_experiment
 from fer_bench.method import MethodInfo
 from fer_bench.runs.store import RunStore
-from fer_bench.sweep.forecast import rehearse
+from fer_bench.sweep.forecast import _seconds_from, rehearse
 from fer_bench.sweep.plan import foreign_code, plan
 from fer_bench.sweep.sweep import prepare
 from fer_bench.sweep.worker import execute
+from fer_bench.training.loop import Trainer
 
 DATA = {"name": "generated", "subjects": 9, "images_per_subject": 7, "size": 16}
 
@@ -44,11 +46,46 @@ def test_the_forecast_is_near_what_a_run_takes(tmp_path):
     planned, store = plan(experiment), RunStore(tmp_path)
     prepare(store, experiment, planned)
     forecasts = {spec.method: rehearse(spec) for spec in planned.runs}
-    assert forecasts["oracle-label"][0] == 0
-    assert forecasts["dice-fer"][0] > forecasts["erm"][0] > 0
+    assert forecasts["oracle-label"][0] == {}
+    assert list(forecasts["dice-fer"][0]) == ["expression", "identity", "classifier"]
+    assert sum(forecasts["dice-fer"][0].values()) > sum(forecasts["erm"][0].values()) > 0
     execute(planned.runs[0], tmp_path)
     _, size = forecasts["erm"]
     assert 0.5 * size < store.run_size() < 2 * size + 100_000
+
+
+@pytest.mark.parametrize("slow", ["first", "statistics"])
+def test_what_is_done_once_is_not_multiplied(monkeypatch, slow):
+    """A hundred epochs of a step of a millisecond are no minute because one batch took long."""
+    experiment = parse_experiment(
+        {
+            "data": DATA,
+            "split": {"folds": 3, "use": [0], "validation": 0.4},
+            "training": {"epochs": 100, "batch_size": 16},
+            "methods": [{"name": "pixels"}],
+        }
+    )
+    (spec,) = plan(experiment).runs
+    name = "_estimate_statistics" if slow == "statistics" else "_materialise"
+    plain = getattr(Trainer, name)
+
+    def heavy(self, *arguments):
+        end = time.thread_time() + 1
+        while time.thread_time() < end:
+            pass
+        return plain(self, *arguments)
+
+    monkeypatch.setattr(Trainer, name, heavy)
+    seconds, _ = rehearse(spec)
+    assert 0 < seconds["head"] < 20
+
+
+def test_a_stage_in_common_counts_once():
+    stages = {"expression": 4.0, "identity": 2.0, "classifier": 1.0}
+    assert _seconds_from(None, stages) == 7
+    assert _seconds_from("identity", stages) == 3
+    assert _seconds_from("classifier", stages) == 1
+    assert _seconds_from(None, {}) == 0
 
 
 def test_the_dry_run_and_the_run_tell_a_failure_once(monkeypatch, capsys, tmp_path):

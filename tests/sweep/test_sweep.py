@@ -231,3 +231,25 @@ def test_a_run_that_another_process_is_at_is_no_failure(tmp_path):
         sweep = fer_bench.run(experiment(), tmp_path, quiet=True)
     assert (sweep.done, sweep.busy, sweep.failed) == (3, 1, {})
     assert fer_bench.run(experiment(), tmp_path, quiet=True).done == 1
+
+
+def test_only_some_rows_are_run(tmp_path):
+    methods = [
+        {"name": "erm", "parameters": {"backbone": {"name": "conv4", "width": 4}}},
+        {"name": "oracle-label", "label": "labels"},
+        {"name": "erased", "of": "erm", "label": "without"},
+    ]
+    full = plan(parse_experiment(experiment(methods=methods)))
+    ids = {spec.label: {s.id for s in full.runs if s.label == spec.label} for spec in full.runs}
+
+    def chosen(*names):
+        return {spec.id for spec in full.only(names).runs}
+
+    assert full.only(()) is full
+    assert chosen("labels") == chosen("oracle-label") == ids["labels"]
+    assert chosen("without") == ids["without"] | ids["ERM"]
+    assert chosen("ERM", "labels") == ids["ERM"] | ids["labels"]
+    with pytest.raises(ExperimentError, match="--method 'label' .*'ERM', 'labels', 'without'"):
+        full.only(["labels", "label"])
+    rest = fer_bench.run(experiment(methods=methods[1:2]), tmp_path, quiet=True)
+    assert {record.folder.name for record in rest.records()} == ids["labels"]

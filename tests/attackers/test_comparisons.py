@@ -1,0 +1,30 @@
+"""Scores of pairs: the same from a table of all pairs and where that would be too large."""
+
+import numpy as np
+import pytest
+
+from fer_bench.attackers import comparisons
+from fer_bench.attackers.closed_forms import PLDA, Cosine
+from fer_bench.attackers.comparisons import compared_pairs, permuted_scores
+from fer_bench.attackers.faces import Faces
+
+
+@pytest.mark.parametrize("attacker", [Cosine(), PLDA()])
+def test_pairs_of_many_faces_are_scored_as_those_of_few(attacker, monkeypatch):
+    rng = np.random.default_rng(0)
+    people, expression = np.repeat(np.arange(30), 8), np.tile(np.arange(4), 60)
+    x = rng.normal(size=(30, 5))[people] + rng.normal(size=(240, 5))
+    faces = Faces.of_people(x, people, expression)
+    fitted = attacker.fit(faces, faces)
+
+    def read():
+        compared = compared_pairs(fitted, faces)
+        drawn = permuted_scores(fitted, faces, draws=3)
+        return compared.genuine.scores, compared.impostor.scores, *drawn
+
+    from_table = read()
+    monkeypatch.setattr(comparisons, "TABLE_ROWS", 0)
+    monkeypatch.setattr(comparisons, "PAIR_BLOCK", 100)
+    for one, other in zip(from_table, read(), strict=True):
+        # Scores are kept to six digits of the largest, which a table and pairs do not share.
+        np.testing.assert_allclose(one, other, rtol=0, atol=3e-6 * np.abs(one).max())
