@@ -607,6 +607,11 @@ WORDINGS: dict[str, Wording] = {
         "no method keeps less of the person than ERM with an eraser does at the same accuracy",
         "note",
     ),
+    "leak-beyond-eraser": Wording(
+        "whether {methods} keep less of the person than ERM with an eraser does at the same "
+        "accuracy cannot be said: no erased row is as accurate, an eraser of lower rank would be",
+        "note",
+    ),
     "leak-control-below-eraser": Wording(
         "no method keeps less of the person than ERM with an eraser does at the same accuracy; the "
         "control {controls} does, so that a method could have been seen to",

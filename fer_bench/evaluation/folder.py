@@ -98,13 +98,14 @@ def plan(
     """Divide people, look for copies, and read the faces where there are any.
 
     Raises:
-        DataError: see `fer_bench.evaluation.people.divide`; a face cannot be read, or no model
-            has the name of a reference.
+        DataError: see `fer_bench.evaluation.people.divide`; a face cannot be read, two models
+            are the same, or none has the name of a reference.
     """
     names = [model.name for model in gathered.models]
     for reference in references:
         if reference not in names:
             raise DataError(f"--reference {reference!r}: {did_you_mean(reference, names)}")
+    _refuse_copies(gathered.models)
     faces = gathered.faces
     if images is not None:
         faces = _read_faces(images, gathered.table["path"])
@@ -121,6 +122,20 @@ def plan(
     return Planned(
         gathered, data, made, used, tuple(dict.fromkeys(cautions)), seed, frozenset(references)
     )
+
+
+def _refuse_copies(models: Sequence[Model]) -> None:
+    """One file under two names would be one run, and as two seeds show no spread."""
+    seen: dict[tuple[tuple[str, str], ...], Path | str] = {}
+    for model in models if len(models) > 1 else ():
+        key = tuple(sorted(_hashes(model.arrays).items()))
+        name = model.file if model.file.name else model.name
+        if key in seen:
+            raise DataError(
+                f"{name} holds exactly the embeddings of {seen[key]}: name another file, or leave "
+                "one out."
+            )
+        seen[key] = name
 
 
 def write_results(planned: Planned, root: str | Path) -> RunStore:

@@ -64,6 +64,7 @@ from fer_bench.runs.claims import Claim, is_claimed
 from fer_bench.score import Outcome
 
 RESUME = "resume.safetensors"  # where training stands, while it goes on
+STAGE = "stage.safetensors"  # where it stands at the end of a stage that runs have in common
 
 _ARRAYS = ("expression", "identity", "logits", "valence_arousal")
 _SEALED = ("spec.json", "environment.json", "history.csv")  # of every run

@@ -24,6 +24,7 @@ from fer_bench.reports.text import plain
 
 EXAMPLES = 8  # faces drawn of each person
 MOST_LEVELS = 8  # of an attribute that is drawn
+ACROSS = 3  # maps beside each other
 _FACE_INCHES = 0.32
 
 
@@ -106,10 +107,14 @@ def attribute_maps(
     drawn = {name: column for name, column in levels.items() if 2 <= len(column) <= MOST_LEVELS}
     if points is None or not drawn:
         return None
-    size = TEXT_WIDTH / len(drawn) if paper else 3.2
-    figure = Figure(figsize=(min(size, 3.2) * len(drawn), min(size, 3.2) + 0.7))
-    for axes, (name, column) in zip(figure.subplots(1, len(drawn), squeeze=False)[0], drawn.items(),
-                                   strict=True):  # fmt: skip
+    across = min(ACROSS, len(drawn))
+    down = -(-len(drawn) // across)
+    size = TEXT_WIDTH / ACROSS if paper else 3.2
+    figure = Figure(figsize=(size * across, (size + 0.7) * down))
+    panels = figure.subplots(down, across, squeeze=False).ravel()
+    for empty in panels[len(drawn) :]:
+        empty.remove()
+    for axes, (name, column) in zip(panels, drawn.items(), strict=False):
         values = shown[name].astype("object").where(shown[name].notna(), None)
         for k, (level, colour) in enumerate(colour_of(column).items()):
             here = values.astype(str).eq(level).to_numpy()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.offsetbox import AnnotationBbox
+from matplotlib.transforms import Bbox
 
-from fer_bench.reports.figures.style import PALETTE
+from fer_bench.reports.figures.style import PALETTE, drawing
 from fer_bench.reports.figures.two_people import (
     EXAMPLES,
     attribute_maps,
@@ -70,6 +73,23 @@ def test_attributes_with_a_few_levels_have_a_panel(maps, labels):
     [axes] = figure.axes
     assert [drawn(axes, colour) for colour in PALETTE[:2]] == [20, 20]
     assert attribute_maps(maps, labels, ["camera"], space="E", kind="tsne") is None
+
+
+@pytest.mark.parametrize("count", [2, 3, 7, 8])
+@pytest.mark.parametrize("paper", [False, True])
+def test_many_attributes_do_not_cover_each_other(maps, labels, count, paper):
+    """Titles and legends of generated faces, which have eight attributes, stand clear."""
+    names = ["group", "skin", "age", "gender", "hair", "hair_style", "glasses", "beard"][:count]
+    levels = np.array(["middle-aged", "old", "young"])
+    attributes = labels.assign(**{name: levels[np.arange(N) % 3] for name in names})
+    with drawing(paper=paper):
+        figure = attribute_maps(maps, attributes, names, space="E", kind="tsne", paper=paper)
+        figure.draw_without_rendering()
+    assert len(figure.axes) == count
+    panels = [axes.get_tightbbox() for axes in figure.axes]
+    for one, other in combinations(panels, 2):
+        both = Bbox.intersection(one, other)
+        assert both is None or min(both.width, both.height) < 1
 
 
 def test_prediction_against_truth_of_two_people_and_two_methods(labels):
