@@ -73,7 +73,6 @@ def test_effects_are_what_leaving_a_person_out_changes():
         expected = [value[key].value - scores[k][key].value for k in range(12)]
         assert effects[key].changes == pytest.approx(expected, abs=2e-3), key
         assert effects[key].faces.sum() == 2 * (400 + 3_000)
-    assert person_effects(comparisons(np.empty(0), np.empty(0))) == {}
 
 
 def test_few_pairs_say_how_many_a_rate_would_need():
