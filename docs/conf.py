@@ -47,6 +47,8 @@ sphinx_gallery_conf = {
 
 html_theme = "pydata_sphinx_theme"
 html_title = f"FER-Bench {release}"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 html_sidebars = {"**": ["globaltoc.html"]}
 html_theme_options = {
     "header_links_before_dropdown": 3,

@@ -128,6 +128,8 @@ class Recognizer:
         self.training = validate(TrainingSpec, training, where="training")
         if self.training.selection == "oracle":
             raise FerBenchError("a recognizer has no test part: selection 'oracle' needs `run`.")
+        if self.training.devices > 1:
+            raise FerBenchError("a recognizer trains on one device: several devices need `run`.")
         self.seed = seed
         self.validation = validation
         self.reader = FaceReader(classes=classes)

@@ -108,7 +108,8 @@ def uncoded(text: str) -> Caution:
 
 def as_cautions(items: Iterable[Caution | str]) -> tuple[Caution, ...]:
     """Each of them once, in order; sentences become uncoded cautions."""
-    return tuple(dict.fromkeys(c if isinstance(c, Caution) else uncoded(c) for c in items))
+    given = tuple(c if isinstance(c, Caution) else uncoded(c) for c in items)
+    return tuple(dict.fromkeys(given)) if len(given) > 1 else given
 
 
 def has(cautions: Iterable[Caution], *codes: str) -> bool:
@@ -604,6 +605,11 @@ WORDINGS: dict[str, Wording] = {
     ),
     "leak-not-below-eraser": Wording(
         "no method keeps less of the person than ERM with an eraser does at the same accuracy",
+        "note",
+    ),
+    "leak-beyond-eraser": Wording(
+        "whether {methods} keep less of the person than ERM with an eraser does at the same "
+        "accuracy cannot be said: no erased row is as accurate, an eraser of lower rank would be",
         "note",
     ),
     "leak-control-below-eraser": Wording(

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -115,7 +115,7 @@ class TrainingSpec(_Strict):
         epochs: the budget; each stage takes its share of it.
         steps: the budget in optimiser steps instead, where it is given; an epoch is a pass over
             the faces as before, and the last one of a stage may be cut short.
-        batch_size: faces per batch (pairs per batch in pair stages).
+        batch_size: faces per batch (pairs per batch in pair stages), of all devices together.
         lr: learning rate of players that name none.
         schedule: of the learning rate over a stage: "cosine" (with 5 % warm-up), "constant", or
             "step" (see `decay`).
@@ -133,6 +133,8 @@ class TrainingSpec(_Strict):
         channels_last, compile: speed switches (compile: the backbones, by torch.compile); the
             numbers agree within the interval. See tests/benchmarks/test_switches_speed.py.
         device: "auto", "cpu" or "cuda".
+        devices: processes that train one run, each on a device of its own with its part of every
+            batch; more than one for methods that declare `MethodInfo.data_parallel`.
     """
 
     epochs: Annotated[int, Field(ge=1)] = 20
@@ -152,6 +154,17 @@ class TrainingSpec(_Strict):
     channels_last: bool = False
     compile: bool = False
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    devices: Annotated[int, Field(ge=1)] = 1
+
+    @field_validator("devices")
+    @classmethod
+    def _equal_parts(cls, devices: int, info: Any) -> int:
+        size = info.data.get("batch_size", devices)
+        if devices > 1 and (size % devices or size // devices < 2):
+            raise ValueError(
+                f"must divide the batch_size of {size} into equal parts of at least two"
+            )
+        return devices
 
 
 class MethodSpec(_Strict):
@@ -314,13 +327,19 @@ class Experiment(_Strict):
         return seeds
 
 
-def load_experiment(path: str | Path | None = None, *, overrides: Sequence[str] = ()) -> Experiment:
+def load_experiment(
+    path: str | Path | None = None,
+    *,
+    overrides: Sequence[str] = (),
+    before_imports: Callable[[], None] = lambda: None,
+) -> Experiment:
     """Read and validate an experiment file; None is the embedded quickstart.
 
     Args:
         path: a TOML file, or the `experiment.json` of a result folder (which repeats it). Data
             roots in it are relative to its folder.
         overrides: "dotted.key=value" strings; the value is TOML, or else a plain string.
+        before_imports: called once all keys are right, before the methods are imported.
 
     Raises:
         ExperimentError: names the file, the line, the key, and the nearest valid key.
@@ -344,7 +363,7 @@ def load_experiment(path: str | Path | None = None, *, overrides: Sequence[str] 
     _check_values(content, source)
     content.setdefault("name", file.stem)
     _resolve_roots(content, file.parent, source)
-    return parse_experiment(content, where=source)
+    return parse_experiment(content, where=source, before_imports=before_imports)
 
 
 def _parse(file: Path, text: str) -> dict[str, Any]:
@@ -384,9 +403,17 @@ def _check_values(value: Any, source: Source, at: Location = ()) -> None:
 
 
 def parse_experiment(
-    content: Mapping[str, Any], *, where: str | Source = "experiment"
+    content: Mapping[str, Any],
+    *,
+    where: str | Source = "experiment",
+    before_imports: Callable[[], None] = lambda: None,
 ) -> Experiment:
     """Validate a plain mapping as an experiment, with the names and parameters of its parts.
+
+    Args:
+        content: keys and values.
+        where: they are from, for messages.
+        before_imports: called once all keys are right, before the methods are imported.
 
     Raises:
         ExperimentError: one sentence per wrong key, with the key path and the nearest valid key.
@@ -397,6 +424,7 @@ def parse_experiment(
     _check_name(experiment.name, source)
     _check_size(experiment, source)
     _check_names(experiment, source)
+    before_imports()
     for i, method in enumerate(experiment.methods):
         training_of(experiment, method, where=source, at=("methods", i, "training"))
         resolve_method(method, i, where=source)
@@ -573,6 +601,8 @@ class RunSpec(_Strict):
         content["split"] = {"fold_hash": self.fold_hash}
         training = content["training"]
         training.pop("device")
+        if self.training.devices == 1:
+            del training["devices"]
         if self.training.steps is None:
             del training["steps"]
         if self.training.schedule != "step":

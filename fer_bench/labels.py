@@ -27,15 +27,15 @@ def label_codes(values: Iterable[Any], names: Sequence[str]) -> NDArray[np.int64
     >>> label_codes(["b", None, "c"], ("a", "b")).tolist()
     [1, -1, -1]
     """
-    text = pd.Series(values)
-    if not isinstance(text.dtype, pd.StringDtype):
-        column = text.astype("object")
-        text = column.where(column.isna(), column.astype(str))
-    return (
-        pd.Index(list(names), dtype="object")
-        .get_indexer(pd.Index(text, dtype="object"))
-        .astype(np.int64)
-    )
+    column = pd.Series(values)
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        of_level = label_codes(column.cat.categories, names)
+        return np.append(of_level, -1)[column.cat.codes]  # the code -1 is of a missing value
+    if not isinstance(column.dtype, pd.StringDtype):
+        column = column.astype("object")
+        column = column.where(column.isna(), column.astype(str))
+    known = pd.Index(list(names), dtype="object")
+    return known.get_indexer(pd.Index(column, dtype="object")).astype(np.int64)
 
 
 def read_labels(

@@ -68,6 +68,8 @@ class MethodInfo:
             labels of what it embeds, to pin the scale of every metric; nothing else ever is.
         needs: what the training data must have.
         produces_identity: whether `embed` gives an identity embedding.
+        data_parallel: whether the mean of its losses over equal parts of a batch may stand for
+            the loss of the batch, so that several devices can train one run.
         published: numbers printed in papers.
         deviations: every deviation from the source, and why.
     """
@@ -79,6 +81,7 @@ class MethodInfo:
     role: Role = "method"
     needs: frozenset[DataRequirement] = frozenset()
     produces_identity: bool = False
+    data_parallel: bool = False
     published: tuple[Published, ...] = ()
     deviations: tuple[str, ...] = ()
 

@@ -12,6 +12,7 @@ from typing import Any
 from fer_bench.errors import FerBenchError, UnknownNameError, did_you_mean
 
 ERASED = "erased"  # a method that trains nothing and is no entry point: attackers.erased
+EXTERNAL = "external"  # nor this one: embeddings that were given (evaluation.folder)
 
 
 class Registry:

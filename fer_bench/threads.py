@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING
@@ -53,6 +53,30 @@ def limited_threads(threads: int) -> Iterator[None]:
             yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextmanager
+def starting_no_threads(environment: Mapping[str, str]) -> Iterator[None]:
+    """Libraries that are imported inside read this environment, and start no thread by it.
+
+    Afterwards they may use as many as they would have had without.
+    """
+    before = {name: os.environ.get(name) for name in environment}
+    os.environ.update(environment)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+        asked = before.get("OMP_NUM_THREADS") or ""
+        threads = int(asked) if asked.isdecimal() else cores()
+        import torch
+
+        torch.set_num_threads(threads)
+        libraries().limit(limits=threads)
 
 
 def fix_threads(threads: int) -> None:

@@ -5,13 +5,15 @@ The statistics are those of `fer_bench.statistics`; here they become plain value
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from itertools import chain
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from fer_bench import statistics
 from fer_bench.cautions import Caution, as_cautions
@@ -19,7 +21,7 @@ from fer_bench.statistics.crossed import CrossedComparison, Interval, Pair
 
 ALPHA = 0.05
 # Scores of the rows a method was fitted on, beyond the accuracy: kept in the runs, not averaged.
-_UNSHOWN = r"(classification|affect)/train\.(?!accuracy|ccc\.mean)"
+_UNSHOWN = re.compile(r"(classification|affect)/train\.(?!accuracy|ccc\.mean)")
 _RESTS_ON = {
     "folds": "Student interval over the means of {folds} folds",
     "subjects": "bootstrap over subjects",
@@ -109,37 +111,39 @@ class Ranking:
 
 def estimates(frame: pd.DataFrame) -> dict[str, dict[str, Estimate]]:
     """Label -> key -> mean over seeds and folds, of the tidy table of all scores."""
-    frame = frame[~frame["key"].str.match(_UNSHOWN)].sort_values(["seed", "fold"])
+    unshown = {key for key in frame["key"].unique() if _UNSHOWN.match(key)}
+    frame = frame[~frame["key"].isin(unshown)].sort_values(["seed", "fold"])
     summary = statistics.summarise(_for_statistics(frame))
-    runs: dict[tuple[str, str], list[Any]] = defaultdict(list)
-    for line in frame[frame["value"].notna()].itertuples():
-        runs[str(line.label), str(line.key)].append(line)
+    known = frame[frame["value"].notna()]
+    groups = known.groupby(["label", "key"], sort=False).indices
+    values, nulls, ps, n = (known[name].to_numpy() for name in ("value", "null", "p", "n"))
+    units, cautions = known["unit"].to_numpy(), known["cautions"].to_numpy()
     out: dict[str, dict[str, Estimate]] = defaultdict(dict)
     for row in summary.itertuples():
         label, key = str(row.method), str(row.metric)
-        known = runs[label, key]
-        if not known:
+        runs = groups.get((label, key))
+        if runs is None:
             continue
-        nulls = [line.null for line in known if np.isfinite(line.null)]
-        low, high = _within_range(known[0].unit, row.low, row.high, [line.value for line in known])
+        unit, some = str(units[runs[0]]), nulls[runs][np.isfinite(nulls[runs])]
+        low, high = _within_range(unit, row.low, row.high, values[runs])
         out[label][key] = Estimate(
             mean=float(row.mean),
             low=low,
             high=high,
             spread=_finite(row.sd) or 0.0,
-            null=float(np.mean(nulls)) if nulls else None,
+            null=float(some.mean()) if len(some) else None,
             n_runs=int(row.runs),
-            n=int(sum(line.n for line in known)),
-            unit=str(known[0].unit),
+            n=int(n[runs].sum()),
+            unit=unit,
             how=_RESTS_ON[row.interval].format(folds=row.folds, seeds=row.seeds),
-            values=tuple(float(line.value) for line in known),
-            cautions=as_cautions(c for line in known for c in line.cautions),
-            p=combined_p([line.p for line in known]),
+            values=tuple(values[runs].tolist()),
+            cautions=as_cautions(chain.from_iterable(cautions[runs])),
+            p=combined_p(ps[runs]),
         )
     return dict(out)
 
 
-def combined_p(values: Sequence[float]) -> float | None:
+def combined_p(values: ArrayLike) -> float | None:
     """One p-value of many that may depend on one another in any way, as seeds on one fold do.
 
     Twice the median (Rüger 1978); a single one is itself.
@@ -147,10 +151,11 @@ def combined_p(values: Sequence[float]) -> float | None:
     >>> combined_p([0.01]), combined_p([0.01, 0.02, 0.9])
     (0.01, 0.04)
     """
-    known = [float(p) for p in values if p is not None and np.isfinite(p)]
-    if not known:
+    given = np.asarray(values, dtype=np.float64)
+    known = given[np.isfinite(given)]
+    if not len(known):
         return None
-    return known[0] if len(known) == 1 else min(1.0, 2 * float(np.median(known)))
+    return float(known[0]) if len(known) == 1 else min(1.0, 2 * float(np.median(known)))
 
 
 def comparison(
@@ -243,20 +248,20 @@ def _with_interval(estimate: Estimate, interval: Interval) -> Estimate:
 
 
 def _for_statistics(frame: pd.DataFrame) -> pd.DataFrame:
-    columns: Mapping[str, str] = {"label": "method", "key": "metric"}
-    return frame.drop(columns=["method", "metric"]).rename(columns=dict(columns))
+    columns = {"label": "method", "key": "metric"}
+    return frame[[*columns, "seed", "fold", "value", "low", "high"]].rename(columns=columns)
 
 
 def _within_range(
-    unit: str, low: float, high: float, values: Sequence[float]
+    unit: str, low: float, high: float, values: ArrayLike
 ) -> tuple[float | None, float | None]:
     """A t interval over few runs can leave the range of a fraction: nothing lies out there.
 
     Excesses, gaps and normalised leaks may lie outside: a bound holds only where no run is.
     """
     if unit == "fraction":
-        high = min(high, max(1.0, max(values)))
-        low = max(low, 0.0) if min(values) >= 0 else low
+        high = min(high, max(1.0, float(np.max(values))))
+        low = max(low, 0.0) if np.min(values) >= 0 else low
     return _finite(low), _finite(high)
 
 

@@ -121,35 +121,58 @@ def _leak(summary: Summary, troubles: Mapping[str, Caution]) -> Caution:
     if column is None or not trained:
         return Caution("leak-unmeasured")
     if not erased or use is None:
-        verdict = summary.verdict(column.key)
-        least = min(trained, key=lambda row: row.scores[column.key].mean)
-        value = _text(least.scores[column.key].mean, column)
-        values = {"least": least.label, "measure": _in_a_sentence(column), "value": value}
-        rivals = {row.label for row in trained}
-        tied = [] if verdict is None else [label for label in verdict.tied if label in rivals]
-        if tied:
-            return Caution("leak-tied", tied=listed(tied, most=4), **values)
-        return Caution("leak-least", **values)
-    below = [row.label for row in trained if _beats_curve(row, erased, use, column)]
+        return _least(summary, trained, column)
+    return _against_eraser([row for row in able if use.key in row.scores], use, column)
+
+
+def _least(summary: Summary, trained: list[Row], leak: Column) -> Caution:
+    """Who keeps least of the person, where no eraser was run."""
+    verdict = summary.verdict(leak.key)
+    least = min(trained, key=lambda row: row.scores[leak.key].mean)
+    value = _text(least.scores[leak.key].mean, leak)
+    values = {"least": least.label, "measure": _in_a_sentence(leak), "value": value}
+    rivals = {row.label for row in trained}
+    tied = [] if verdict is None else [label for label in verdict.tied if label in rivals]
+    if tied:
+        return Caution("leak-tied", tied=listed(tied, most=4), **values)
+    return Caution("leak-least", **values)
+
+
+def _against_eraser(able: list[Row], use: Column, leak: Column) -> Caution:
+    """Who keeps less of the person than what an eraser leaves at the same accuracy."""
+    erased = [row for row in able if row.method.startswith(ERASED)]
+    plain = [row for row in able if row not in erased and row.role != "oracle"]
+    rivals = {row.label: _as_useful(row, erased, use) for row in plain}
+    below = [row for row in plain if _leaks_less(row, rivals[row.label], leak)]
+    if methods := [row.label for row in below if row.role == "method"]:
+        return Caution("leak-below-eraser", methods=listed(methods))
     if below:
-        return Caution("leak-below-eraser", methods=listed(below))
-    controls = [row for row in able if row.role == "reference" and row not in erased]
-    if able_to := [row.label for row in controls if _beats_curve(row, erased, use, column)]:
-        return Caution("leak-control-below-eraser", controls=listed(able_to))
+        return Caution("leak-control-below-eraser", controls=listed([row.label for row in below]))
+    rated = [row.label for row in plain if row.role == "method" and row.method != "erm"]
+    if beyond := [label for label in rated if not rivals[label]]:
+        return Caution("leak-beyond-eraser", methods=listed(beyond))
     return Caution("leak-not-below-eraser")
 
 
-def _beats_curve(row: Row, erased: list[Row], use: Column, leak: Column) -> bool:
-    """Whether a row leaks less than every erased row that is at least as useful, beyond doubt."""
-    score, mine = row.scores[use.key], row.scores[leak.key]
-    as_useful = [
-        other.scores[leak.key]
+def _as_useful(row: Row, erased: list[Row], use: Column) -> list[Row]:
+    """The erased rows that are not beyond doubt less useful than a row."""
+    least = _or_mean(row.scores[use.key].low, row, use)
+    return [
+        other
         for other in erased
-        if use.key in other.scores and other.scores[use.key].mean >= score.mean
+        if use.key in other.scores and _or_mean(other.scores[use.key].high, other, use) >= least
     ]
-    if not as_useful or mine.high is None:
-        return False
-    return all(other.low is not None and mine.high < other.low for other in as_useful)
+
+
+def _or_mean(bound: float | None, row: Row, use: Column) -> float:
+    return row.scores[use.key].mean if bound is None else bound
+
+
+def _leaks_less(row: Row, rivals: list[Row], leak: Column) -> bool:
+    """Whether a row leaks less than every erased row that is as useful, beyond doubt."""
+    high = row.scores[leak.key].high
+    lows = [other.scores[leak.key].low for other in rivals]
+    return bool(lows) and high is not None and all(low is not None and high < low for low in lows)
 
 
 def _open(summary: Summary) -> Caution:

@@ -42,6 +42,7 @@ class PairedScores:
     def __init__(self, records: Sequence[RunRecord], frame: pd.DataFrame) -> None:
         by_name = {record.folder.name: record for record in records}
         self._frame = frame
+        self._lines = frame.groupby("key", sort=False).indices
         self._derived = {
             record.spec.label: by_name[record.spec.of].spec.label
             for record in records
@@ -55,11 +56,12 @@ class PairedScores:
             # Their head alone is trained: next to nothing, and measured where it is repeated.
             or (is_ceiling(record.spec.method, role) and seeds.get(record.spec.label) == 1)
         }
-        strongest = frame[frame["key"] == "/".join(STRONGEST)]
+        strongest = self._of_key("/".join(STRONGEST))
         self._widths = dict(
             zip(strongest["run"], strongest["high"] - strongest["low"], strict=True)
         )
         self._arrays = cache(lambda run, metric: by_name[run].metric_arrays(metric))
+        self._runs = cache(self._all_runs)
 
     def compare(
         self, key: str, labels: Collection[str], *, own_spread: Collection[str] = ()
@@ -84,7 +86,13 @@ class PairedScores:
 
     def runs(self, key: str, labels: Collection[str]) -> list[RunScore]:
         """The runs of some rows that have a score, as `compare_crossed` takes them."""
-        lines = self._frame[(self._frame["key"] == key) & self._frame["label"].isin(labels)]
+        return [run for run in self._runs(key) if run.method in labels]
+
+    def _of_key(self, key: str) -> pd.DataFrame:
+        return self._frame.iloc[self._lines.get(key, [])]
+
+    def _all_runs(self, key: str) -> list[RunScore]:
+        lines = self._of_key(key).drop(columns="cautions", errors="ignore")
         return [self._run(line) for line in lines[lines["value"].notna()].itertuples()]
 
     def _run(self, line: Any) -> RunScore:

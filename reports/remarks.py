@@ -90,9 +90,11 @@ def headline_metrics() -> frozenset[str]:
 
 def said_by_scores(frame: pd.DataFrame) -> Iterator[Said]:
     """What the scores of the runs carry."""
-    for line in frame.itertuples():
-        for caution in line.cautions:
-            yield Said(caution, str(line.label), str(line.metric))
+    for label, metric, cautions in zip(
+        frame["label"], frame["metric"], frame["cautions"], strict=True
+    ):
+        for caution in cautions:
+            yield Said(caution, label, metric)
 
 
 def said_in_training(records: Iterable[RunRecord]) -> Iterator[Said]:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-import sys
+import math
+from array import array
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from fer_bench.evaluation.folder import METHOD
+from fer_bench.cautions import Caution
 from fer_bench.metrics.attacks import normalised_leak
+from fer_bench.registry import EXTERNAL
 from fer_bench.runs.store import RunRecord, RunStore
 from fer_bench.score import Outcome, Score
 
 CEILINGS = ("pixels", "frozen-backbone", "face-descriptor")
 NORMALISED_LEAK = "leakage/E.identity.normalised"
 STRONGEST = ("leakage", "E.identity.strongest")
+NUMBERS = ("value", "low", "high", "null", "p")
 
 
 def latest_records(store: RunStore) -> tuple[list[RunRecord], dict[str, int]]:
@@ -63,7 +67,7 @@ def read_scores(
     records: Iterable[RunRecord],
 ) -> tuple[pd.DataFrame, dict[str, dict[str, Outcome]]]:
     """`scores_frame`, and by run the metrics that were skipped or failed; files are read once."""
-    lines: list[tuple[Any, ...]] = []
+    lines = _Lines()
     without: dict[str, dict[str, Outcome]] = {}
     attacks: list[tuple[dict[str, Any], Score]] = []
     metric_of_leak, key_of_leak = STRONGEST
@@ -72,21 +76,63 @@ def read_scores(
         outcomes = record.outcomes()
         without[record.folder.name] = {k: o for k, o in outcomes.items() if o.skipped or o.failed}
         for metric, outcome in outcomes.items():
-            lines += [_line(head, f"{metric}/{key}", s) for key, s in outcome.scores.items()]
+            for key, score in outcome.scores.items():
+                lines.add(head, f"{metric}/{key}", score)
             if metric == metric_of_leak and key_of_leak in outcome.scores:
                 attacks.append((head, outcome.scores[key_of_leak]))
-    lines += _normalised_leaks(attacks)
-    columns = ["run", "label", "method", "role", "seed", "fold", "metric", "key", "value"]
-    columns += ["low", "high", "null", "p", "n", "unit", "cautions"]
-    frame = pd.DataFrame(lines, columns=columns)
-    numbers = ["value", "low", "high", "null", "p"]
-    frame[numbers] = frame[numbers].astype(float)
-    return frame, without
+    for head, score in _normalised_leaks(attacks):
+        lines.add(head, NORMALISED_LEAK, score)
+    return lines.frame(), without
+
+
+class _Lines:
+    """Scores, column by column: a thousand runs have a hundred thousand."""
+
+    def __init__(self) -> None:
+        self._heads: list[dict[str, Any]] = []
+        self._texts: list[tuple[str, str, str]] = []  # metric, key, unit
+        self._numbers = array("d")
+        self._counts = array("q")
+        self._cautions: list[tuple[Caution, ...]] = []
+
+    def add(self, head: dict[str, Any], key: str, score: Score) -> None:
+        """One score of the run of a head."""
+        self._heads.append(head)
+        self._texts.append(_texts(key, score.unit))
+        numbers = (score.value, score.low, score.high, score.null, score.p)
+        self._numbers.extend(math.nan if number is None else number for number in numbers)
+        self._counts.append(score.n)
+        self._cautions.append(score.cautions)
+
+    def frame(self) -> pd.DataFrame:
+        """The table; columns of words hold each word once, as Python objects."""
+
+        def words(values: Iterable[Any]) -> pd.Series:
+            return pd.Series(list(values), dtype=object)
+
+        columns: dict[str, Any] = {
+            name: words(head[name] for head in self._heads)
+            for name in ("run", "label", "method", "role")
+        }
+        for name in ("seed", "fold"):
+            columns[name] = np.array([head[name] for head in self._heads], dtype=np.int64)
+        metric, key, unit = (words(text[i] for text in self._texts) for i in range(3))
+        numbers = np.array(self._numbers).reshape(-1, 5)
+        columns |= {"metric": metric, "key": key}
+        columns |= {name: numbers[:, i] for i, name in enumerate(NUMBERS)}
+        columns |= {"n": np.array(self._counts), "unit": unit, "cautions": words(self._cautions)}
+        return pd.DataFrame(columns)
+
+
+@cache
+def _texts(key: str, unit: str) -> tuple[str, str, str]:
+    """Metric, key and unit of a score; many thousand lines share a few hundred of these."""
+    return key.partition("/")[0], key, unit
 
 
 def is_ceiling(method: str, role: str) -> bool:
     """Whether a row says how much of a person faces show: given embeddings where told so."""
-    return method in CEILINGS or (method == METHOD and role == "reference")
+    return method in CEILINGS or (method == EXTERNAL and role == "reference")
 
 
 def _head(record: RunRecord) -> dict[str, Any]:
@@ -103,7 +149,7 @@ def _head(record: RunRecord) -> dict[str, Any]:
 
 def _normalised_leaks(
     attacks: Sequence[tuple[dict[str, Any], Score]],
-) -> Iterable[tuple[Any, ...]]:
+) -> Iterable[tuple[dict[str, Any], Score]]:
     """The strongest identity probe of each run on the scale from chance to the ceiling."""
     by_place: dict[tuple[int, int], list[float]] = defaultdict(list)
     for head, score in attacks:
@@ -115,21 +161,4 @@ def _normalised_leaks(
         chance = score.details.get("chance", score.null)
         if of_fold and chance is not None and score.value == score.value:
             ceiling = ceilings.get((head["seed"], head["fold"]), float(np.mean(of_fold)))
-            yield _line(head, NORMALISED_LEAK, normalised_leak(score, ceiling, chance))
-
-
-def _line(head: Mapping[str, Any], key: str, score: Score) -> tuple[Any, ...]:
-    """A row of the table. Many thousand rows share a few hundred keys: each is kept once."""
-    return (
-        *head.values(),
-        sys.intern(key.partition("/")[0]),
-        sys.intern(key),
-        score.value,
-        score.low,
-        score.high,
-        score.null,
-        score.p,
-        score.n,
-        sys.intern(score.unit),
-        score.cautions,
-    )
+            yield head, normalised_leak(score, ceiling, chance)

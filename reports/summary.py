@@ -11,10 +11,10 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -184,7 +184,7 @@ class Summary:
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON types; NaN becomes None."""
-        return _plain(asdict(self))
+        return cast(dict[str, Any], _plain(self))
 
 
 def summarise(store: RunStore) -> Summary:
@@ -240,7 +240,7 @@ def summarise(store: RunStore) -> Summary:
         experiment=experiment.model_dump(mode="json") if experiment else {},
     )
     with suppress(OSError):  # results that cannot be written to can be read
-        write_json(store.root / "summary.json", summary.to_json())
+        write_json(store.root / "summary.json", summary.to_json(), indent=None)
     return summary
 
 
@@ -484,14 +484,16 @@ def _command(experiment: Any) -> str:
 def _plain(value: Any) -> Any:
     if isinstance(value, Caution):
         return value.to_json()
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if value is None or isinstance(value, (str, int)):
+        return value
+    if is_dataclass(value):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):
         return {str(k): _plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
         return [_plain(v) for v in value]
     if isinstance(value, Path):
         return str(value)
-    if hasattr(value, "item"):
-        value = value.item()
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
+    return _plain(value.item()) if hasattr(value, "item") else value

@@ -11,7 +11,6 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from fer_bench.backbones.recognition import recogniser
 from fer_bench.errors import FerBenchError, did_you_mean
 from fer_bench.metrics.generators import Generator, read_generator
 from fer_bench.metrics.traversals import STEPS, Traversal, traverse
@@ -53,6 +52,8 @@ def traverse_folder(
     Raises:
         FerBenchError: there is no such row or embedding, or nothing to draw with.
     """
+    from fer_bench.backbones.recognition import recogniser  # heavy
+
     store = RunStore(root)
     summary = summarise(store)
     known = [row.label for row in summary.rows]

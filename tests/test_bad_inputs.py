@@ -21,6 +21,7 @@ import fer_bench
 from fer_bench import FaceData, estimate_mi, information, metrics, statistics
 from fer_bench.errors import FerBenchError
 from fer_bench.information.calibration import calibrate
+from fer_bench.metrics.network_probe import mlp_probes
 from fer_bench.score import Score
 
 RNG = np.random.default_rng(0)
@@ -578,14 +579,14 @@ def undefined(entry: Entry, value: Any) -> bool:
 
 
 def few_steps(*arguments: Any, **options: Any) -> Any:
-    return metrics.mlp_probes(*arguments, **options, steps=2)
+    return mlp_probes(*arguments, **options, steps=2)
 
 
 @pytest.fixture(autouse=True)
 def short_training(monkeypatch):
     monkeypatch.setattr("fer_bench.metrics.mi.LABEL_OPTIONS", {"steps": 2, "null": 0})
     monkeypatch.setattr("fer_bench.metrics.attacks.CONTROLS", 1)
-    monkeypatch.setattr("fer_bench.metrics.attacks.mlp_probes", few_steps)
+    monkeypatch.setattr("fer_bench.metrics.network_probe.mlp_probes", few_steps)
 
 
 CLEAN: dict[str, Any] = {}

@@ -45,6 +45,21 @@ def test_labels_are_read_alike_however_they_are_written(kind, codes):
     assert read_labels(AS_LABELS[kind](codes), "y", classes=NAMES).tolist() == expected
 
 
+@pytest.mark.parametrize("kind", ["names", "categories", "string", "column of str"])
+@given(st.lists(st.none() | st.integers(0, 2)), st.permutations([*NAMES, "d"]))
+def test_codes_are_places_in_the_names_however_labels_are_kept(kind, codes, names):
+    words = [None if code is None else NAMES[code] for code in codes]
+    values = pd.Series(words, dtype="str") if kind == "column of str" else AS_LABELS[kind](codes)
+    expected = [-1 if word is None else names.index(word) for word in words]
+    assert label_codes(values, names).tolist() == expected
+    assert label_codes(values, names[:0]).tolist() == [-1] * len(words)
+
+
+def test_codes_of_numbers_and_booleans_are_read_as_text():
+    assert label_codes(pd.Categorical([2, None, 1]), ["1", "2"]).tolist() == [1, -1, 0]
+    assert label_codes([True, None, False], ["False", "True"]).tolist() == [1, -1, 0]
+
+
 @given(st.lists(st.floats(-1, 2), min_size=1))
 def test_fractions_are_no_labels(values):
     if all(value == int(value) for value in values):

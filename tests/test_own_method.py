@@ -20,12 +20,28 @@ def installed(tmp_path_factory):
     return os.environ | {"PYTHONPATH": str(target)}
 
 
-def fer_bench(arguments, environment, cwd):
-    code = "from fer_bench.cli import main; main()"
-    command = [sys.executable, "-c", code, *map(str, arguments)]
-    return subprocess.run(
-        command, env=environment, cwd=cwd, capture_output=True, text=True, check=False
+def commands(environment, cwd, *lines):
+    """What several commands print, in one process."""
+    code = f"""
+import sys
+from fer_bench.cli import main
+for line in {[list(map(str, line)) for line in lines]!r}:
+    sys.argv[1:] = line
+    try:
+        main()
+    except SystemExit as end:
+        assert not end.code, line
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment,
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
     )
+    assert run.returncode == 0, run.stdout + run.stderr
+    return run.stdout
 
 
 def test_it_is_short():
@@ -34,10 +50,6 @@ def test_it_is_short():
 
 @pytest.mark.slow
 def test_it_is_found_checked_and_reported(installed, tmp_path):
-    listed = fer_bench(["list", "methods"], installed, tmp_path)
-    assert "centre-loss" in listed.stdout
-    checked = fer_bench(["check-method", "centre-loss"], installed, tmp_path)
-    assert checked.returncode == 0, checked.stdout + checked.stderr
     file = tmp_path / "own.toml"
     file.write_text(
         'methods = [{ name = "centre-loss" }, { name = "oracle-label" }]\n'
@@ -45,7 +57,13 @@ def test_it_is_found_checked_and_reported(installed, tmp_path):
         "[split]\nfolds = 3\nuse = [0]\n[training]\nepochs = 1\n"
         '[scores]\nmetrics = ["classification"]\n'
     )
-    done = fer_bench(["run", file, "--out", tmp_path / "out"], installed, tmp_path)
-    assert done.returncode == 0, done.stderr
-    page = Path(done.stdout.removeprefix("report:").strip())
-    assert "Centre loss" in page.read_text(encoding="utf-8")
+    out = tmp_path / "out"
+    printed = commands(
+        installed,
+        tmp_path,
+        ["run", file, "--out", out],
+        ["list", "methods"],
+        ["check-method", "centre-loss"],
+    )
+    assert "centre-loss" in printed
+    assert "Centre loss" in (out / "report.html").read_text(encoding="utf-8")

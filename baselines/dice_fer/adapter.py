@@ -168,6 +168,7 @@ class DiceFER(Method):
         year=2025,
         needs=frozenset({"pairs"}),
         produces_identity=True,
+        data_parallel=True,
         published=published("DICE-FER"),
         deviations=(
             "the default encoder is conv4 at the run's resolution; the paper's is ResNet-18 at "

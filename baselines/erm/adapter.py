@@ -36,6 +36,7 @@ class ERM(Method):
         title="ERM",
         paper="Vapnik, Principles of risk minimization for learning theory, NeurIPS 1991",
         year=1991,
+        data_parallel=True,
     )
 
     class Config(EncoderConfig):

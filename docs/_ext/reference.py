@@ -252,13 +252,15 @@ def _labels(info: Any) -> Iterator[str]:
 
 def _numbers() -> str:
     """Where the numbers of the pages come from."""
-    stamp = ("commit", "date", "machine", "cpu_minutes")
-    lines = [f"| number | command | {' | '.join(stamp[:3])} | CPU-minutes |", "|---" * 6 + "|"]
+    stamp = ("commit", "date", "machine")
+    lines = [f"| number | command | {' | '.join(stamp)} | CPU-minutes |", "|---" * 6 + "|"]
     for number in numbers()["number"]:
         page = number["page"].removesuffix(".md")
         where = f"{{doc}}`{number['states']} </{page}>`"
         command = f"`{number['command']}`" if number["command"] else "none was kept"
-        cells = (where, command, *(str(number.get(key, "")) for key in stamp))
+        estimate = f"about {number.get('estimated_minutes')}, an estimate"
+        cost = number.get("cpu_minutes", estimate if number["command"] else "")
+        cells = (where, command, *(number[key] for key in stamp), str(cost))
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
@@ -281,12 +283,13 @@ def benchmark(kept: Mapping[str, Any]) -> str:
 
 
 def _value(value: Any) -> str:
-    """A number, or [value, low, high] with its 95 % interval."""
+    """A number, or [value, low, high] with its 95 % interval on one line."""
     if value is None:
         return ""
     if isinstance(value, list):
-        middle, *ends = map(_value, value)
-        return f"{middle} [{', '.join(ends)}]" if all(ends) else middle
+        digits = 3 if abs(value[0]) < 1 else 2
+        middle, *ends = ("" if v is None else f"{v:.{digits}f}" for v in value)
+        return f"{middle} [" + ",\u00a0".join(ends) + "]" if all(ends) else middle
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 

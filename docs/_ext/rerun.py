@@ -35,7 +35,7 @@ def main(words: list[str]) -> int:
         name = number.get("name", number.get("states"))
         print(f"{name}: {number['command'] or 'no command was kept'}", flush=True)
         names = set(words) - {"--all"}
-        short = (number.get("cpu_minutes") or math.inf) <= SHORT
+        short = (number.get("cpu_minutes") or number.get("estimated_minutes") or math.inf) <= SHORT
         if number["command"] and (name in names if names else short or "--all" in words):
             failed += not _made(number)
     return failed
@@ -66,7 +66,7 @@ def _made(number: Mapping[str, Any]) -> bool:
             "commit": commit,
             "machine": _machine(),
             "date": date.today().isoformat(),
-            "cpu_minutes": round((sum(os.times()[2:4]) - before) / 60, 1),
+            "cpu_minutes": round((sum(os.times()[2:4]) - before) / 60, 2),
         }
         print(f"  {stamp}", flush=True)
         if done.returncode == 0 and "name" in number:

@@ -25,7 +25,6 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from fer_bench.arrays import Part, RunArrays
-from fer_bench.attackers.erase import make_eraser
 from fer_bench.cautions import Caution
 from fer_bench.errors import DataError
 from fer_bench.method import MethodInfo
@@ -110,6 +109,8 @@ def erase_run(run: RunArrays, parameters: Mapping[str, Any]) -> ErasedRun:
     fitted = run.test if config.oracle else run.parts["train"]
     if not fitted.has_subjects:
         raise DataError(f"the {fitted.name} part has no subjects: an eraser needs them.")
+    from fer_bench.attackers.erase import make_eraser  # scikit-learn: who plans does without
+
     eraser = make_eraser(config.eraser, config.rank).fit(fitted.expression, fitted.s)
     embedded = {name: eraser.transform(part.expression) for name, part in run.parts.items()}
     head = _fit_head(run, embedded)

@@ -24,7 +24,6 @@ from numpy.typing import ArrayLike, NDArray
 from fer_bench.arrays import RunArrays
 from fer_bench.attackers.attacker import Attacker
 from fer_bench.attackers.comparisons import compared_pairs
-from fer_bench.attackers.erase import make_eraser, strengths
 from fer_bench.attackers.faces import Faces
 from fer_bench.attackers.ladder import strongest
 from fer_bench.attackers.numbers import resampled_auc
@@ -76,6 +75,8 @@ class Encoded:
 
     def erased(self, name: str, strength: int) -> Encoded:
         """Without identity, by an eraser fitted on the training people."""
+        from fer_bench.attackers.erase import make_eraser  # heavy
+
         eraser = make_eraser(name, strength).fit(self.train.x, self.train.subject)
         return Encoded(
             *(
@@ -188,6 +189,8 @@ def eraser_curve(
         sweep: strengths; by default 1, 2, 4, ... (`strengths`).
         attackers, draws, seed: as in `measure`.
     """
+    from fer_bench.attackers.erase import strengths  # heavy
+
     people = len(np.unique(run.train.subject))
     sweep = sweep or strengths(name, columns=run.train.x.shape[1], people=people)
     points = [(0, run), *((strength, run.erased(name, strength)) for strength in sweep)]

@@ -11,6 +11,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 
+import numpy as np
+
 from fer_bench.arrays import FROZEN_ATTACKER, RunArrays
 from fer_bench.attackers.attacker import Attacker
 from fer_bench.attackers.closed_forms import PLDA, Cosine
@@ -25,7 +27,7 @@ from fer_bench.attackers.ladder import (
     worst_people,
 )
 from fer_bench.attackers.network import MetricNetwork
-from fer_bench.attackers.numbers import resampled_auc
+from fer_bench.attackers.numbers import person_effects, resampled_auc
 from fer_bench.attackers.power import LEVEL, calibrated_power
 from fer_bench.cautions import Caution
 from fer_bench.metrics.common import undefined, with_interval
@@ -121,25 +123,30 @@ SPECS = (
     ),
     ScoreSpec(
         FIXED,
-        "Fixed attacker",
+        "Fixed attacker AUC",
         "AUC of an attacker that never learnt from this embedding: the recogniser that the method "
         "was trained against, where it keeps one, else the cosine; .5 is guessing.",
         unit="",
         better="low",
         range=(0, 1),
-        order=77,
+        order=48,
         tables=("claims",),
     ),
     ScoreSpec(
         TRAINED,
-        "Trained attacker",
-        "AUC of the attacker that was best on validation people, of those that learnt from the "
-        "training people's embeddings and the cosine; .5 is guessing.",
+        "Trained attacker AUC",
+        "Are two faces of different expressions of one person? AUC of the attacker that was best "
+        "on validation people, of those that learnt from the training people's embeddings and "
+        "the cosine; .5 is guessing.",
         unit="",
         better="low",
         range=(0, 1),
-        order=78,
-        tables=("claims",),
+        column="main",
+        order=49,
+        null="permuted",
+        headline="is linked least to its person by an attacker that has seen neither",
+        aspect="leak",
+        tables=("claims", "leakage"),
     ),
     ScoreSpec(
         "E.identity.detectable",
@@ -252,6 +259,7 @@ def ladder_scores(
     }
     chosen = dict(ladder.best.scores)
     if target == "identity":
+        chosen = _with_effects(ladder)
         chosen |= template_numbers(ladder, seed=seed)
         chosen |= {"worst_tenth": worst_people(ladder, seed=seed)}
     cautions = [*ladder.cautions, *ladder.best.cautions]
@@ -270,6 +278,18 @@ def ladder_scores(
         )
         out |= {f"{prefix}.{key}": score for key, score in fixed.items()}
     return out
+
+
+def _with_effects(ladder: Ladder) -> dict[str, Score]:
+    """The scores of the attacker that counts, with what each test person changes in them."""
+    people = np.unique(ladder.test.people)
+    effects = person_effects(ladder.best.compared)
+    return {
+        key: replace(score, effects=replace(effects[key], people=people[effects[key].people]))
+        if key in effects and math.isfinite(score.value)
+        else score
+        for key, score in ladder.best.scores.items()
+    }
 
 
 def fixed_attacker(run: RunArrays, ladder: Ladder, *, seed: int = 0) -> Comparisons:

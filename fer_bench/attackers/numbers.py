@@ -9,9 +9,9 @@ import numpy as np
 
 from fer_bench.attackers.comparisons import Comparisons, Searches, Side
 from fer_bench.cautions import Caution
-from fer_bench.metrics.common import Floats, Ints, undefined, with_interval
+from fer_bench.metrics.common import MOST_EFFECTS, Floats, Ints, undefined, with_interval
 from fer_bench.metrics.verification import equal_error_rate
-from fer_bench.score import Score
+from fer_bench.score import Effects, Score
 from fer_bench.statistics.bootstrap import resampling_weights
 from fer_bench.statistics.permutation import null_of
 
@@ -87,6 +87,33 @@ def resampled_auc(compared: Comparisons, *, draws: int, seed: int = 0) -> tuple[
     blocks = resampling_weights(compared.n_people, draws=draws, seed=seed)
     drawn = [curve.numbers(weights)[auc] for block in blocks for weights in block]
     return float(curve.numbers(None)[auc]), np.array(drawn)
+
+
+def person_effects(compared: Comparisons) -> dict[str, Effects]:
+    """What each person changes in the numbers of `verification_numbers`: delete-one jackknife.
+
+    Without a person all pairs that show them are left out, on whichever side they stand.
+
+    Returns:
+        By key, people as codes 0..n_people-1; a number that is not defined without some person
+        is missing, as all are beyond 20,000 people.
+    """
+    both = np.concatenate([compared.genuine.people.ravel(), compared.impostor.people.ravel()])
+    people, faces = np.unique(both, return_counts=True)
+    if not len(compared.genuine) or not len(compared.impostor) or len(people) > MOST_EFFECTS:
+        return {}
+    curve, others = _Curve(compared), np.ones(compared.n_people)
+    without = np.empty((len(people), len(KEYS)))
+    for row, person in zip(without, people, strict=True):
+        others[person] = 0.0
+        row[:] = curve.numbers(others)
+        others[person] = 1.0
+    changes = curve.numbers(None) - without
+    return {
+        key: Effects(people, column, faces.astype(np.float64))
+        for key, column in zip(KEYS, changes.T, strict=True)
+        if np.isfinite(column).all()
+    }
 
 
 class _Curve:

@@ -56,7 +56,7 @@ class Power:
         threshold: equal error rate of who knows the plant, found in 90 % of draws; smaller EERs
             are larger leaks. 0 where not even the largest of the grid is found.
         low, high: 95 % interval of the threshold.
-        planted, found: the EER of each draw and whether its leak was found.
+        planted, detected: the EER of each draw and whether its leak was detected.
     """
 
     kind: str
@@ -64,7 +64,7 @@ class Power:
     low: float
     high: float
     planted: tuple[float, ...]
-    found: tuple[bool, ...]
+    detected: tuple[bool, ...]
 
 
 # --- planting ------------------------------------------------------------------------------
@@ -203,7 +203,7 @@ def _eer(genuine: Floats, impostor: Floats) -> float:
 # --- finding -------------------------------------------------------------------------------
 
 
-def found_leak(
+def leak_p_value(
     parts: Parts,
     attackers: Sequence[Attacker],
     *,
@@ -260,7 +260,7 @@ def find_power(
     planted, detected = [], []
     for draw in range(draws):
         leaky = plant(parts, kind, GRID[place], seed=1_000 * seed + draw)
-        p = found_leak(leaky, attackers, permutations=permutations, seed=draw)
+        p = leak_p_value(leaky, attackers, permutations=permutations, seed=draw)
         planted.append(GRID[place])
         detected.append(p <= LEVEL)
         streak = streak + 1 if detected[-1] else 0
@@ -329,7 +329,7 @@ def calibrated_power(
     key = size_key(parts, attackers, kinds, [draws, seed])
     folder = entry(cache_folder(cache), "power", key, make)
     content = json.loads((folder / "power.json").read_text(encoding="utf-8"))
-    return {kind: _power(**values) for kind, values in content.items()}
+    return {kind: _read_power(values) for kind, values in content.items()}
 
 
 def size_key(
@@ -342,5 +342,7 @@ def size_key(
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
 
-def _power(*, planted: list[float], found: list[bool], **values: Any) -> Power:
-    return Power(**values, planted=tuple(planted), found=tuple(found))
+def _read_power(written: dict[str, Any]) -> Power:
+    detected = written.pop("found" if "found" in written else "detected")  # "found" until 0.2
+    planted = written.pop("planted")
+    return Power(**written, planted=tuple(planted), detected=tuple(detected))

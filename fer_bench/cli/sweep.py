@@ -84,11 +84,13 @@ def run(
     Runs that the result folder already has are kept, so a killed command is simply given again.
     """
     from fer_bench.experiment import load_experiment
-    from fer_bench.sweep.plan import foreign_code
+    from fer_bench.sweep import processes
 
-    parsed = load_experiment(experiment, overrides=set_ or ())
+    early = processes.start_early if executor in ("serial", "pool") else lambda: None
+    parsed = load_experiment(experiment, overrides=set_ or (), before_imports=early)
     folder = out or Path("fer-bench-results") / parsed.name
     from fer_bench.sweep.executors import Options
+    from fer_bench.sweep.plan import foreign_code
 
     options = Options.of(
         executor,
@@ -250,6 +252,9 @@ def score(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
 ) -> None:
     """Score finished runs again from their saved arrays: only what is missing or outdated."""
+    from fer_bench.sweep import processes
+
+    processes.start_early()
     from fer_bench.metrics.metric import metric_names
     from fer_bench.runs.store import RunStore
     from fer_bench.sweep.sweep import score_store

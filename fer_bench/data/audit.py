@@ -440,9 +440,15 @@ def framing_lines(audit: Audit) -> list[str]:
 
 
 def save(audit: Audit, data: FaceData, folder: str | Path) -> Path:
-    """Write audit.json, audit.html and (unless it is there) decisions.csv; return the page.
+    """Write an audit: audit.json, audit.html, and decisions.csv unless it exists.
 
-    The page holds up to 60 suspects a kind; the JSON file holds all of them.
+    Args:
+        audit: of these data.
+        data: the faces, for small pictures of them.
+        folder: that takes the files.
+
+    Returns:
+        Path of the page. It holds up to 60 suspects of each kind; the JSON file holds all.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)

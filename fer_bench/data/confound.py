@@ -87,9 +87,16 @@ def confounded_fold(
 
     The training and validation parts get the tie of strength `rho`, and as many faces as every
     strength from 0 to 1 allows, so that strengths differ in the tie alone. The test part is
-    thinned until the attribute and the expression are independent; the same people also give a
-    reversed test part, in which every expression is tied to the *other* attribute level with
-    strength 1: who learned the shortcut is wrong there.
+    thinned until the attribute and the expression are independent. The same people also give a
+    reversed test part, in which every expression is tied to the other attribute level with
+    strength 1: a model that learned the shortcut is wrong there.
+
+    Args:
+        data: faces with the attribute.
+        fold: of these faces.
+        attribute: name of the column that is tied to the expression.
+        rho: strength of the tie, from 0 (independent) to 1 (the attribute names the expression).
+        seed: of the choice of faces.
 
     Returns:
         The fold with the chosen rows (its test part is the unbiased one), the rows of the
@@ -138,7 +145,11 @@ def most_rows(data: FaceData, *, attribute: str, rho: float) -> int:
 
 
 def tie(n_levels: int, n_classes: int, *, reverse: bool = False) -> NDArray[np.bool_]:
-    """[A, Y] which attribute level goes with which class.
+    """Which attribute level goes with which class, as [n_levels, n_classes] of truth values.
+
+    Args:
+        n_levels, n_classes: A levels of the attribute and Y expressions.
+        reverse: tie every class to another level instead.
 
     >>> tie(2, 3).astype(int).tolist()
     [[1, 0, 1], [0, 1, 0]]
@@ -152,7 +163,7 @@ def tie(n_levels: int, n_classes: int, *, reverse: bool = False) -> NDArray[np.b
 def dependence(
     counts: NDArray[np.int64], tied: NDArray[np.bool_], p_a: NDArray[np.float64]
 ) -> dict[str, Any]:
-    """What a table of counts [A, Y] says about the dependence of its margins.
+    """How strongly a table of counts [A, Y] ties attribute levels to expressions.
 
     rho = (share on tied cells - share there by chance) / (1 - share there by chance), where
     chance is the attribute's distribution `p_a` before anything was tied. (Tying three levels

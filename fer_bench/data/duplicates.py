@@ -7,11 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+import scipy  # its parts load at first use
 import torch
 from numpy.typing import NDArray
-from scipy.fft import dctn
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 from torch.nn import functional
 
 from fer_bench.data.cache import cache_folder, entry
@@ -59,7 +57,8 @@ def near_pairs(*sets: FaceData) -> tuple[NDArray[np.int64], NDArray[np.float64]]
     bits = np.empty((n, BITS), dtype=bool)
     for rows, images in _gathered(sets):
         small[rows] = shrunk(images, SIDE)
-        low = dctn(small[rows], axes=(1, 2))[:, :9, :9].reshape(len(rows), -1)[:, 1 : BITS + 1]
+        waves = scipy.fft.dctn(small[rows], axes=(1, 2))[:, :9, :9]
+        low = waves.reshape(len(rows), -1)[:, 1 : BITS + 1]
         bits[rows] = low > np.median(low, axis=1, keepdims=True)
     flat = small.reshape(len(small), -1)
     flat -= flat.mean(1, keepdims=True)
@@ -85,8 +84,8 @@ def grouped(pairs: NDArray[np.int64], n: int) -> list[NDArray[np.int64]]:
     """Groups of rows that are connected by pairs."""
     if not len(pairs):
         return []
-    links = coo_matrix((np.ones(len(pairs)), pairs.T), shape=(n, n))
-    _, label = connected_components(links, directed=False)
+    links = scipy.sparse.coo_matrix((np.ones(len(pairs)), pairs.T), shape=(n, n))
+    _, label = scipy.sparse.csgraph.connected_components(links, directed=False)
     rows = np.unique(pairs)
     rows = rows[np.argsort(label[rows], kind="stable")]
     edges = np.flatnonzero(label[rows][1:] != label[rows][:-1]) + 1

@@ -25,6 +25,7 @@ from fer_bench.data import decisions as decided
 from fer_bench.data.cache import cache_folder, entry, source_hash, tree_stamp
 from fer_bench.data.decode import FITS, Fit, decode, inside, to_square
 from fer_bench.data.faces import (
+    DataInfo,
     FaceData,
     combine_hashes,
     hash_pixels,
@@ -229,14 +230,9 @@ def _listed(
     if not set_aside:
         _raise_first(info.name, listing.rejects)
     if not len(listing.table):
-        raise DataError(
-            f"{info.name}: no usable image under {root}"
-            + (
-                f" ({len(listing.rejects)} set aside)."
-                if listing.rejects
-                else ": check the layout."
-            )
-        )
+        aside = len(listing.rejects)
+        hint = f" ({aside} set aside)." if aside else ": check the layout."
+        raise DataError(f"{info.name}: no usable image under {root}{hint}")
 
     def make(folder: Path) -> None:
         _decode_all(
@@ -245,7 +241,11 @@ def _listed(
         )  # fmt: skip
 
     key = _key(listing, base, info.name, [size, color, fit, set_aside, str(base.resolve())])
-    folder = entry(store, reader.info.name, key, make)
+    return _faces(listing, info, entry(store, reader.info.name, key, make)), key
+
+
+def _faces(listing: Listing, info: DataInfo, folder: Path) -> FaceData:
+    """The faces of a listing, whose pixels are decoded in a folder."""
     about = json.loads((folder / "pixels.json").read_text(encoding="utf-8"))
     kept = np.load(folder / "kept.npy", allow_pickle=False)
     images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
@@ -268,7 +268,7 @@ def _listed(
         valence_arousal=data.has_valence_arousal,
         attributes=data.attributes,
     )
-    return data.with_info(info.with_notes(*_unexpected(data))), key
+    return data.with_info(info.with_notes(*_unexpected(data)))
 
 
 def read_listing(reader: Reader, root: Path, **options: Any) -> Listing:

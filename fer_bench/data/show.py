@@ -73,7 +73,7 @@ def sheets(
 def contact_sheet(
     data: FaceData, column: str, *, per_row: int = 10, max_rows: int = 12, seed: int = 0
 ) -> Image.Image:
-    """One row a level of a column, with its name, its count, and randomly chosen faces."""
+    """Randomly chosen faces of each level of a column, a row a level, with its name and count."""
     values = data.table[column].astype("str")
     names = list(data.classes) if column == "expression" else sorted(values.dropna().unique())
     rng = np.random.default_rng(seed)
@@ -91,7 +91,7 @@ def contact_sheet(
 
 
 def pair_sheet(data: FaceData, *, n: int = 10, seed: int = 0) -> Image.Image:
-    """Two rows a block: anchors above the partners that the pair sampler draws for them."""
+    """Anchor faces, and below each of them the partner that the pair sampler draws for it."""
     rng = np.random.default_rng(seed)
     labelled = np.flatnonzero(data.expression >= 0)
     sampler = PairSampler(data.expression, data.subject, seed=seed)
@@ -108,7 +108,7 @@ def pair_sheet(data: FaceData, *, n: int = 10, seed: int = 0) -> Image.Image:
 def augmentation_sheet(
     data: FaceData, *, mode: str = "rotations", n: int = 4, seed: int = 0
 ) -> Image.Image:
-    """One row a face: as stored, then variations (for "rotations": all 14 views)."""
+    """Faces as they are stored, each followed by variations (for "rotations": all 14 views)."""
     rng = np.random.default_rng(seed)
     chosen = data.gather(rng.permutation(len(data))[:n])
     pixels = torch.from_numpy(chosen).permute(0, 3, 1, 2)
@@ -128,7 +128,7 @@ def augmentation_sheet(
 def answer_sheet(
     data: FaceData, answers: Answers, *, per_row: int = 10, seed: int = 0
 ) -> Image.Image:
-    """Randomly chosen faces above what is answered about each, in per cent (figure 5 of EIF).
+    """Randomly chosen faces with the answers about each, in per cent, as in figure 5 of EIF.
 
     An answer that the data's own column contradicts is red.
     """

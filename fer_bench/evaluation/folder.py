@@ -26,11 +26,11 @@ from fer_bench.evaluation.matching import Gathered, Model
 from fer_bench.evaluation.people import divide, faces_of
 from fer_bench.experiment import DataSpec, RunSpec, SplitSpec, TrainingSpec
 from fer_bench.method import MethodInfo
+from fer_bench.registry import EXTERNAL
 from fer_bench.runs.store import RunStore, sha256, write_json, write_part
 from fer_bench.sweep.plan import data_card
 from fer_bench.sweep.worker import HISTORY, folds_path, info_json
 
-METHOD = "external"
 MOST_FACES = 20_000
 _ARRAYS = {"expression": "E", "identity": "I", "logits": "logits"}
 
@@ -98,13 +98,14 @@ def plan(
     """Divide people, look for copies, and read the faces where there are any.
 
     Raises:
-        DataError: see `fer_bench.evaluation.people.divide`; a face cannot be read, or no model
-            has the name of a reference.
+        DataError: see `fer_bench.evaluation.people.divide`; a face cannot be read, two models
+            are the same, or none has the name of a reference.
     """
     names = [model.name for model in gathered.models]
     for reference in references:
         if reference not in names:
             raise DataError(f"--reference {reference!r}: {did_you_mean(reference, names)}")
+    _refuse_copies(gathered.models)
     faces = gathered.faces
     if images is not None:
         faces = _read_faces(images, gathered.table["path"])
@@ -121,6 +122,20 @@ def plan(
     return Planned(
         gathered, data, made, used, tuple(dict.fromkeys(cautions)), seed, frozenset(references)
     )
+
+
+def _refuse_copies(models: Sequence[Model]) -> None:
+    """One file under two names would be one run, and as two seeds show no spread."""
+    seen: dict[tuple[tuple[str, str], ...], Path | str] = {}
+    for model in models if len(models) > 1 else ():
+        key = tuple(sorted(_hashes(model.arrays).items()))
+        name = model.file if model.file.name else model.name
+        if key in seen:
+            raise DataError(
+                f"{name} holds exactly the embeddings of {seen[key]}: name another file, or leave "
+                "one out."
+            )
+        seen[key] = name
 
 
 def write_results(planned: Planned, root: str | Path) -> RunStore:
@@ -192,7 +207,7 @@ def _write_run(store: RunStore, planned: Planned, model: Model, fold: int) -> No
 
 def _spec(planned: Planned, model: Model, fold: int) -> RunSpec:
     return RunSpec(
-        method=METHOD,
+        method=EXTERNAL,
         label=model.name,
         parameters={"arrays": _hashes(model.arrays)},
         data=DataSpec(name=planned.data.info.name),
@@ -233,7 +248,7 @@ def _parts(planned: Planned, model: Model, fold: Fold) -> Iterator[Part]:
 
 def _environment(planned: Planned, model: Model) -> dict[str, Any]:
     info = MethodInfo(
-        METHOD,
+        EXTERNAL,
         model.name,
         paper=f"embeddings from {model.file.name}" if model.file.name else "given embeddings",
         produces_identity="I" in model.arrays and "E" in model.arrays,

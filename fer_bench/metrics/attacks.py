@@ -18,7 +18,6 @@ from fer_bench.metrics.common import (
     undefined,
     with_interval,
 )
-from fer_bench.metrics.network_probe import mlp_probes
 from fer_bench.metrics.probes import (
     KnnProbe,
     Probed,
@@ -122,6 +121,8 @@ def identity_attacks(
     Raises:
         DataError: lengths differ, embeddings have gaps, a row of the split has no subject.
     """
+    from fer_bench.metrics.network_probe import mlp_probes  # heavy
+
     s = read_labels(subject, "subject")
     y = renumbered(read_labels(expression, "expression", rows=len(s)))
     embeddings = {

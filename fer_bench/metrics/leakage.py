@@ -34,7 +34,6 @@ from fer_bench.metrics.attacks import (
 )
 from fer_bench.metrics.common import Ints, undefined
 from fer_bench.metrics.metric import metric
-from fer_bench.metrics.network_probe import mlp_probes
 from fer_bench.metrics.probe_problems import (
     ExpressionProblem,
     IdentityProblem,
@@ -259,6 +258,8 @@ def _expression_attacks(
     problem: ExpressionProblem, names: list[str], seed: int
 ) -> dict[str, dict[str, Attack]]:
     """Probes fitted on other people; also on rows less their person's mean, where known."""
+    from fer_bench.metrics.network_probe import mlp_probes  # heavy
+
     pools, split, y = problem.pools, problem.split, problem.expression
     test = pools[-1]
     # Subjects of different parts are different people (subject-disjoint outer split).

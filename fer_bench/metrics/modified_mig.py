@@ -17,7 +17,6 @@ from fer_bench.arrays import Part, RunArrays
 from fer_bench.cautions import Caution, has
 from fer_bench.information import Estimator, estimate_mi
 from fer_bench.information.estimator import make
-from fer_bench.information.estimators.auto import Auto
 from fer_bench.labels import label_entropy
 from fer_bench.metrics.common import Floats, bounds, half_width, random_rows, undefined
 from fer_bench.metrics.metric import metric
@@ -76,37 +75,45 @@ def modified_mig(
     seed: int = 0,
     **options: Any,
 ) -> dict[str, Score]:
-    """Modified MIG = I(E_M; E_N) - I(E_M; I_M), with everything it rests on.
+    """The modified MIG, I(E_M; E_N) - I(E_M; I_M), and its two terms.
 
-    M and N are two images of one expression and different subjects. Both terms come from the
-    same rows with the same estimator, dimension, whitening and budget: where E and I differ in
+    M and N are two images of one expression and different subjects. Both terms are estimated from
+    the same rows with the same estimator, dimension, whitening and budget: where E and I differ in
     dimension, the larger is reduced to its first principal components.
 
     Args:
         e_m: [n, d_e] expression embeddings of the images M.
         e_n: [n, d_e] those of their partners N.
         i_m: [n, d_i] identity embeddings of M.
-        groups: [n] blocks of pairs that share images (`expression_pairs`): a block is fitted
-            on or valued, as a whole.
-        clusters: [n] subjects of M, which the interval counts.
+        groups: [n] blocks of pairs that share images (`expression_pairs`). A block is either
+            fitted on or evaluated on.
+        clusters: [n] subjects of M, over which the interval is computed.
         estimator: name of an estimator of `fer_bench.information`. "auto" may choose a closed
-            form where it holds for both terms; else one critic serves both. Give it `kept_out`
-            where a bound such as H(Y) must hold.
-        calibration: number of planted problems of known MI, on the same rows, that the
-            estimator is tried on (`fer_bench.information.calibrate`); what it found stands in
+            form where it holds for both terms; otherwise one critic serves both. Pass the option
+            `kept_out` where a bound such as H(Y) must hold.
+        calibration: number of planted problems of known MI, on the same rows, that the estimator
+            is tried on (`fer_bench.information.calibrate`). The result is in
             `details["calibration"]` of both terms.
         seed: of splits, critics and permutations.
         options: of the estimator.
 
     Returns:
         "shared" = I(E_M; E_N), "leaked" = I(E_M; I_M), "mig" (their difference) in nats and
-        "normalised" (`normalised_mig`). The interval of a difference adds the squared half
-        widths of both terms, which is conservative, as the terms share their rows.
+        "normalised" (`normalised_mig`), which has no unit. The interval of a difference adds the
+        squared half widths of both terms, which is conservative, as the terms share their rows.
 
     Raises:
         DataError: gaps, other numbers of rows, or E of different width for the two images.
 
     Source: DICE-FER (Aquib, Verma, Akhtar, CVPR Workshops 2025) for the difference.
+
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> expression = rng.normal(size=(400, 1))
+    >>> e_m, e_n = (expression + 0.5 * rng.normal(size=(400, 1)) for _ in "mn")
+    >>> scores = modified_mig(e_m, e_n, rng.normal(size=(400, 1)), estimator="copula")
+    >>> scores["shared"].value > 0.3 > abs(scores["leaked"].value)
+    True
     """
     e = read_matrix(e_m, "e_m", vector=True)
     partner = read_matrix(e_n, "e_n", rows=len(e), columns=e.shape[1], vector=True)
@@ -148,6 +155,8 @@ def _both_terms(
     options: dict[str, Any],
 ) -> tuple[Score, Score, Estimator]:
     """I(E_M; E_N) and I(E_M; I_M) by one estimator, on the same splits of the same rows."""
+    from fer_bench.information.estimators.auto import Auto  # heavy
+
     call, options = split_options(options)
     given: dict[str, Any] = {"groups": groups, "clusters": clusters, "calibrated": 0, **call}
     e, *others = pairs

@@ -25,7 +25,6 @@ from fer_bench.metrics.attacks import (
 )
 from fer_bench.metrics.common import Floats, Ints, standardise
 from fer_bench.metrics.metric import metric
-from fer_bench.metrics.network_probe import mlp_probes
 from fer_bench.metrics.probe_problems import expression_problem, identity_problem
 from fer_bench.metrics.probes import Split, linear_probe
 from fer_bench.score import Score, ScoreSpec
@@ -114,6 +113,8 @@ def _curves(
     views: Mapping[str, Mapping[str, ArrayLike]], labels: Ints, split: Split, *, seed: int
 ) -> dict[str, dict[str, Attack]]:
     """Attacks by embedding and width, on the view that serves the linear probe best."""
+    from fer_bench.metrics.network_probe import mlp_probes  # heavy
+
     curves: dict[str, dict[str, Attack]] = {}
     inputs: dict[str, ArrayLike] = {}
     chosen: dict[str, str] = {}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fer_bench.data.splits import FoldFile
 from fer_bench.errors import FerBenchError
-from fer_bench.runs.store import RunStore
+from fer_bench.runs.store import STAGE, RunStore, read_sealed
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,10 @@ def check_store(store: RunStore) -> Iterator[Damage]:
             FoldFile.load(path)
         except FerBenchError as error:
             yield Damage(None, str(error))
+    for mark in sorted(store.stages.glob("*/*/done.json")):
+        if read_sealed(mark.parent, STAGE) is None:
+            folder = str(mark.parent)
+            yield Damage(None, f"{folder!r} is damaged: the run that needs it trains it again.")
     again = "`fer-bench run` writes it again."
     if (store.root / "experiment.json").exists() and store.experiment() is None:
         yield Damage(None, f"{str(store.root / 'experiment.json')!r} is damaged: {again}")

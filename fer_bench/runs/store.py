@@ -40,14 +40,14 @@ import re
 import shutil
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cached_property, lru_cache, partial
+from functools import cached_property, partial
 from io import BytesIO
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import pandas as pd
@@ -64,6 +64,7 @@ from fer_bench.runs.claims import Claim, is_claimed
 from fer_bench.score import Outcome
 
 RESUME = "resume.safetensors"  # where training stands, while it goes on
+STAGE = "stage.safetensors"  # where it stands at the end of a stage that runs have in common
 
 _ARRAYS = ("expression", "identity", "logits", "valence_arousal")
 _SEALED = ("spec.json", "environment.json", "history.csv")  # of every run
@@ -72,6 +73,7 @@ _HARMLESS = re.compile(r"[^/\\\x00-\x1f\x7f]+")
 _PART = re.compile(r"parts/[^/]+\.safetensors")
 _ASIDE = re.compile(r"\..+\.\d+-\d+")  # a file that `atomic_path` has not finished
 _OLD_S = 3600.0
+_BLOCK = 2**20  # bytes
 
 
 @dataclass(frozen=True)
@@ -238,10 +240,11 @@ class RunRecord:
         return self.folder / "scores" / f"{file_name(metric)}.safetensors"
 
     def _score_damage(self) -> list[str]:
-        """Names of files of the scores that are missing or are not what was written.
+        """Names of files of the scores that are missing or are not what was written."""
+        return _while_unchanged(self.folder, "scores", self._score_damage_now)
 
-        Scores that an earlier version wrote have no checksums: they must be readable.
-        """
+    def _score_damage_now(self) -> list[str]:
+        """Scores that an earlier version wrote have no checksums: they must be readable."""
         sums = self.folder / "scores" / "checksums.json"
         try:
             if not sums.exists():
@@ -342,7 +345,7 @@ class RunStore:
         return {run_id: reason for run_id, reason in reasons.items() if reason is not None}
 
     def _damage(self, record: RunRecord) -> str | None:
-        return _damage_of(record.folder, _stamps(record.folder))
+        return _while_unchanged(record.folder, "parts", record.damage)
 
     def set_aside(self, run_id: str, reason: str) -> Path:
         """Move a damaged run out of the way, with the reason, so that it can be trained again."""
@@ -677,10 +680,13 @@ def atomic_path(path: Path) -> Iterator[Path]:
         raise
 
 
-def write_json(path: Path, content: Any) -> None:
-    """Write JSON so that a reader sees the old file or the new one, never a half."""
+def write_json(path: Path, content: Any, *, indent: int | None = 1) -> None:
+    """Write JSON so that a reader sees the old file or the new one, never a half.
+
+    Large content is written several times as fast without indent.
+    """
     with atomic_path(path) as aside:
-        aside.write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")
+        aside.write_text(json.dumps(content, indent=indent, ensure_ascii=False), encoding="utf-8")
 
 
 def damaged_file(path: Path, why: object) -> RunError:
@@ -710,8 +716,11 @@ def _read_json(path: Path) -> Any:
 
 def sha256(path: Path) -> str:
     """Hex digest of a file."""
+    digest = hashlib.sha256()
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def _differs(folder: Path, name: str, digest: str) -> bool:
@@ -721,23 +730,24 @@ def _differs(folder: Path, name: str, digest: str) -> bool:
         return True
 
 
-Stamps = tuple[tuple[str, int, int], ...]
+_VERDICTS: dict[tuple[Path, str], tuple[int, Any]] = {}
+Judged = TypeVar("Judged")
 
 
-def _stamps(folder: Path) -> Stamps:
-    """Names, sizes and times of the files of a run: while they stay, so does the verdict."""
+def _while_unchanged(folder: Path, inner: str, judge: Callable[[], Judged]) -> Judged:
+    """What `judge` says of a run's files; asked anew when one changes its name, size or time."""
     stamps = []
-    for place in (folder, folder / "parts"):
+    for place in (folder, folder / inner):
         with suppress(OSError):
             for entry in os.scandir(place):
                 state = entry.stat(follow_symlinks=False)
                 stamps.append((entry.name, state.st_size, state.st_mtime_ns))
-    return tuple(sorted(stamps))
-
-
-@lru_cache(maxsize=100_000)
-def _damage_of(folder: Path, stamps: Stamps) -> str | None:
-    return RunRecord(folder).damage()
+    now = hash(tuple(sorted(stamps)))
+    known, verdict = _VERDICTS.get((folder, inner), (None, None))
+    if known != now:
+        verdict = judge()
+        _VERDICTS[folder, inner] = (now, verdict)
+    return cast(Judged, verdict)
 
 
 def remove(path: Path) -> None:

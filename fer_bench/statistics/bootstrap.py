@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import numpy as np
+import scipy  # its parts load at first use
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 from fer_bench.labels import read_groups
 from fer_bench.reading import as_array, as_floats, column, read_matrix, read_number
@@ -135,8 +135,8 @@ def interval(draws: ArrayLike, *, clusters: int, level: float = 0.95) -> tuple[f
     read_number(level, "level", least=0, most=1)
     if clusters < 2 or not len(values):
         return float("nan"), float("nan")
-    t = stats.t.ppf((1 + level) / 2, clusters - 1)
-    tail = stats.norm.cdf(-np.sqrt(clusters / (clusters - 1)) * t)
+    t = scipy.stats.t.ppf((1 + level) / 2, clusters - 1)
+    tail = scipy.stats.norm.cdf(-np.sqrt(clusters / (clusters - 1)) * t)
     low, high = np.quantile(values, [tail, 1 - tail])
     return float(low), float(high)
 
@@ -166,7 +166,7 @@ def jackknife_interval(
     if clusters < 3 or not np.isfinite(value):
         return float("nan"), float("nan")
     error = np.sqrt((clusters - 1) / clusters * np.sum((values - values.mean()) ** 2))
-    half = stats.t.ppf((1 + level) / 2, clusters - 1) * error
+    half = scipy.stats.t.ppf((1 + level) / 2, clusters - 1) * error
     return float(value - half), float(value + half)
 
 

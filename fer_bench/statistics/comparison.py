@@ -8,8 +8,8 @@ from itertools import combinations
 
 import numpy as np
 import pandas as pd
+import scipy  # its parts load at first use
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 from fer_bench.cautions import Caution
 from fer_bench.errors import DataError, FerBenchError, did_you_mean
@@ -89,8 +89,8 @@ def corrected_t_test(
         p = 1.0 if mean == 0 else 0.0
         return CorrectedT(0.0 if mean == 0 else np.inf * np.sign(mean), p, mean, mean, n - 1)
     t = mean / error
-    half = stats.t.ppf((1 + level) / 2, n - 1) * error
-    p = float(2 * stats.t.sf(abs(t), n - 1))
+    half = scipy.stats.t.ppf((1 + level) / 2, n - 1) * error
+    p = float(2 * scipy.stats.t.sf(abs(t), n - 1))
     return CorrectedT(float(t), p, float(mean - half), float(mean + half), n - 1)
 
 
@@ -110,13 +110,13 @@ def wilcoxon_p(differences: ArrayLike) -> float:
     d = d[d != 0]
     if not len(d):
         return 1.0
-    ranks = stats.rankdata(np.abs(d))
+    ranks = scipy.stats.rankdata(np.abs(d))
     if len(d) <= 16:  # all sign patterns: exact with ties too, where tables are not
         signs = (np.arange(2 ** len(d))[:, None] >> np.arange(len(d))) & 1
         sums = signs @ ranks
         observed = abs(ranks[d > 0].sum() - ranks.sum() / 2)
         return float(np.mean(np.abs(sums - ranks.sum() / 2) >= observed - 1e-9))
-    return float(stats.wilcoxon(d).pvalue)
+    return float(scipy.stats.wilcoxon(d).pvalue)
 
 
 def nemenyi_critical_difference(methods: int, blocks: int, *, alpha: float = 0.05) -> float:
@@ -133,7 +133,7 @@ def nemenyi_critical_difference(methods: int, blocks: int, *, alpha: float = 0.0
     methods = int(read_number(methods, "methods", least=2, integer=True))
     blocks = int(read_number(blocks, "blocks", least=1, integer=True))
     read_number(alpha, "alpha", least=0, most=1)
-    q = stats.studentized_range.ppf(1 - alpha, methods, np.inf) / np.sqrt(2)
+    q = scipy.stats.studentized_range.ppf(1 - alpha, methods, np.inf) / np.sqrt(2)
     return float(q * np.sqrt(methods * (methods + 1) / (6 * blocks)))
 
 
@@ -167,8 +167,8 @@ def friedman(ranks: ArrayLike, blocks: int) -> Friedman:
     chi2 = 12 * blocks / (k * (k + 1)) * (np.sum(r**2) - k * (k + 1) ** 2 / 4)
     room = blocks * (k - 1) - chi2
     f = np.inf if room <= 0 else (blocks - 1) * chi2 / room
-    f_p = 0.0 if np.isinf(f) else float(stats.f.sf(f, k - 1, (k - 1) * (blocks - 1)))
-    return Friedman(float(chi2), float(stats.chi2.sf(chi2, k - 1)), float(f), f_p)
+    f_p = 0.0 if np.isinf(f) else float(scipy.stats.f.sf(f, k - 1, (k - 1) * (blocks - 1)))
+    return Friedman(float(chi2), float(scipy.stats.chi2.sf(chi2, k - 1)), float(f), f_p)
 
 
 @dataclass(frozen=True)
@@ -293,7 +293,7 @@ def _cells(
 
 def _average_ranks(blocks: pd.DataFrame, sign: float) -> dict[str, float]:
     """Method -> average rank over the blocks, 1 = best."""
-    ranked = stats.rankdata(-sign * blocks.to_numpy().round(12), axis=1)
+    ranked = scipy.stats.rankdata(-sign * blocks.to_numpy().round(12), axis=1)
     return dict(zip(map(str, blocks.columns), map(float, ranked.mean(axis=0)), strict=True))
 
 
@@ -328,7 +328,7 @@ def _pairs(table: pd.DataFrame, order: list[str], sign: float, alpha: float) -> 
         folds = both.index.get_level_values("fold").nunique()
         gain = sign * d
         t = corrected_t_test(d, test_to_train=1 / (folds - 1) if folds > 1 else 0.0)
-        ranks = stats.rankdata(np.abs(d[d != 0]))
+        ranks = scipy.stats.rankdata(np.abs(d[d != 0]))
         signed = float((np.sign(gain[d != 0]) * ranks).sum() / ranks.sum()) if len(ranks) else 0.0
         spread = d.std(ddof=1) if len(d) > 1 else 0.0
         rows.append(

@@ -14,8 +14,8 @@ from itertools import combinations
 from typing import Literal
 
 import numpy as np
+import scipy  # its parts load at first use
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 from fer_bench.errors import FerBenchError
 from fer_bench.score import Effects
@@ -25,6 +25,7 @@ Floats = NDArray[np.float64]
 Source = Literal["people", "seeds", "folds"]
 
 SMALL_MARGIN = 0.05  # of a score: nearer than this, two seeds are too few for a claim
+NORMAL_95 = 1.959963984540054  # scipy.stats.norm.ppf(0.975)
 SPREADS_DIFFER = 0.05  # level of the test that seed spreads are equal
 
 
@@ -65,7 +66,7 @@ class RunScore:
     ) -> RunScore:
         """The run of a score of which only a 95 % interval over people is known."""
         none = np.empty(0)
-        error = (high - low) / (2 * stats.norm.ppf(0.975))
+        error = (high - low) / (2 * NORMAL_95)
         return cls(method, seed, fold, value, none, none, none, error)
 
     @classmethod
@@ -400,7 +401,7 @@ def _equal_spreads(
     pooled = float(f @ v / f.sum())
     statistic = f.sum() * np.log(pooled) - float(f @ np.log(v))
     correction = 1 + (float((1 / f).sum()) - 1 / f.sum()) / (3 * (len(v) - 1))
-    return float(stats.chi2.sf(statistic / correction, len(v) - 1))
+    return float(scipy.stats.chi2.sf(statistic / correction, len(v) - 1))
 
 
 def _interval(
@@ -573,8 +574,8 @@ def _student(value: float, parts: Sequence[Component], level: float) -> Interval
         p = 1.0 if abs(value) <= 1e-12 else 0.0
         return Interval(value, value, value, 0.0, float("inf"), p, tuple(known))
     dof = _satterthwaite([(part.variance, part.dof) for part in known])
-    half = float(stats.t.ppf((1 + level) / 2, dof)) * error
-    p = float(2 * stats.t.sf(abs(value) / error, dof))
+    half = float(scipy.stats.t.ppf((1 + level) / 2, dof)) * error
+    p = float(2 * scipy.stats.t.sf(abs(value) / error, dof))
     return Interval(value, value - half, value + half, error, dof, p, tuple(known))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+import scipy  # its parts load at first use
 
 from fer_bench.errors import FerBenchError
 from fer_bench.statistics.crossed import CrossedComparison, Design, Pair
@@ -73,10 +73,11 @@ def power(spread: Spread, design: Design, difference: float, *, level: float = 0
         return 0.0
     if error == 0:
         return 1.0 if difference else 1 - level
-    critical = float(stats.t.ppf((1 + level) / 2, dof))
+    critical = float(scipy.stats.t.ppf((1 + level) / 2, dof))
     shift = abs(difference) / error
-    wrong_sign = np.nan_to_num(stats.nct.cdf(-critical, dof, shift))  # NaN where it underflows
-    return float(stats.nct.sf(critical, dof, shift) + wrong_sign)
+    below = scipy.stats.nct.cdf(-critical, dof, shift)
+    wrong_sign = np.nan_to_num(below)  # NaN where it underflows
+    return float(scipy.stats.nct.sf(critical, dof, shift) + wrong_sign)
 
 
 def _error(spread: Spread, design: Design) -> tuple[float, float]:

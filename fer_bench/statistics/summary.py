@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import scipy  # its parts load at first use
 from numpy.typing import NDArray
-from scipy import stats
 
 from fer_bench.errors import FerBenchError
 from fer_bench.reading import as_array, as_floats
@@ -131,7 +131,7 @@ def _add_interval(runs: pd.DataFrame, known: pd.DataFrame, level: float) -> None
 
 
 def _student(level: float, dof: NDArray[np.int64]) -> NDArray[np.float64]:
-    return np.asarray(stats.t.ppf((1 + level) / 2, np.where(dof > 0, dof, np.nan)))
+    return np.asarray(scipy.stats.t.ppf((1 + level) / 2, np.where(dof > 0, dof, np.nan)))
 
 
 def _subject_half(known: pd.DataFrame, side: str, level: float, groups: int) -> NDArray[np.float64]:
@@ -142,6 +142,6 @@ def _subject_half(known: pd.DataFrame, side: str, level: float, groups: int) -> 
     """
     bounded = known[np.isfinite(known["low"]) & np.isfinite(known["high"])]
     squares = bounded.groupby(["group", "fold"])[side].mean().pow(2).groupby("group")
-    scale = stats.norm.ppf((1 + level) / 2) / stats.norm.ppf(0.975)
+    scale = scipy.stats.norm.ppf((1 + level) / 2) / scipy.stats.norm.ppf(0.975)
     half = scale * np.sqrt(squares.sum()) / squares.size()
     return half.reindex(range(groups)).to_numpy(dtype=np.float64)

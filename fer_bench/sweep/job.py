@@ -20,7 +20,7 @@ from typing import Any
 
 from fer_bench import registry
 from fer_bench.errors import FerBenchError, disk_is_full, os_sentence
-from fer_bench.sweep.gpus import Gpu
+from fer_bench.sweep.gpus import Gpus
 
 Tell = Callable[..., None]  # sends one message to the driver
 
@@ -38,7 +38,8 @@ class Job:
         output: file that takes what the process prints; None leaves it where the driver prints.
         wants_tell: whether the function takes `tell`, to send messages while it works.
         fresh: begin as a new interpreter, because a device cannot be used in a forked process.
-        gpu: that the process may use; None leaves it what the driver sees.
+        devices: GPUs that a job with `fresh` is to have.
+        gpus: that the process may use; None leaves it what the driver sees.
     """
 
     function: Callable[..., Any]
@@ -47,7 +48,8 @@ class Job:
     output: Path | None = None
     wants_tell: bool = False
     fresh: bool = False
-    gpu: Gpu | None = None
+    devices: int = 1
+    gpus: Gpus | None = None
 
 
 @dataclass(frozen=True)
@@ -149,9 +151,9 @@ def run_job(surroundings: Surroundings, pickled: bytes, tell: Tell) -> dict[str,
         _redirect(job.output)
         from fer_bench.threads import fix_threads
 
-        if job.gpu is not None:
-            job.gpu.hide_others()
-            job.gpu.limit_memory()
+        if job.gpus is not None:
+            job.gpus.hide_others()
+            job.gpus.limit_memory()
         fix_threads(job.threads)
         _die_first()
         extra = {"tell": tell} if job.wants_tell else {}

@@ -37,6 +37,7 @@ class Local(Executor):
         self.progress = progress
         self.store = RunStore(request.root)
         self._tried: dict[str, int] = {}
+        self._most_devices = 0  # of a run that was told of
         options = request.options
         self._gpus = visible_gpus() if options.workers > 1 else ()
         self._processes = Processes(options.workers, options.limits, self._gpus)
@@ -50,8 +51,10 @@ class Local(Executor):
 
     def submit(self, spec: RunSpec) -> None:
         fresh = needs_fresh_process(spec)
-        if fresh and self._gpus and not self._tried:
-            self.progress.say(sharing(self.request.options.workers, self._gpus))
+        devices = spec.training.devices
+        if fresh and self._gpus and devices > self._most_devices:
+            self._most_devices = devices
+            self.progress.say(sharing(self.request.options.workers, self._gpus, devices))
         self._tried[spec.id] = self._tried.get(spec.id, 0) + 1
         request = self.request
         job = Job(
@@ -66,6 +69,7 @@ class Local(Executor):
             output=self.store.log(spec.id).with_suffix(".txt"),
             wants_tell=True,
             fresh=fresh,
+            devices=devices,
         )
         self._processes.submit(spec, job, lambda message: self._hear(spec, message))
 

@@ -94,6 +94,7 @@ def plan(experiment: Experiment) -> Plan:
     """
     entries = [resolve_method(m, i) for i, m in enumerate(experiment.methods)]
     _check_labels(experiment, entries)
+    _check_devices(experiment, entries)
     if experiment.confound is not None and REVERSED in experiment.tests:
         raise ExperimentError(
             f"tests.{REVERSED}: [confound] makes a test part of that name: choose another."
@@ -373,6 +374,17 @@ def _check_labels(experiment: Experiment, entries: list[tuple[type[Method], Any]
                     "give one of them another 'label'."
                 )
         seen.append((label, entry))
+
+
+def _check_devices(experiment: Experiment, entries: list[tuple[type[Method], Any]]) -> None:
+    """Refuse several devices for a method whose losses need their batch in one place."""
+    for i, (entry, (method, _)) in enumerate(zip(experiment.methods, entries, strict=True)):
+        devices = training_of(experiment, entry).devices
+        if devices > 1 and entry.name != ERASED and not method.info.data_parallel:
+            raise ExperimentError(
+                f"methods[{i}]: {entry.name!r} trains on one device, and its training.devices is "
+                f"{devices}: set it to 1 in this entry."
+            )
 
 
 def data_card(data: FaceData) -> dict[str, Any]:

@@ -7,6 +7,7 @@ the memory or dies is one result among others.
 from __future__ import annotations
 
 import atexit
+import importlib
 import json
 import os
 import pickle
@@ -30,10 +31,10 @@ import psutil
 
 from fer_bench.errors import RunError
 from fer_bench.sweep import server
-from fer_bench.sweep.gpus import Gpu, runs_on_one
+from fer_bench.sweep.gpus import Gpus, runs_on_one
 from fer_bench.sweep.job import Job, Surroundings, Unpicklable, by_reference, failure
 from fer_bench.terminal import duration
-from fer_bench.threads import limited_threads
+from fer_bench.threads import limited_threads, starting_no_threads
 
 _POLL_S = 0.2
 _MEASURE_S = 0.5
@@ -118,15 +119,16 @@ class Processes:
         self._waiting: deque[tuple[Hashable, Job, Callable[[dict[str, Any]], None]]] = deque()
         self._running: dict[int, _Running] = {}
         self._number = 0
+        self._most_devices = 1  # of a job
         self._servers = 0
         self._server: _Server | None = None
 
     def __enter__(self) -> Self:
-        self._server = _Server.borrow()
         return self
 
     def __exit__(self, *ended: object) -> None:
-        assert self._server is not None
+        if self._server is None:  # nothing was submitted
+            return
         if ended[0] is None and not self._running:
             self._server.give_back()
         else:
@@ -134,12 +136,12 @@ class Processes:
 
     def cancel(self) -> None:
         """End all jobs, for good: `ends` yields no more."""
-        assert self._server is not None
         self._waiting.clear()
         for running in self._running.values():
             running.answers.close()
         self._running.clear()
-        self._server.close()
+        if self._server is not None:
+            self._server.close()
 
     def submit(
         self,
@@ -148,7 +150,10 @@ class Processes:
         on_message: Callable[[dict[str, Any]], None] = lambda message: None,
     ) -> None:
         """Add a job; `ends` yields `key` with its end. `on_message` takes what it sends before."""
+        if self._server is None:  # it may import while this process goes on
+            self._server = _Server.borrow()
         self._waiting.append((key, job, on_message))
+        self._most_devices = max(self._most_devices, job.devices)
 
     def ends(self) -> Iterator[tuple[Any, End]]:
         """How each job ended, in any order; more may be submitted meanwhile.
@@ -160,7 +165,7 @@ class Processes:
             while self._waiting and len(self._running) < self.workers:
                 key, job, on_message = self._waiting.popleft()
                 if job.fresh and self.gpus:
-                    job = replace(job, gpu=self._free_gpu())
+                    job = replace(job, gpus=self._free_gpus(job.devices))
                 try:
                     token = secrets.token_hex(8)
                     content = pickle.dumps((token, Surroundings.here(), by_reference(job)))
@@ -181,11 +186,13 @@ class Processes:
         running.answers = ours
         self._running[self._number] = running
 
-    def _free_gpu(self) -> Gpu:
-        """The device that the fewest jobs are on."""
-        taken = Counter(r.job.gpu.name for r in self._running.values() if r.job.gpu)
-        name = min(self.gpus, key=lambda gpu: taken[gpu])
-        return Gpu(name, 1 / runs_on_one(self.workers, self.gpus))
+    def _free_gpus(self, count: int) -> Gpus:
+        """The devices that the fewest jobs are on."""
+        jobs = [running.job for running in self._running.values()]
+        taken = Counter(name for job in jobs if job.gpus for name in job.gpus.names)
+        names = sorted(self.gpus, key=lambda gpu: taken[gpu])[:count]
+        sharers = runs_on_one(self.workers, self.gpus, self._most_devices)
+        return Gpus(tuple(names), 1 / sharers)
 
     def _watch(self) -> Iterator[tuple[Any, End]]:
         assert self._server is not None
@@ -345,18 +352,37 @@ def memory_of_machine() -> int:
     return total
 
 
+def start_early() -> None:
+    """Import what a sweep needs and fork its server from this process, so that it is done once.
+
+    While this process plans, the server goes on to what training needs. It does nothing where
+    libraries may have started threads: the sweep then starts a server of its own.
+    """
+    if "numpy" in sys.modules:
+        return
+    with starting_no_threads(server.QUIET):
+        importlib.import_module(server.SWEEP)
+        if server.thread_count() == 1:
+            _Server.idle.append(_Server.forked())
+
+
 class _Server:
     """A server process (`fer_bench.sweep.server`); idle ones are used again."""
 
     idle: list[_Server] = []
 
-    def __init__(self) -> None:
+    def __init__(self, process: psutil.Process, control: socket.socket) -> None:
         self.owner = os.getpid()
+        self.process = process
+        self.control = Connection(control.detach())
+
+    @classmethod
+    def started(cls) -> _Server:
+        """A new one, which has to import all."""
         ours, theirs = socket.socketpair()
-        os.set_inheritable(theirs.fileno(), True)
         path = [entry or os.getcwd() for entry in sys.path]
         with theirs:
-            self.process = subprocess.Popen(
+            process = psutil.Popen(
                 server.command(theirs.fileno(), path),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -364,16 +390,26 @@ class _Server:
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,
             )
-        self.control = Connection(ours.detach())
+        return cls(process, ours)
+
+    @classmethod
+    def forked(cls) -> _Server:
+        """A copy of this process, which has one thread."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            return cls(psutil.Process(server.fork(theirs, ours)), ours)
 
     @classmethod
     def borrow(cls) -> _Server:
         """An idle server, or a new one."""
         while cls.idle:
             one = cls.idle.pop()
-            if one.owner == os.getpid() and one.process.poll() is None:
+            if one.owner == os.getpid() and one.is_alive():
                 return one
-        return cls()
+        return cls.started()
+
+    def is_alive(self) -> bool:
+        return self.process.is_running() and self.process.status() != psutil.STATUS_ZOMBIE
 
     def give_back(self) -> None:
         """Let the next sweep of this process use it."""
@@ -396,7 +432,7 @@ class _Server:
         self.control.close()
         try:
             self.process.wait(_GONE_S)
-        except subprocess.TimeoutExpired:
+        except psutil.TimeoutExpired:
             self.process.kill()
             self.process.wait()
 

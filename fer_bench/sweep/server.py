@@ -22,10 +22,12 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import recv_handle
 from typing import Any, NoReturn
+
+from fer_bench.lifetime import adopt_orphans, end_with
 
 # Set before anything is imported: none of these libraries then starts a thread of its own.
 QUIET = {
@@ -34,8 +36,8 @@ QUIET = {
     "MKL_NUM_THREADS": "1",
     "JE_ARROW_MALLOC_CONF": "background_thread:false",
 }
+SWEEP = "fer_bench.sweep.sweep"  # all that planning and training import, but for the compiler
 PRELOAD = (  # what every run imports, the parts that libraries put off among it
-    "fer_bench.sweep.worker",
     "fer_bench.sweep.search",
     "fer_bench.data.synthetic",
     "pandas.core.arrays.arrow.extension_types",
@@ -44,8 +46,6 @@ PRELOAD = (  # what every run imports, the parts that libraries put off among it
     "pyarrow.pandas_compat",
     "pyarrow.parquet",
 )
-
-_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 
 
 def command(fd: int, path: Sequence[str]) -> list[str]:
@@ -58,33 +58,67 @@ def _interpreter(call: str, path: Sequence[str]) -> list[str]:
     return [sys.executable, "-P", "-c", f"{code}server.{call}"]
 
 
+def fork(control: socket.socket, other_end: socket.socket) -> int:
+    """Fork a server from this process, which has one thread; returns its process id."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    pid = os.fork()
+    if pid:
+        return pid
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_DFL)
+        os.setsid()
+        other_end.close()
+        sys.path[:] = [entry or os.getcwd() for entry in sys.path]  # the server goes elsewhere
+        null = os.open(os.devnull, os.O_RDWR)
+        for standard in (0, 1):
+            os.dup2(null, standard)
+        main(control.detach())
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+    finally:
+        os._exit(1)
+
+
 def main(fd: int) -> None:
     """Serve the driver at the other end of the socket until it closes it."""
     server = _Server(Connection(fd))
-    _preload()
-    gc.collect()
-    gc.freeze()  # else the first collection in a child copies every page
-    server.serve()
+    _prepare_training()
+    server.serve(_prepare_the_rest())
     os._exit(0)  # at once: taking the interpreter apart would keep the driver waiting
 
 
-def _preload() -> None:
+def _prepare_training() -> None:
+    """Import what a run needs up to its first step, and look up what the machine answers alike."""
+    importlib.import_module(SWEEP)
+    from fer_bench.experiment import TrainingSpec
+    from fer_bench.threads import libraries
+    from fer_bench.training.devices import make_fabric
+
+    make_fabric(TrainingSpec(device="cpu"))  # with torch's compiler, which optimisers import too
+    libraries()
+    _freeze()
+
+
+def _prepare_the_rest() -> Iterator[object]:
+    """Import what scoring needs and what other methods do, in steps between two orders."""
     from fer_bench import registry
 
     for module in PRELOAD:
-        importlib.import_module(module)
+        yield importlib.import_module(module)
     for known in (registry.methods, registry.metrics, registry.datasets, registry.estimators):
         for name in known.names():
             if known.origin(name) == "fer-bench":
-                known.get(name)
-    # What every run looks up once and the machine answers alike.
-    from fer_bench.experiment import TrainingSpec
-    from fer_bench.threads import libraries
-    from fer_bench.training.loop import make_fabric
+                yield known.get(name)
+    yield platform.platform()
+    _freeze()
 
-    make_fabric(TrainingSpec(device="cpu"))
-    libraries()
-    platform.platform()
+
+def _freeze() -> None:
+    """Else the first collection in a child copies every page."""
+    gc.collect()
+    gc.freeze()
 
 
 def thread_count() -> int:
@@ -104,13 +138,18 @@ class _Server:
         signal.set_wakeup_fd(write, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda number, frame: None)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver decides what an interrupt means
-        _prctl(_PR_SET_CHILD_SUBREAPER)
+        adopt_orphans()
         os.chdir("/")
 
-    def serve(self) -> None:
+    def serve(self, idle_work: Iterator[Any]) -> None:
+        """Obey until the driver is gone; a step of `idle_work` is done while it asks for none."""
+        idle = False
         while True:
             control = self.control.fileno()
-            ready, _, _ = select.select([control, self.wake], [], [])
+            ready, _, _ = select.select([control, self.wake], [], [], None if idle else 0)
+            if not ready:
+                idle = next(idle_work, self) is self
+                continue
             if self.wake in ready:
                 os.read(self.wake, 4096)
             if control in ready:
@@ -144,9 +183,7 @@ class _Server:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             signal.signal(signal.SIGINT, signal.SIG_DFL)
-            _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-            if os.getppid() != server:  # killed before this process asked to end with it
-                os._exit(1)
+            end_with(server)
             os.setsid()
             self.control.close()
             os.close(self.wake)
@@ -247,11 +284,3 @@ def _kill(pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
     except (ProcessLookupError, PermissionError):
         return
-
-
-def _prctl(option: int, value: int = 1) -> None:
-    """A setting of this process that Linux alone has."""
-    if sys.platform == "linux":
-        import ctypes
-
-        ctypes.CDLL(None).prctl(option, int(value), 0, 0, 0)

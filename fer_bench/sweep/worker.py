@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import platform
+import sys
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -23,22 +27,28 @@ from fer_bench.attackers.erased import erase_run
 from fer_bench.cautions import Caution
 from fer_bench.data.faces import FaceData
 from fer_bench.data.splits import FoldFile
-from fer_bench.errors import RunError
+from fer_bench.errors import MethodError, RunError
 from fer_bench.experiment import RunSpec
 from fer_bench.method import Method, MethodInfo
 from fer_bench.metrics.metric import Metric, load_metrics, score_run
 from fer_bench.runs.log import RunLog
 from fer_bench.runs.store import RESUME, RunRecord, RunStore, atomic_path, write_json, write_part
 from fer_bench.score import Outcome
-from fer_bench.sweep.job import Tell
+from fer_bench.sweep.gpus import Gpus
+from fer_bench.sweep.job import Job, Tell
 from fer_bench.sweep.plan import RunRows, load_faces, published_folds, rows_of
+from fer_bench.sweep.processes import Processes
 from fer_bench.training.checkpoint import Position, copy_state
+from fer_bench.training.devices import check_devices, free_port, rank_fabric, training_device
 from fer_bench.training.loop import OnEpoch, OnHistory
 from fer_bench.training.outcome import CODES, prediction_cautions
 from fer_bench.training.session import Session
 from fer_bench.training.shared import SharedStages
 from fer_bench.training.size import model_size
 from fer_bench.training.stages import training_plan
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 State = Literal["done", "kept", "failed", "busy"]
 
@@ -145,24 +155,107 @@ def train(
     on_epoch: OnEpoch | None = None,
     on_history: OnHistory | None = None,
 ) -> Trained:
-    """Train the method of a spec; the test part is not read.
+    """Train the method of a spec, on as many devices as it asks for; the test part is not read.
 
     Args:
         spec: the run.
         folds: of its data set.
         resume: file to keep the state in while training goes on, and to go on from.
-        shared, on_epoch, on_history: see `fer_bench.training.loop.Trainer`.
+        shared, on_epoch, on_history: see `fer_bench.training.loop.Trainer`; several devices train
+            all stages themselves.
 
     Raises:
         RunError: the data are not those the run was planned for.
     """
+    if spec.training.devices == 1:
+        return _train_here(
+            spec, folds, resume, shared=shared, on_epoch=on_epoch, on_history=on_history
+        )
+
+    def hear(message: dict[str, Any]) -> None:
+        if "here" in message:
+            raise MethodError(
+                f"several devices cannot train what one process has: {message['here']}: put it "
+                "into a module."
+            )
+        if "epoch" in message and on_epoch is not None:
+            on_epoch(*message["epoch"])
+        if "history" in message and on_history is not None:
+            on_history(message["history"])
+
+    with tempfile.TemporaryDirectory() as folder:
+        state = resume or Path(folder) / RESUME
+        _train_ranks(spec, folds, state, hear)
+        return _train_here(spec, folds, state)  # all that is left is to read the state
+
+
+def _train_ranks(
+    spec: RunSpec, folds: FoldFile, resume: Path, hear: Callable[[dict[str, Any]], None]
+) -> None:
+    """Train on several devices, a process each; what they have learned is in the resume file."""
+    check_devices(spec.training)
+    devices, port = spec.training.devices, free_port()
+    fresh = training_device(spec.training).type != "cpu"
+    with Processes(devices) as ranks:
+        for rank in range(devices):
+            job = Job(
+                _train_rank,
+                {"rank": rank, "port": port, "spec": spec, "folds": folds, "resume": resume},
+                threads=torch.get_num_threads(),
+                wants_tell=True,
+                fresh=fresh,
+                gpus=Gpus.here(),
+            )
+            ranks.submit(rank, job, hear)
+        for rank, end in ranks.ends():  # the first that fails ends all
+            if end.disk_full:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(resume))
+            if end.error is not None:
+                print(end.traceback or "", file=sys.stderr)
+                raise MethodError(f"device {rank + 1} of {devices}: {end.error}")
+
+
+def _train_rank(
+    rank: int, port: int, spec: RunSpec, folds: FoldFile, resume: Path, tell: Tell
+) -> None:
+    """What the process of one of several devices does."""
+
+    def on_epoch(done: int, total: int, text: str) -> None:
+        tell(epoch=(done, total, text))
+
+    def on_history(rows: Sequence[Sequence[Any]]) -> None:
+        tell(history=rows)
+
+    fabric = rank_fabric(spec.training, rank, port)
+    first = rank == 0
+    _train_here(
+        spec,
+        folds,
+        resume,
+        on_epoch=on_epoch if first else None,
+        on_history=on_history if first else None,
+        fabric=fabric,
+    )
+    torch.distributed.destroy_process_group()
+
+
+def _train_here(
+    spec: RunSpec,
+    folds: FoldFile,
+    resume: Path | None,
+    *,
+    shared: SharedStages | None = None,
+    on_epoch: OnEpoch | None = None,
+    on_history: OnHistory | None = None,
+    fabric: Fabric | None = None,
+) -> Trained:
     data = data_of(spec)
     rows = rows_of(data, spec, folds)
     validation = rows.fold.validation
     if spec.training.selection == "oracle":
         rows = replace(rows, cautions=(*rows.cautions, Caution("epochs-chosen-on-test")))
         validation = rows.fold.test
-    session = new_session(spec, data, rows)
+    session = new_session(spec, data, rows, fabric.device if fabric is not None else None)
     position = session.train(
         rows.fold.train,
         validation,
@@ -170,6 +263,7 @@ def train(
         shared=shared,
         on_epoch=on_epoch,
         on_history=on_history,
+        fabric=fabric,
     )
     return Trained(session, rows, position)
 

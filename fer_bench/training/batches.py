@@ -41,7 +41,7 @@ def make_task(data: FaceData, train: Rows, *, target: str = "expression") -> Tas
         n_train_subjects=len(in_train),
         shape=data.shape,
         attributes={
-            name: tuple(sorted(data.table[name].dropna().astype(str).unique()))
+            name: tuple(sorted({str(level) for level in data.table[name].dropna().unique()}))
             for name in data.attributes
         },
         valence_arousal=data.has_valence_arousal,
@@ -188,8 +188,17 @@ class EpochPlan:
         """What the pair sampler had to fall back to."""
         return self._sampler.cautions if self._sampler is not None else ()
 
-    def epoch(self, epoch: int) -> Iterator[tuple[Rows, Rows | None]]:
-        """Rows (and partners) of each batch of one epoch."""
+    def epoch(
+        self, epoch: int, *, rank: int = 0, ranks: int = 1
+    ) -> Iterator[tuple[Rows, Rows | None]]:
+        """Rows (and partners) of each batch of one epoch.
+
+        Args:
+            epoch: which.
+            rank, ranks: give the part of a batch that one of several devices has. Their parts
+                are of one size, no row is in two of them, and a row has the partner that it has
+                in the batch of a single device.
+        """
         rng = np.random.default_rng([*self.seed, epoch])
         order = self._order(rng)
         for start in range(0, len(self) * self.batch_size, self.batch_size):
@@ -197,7 +206,9 @@ class EpochPlan:
             partners = None
             if self._sampler is not None:
                 partners = self.rows[self._sampler.partners(anchors, rng)]
-            yield self.rows[anchors], partners
+            size = len(anchors) // ranks
+            part = slice(rank * size, (rank + 1) * size)
+            yield self.rows[anchors[part]], None if partners is None else partners[part]
 
     def _order(self, rng: np.random.Generator) -> Rows:
         if not self.balanced:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from functools import cache
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from fer_bench.backbones import Backbone
@@ -36,8 +33,12 @@ from fer_bench.training.checkpoint import (
     save_resume,
 )
 from fer_bench.training.concordance import concordance
+from fer_bench.training.devices import average_gradients, make_fabric, rank_mean, share_buffers
 from fer_bench.training.outcome import bounds_at, training_cautions
 from fer_bench.training.shared import CommonState, SharedStages
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 OnEpoch = Callable[[int, int, str], None]
 OnHistory = Callable[[Sequence[Sequence[Any]]], None]
@@ -89,6 +90,7 @@ class Trainer:
         shared: stages that other runs have in common with this one; None trains them all.
         on_epoch: called with (epochs done, epochs in all, text).
         on_history: called after each epoch with its rows of the history.
+        fabric: of this process, if it is one of several that train the run.
     """
 
     def __init__(
@@ -103,6 +105,7 @@ class Trainer:
         shared: SharedStages | None = None,
         on_epoch: OnEpoch | None = None,
         on_history: OnHistory | None = None,
+        fabric: Fabric | None = None,
     ) -> None:
         self.method = method
         self.batcher = batcher
@@ -110,7 +113,7 @@ class Trainer:
         self.validation_rows = validation
         self.training = batcher.training
         self.seed = seed
-        self.fabric = make_fabric(self.training)
+        self.fabric = fabric or make_fabric(self.training)
         self.resume = resume
         self.shared = shared
         self.on_epoch = on_epoch or (lambda done, total, text: None)
@@ -139,14 +142,20 @@ class Trainer:
             self._show_arrays()
         budgets = [self._budget(stage) for stage in stages]
         first = self.position.stage
-        for index in range(first, len(stages)):
-            with self._common(stages, index + 1, initial) as common:
-                if common is not None and self._take_over(common):
-                    continue
-                resumed = saved if index == first else None
-                self._run_stage(game, stages[index], index, budgets, resumed)
-                if common is not None:
-                    common.save(self.position, copy_state(self.method))
+        if first < len(stages) and self.fabric.world_size != self.training.devices:
+            raise MethodError(
+                f"training.devices is {self.training.devices}, and this process trains on "
+                f"{self.fabric.world_size}: set it to 1, or use `fer_bench.run`."
+            )
+        with self.fabric.no_backward_sync(game):  # see `average_gradients`
+            for index in range(first, len(stages)):
+                with self._common(stages, index + 1, initial) as common:
+                    if common is not None and self._take_over(common):
+                        continue
+                    resumed = saved if index == first else None
+                    self._run_stage(game, stages[index], index, budgets, resumed)
+                    if common is not None:
+                        common.save(self.position, copy_state(self.method))
         self._count_seconds()
         self.method.requires_grad_(True).eval()
         self.position.note(self.method.cautions())
@@ -307,7 +316,8 @@ class Trainer:
             self._train_epoch(game, stage, plan, optimizers, index, epoch, budget)
             if len(self.validation_rows) or epoch + 1 == budget.epochs:
                 self._estimate_statistics(game, stage, plan, index)
-            standing, text = self._validate(game, stage, rule, index, epoch)
+            share_buffers(self.fabric, self.method)
+            standing, text = self.fabric.broadcast(self._validate(game, stage, rule, index, epoch))
             position.epoch = epoch + 1
             if standing is not None and position.is_best(standing):
                 position.best, position.best_epoch = standing, epoch + 1
@@ -331,11 +341,15 @@ class Trainer:
         epoch: int,
         budget: Budget,
     ) -> None:
-        generator = seed_everything(self.seed, index, epoch, device=self.batcher.device)
+        rank = self.fabric.global_rank
+        own = (rank,) if rank else ()  # the first of several draws as a single one does
+        generator = seed_everything(self.seed, index, epoch, *own, device=self.batcher.device)
         set_modes(self.method, stage)
         totals = _Means()
         watch = _FiniteWatch(every=1 if self.batcher.device.type == "cpu" else 50)
-        batches = islice(plan.epoch(epoch), budget.of_epoch(epoch))
+        batches = islice(
+            plan.epoch(epoch, rank=rank, ranks=self.fabric.world_size), budget.of_epoch(epoch)
+        )
         for number, (rows, partners) in enumerate(batches):
             done = epoch * budget.per_epoch + number
             if stage.on_step is not None:
@@ -349,8 +363,10 @@ class Trainer:
                     losses = self._step(game, player, optimizers[player.name], batch, factor)
                 watch.see(losses["total"], f"player {player.name!r}", stage.name, epoch, number)
                 totals.add(player.name, losses)
-            self.position.images_seen += len(batch) * (2 if partners is not None else 1)
+            seen = len(batch) * (2 if partners is not None else 1)
+            self.position.images_seen += seen * self.fabric.world_size
         watch.flush()
+        totals.average(self.fabric)
         self._record(stage, epoch, "train", totals)
 
     def _step(
@@ -368,6 +384,7 @@ class Trainer:
             raise MethodError(
                 f"player {player.name!r}: its loss returns {sorted(losses)} and no 'total'."
             ) from None
+        average_gradients(self.fabric, owned)
         if self.training.clip > 0:
             self.fabric.clip_gradients(
                 game, optimizer, max_norm=self.training.clip, error_if_nonfinite=False
@@ -453,7 +470,7 @@ class Trainer:
             self.position.history.append([stage.name, epoch + 1, split, player, term, value])
 
     def _save(self, optimizers: dict[str, Any], best: dict[str, Tensor] | None) -> None:
-        if self.resume is None:
+        if self.resume is None or not self.fabric.is_global_zero:
             return
         self._count_seconds()
         self._saved_at = time.monotonic()
@@ -463,35 +480,6 @@ class Trainer:
 def backbones_of(method: Method) -> list[Backbone]:
     """The backbones of a method, in the order in which it owns them."""
     return [module for module in method.modules() if isinstance(module, Backbone)]
-
-
-def training_device(training: TrainingSpec) -> torch.device:
-    """The device that is asked for; "auto" takes CUDA where there is one, else the CPU.
-
-    Raises:
-        MethodError: CUDA is asked for and there is none.
-    """
-    there = training.device != "cpu" and torch.cuda.is_available()
-    if training.device == "cuda" and not there:
-        raise MethodError("training.device is 'cuda' but this machine has no CUDA device.")
-    return torch.device("cuda", 0) if there else torch.device("cpu")
-
-
-def make_fabric(training: TrainingSpec) -> Fabric:
-    """Fabric on the one device that is asked for.
-
-    Raises:
-        MethodError: CUDA is asked for and there is none.
-    """
-    device = training_device(training)
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # our history says it all
-    precision = {"32": "32-true"}.get(training.precision, training.precision)
-    return _fabric(device.type, precision)
-
-
-@cache  # making one reads the metadata of every installed package
-def _fabric(accelerator: str, precision: Any) -> Fabric:
-    return Fabric(accelerator=accelerator, devices=1, precision=precision)
 
 
 def seed_everything(*seed: int, device: torch.device | None = None) -> torch.Generator:
@@ -653,6 +641,10 @@ class _Means:
             value = torch.as_tensor(value).detach().float()
             self._sums[key] = self._sums[key] + value if key in self._sums else value.clone()
             self._counts[key] = self._counts.get(key, 0) + 1
+
+    def average(self, fabric: Fabric) -> None:
+        """Make them those of all processes that train the run; each has seen as many batches."""
+        self._sums = {key: rank_mean(fabric, value) for key, value in self._sums.items()}
 
     def mean(self, player: str, term: str) -> float:
         return float(self._sums[player, term]) / self._counts[player, term]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from scipy.special import log_softmax
+import scipy  # its parts load at first use
 
 from fer_bench.arrays import Part
 from fer_bench.cautions import Caution
@@ -91,7 +91,7 @@ def prediction_cautions(part: Part) -> Iterator[Caution]:
                 "accuracy-at-chance", part=part.name, accuracy=recalls.mean(), chance=chance
             )
     if part.name == "train":
-        loss = -log_softmax(logits, axis=1)[np.arange(len(y)), y].mean()
+        loss = -scipy.special.log_softmax(logits, axis=1)[np.arange(len(y)), y].mean()
         uniform = math.log(logits.shape[1])
         if loss > uniform:
             yield Caution("loss-above-uniform", loss=loss, uniform=uniform)

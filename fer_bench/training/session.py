@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -19,9 +19,13 @@ from fer_bench.experiment import TrainingSpec
 from fer_bench.method import Batch, Method, Oracle, Task
 from fer_bench.training.batches import Batcher, Rows, make_task
 from fer_bench.training.checkpoint import Position, load_weights
+from fer_bench.training.devices import training_device
 from fer_bench.training.extract import extract
-from fer_bench.training.loop import OnEpoch, OnHistory, Trainer, seed_everything, training_device
+from fer_bench.training.loop import OnEpoch, OnHistory, Trainer, seed_everything
 from fer_bench.training.shared import SharedStages
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 
 @dataclass(frozen=True)
@@ -111,6 +115,7 @@ class Session:
         shared: SharedStages | None = None,
         on_epoch: OnEpoch | None = None,
         on_history: OnHistory | None = None,
+        fabric: Fabric | None = None,
     ) -> Position:
         """Train all stages of the method; see `Trainer`."""
         return Trainer(
@@ -123,6 +128,7 @@ class Session:
             shared=shared,
             on_epoch=on_epoch,
             on_history=on_history,
+            fabric=fabric,
         ).run()
 
     def load(self, path: Path, rows: Rows) -> None:

@@ -35,10 +35,9 @@ from fer_bench.experiment import RunSpec
 from fer_bench.method import Method
 from fer_bench.registry import ERASED
 from fer_bench.runs.claims import Claim
-from fer_bench.runs.store import atomic_path, read_sealed, seal
+from fer_bench.runs.store import STAGE, atomic_path, read_sealed, seal
 from fer_bench.training.checkpoint import Position, State
 
-_FILE = "stage.safetensors"
 _POLL_S = 0.2
 
 
@@ -61,7 +60,7 @@ class CommonState:
 
         A damaged file counts as none, and so does one of a method that began otherwise.
         """
-        content = read_sealed(self.folder, _FILE)
+        content = read_sealed(self.folder, STAGE)
         if content is None:
             return None
         tensors = safetensors.torch.load(content)
@@ -86,7 +85,7 @@ class CommonState:
             np.frombuffer(json.dumps(said).encode(), np.uint8).copy()
         )
         self.folder.mkdir(parents=True, exist_ok=True)
-        with atomic_path(self.folder / _FILE) as aside:
+        with atomic_path(self.folder / STAGE) as aside:
             safetensors.torch.save_file(tensors, aside)
         seal(self.folder, self.folder.name)
 
@@ -181,7 +180,7 @@ def announce(root: Path, specs: Iterable[RunSpec]) -> None:
 
 def _points(spec: RunSpec) -> Iterator[tuple[str, str]]:
     """The stages before which a run may be like others, each with the digest of its state then."""
-    if spec.method == ERASED:
+    if spec.method == ERASED or spec.training.devices > 1:  # several devices share no stages
         return
     method = registry.methods.get(spec.method)
     stages = list(method.stage_parameters)

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from fer_bench.data.answers import agreement
 from fer_bench.data.faces import FaceData
 from fer_bench.data.pages import data_uri
-from fer_bench.data.show import answer_sheet
 from fer_bench.errors import FerBenchError
 from fer_bench.registry import attribute_readers
 from fer_bench.reports.faces import as_image, blurred
@@ -40,6 +39,8 @@ def content(page: Material) -> Mapping[str, Any] | None:
         return {"failed": str(error)}
     sheet = None
     if page.faces != "none":
+        from fer_bench.data.show import answer_sheet  # heavy
+
         shown = data if page.faces == "show" else FaceData(_blurred(data), data.table)
         sheet = data_uri(answer_sheet(shown, answers))
     agreed = agreement(data, answers)

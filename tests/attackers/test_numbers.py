@@ -14,7 +14,7 @@ from fer_bench.attackers.comparisons import (
     searched,
 )
 from fer_bench.attackers.faces import Faces
-from fer_bench.attackers.numbers import search_numbers, verification_numbers
+from fer_bench.attackers.numbers import person_effects, search_numbers, verification_numbers
 from fer_bench.cautions import has
 
 
@@ -53,6 +53,27 @@ def test_numbers_are_scikit_learns():
 
 def compared_auc(g, m):
     return comparisons(g, m).auc
+
+
+def test_effects_are_what_leaving_a_person_out_changes():
+    rng = np.random.default_rng(1)
+    compared = comparisons(rng.normal(1, 1, 400), rng.normal(0, 1, 3_000), people=12)
+
+    def without(person):
+        def side(pairs):
+            kept = (pairs.people != person).all(axis=1)
+            return Side(pairs.scores[kept], pairs.weights[kept], pairs.people[kept])
+
+        return Comparisons(side(compared.genuine), side(compared.impostor), 12)
+
+    effects = person_effects(compared)
+    scores = {k: verification_numbers(without(k), draws=2) for k in range(12)}
+    value = verification_numbers(compared, draws=2)
+    for key in ("eer", "auc"):
+        expected = [value[key].value - scores[k][key].value for k in range(12)]
+        assert effects[key].changes == pytest.approx(expected, abs=2e-3), key
+        assert effects[key].faces.sum() == 2 * (400 + 3_000)
+    assert person_effects(comparisons(np.empty(0), np.empty(0))) == {}
 
 
 def test_few_pairs_say_how_many_a_rate_would_need():

@@ -19,7 +19,7 @@ from fer_bench.attackers.closed_forms import Cosine
 from fer_bench.attackers.erase import ERASERS, make_eraser
 from fer_bench.attackers.faces import Faces
 from fer_bench.attackers.ladder import climb, closed_forms
-from fer_bench.attackers.power import KINDS, find_power, found_leak, plant
+from fer_bench.attackers.power import KINDS, find_power, leak_p_value, plant
 from fer_bench.metrics.metric import load_metrics, score_run
 
 SHARE = float(os.environ.get("FER_BENCH_SHARE", "1"))
@@ -102,7 +102,7 @@ def test_planted_leaks_are_found(benchmark):
 
     def find():
         return [
-            found_leak(
+            leak_p_value(
                 plant(clean, kind, doubled[kind] * (1 - 0.1 * (draw % 3)), seed=500 + draw),
                 closed_forms(),
                 seed=draw,
@@ -124,7 +124,7 @@ def test_clean_codes_are_not(benchmark):
 
     def find():
         return [
-            found_leak(plant(clean, "spread", 0.5, seed=draw), closed_forms(), seed=draw) <= 0.01
+            leak_p_value(plant(clean, "spread", 0.5, seed=draw), closed_forms(), seed=draw) <= 0.01
             for draw in range(max(8, round(300 * SHARE)))
         ]
 

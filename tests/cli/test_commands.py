@@ -109,17 +109,13 @@ def test_expected_failures_are_one_sentence_and_status_2(invoke, tmp_path):
     assert "no finished run" in err
 
 
-def test_dry_run_leaves_nothing(invoke, tmp_path):
-    status, out, _ = invoke("run", "--dry-run", "--out", tmp_path / "x", *SMALL)
+@pytest.mark.parametrize(("steps", "few"), [(7, True), (200, False)])
+def test_a_dry_run_counts_steps_warns_of_few_and_leaves_no_folder(invoke, tmp_path, steps, few):
+    budget = ("--set", f"training.steps={steps}")
+    status, out, _ = invoke("run", "--dry-run", "--out", tmp_path / "x", *SMALL, *budget)
     assert status == 0
     assert "to run" in out
     assert not (tmp_path / "x").exists()
-
-
-@pytest.mark.parametrize(("steps", "few"), [(7, True), (200, False)])
-def test_a_dry_run_counts_steps_and_warns_of_few(invoke, tmp_path, steps, few):
-    budget = ("--set", f"training.steps={steps}")
-    _, out, _ = invoke("run", "--dry-run", "--out", tmp_path / "x", *SMALL, *budget)
     assert f"  {steps} steps\n" in out
     assert (f"caution: {steps} optimiser steps in a stage of full share" in out) == few
 

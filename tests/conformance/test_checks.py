@@ -10,11 +10,7 @@ import torch
 
 from fer_bench import registry
 from fer_bench.baselines.erm.adapter import ERM
-from fer_bench.conformance import (
-    check_adapter,
-    check_method,
-    check_part,
-)
+from fer_bench.conformance import check_method, check_part, checking
 from fer_bench.errors import UnknownNameError
 from fer_bench.method import Embeddings, Player, Prediction, Stage
 
@@ -34,20 +30,20 @@ def test_our_methods_pass(name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "name",
+    ("name", "parameters"),
     [
-        "dice-fer",
-        "supcon",
-        "cdann",
-        "coral",
-        "irm",
-        "group-dro",
-        "multitask",
-        "pixels",
+        ("dice-fer", {"critic_hidden": 64, "discriminator_hidden": 64}),
+        ("supcon", {}),
+        ("cdann", {}),
+        ("coral", {}),
+        ("irm", {}),
+        ("group-dro", {}),
+        ("multitask", {}),
+        ("pixels", {}),
     ],
 )
-def test_the_other_methods_pass(name):
-    findings = check_method(name)
+def test_the_other_methods_pass(name, parameters):
+    findings = check_method(name, **parameters)
     assert not failed(findings), [str(f) for f in findings if not f.passed]
 
 
@@ -238,4 +234,5 @@ class Crashes(ERM):
     ids=lambda value: getattr(value, "__name__", value),
 )
 def test_a_broken_contract_is_named(adapter, check):
-    assert check in failed(check_adapter(adapter))
+    findings = checking(adapter)  # no further than to what is wrong
+    assert any(finding.check == check and not finding.passed for finding in findings)

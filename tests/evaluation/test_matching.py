@@ -55,8 +55,9 @@ def test_misfits_are_counted_and_named(made, table, tmp_path):
 def test_several_models_share_their_common_rows_and_seeds_share_a_name(made, table, tmp_path):
     a = save(tmp_path / "a.npz", e=made.expression[:200], id=made.ids[:200])
     b = save(tmp_path / "b.npz", e=made.identity[20:], id=made.ids[20:])
-    plan = planned([f"ours={a}", f"ours={b}", b], table).gathered
-    assert [(m.name, m.seed) for m in plan.models] == [("ours", 0), ("ours", 1), ("b", 0)]
+    c = save(tmp_path / "c.npz", e=-made.expression, id=made.ids)
+    plan = planned([f"ours={a}", f"ours={b}", c], table).gathered
+    assert [(m.name, m.seed) for m in plan.models] == [("ours", 0), ("ours", 1), ("c", 0)]
     assert len(plan.table) == 180
     assert all(len(m.arrays["E"]) == 180 for m in plan.models)
 
@@ -211,3 +212,13 @@ def test_copies_are_seen_but_not_where_rows_repeat_by_design():
     train, test = np.arange(20), np.arange(20, 40)
     assert copied_rows(x, train, test).tolist() == [35]
     assert not len(copied_rows(np.eye(4, dtype="f4")[np.arange(40) % 4], train, test))
+
+
+@pytest.mark.parametrize("second", ["b", "a"])
+def test_one_file_under_two_names_or_as_two_seeds_is_refused(made, table, tmp_path, second):
+    np.savez(tmp_path / "one.npz", E=made.expression, ids=made.ids)
+    order = np.random.default_rng(0).permutation(len(made.ids))
+    np.savez(tmp_path / "two.npz", E=made.expression[order], ids=np.array(made.ids)[order])
+    files = [f"a={tmp_path / 'one.npz'}", f"{second}={tmp_path / 'two.npz'}"]
+    with pytest.raises(DataError, match=r"two.npz holds exactly the embeddings of .*one.npz"):
+        plan_files(files, table)

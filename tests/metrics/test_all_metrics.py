@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 
 from fer_bench import registry
 from fer_bench.arrays import RunArrays
+from fer_bench.attackers import metric as attacker_metric
+from fer_bench.attackers import power
 from fer_bench.metrics.metric import missing, score_run
 from fer_bench.score import Outcome
 
@@ -34,9 +38,13 @@ def run(planted) -> RunArrays:
 
 
 @pytest.fixture(scope="module")
-def outcomes(run) -> dict[str, Outcome]:
-    """Every metric scored once, when first asked for."""
-    return _Once(run)
+def outcomes(run) -> Iterator[dict[str, Outcome]]:
+    """Every metric scored once, when first asked for; power from few leaks, as it takes minutes."""
+    with pytest.MonkeyPatch.context() as patch:
+        few = partial(power.calibrated_power, draws=3)
+        patch.setattr(attacker_metric, "calibrated_power", few)
+        patch.setattr(attacker_metric, "TRAINED_DRAWS", 2)
+        yield _Once(run)
 
 
 class _Once(dict):

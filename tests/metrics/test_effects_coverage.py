@@ -6,11 +6,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy.stats import binomtest
 
+from fer_bench.attackers.closed_forms import Cosine
+from fer_bench.attackers.comparisons import compared_pairs
+from fer_bench.attackers.faces import Faces
+from fer_bench.attackers.numbers import person_effects, verification_numbers
 from fer_bench.metrics.classification import classification_scores
 from fer_bench.metrics.verification import verification_pairs, verification_scores
 from fer_bench.statistics.crossed import RunScore, compare_crossed
@@ -27,6 +32,13 @@ def macro_f1(people, seen, who, own):
 def auc(people, seen, who, own):
     pairs = verification_pairs(own["s"], own["y"])
     return verification_scores(who, own["s"], own["y"], pairs=pairs, draws=2)["auc"]
+
+
+def eer(people, seen, who, own):
+    faces = Faces.of_people(who, own["s"], own["y"])
+    compared = compared_pairs(Cosine().fit(faces, faces), faces)
+    score = verification_numbers(compared, draws=2)["eer"]
+    return replace(score, effects=person_effects(compared)["eer"])
 
 
 def sweep(score, people, rng):
@@ -52,7 +64,7 @@ def coverage(score, people, *, sweeps, seed=0):
     return np.mean([pair.difference.low <= 0 <= pair.difference.high for pair in pairs])
 
 
-@pytest.mark.parametrize("score", [macro_f1, auc])
+@pytest.mark.parametrize("score", [macro_f1, auc, eer])
 def test_jackknifed_differences_cover(score):
     assert coverage(score, 15, sweeps=60) >= 0.87  # of .95, three standard errors off
 
@@ -60,10 +72,11 @@ def test_jackknifed_differences_cover(score):
 def row(score, people, *, sweeps=300):
     share = coverage(score, people, sweeps=sweeps)
     interval = binomtest(round(share * sweeps), sweeps).proportion_ci()
-    name = {macro_f1: "macro F1", auc: "verification AUC"}[score]
+    name = {macro_f1: "macro F1", auc: "verification AUC", eer: "attackers' EER"}[score]
     told = {"score": name, "people": people, "coverage": (float(share), *interval)}
     return {**told, "sweeps": sweeps, "seed": 0}
 
 
 if __name__ == "__main__":
-    print(json.dumps([row(score, people) for score in (macro_f1, auc) for people in (8, 15, 30)]))
+    scores = (macro_f1, auc, eer)
+    print(json.dumps([row(score, people) for score in scores for people in (8, 15, 30)]))

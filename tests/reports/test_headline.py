@@ -183,6 +183,15 @@ def test_a_leak_is_held_against_the_curve_of_the_eraser(summary, leak, code):
         assert verdict.leak.values["methods"] == "EIF"
 
 
+def test_nothing_is_said_where_no_erased_row_is_as_accurate(summary):
+    leaks = {"EIF": (0.1, 0.02), "ERM": (0.9, 0.02), "DICE-FER": (0.9, 0.02)}
+    made = planted(summary, CLEAR, separated=True, leak=leaks)
+    weak = with_scores(made.row("ERM"), use=(0.3, 0.02), leak=(0.4, 0.02))
+    erased = replace(weak, label="erased", method="erased", role="reference")
+    verdict = headline(replace(made, rows=(*made.rows, erased)))
+    assert verdict.leak == Caution("leak-beyond-eraser", methods="DICE-FER and EIF")
+
+
 def test_a_control_below_the_eraser_is_named(summary):
     made = planted(summary, CLEAR, separated=True)
     known = next(row for row in made.rows if row.role == "reference")

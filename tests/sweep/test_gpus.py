@@ -2,12 +2,15 @@
 
 import os
 from collections import Counter
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
 
+from fer_bench.experiment import TrainingSpec
 from fer_bench.sweep.executors import Options, Request
-from fer_bench.sweep.gpus import Gpu, runs_on_one, visible_gpus
+from fer_bench.sweep.gpus import Gpus, runs_on_one, visible_gpus
 from fer_bench.sweep.job import Job
 from fer_bench.sweep.local import Local
 from fer_bench.sweep.processes import Processes
@@ -38,27 +41,42 @@ def test_each_worker_has_one_of_its_own():
     assert sorted(seen.values()) == ["0", "GPU-b"]
 
 
-@pytest.mark.parametrize(("workers", "gpus"), [(4, 2), (3, 2), (2, 2), (5, 1)])
-def test_the_least_used_one_is_next(workers, gpus):
+@pytest.mark.parametrize(
+    ("workers", "gpus", "each"), [(4, 2, 1), (3, 2, 1), (2, 2, 1), (5, 1, 1), (2, 4, 2), (3, 4, 2)]
+)
+def test_the_least_used_ones_are_next(workers, gpus, each):
     names = tuple(map(str, range(gpus)))
     pool = Processes(workers, gpus=names)
     for number in range(workers):
-        gpu = pool._free_gpu()
-        running = type("Running", (), {"job": Job(os.getpid, {}, threads=1, gpu=gpu)})
+        job = Job(os.getpid, {}, threads=1, fresh=True, devices=each)
+        pool.submit(number, job)
+        mine = pool._free_gpus(each)
+        running = type("Running", (), {"job": replace(job, gpus=mine)})
         pool._running[number] = running
-        assert gpu.share == 1 / runs_on_one(workers, names)
-    counts = Counter(r.job.gpu.name for r in pool._running.values())
-    assert max(counts.values()) == runs_on_one(workers, names)
+        assert len(set(mine.names)) == each
+        assert mine.share == 1 / runs_on_one(workers, names, each)
+    counts = Counter(name for r in pool._running.values() for name in r.job.gpus.names)
+    assert max(counts.values()) == runs_on_one(workers, names, each)
     assert len(counts) == gpus
+
+
+def test_processes_that_a_run_starts_have_its_gpus(monkeypatch):
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    assert Gpus.here() is None
+    Gpus(("1", "GPU-b"), 0.5).hide_others()
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "1,GPU-b"
+    assert Gpus.here() == Gpus(("1", "GPU-b"), 0.5)
 
 
 def test_a_share_of_the_memory_is_all_a_run_gets(monkeypatch):
     limits = []
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", limits.append)
-    Gpu("0", 0.25).limit_memory()
-    Gpu("0").limit_memory()
-    assert limits == [0.25]
+    monkeypatch.setattr(
+        torch.cuda, "set_per_process_memory_fraction", lambda *limit: limits.append(limit)
+    )
+    Gpus(("0", "3"), 0.25).limit_memory()
+    Gpus(("0",)).limit_memory()
+    assert limits == [(0.25, 0), (0.25, 1)]
 
 
 def test_sharing_is_said_once(four, monkeypatch):
@@ -69,6 +87,6 @@ def test_sharing_is_said_once(four, monkeypatch):
     local = Local(Request("/nowhere", None, 0, Options("pool", 8)), progress)
     monkeypatch.setattr(local._processes, "submit", lambda *arguments: submitted.append(arguments))
     for name in "ab":
-        local.submit(type("Spec", (), {"id": name})())
+        local.submit(SimpleNamespace(id=name, training=TrainingSpec()))
     assert said == ["8 runs at once on 4 GPUs: up to 2 share one, each with 1/2 of its memory"]
     assert len(submitted) == 2

@@ -7,6 +7,8 @@ a killed driver is in `test_sweep.py`.
 import os
 import random
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -17,6 +19,7 @@ import fer_bench
 from fer_bench import registry
 from fer_bench.baselines.erm.adapter import ERM
 from fer_bench.errors import RunError
+from fer_bench.experiment import parse_experiment
 from fer_bench.method import MethodInfo
 from fer_bench.runs.store import RunStore
 
@@ -92,6 +95,27 @@ def test_a_kill_at_any_moment(straight, tmp_path, target, seed):
     assert sums(sweep) == expected
     assert sweep.store.damaged() == {}
     assert all(record.verify() == [] for record in sweep.records())
+    assert not list(sweep.store.runs.glob(".*"))
+
+
+def test_a_driver_that_is_killed(straight, tmp_path):
+    """By `kill -9`, of the driver alone, while its only worker trains."""
+    content, expected = straight
+    file, out = tmp_path / "sweep.json", tmp_path / "out"
+    file.write_text(parse_experiment(content).model_dump_json())
+    command = [sys.executable, "-c", "from fer_bench.cli import main; main()", "run", str(file)]
+    command += ["--out", str(out), "--no-report", "--executor", "serial"]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL)
+    while process.poll() is None and not list(out.glob("logs/*.jsonl")):
+        time.sleep(0.01)
+    time.sleep(random.Random(0).uniform(0, 0.3))
+    started = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
+    process.wait()
+    assert not psutil.wait_procs(started, timeout=30)[1]
+    sweep = fer_bench.run(content, out, quiet=True)
+    assert sweep.failed == {}
+    assert sums(sweep) == expected
     assert not list(sweep.store.runs.glob(".*"))
 
 

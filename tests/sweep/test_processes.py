@@ -2,7 +2,10 @@
 
 import os
 import signal
+import subprocess
+import sys
 
+import psutil
 import pytest
 import torch
 
@@ -32,6 +35,35 @@ def test_the_server_has_one_thread_when_it_forks(monkeypatch):
     monkeypatch.setattr(processes._Server, "hear", hear)
     assert ends({1: Job(os.getpid, {}, threads=1), 2: Job(os.getpid, {}, threads=1)})[2].value
     assert [message["threads"] for message in heard if "pid" in message] == [1, 1]
+
+
+def test_the_command_forks_its_server_and_plans_without_what_training_needs(tmp_path):
+    """Libraries are imported once, and the driver needs neither the compiler nor scikit-learn."""
+    code = """
+import os, sys, psutil
+from fer_bench.cli import main
+from fer_bench.sweep import processes
+sys.argv[1:] = ["run", "--dry-run", "--out", "x", "--set", "seeds=[0]",
+    "--set", 'methods=[{name="erm"}, {name="erased", of="erm"}]', "--set", "training.epochs=1",
+    "--set", "data.size=16"]
+try:
+    main()
+except SystemExit as end:
+    assert not end.code
+heavy = {"torch._dynamo", "lightning_fabric", "scipy.stats", "sklearn", "timm", "umap", "numba",
+    "seaborn", "matplotlib", "open_clip"} & set(sys.modules)
+assert not heavy, heavy
+(server,) = processes._Server.idle
+child = psutil.Process(server.process.pid)
+assert child.cmdline() == psutil.Process().cmdline()  # a copy, no new interpreter
+assert os.getsid(child.pid) == child.pid
+print(server.process.pid)
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr
+    assert not psutil.pid_exists(int(run.stdout.splitlines()[-1]))
 
 
 def test_a_child_of_a_busy_parent_does_not_hang():

@@ -1,6 +1,7 @@
 """Sweeps by job arrays, against programs that stand for Slurm's."""
 
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -126,6 +127,26 @@ def test_a_sweep_by_real_processes(tmp_path, stub):
     log = (tmp_path / "out" / "logs" / "slurm" / "100_0.txt").read_text()
     assert "oracle: label seed 0 fold 0: accuracy 1.000" in log
     assert not (stub / "cancelled").exists()
+
+
+def answers():
+    """Whether a controller of Slurm is there."""
+    if shutil.which("sinfo") is None:
+        return False
+    asked = subprocess.run(["sinfo", "--noheader"], capture_output=True, check=False)
+    return asked.returncode == 0 and bool(asked.stdout.strip())
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not answers(), reason="no Slurm that answers")
+def test_a_sweep_by_a_real_controller(tmp_path):
+    content = experiment(["oracle-label"])
+    serial = fer_bench.run(content, tmp_path / "serial", quiet=True)
+    sweep = fer_bench.run(content, tmp_path / "out", executor="slurm", workers=2, quiet=True)
+    assert (sweep.done, sweep.failed) == (2, {})
+    for a, b in zip(serial.records(), sweep.records(), strict=True):
+        sums = [{k: v for k, v in r.checksums.items() if k != "environment.json"} for r in (a, b)]
+        assert sums[0] == sums[1]
 
 
 def test_the_same_bytes_and_failures_as_serial(tmp_path, stub, monkeypatch):

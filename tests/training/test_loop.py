@@ -14,6 +14,7 @@ from fer_bench.errors import MethodError
 from fer_bench.experiment import TrainingSpec
 from fer_bench.method import Player, Stage
 from fer_bench.training import loop
+from fer_bench.training.devices import make_fabric
 from fer_bench.training.extract import extract
 
 
@@ -318,7 +319,7 @@ def test_it_trains_on_a_gpu(make_trainer, two_players, precision):
 def test_cuda_is_refused_where_there_is_none(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(MethodError, match="no CUDA device"):
-        loop.make_fabric(TrainingSpec(device="cuda"))
+        make_fabric(TrainingSpec(device="cuda"))
 
 
 @pytest.mark.parametrize("switch", [{"precision": "bf16-mixed"}, {"channels_last": True}])

@@ -12,6 +12,7 @@ from fer_bench import registry
 from fer_bench.errors import MethodError
 from fer_bench.experiment import parse_experiment
 from fer_bench.method import Method
+from fer_bench.runs.check import check_store
 from fer_bench.runs.claims import Claim
 from fer_bench.runs.store import RunStore
 from fer_bench.sweep.plan import plan
@@ -122,6 +123,16 @@ def test_no_damaged_file_is_believed(kept, name):
     assert kept.load() is None
     path.write_bytes(content)
     assert kept.load() is not None
+
+
+def test_a_check_names_a_damaged_stage(tmp_path):
+    store = RunStore(tmp_path)
+    common = CommonState(store.stages / "digest" / "1-abc", "run-a", {"weight": torch.zeros(2)})
+    common.save(Position(stage=1), {"weight": torch.ones(2)})
+    assert list(check_store(store)) == []
+    (common.folder / "stage.safetensors").write_bytes(b"")
+    (damage,) = check_store(store)
+    assert "1-abc' is damaged" in damage.sentence
 
 
 @pytest.mark.parametrize("other", [torch.zeros(6), torch.zeros(7), torch.zeros(6).double()])

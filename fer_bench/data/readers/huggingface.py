@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -57,24 +57,11 @@ class HuggingFace(Reader):
                 if column not in part.column_names:
                     hint = did_you_mean(column, part.column_names)
                     raise DataError(f"{root} {name}: there is no column {column!r}: {hint}")
-            words = _words(part, expression)
-            table = pd.DataFrame({"path": [f"{name or 'data'}#{i}" for i in range(len(part))]})
-            known: dict[str, str] = {}
-            for word in sorted({w for w in words if w is not None}):
-                try:
-                    known[word] = expression_of(word)
-                except DataError as error:
-                    rejects += [
-                        Reject(table["path"][i], table["path"][i], str(error))
-                        for i, w in enumerate(words)
-                        if w == word
-                    ]
-            table["expression"] = [known.get(w) if w is not None else None for w in words]
-            table["split"] = name
+            table, unknown = _table(name, part, expression, expression_of)
             for ours, theirs in (columns or {}).items():
                 table[ours] = pd.Series(part[theirs][:], dtype="object")  # 1 stays 1 beside None
-            table["keep"] = [w is None or w in known for w in words]
             tables.append(table)
+            rejects += unknown
             stores.append(part.cast_column(image, datasets.Image(decode=False)))
         table = pd.concat(tables, ignore_index=True)
         at = [(s, i) for s, store in enumerate(stores) for i in range(len(store))]
@@ -83,13 +70,7 @@ class HuggingFace(Reader):
 
         def encoded(row: int) -> bytes:
             store, index = places[row]
-            cell: Any = stores[store][index][image]
-            if cell is None:
-                raise DataError("has no image")
-            try:
-                return cell["bytes"] or Path(cell["path"]).read_bytes()
-            except OSError as error:
-                raise DataError(f"its file cannot be read ({error})") from error
+            return _encoded(stores[store][index][image])
 
         return Listing(
             table[keep].reset_index(drop=True),
@@ -97,6 +78,41 @@ class HuggingFace(Reader):
             pixels=encoded,
             sources=tuple(sorted(root.rglob("*.arrow"))),
         )
+
+
+def _table(
+    name: str, part: Any, expression: str, expression_of: Callable[[str], str]
+) -> tuple[pd.DataFrame, list[Reject]]:
+    """The rows of one split, with "keep" for those whose label is known, and the others."""
+    words = _words(part, expression)
+    paths = [f"{name or 'data'}#{i}" for i in range(len(part))]
+    known: dict[str, str] = {}
+    unknown: list[Reject] = []
+    for word in sorted({w for w in words if w is not None}):
+        try:
+            known[word] = expression_of(word)
+        except DataError as error:
+            of_word = [path for path, w in zip(paths, words, strict=True) if w == word]
+            unknown += [Reject(path, path, str(error)) for path in of_word]
+    table = pd.DataFrame(
+        {
+            "path": paths,
+            "expression": [known.get(w) if w is not None else None for w in words],
+            "split": name,
+            "keep": [w is None or w in known for w in words],
+        }
+    )
+    return table, unknown
+
+
+def _encoded(cell: Any) -> bytes:
+    """The file of an image, as the set stores it or where it says it is."""
+    if cell is None:
+        raise DataError("has no image")
+    try:
+        return cell["bytes"] or Path(cell["path"]).read_bytes()
+    except OSError as error:
+        raise DataError(f"its file cannot be read ({error})") from error
 
 
 def _words(part: Any, column: str) -> list[str | None]:

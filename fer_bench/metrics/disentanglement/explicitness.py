@@ -20,18 +20,33 @@ from fer_bench.metrics.probes import Discriminant
 def explicitness(
     codes: ArrayLike, factors: ArrayLike, *, bins: int = BINS, seed: int = 0
 ) -> dict[str, float]:
-    """How easily factors are read from all codes together, by capacity, on held-out rows.
+    """How easily factors are read from all codes, by classifiers of two capacities.
+
+    Classifiers are fitted on one half of the rows and tested on the other. What the forest reads
+    and the linear classifier does not is in the codes, but not linearly. `infoe_score` asks the
+    same in nats.
+
+    Args:
+        codes: [n, d] embeddings, n at least 10.
+        factors: [n, k] what generated the images; constant factors are left out.
+        bins: quantile bins of a continuous factor.
+        seed: of the halves and the trees.
 
     Returns:
-        "auc": explicitness of Ridgeway and Mozer (NeurIPS 2018): 2 (AUC - 1/2), one against the
-            rest, of a linear classifier, mean over classes and factors;
-        "linear", "forest": score between majority (0) and perfect (1) of a linear
-            discriminant and of a forest: what the second adds is there, but not linearly.
-            InfoE is the same question in nats: `infoe_score`.
-        Factors that are constant are left out.
+        "auc": 2 (AUC - 1/2) of a linear classifier, one class against the rest, averaged over
+            classes and factors;
+        "linear", "forest": score of a linear discriminant and of a forest, between 0 (the
+            majority class) and 1 (perfect).
 
     Raises:
         DataError: codes or factors have gaps, not the same rows, or fewer than ten.
+
+    Source: Ridgeway and Mozer, NeurIPS 2018, for "auc".
+
+    >>> import numpy as np
+    >>> factors = np.random.default_rng(0).integers(0, 2, (200, 1))
+    >>> round(explicitness(factors, factors)["auc"], 3)
+    1.0
     """
     x, f = read_varying(codes, factors)
     if not f.shape[1]:

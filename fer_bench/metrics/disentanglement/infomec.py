@@ -20,17 +20,23 @@ INFOE_ROWS = 5_000
 
 
 def infomec_scores(mi: ArrayLike, code_entropies: ArrayLike | None = None) -> tuple[float, float]:
-    """InfoM and InfoC (Hsu et al., NeurIPS 2023) of an information matrix [d, k].
+    """InfoM and InfoC: does a code tell of one factor, and does one code tell of a factor?
 
-    Mean over informative codes (factors) of largest share of the information, put on a scale
-    from 0 (spread evenly) to 1. InfoE needs a fit: `infoe_score`.
+    InfoM is the largest share that a factor has in the information of a code, averaged over
+    informative codes and put on a scale from 0 (spread evenly) to 1. InfoC is the same with codes
+    and factors exchanged. InfoE needs a fit: `infoe_score`.
 
     Args:
-        mi: [d, k], normalised by the factor's entropy or not.
-        code_entropies: [d]; codes with none are inactive.
+        mi: [d, k] information of d codes on k factors, normalised by the factor's entropy or not.
+        code_entropies: [d]; codes with none are left out.
+
+    Returns:
+        (InfoM, InfoC), both between 0 and 1.
 
     Raises:
         DataError: gaps, or an information below 0.
+
+    Source: Hsu et al., Disentanglement via Latent Quantization, NeurIPS 2023.
     """
     m = read_amounts(mi, "mi")
     active = m.max(axis=1, initial=0.0) > 1e-9
@@ -43,20 +49,25 @@ def infomec_scores(mi: ArrayLike, code_entropies: ArrayLike | None = None) -> tu
 
 
 def infoe_score(codes: ArrayLike, factors: ArrayLike, *, bins: int = BINS, seed: int = 0) -> float:
-    """InfoE (Hsu et al., NeurIPS 2023): share of a factor's entropy that a linear model explains.
+    """InfoE: the share of a factor's entropy that a linear model of all codes explains.
 
-    `(H(f) - H_V(f | codes)) / H(f)`, mean over factors, where H_V is the cross-entropy of a
-    logistic regression (the predictive V-information of Xu et al., ICLR 2020). Both entropies
-    are measured on held-out rows, at most 5,000 fitted; a model that does not hold counts as 0.
+    `(H(f) - H_V(f | codes)) / H(f)`, averaged over factors, where H_V is the cross-entropy of a
+    logistic regression. Both entropies are measured on held-out rows; at most 5,000 rows are
+    fitted. A model that is worse than the class frequencies counts as 0.
 
     Args:
-        codes: [n, d] embedding.
-        factors: [n, k].
-        bins: of factors with more values.
+        codes: [n, d] embeddings, n at least 10.
+        factors: [n, k] what generated the images; constant factors are left out.
+        bins: quantile bins of a continuous factor.
         seed: of the halves.
+
+    Returns:
+        A number between 0 and 1.
 
     Raises:
         DataError: codes or factors have gaps, not the same rows, or fewer than ten.
+
+    Source: Hsu et al., NeurIPS 2023; H_V is the predictive V-entropy of Xu et al., ICLR 2020.
     """
     from sklearn.linear_model import LogisticRegression
 

@@ -17,15 +17,26 @@ from fer_bench.metrics.disentanglement.discrete import (
 def irs_score(
     codes: ArrayLike, factors: ArrayLike, *, bins: int = BINS, quantile: float = 0.99
 ) -> float:
-    """Interventional robustness score (Suter et al., ICML 2019).
+    """Interventional robustness: does a code stay where it is while other factors change?
 
-    For each code and factor: the largest deviation (its 99 % quantile) from the mean at a fixed
-    value of the factor, averaged over values, relative to the largest deviation at all. A
-    code's score is one minus that for its best factor; codes weigh by their largest deviation.
-    Codes and factors that are constant are left out.
+    For each code and factor, the largest deviation (a quantile of them) from the mean at a fixed
+    value of the factor is averaged over the values and divided by the largest deviation of the
+    code at all. The score of a code is one minus that ratio for its best factor; codes weigh by
+    their largest deviation.
+
+    Args:
+        codes: [n, d] embeddings; constant codes are left out.
+        factors: [n, k] what generated the images; constant factors are left out.
+        bins: quantile bins of a continuous factor.
+        quantile: of the deviations that counts as the largest.
+
+    Returns:
+        A number between 0 and 1.
 
     Raises:
         DataError: codes or factors have gaps, not the same rows, or a single one.
+
+    Source: Suter et al., Robustly Disentangled Causal Mechanisms, ICML 2019.
     """
     x, f = read_varying(codes, factors, least=2)
     if not f.shape[1]:

@@ -10,17 +10,22 @@ from fer_bench.reading import read_vector
 
 
 def mig_score(mi: ArrayLike, entropies: ArrayLike) -> float:
-    """Mutual information gap (Chen et al., NeurIPS 2018).
+    """Mutual information gap: how much more the best code tells of a factor than the second best.
 
-    Mean over factors of (largest - second largest information of a code) / H(factor). With a
+    The mean over factors of (largest - second largest information of a code) / H(factor). With a
     single code the second is 0. Factors without entropy are left out.
 
     Args:
-        mi: [d, k] information of d codes and k factors.
-        entropies: [k], in the same unit.
+        mi: [d, k] information of d codes on k factors.
+        entropies: [k] of the factors, in the same unit.
+
+    Returns:
+        A number between 0 and 1.
 
     Raises:
         DataError: gaps, an information below 0, or not one entropy a factor.
+
+    Source: Chen et al., Isolating Sources of Disentanglement, NeurIPS 2018, equation 6.
 
     >>> mig_score([[1.0, 0.0], [0.0, 1.0]], [1.0, 1.0])
     1.0

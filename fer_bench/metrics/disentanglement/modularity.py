@@ -9,16 +9,21 @@ from fer_bench.metrics.disentanglement.discrete import read_amounts
 
 
 def modularity_score(mi: ArrayLike) -> float:
-    """Modularity (Ridgeway and Mozer, NeurIPS 2018): does a code tell of one factor only?
+    """Modularity: does a code tell of one factor only?
 
-    Mean over codes of 1 - sum of squared information on other factors / (largest^2 (k - 1));
-    an empty code counts 0.
+    The mean over codes of 1 - (sum of squared information on the other factors) / (largest
+    squared information * (k - 1)). A code that tells of no factor counts as 0.
 
     Args:
-        mi: [d, k] information of d codes and k factors.
+        mi: [d, k] information of d codes on k factors.
+
+    Returns:
+        A number between 0 and 1.
 
     Raises:
         DataError: gaps, or an information below 0.
+
+    Source: Ridgeway and Mozer, NeurIPS 2018, equation 2.
 
     >>> round(modularity_score([[1, 0, 0], [0, 0, 0], [0, 0, 1]]), 6)
     0.666667

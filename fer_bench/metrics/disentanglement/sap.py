@@ -20,16 +20,27 @@ from fer_bench.metrics.disentanglement.discrete import (
 
 
 def sap_score(codes: ArrayLike, factors: ArrayLike, *, bins: int = BINS, seed: int = 0) -> float:
-    """Separated attribute predictability (Kumar et al., ICLR 2018).
+    """Separated attribute predictability: the gap between the two codes that predict a factor best.
 
-    Mean over factors of the gap between the two codes that tell most about it alone. Continuous
-    factors: squared correlation, as in the paper. Labels: accuracy above the majority rate, on
-    the half of the rows that was not fitted, of the best guess in each quantile bin of the code
-    (the paper fits a linear SVM to each single code, which is blind to a class in the middle).
-    Factors that are constant are left out.
+    Each code predicts each factor on its own. A continuous factor is scored by the squared
+    correlation, as in the paper. A label is scored by the accuracy above the majority rate of the
+    best guess in each quantile bin of the code, on the half of the rows that was not fitted. (The
+    paper fits a linear SVM to the code, which misses a class that lies between two others.)
+
+    Args:
+        codes: [n, d] embeddings, n at least 10.
+        factors: [n, k] what generated the images; constant factors are left out.
+        bins: quantile bins of a code; a factor with more distinct values, and fractions among
+            them, is continuous.
+        seed: of the halves.
+
+    Returns:
+        The gap, averaged over factors.
 
     Raises:
         DataError: codes or factors have gaps, not the same rows, or fewer than ten.
+
+    Source: Kumar et al., DIP-VAE, ICLR 2018, section 3.
     """
     x, f = read_varying(codes, factors)
     if not f.shape[1]:

@@ -1,0 +1,31 @@
+"""What becomes of a process when the one that started it ends. Linux alone can say."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
+
+
+def end_with(parent: int) -> None:
+    """Let this process be killed when its parent ends, however that comes about.
+
+    Args:
+        parent: its process id; if it has ended already, so does this process.
+    """
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def adopt_orphans() -> None:
+    """Let descendants whose parent ends become children of this process."""
+    _prctl(_PR_SET_CHILD_SUBREAPER)
+
+
+def _prctl(option: int, value: int = 1) -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(option, int(value), 0, 0, 0)

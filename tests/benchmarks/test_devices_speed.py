@@ -1,0 +1,60 @@
+"""Whether two processes train to the metrics of one, at the same global batch.
+
+FER_BENCH_SEEDS sets how many seeds are compared. Run with `pytest --benchmark-only
+-o addopts= --import-mode=importlib -s tests/benchmarks/test_devices_speed.py`.
+"""
+
+import os
+
+import numpy as np
+
+import fer_bench
+
+SEEDS = int(os.environ.get("FER_BENCH_SEEDS", "4"))
+SCORES = ("test.accuracy", "test.balanced_accuracy")
+
+
+def entry(method, devices):
+    return {
+        "name": method,
+        "label": f"{method} {devices}",
+        "parameters": {"dim": 32, "backbone": {"width": 8}},
+        "training": {"devices": devices},
+    }
+
+
+def test_two_processes_give_the_metrics_of_one(benchmark, tmp_path):
+    """The mean difference over seeds is within two standard errors; seeds differ by more."""
+    methods = ("erm", "dice-fer")
+    content = {
+        "seeds": list(range(SEEDS)),
+        "data": {"name": "generated", "subjects": 20, "images_per_subject": 21, "size": 16},
+        "split": {"folds": 4, "use": [0], "validation": 0.25},
+        "training": {"epochs": 8, "batch_size": 32, "device": "cpu"},
+        "methods": [entry(method, devices) for method in methods for devices in (1, 2)],
+        "scores": {"metrics": ["classification"]},
+    }
+    out = tmp_path / "out"
+    run = lambda: fer_bench.run(content, out, workers=1, quiet=False)  # noqa: E731
+    sweep = benchmark.pedantic(run, rounds=1)
+    assert sweep.failed == {}
+    values = {}
+    for record in sweep.records():
+        scores = record.outcomes()["classification"].scores
+        row = [scores[name].value for name in SCORES] + [record.environment["training_s"]]
+        values.setdefault(record.spec.label, {})[record.spec.seed] = row
+    for method in methods:
+        one, two = (
+            np.array([values[f"{method} {devices}"][seed] for seed in range(SEEDS)])
+            for devices in (1, 2)
+        )
+        for i, name in enumerate(SCORES):
+            difference = two[:, i] - one[:, i]
+            error = difference.std(ddof=1) / np.sqrt(SEEDS)
+            print(
+                f"{method} {name}: one {one[:, i].mean():.3f}, two {two[:, i].mean():.3f}, "
+                f"difference {difference.mean():+.3f} +- {error:.3f}, "
+                f"seeds differ by {one[:, i].std(ddof=1):.3f}"
+            )
+            benchmark.extra_info[f"{method} {name}"] = difference.tolist()
+            assert abs(difference.mean()) <= 2 * max(error, one[:, i].std(ddof=1) / np.sqrt(SEEDS))
