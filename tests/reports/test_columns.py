@@ -9,6 +9,8 @@ def test_columns_stand_in_the_order_that_metrics_declare():
     orders = [column.order for column in leaderboard_columns().values()]
     assert orders == sorted(orders)
     assert [c.key for c in columns_about("leak")] == [
+        "attackers/E.identity.auc",
+        "attackers-all/E.identity.auc",
         "leakage/E.identity.normalised",
         "leakage/E.identity.strongest",
     ]
