@@ -375,6 +375,7 @@ class _Server:
         self.owner = os.getpid()
         self.process = process
         self.control = Connection(control.detach())
+        self.used = False
 
     @classmethod
     def started(cls) -> _Server:
@@ -416,6 +417,7 @@ class _Server:
         self.idle.append(self)
 
     def start(self, number: int, answers: socket.socket, content: bytes, *, fresh: bool) -> None:
+        self.used = True
         self.control.send_bytes(json.dumps({"job": number, "fresh": fresh}).encode())
         send_handle(self.control, answers.fileno(), self.process.pid)
         self.control.send_bytes(content)
@@ -430,6 +432,8 @@ class _Server:
     def close(self) -> None:
         """End it and all its children."""
         self.control.close()
+        if not self.used:  # it may still import, and would not hear of it
+            self.process.kill()
         try:
             self.process.wait(_GONE_S)
         except psutil.TimeoutExpired:

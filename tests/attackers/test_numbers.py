@@ -26,7 +26,7 @@ def comparisons(genuine, impostor, *, people=60, seed=0):
     second = (first + rng.integers(1, people, len(impostor))) % people
 
     def side(scores, pair):
-        return Side(scores, np.full(len(scores), 1 / len(scores)), pair)
+        return Side(scores, np.full(len(scores), 1 / max(len(scores), 1)), pair)
 
     return Comparisons(side(genuine, np.c_[own, own]), side(impostor, np.c_[first, second]), people)
 
