@@ -593,23 +593,31 @@ WORDINGS: dict[str, Wording] = {
         "note",
     ),
     "nothing-recognised": Wording("no method has a score yet: there is nothing to compare", "note"),
+    "recognition-unmeasured": Wording(
+        "there are no predictions of expressions: recognition is not compared", "note"
+    ),
     "leak-without-people": Wording(
         "how much of the person is left in the embeddings cannot be measured: the data name no "
         "people",
         "note",
     ),
     "leak-unmeasured": Wording("how much of the person is left was not measured", "note"),
-    "leak-below-eraser": Wording(
-        "{methods} keep less of the person than ERM with an eraser does at the same accuracy",
+    "above-eraser": Wording(
+        "more is recognised than by ERM with an eraser that leaves as much of the person: {gains}",
         "note",
     ),
-    "leak-not-below-eraser": Wording(
-        "no method keeps less of the person than ERM with an eraser does at the same accuracy",
+    "none-above-eraser": Wording(
+        "no method recognises more than ERM with an eraser that leaves as much of the person",
         "note",
     ),
-    "leak-control-below-eraser": Wording(
-        "no method keeps less of the person than ERM with an eraser does at the same accuracy; the "
+    "control-above-eraser": Wording(
+        "no method recognises more than ERM with an eraser that leaves as much of the person; the "
         "control {controls} does, so that a method could have been seen to",
+        "note",
+    ),
+    "eraser-undecided": Wording(
+        "whether {methods} recognise more than ERM with an eraser that leaves as much of the "
+        "person is undecided",
         "note",
     ),
     "leak-least": Wording(

@@ -10,13 +10,19 @@ from dataclasses import dataclass
 
 from fer_bench.cautions import Caution
 from fer_bench.reports.columns import Column
+from fer_bench.reports.eraser_curve import AboveCurve
 from fer_bench.reports.paired import Outlook
-from fer_bench.reports.standing import ERASED, at_null, collapsed, null_of
+from fer_bench.reports.remarks import Remark
+from fer_bench.reports.standing import ERASED, SOURCE, at_null, collapsed, null_of
 from fer_bench.reports.summary import Row, Summary, Verdict
 from fer_bench.reports.text import capitalised, formatted, listed, with_unit
 from fer_bench.statistics.comparison import MIN_PAIRS
 
 BASELINES = {"erm": "ERM", "pixels": "pixels"}  # registered name -> what it is called
+# What may void all numbers of given embeddings: read before any of them.
+FIRST = frozenset(
+    {"encoder-people-unknown", "tested-people-trained-on", "predictions-at-chance", "rows-copied"}
+)
 
 
 @dataclass(frozen=True)
@@ -28,12 +34,14 @@ class Headline:
         leak: whether anybody keeps less of the person than an eraser leaves.
         open: what these results cannot say, and what it would take.
         troubles: label -> why nothing can be claimed for that method.
+        first: what may void all numbers, in words, with the rows it is said of.
     """
 
     best: Caution
     leak: Caution
     open: Caution
     troubles: Mapping[str, Caution]
+    first: tuple[str, ...] = ()
 
     @property
     def sentences(self) -> list[str]:
@@ -52,7 +60,14 @@ class Headline:
 def headline(summary: Summary) -> Headline:
     """The headline of a result folder."""
     troubles = dict(_troubles(summary))
-    return Headline(_best(summary), _leak(summary, troubles), _open(summary), troubles)
+    first = tuple(_said_of(r, summary) for r in summary.cautions if r.kind and r.kind[0] in FIRST)
+    return Headline(_best(summary), _leak(summary, troubles), _open(summary), troubles, first)
+
+
+def _said_of(remark: Remark, summary: Summary) -> str:
+    """A remark with the rows it is about, where these are not all."""
+    everybody = not remark.rows or len(remark.rows) == len(summary.rows)
+    return remark.text if everybody else f"{listed(remark.rows, most=4)}: {remark.text}"
 
 
 def _troubles(summary: Summary) -> Iterator[tuple[str, Caution]]:
@@ -74,7 +89,8 @@ def _best(summary: Summary) -> Caution:
     use = summary.use
     verdict = summary.verdict(use.key) if use is not None else None
     if use is None or verdict is None:
-        return Caution("nothing-recognised")
+        scored = any(row.scores for row in summary.rows)
+        return Caution("recognition-unmeasured" if scored else "nothing-recognised")
     values = {"measure": _in_a_sentence(use), "value": _text(verdict.value.mean, use)}
     if at_null(verdict.value, use):
         chance = _text(null_of(verdict.value, use), use)
@@ -121,35 +137,44 @@ def _leak(summary: Summary, troubles: Mapping[str, Caution]) -> Caution:
     if column is None or not trained:
         return Caution("leak-unmeasured")
     if not erased or use is None:
-        verdict = summary.verdict(column.key)
-        least = min(trained, key=lambda row: row.scores[column.key].mean)
-        value = _text(least.scores[column.key].mean, column)
-        values = {"least": least.label, "measure": _in_a_sentence(column), "value": value}
-        rivals = {row.label for row in trained}
-        tied = [] if verdict is None else [label for label in verdict.tied if label in rivals]
-        if tied:
-            return Caution("leak-tied", tied=listed(tied, most=4), **values)
-        return Caution("leak-least", **values)
-    below = [row.label for row in trained if _beats_curve(row, erased, use, column)]
-    if below:
-        return Caution("leak-below-eraser", methods=listed(below))
-    controls = [row for row in able if row.role == "reference" and row not in erased]
-    if able_to := [row.label for row in controls if _beats_curve(row, erased, use, column)]:
-        return Caution("leak-control-below-eraser", controls=listed(able_to))
-    return Caution("leak-not-below-eraser")
+        return _least(summary, trained, column)
+    sound = {row.label for row in able}
+    standings = [standing for standing in summary.above if standing.label in sound]
+    return _against_eraser(standings, [row.label for row in trained if row.method != SOURCE], use)
 
 
-def _beats_curve(row: Row, erased: list[Row], use: Column, leak: Column) -> bool:
-    """Whether a row leaks less than every erased row that is at least as useful, beyond doubt."""
-    score, mine = row.scores[use.key], row.scores[leak.key]
-    as_useful = [
-        other.scores[leak.key]
-        for other in erased
-        if use.key in other.scores and other.scores[use.key].mean >= score.mean
-    ]
-    if not as_useful or mine.high is None:
-        return False
-    return all(other.low is not None and mine.high < other.low for other in as_useful)
+def _least(summary: Summary, trained: list[Row], leak: Column) -> Caution:
+    """Who keeps least of the person, where no eraser was run."""
+    verdict = summary.verdict(leak.key)
+    least = min(trained, key=lambda row: row.scores[leak.key].mean)
+    value = _text(least.scores[leak.key].mean, leak)
+    values = {"least": least.label, "measure": _in_a_sentence(leak), "value": value}
+    rivals = {row.label for row in trained}
+    tied = [] if verdict is None else [label for label in verdict.tied if label in rivals]
+    if tied:
+        return Caution("leak-tied", tied=listed(tied, most=4), **values)
+    return Caution("leak-least", **values)
+
+
+def _against_eraser(standings: list[AboveCurve], trained: list[str], use: Column) -> Caution:
+    """Who recognises better than ERM with an eraser does at the same leak."""
+    if above := [s for s in standings if s.label in trained and s.above]:
+        gains = [f"{s.label} by {_gain_of(s, use)}" for s in above]
+        return Caution("above-eraser", gains=listed(gains))
+    if controls := [s.label for s in standings if s.above]:
+        return Caution("control-above-eraser", controls=listed(controls))
+    decided = {s.label for s in standings if s.decided}
+    if undecided := [label for label in trained if label not in decided]:
+        return Caution("eraser-undecided", methods=listed(undecided))
+    return Caution("none-above-eraser")
+
+
+def _gain_of(standing: AboveCurve, use: Column) -> str:
+    gain, low, high = (
+        formatted(x, use.style) for x in (standing.gain, standing.low, standing.high)
+    )
+    unit = " points" if use.style == "percent" else ""
+    return f"{gain}{unit} [{low}, {high}]"
 
 
 def _open(summary: Summary) -> Caution:

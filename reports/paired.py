@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from functools import cache
 from typing import Any
@@ -21,7 +21,7 @@ from fer_bench.reports.scores import (
 from fer_bench.runs.store import RunRecord, RunStore
 from fer_bench.score import Effects
 from fer_bench.statistics import CrossedComparison, RunScore, compare_crossed
-from fer_bench.statistics.crossed import SMALL_MARGIN, Pair
+from fer_bench.statistics.crossed import SMALL_MARGIN, Pair, weighted_sum
 from fer_bench.statistics.power import Spread, people_needed, power
 
 
@@ -43,7 +43,7 @@ class PairedScores:
         by_name = {record.folder.name: record for record in records}
         self._frame = frame
         self._lines = frame.groupby("key", sort=False).indices
-        self._derived = {
+        self.derived = {
             record.spec.label: by_name[record.spec.of].spec.label
             for record in records
             if record.spec.of in by_name
@@ -81,8 +81,29 @@ class PairedScores:
             runs,
             deterministic=self._deterministic & shown,
             own_spread=set(own_spread) & shown,
-            derived={a: b for a, b in self._derived.items() if {a, b} <= shown},
+            derived=self.derived_within(shown),
         )
+
+    def derived_within(self, labels: Collection[str]) -> dict[str, str]:
+        """Row -> the row whose trained runs it starts from, where both are among some rows."""
+        return {a: b for a, b in self.derived.items() if a in labels and b in labels}
+
+    def combined(self, weights: Mapping[str, float], labels: Collection[str]) -> list[RunScore]:
+        """The runs of some rows, scored by a weighted sum of scores.
+
+        Args:
+            weights: "<metric>/<score>" -> its weight.
+            labels: of the rows.
+        """
+        sides = [
+            {(run.method, run.seed, run.fold): run for run in self.runs(key, labels)}
+            for key in weights
+        ]
+        return [
+            weighted_sum([side[place] for side in sides], list(weights.values()))
+            for place in sides[0]
+            if all(place in side for side in sides)
+        ]
 
     def runs(self, key: str, labels: Collection[str]) -> list[RunScore]:
         """The runs of some rows that have a score, as `compare_crossed` takes them."""

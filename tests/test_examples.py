@@ -117,7 +117,9 @@ def on_invented_faces(experiment: Experiment, root: Path, weights: str) -> Exper
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", TABLES)
-def test_tables_run_in_their_reduced_form(name, tmp_path, weights):
+def test_tables_run_in_their_reduced_form(name, tmp_path, weights, monkeypatch):
+    monkeypatch.setattr("fer_bench.metrics.decoder.STEPS", 20)
+    monkeypatch.setattr("fer_bench.metrics.decoder.READER_STEPS", 20)
     file = ROOT / "examples" / f"{name}.toml"
     experiment = load_experiment(file, overrides=overrides(file))
     if name == "faces_3d" and not Path(experiment.data.root).is_dir():
@@ -130,6 +132,13 @@ def test_tables_run_in_their_reduced_form(name, tmp_path, weights):
     for spec in planned.runs:  # in this process: an executor starts one for every run
         state, text = execute(spec, tmp_path / "out", metrics=small.scores.metrics)
         assert state == "done", f"{spec.label}: {text}"
+    if name == "beta1_sweep":
+        kept = {
+            r.spec.label: r.metric_arrays("decoder") for r in RunStore(tmp_path / "out").records()
+        }
+        assert all("drawn.EI" in arrays for label, arrays in kept.items() if label != "ERM")
+        own = {label for label, arrays in kept.items() if "drawn.own" in arrays}
+        assert own == {"beta1 = 0", "beta1 = 0.01", "beta1 = 0.1", "beta1 = 1"}
 
 
 @pytest.mark.parametrize("name", [*TABLES, "claims_lfw"])

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -46,6 +46,7 @@ def test_labels_are_read_alike_however_they_are_written(kind, codes):
 
 
 @pytest.mark.parametrize("kind", ["names", "categories", "string", "column of str"])
+@settings(max_examples=30)
 @given(st.lists(st.none() | st.integers(0, 2)), st.permutations([*NAMES, "d"]))
 def test_codes_are_places_in_the_names_however_labels_are_kept(kind, codes, names):
     words = [None if code is None else NAMES[code] for code in codes]

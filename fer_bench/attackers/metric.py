@@ -123,25 +123,30 @@ SPECS = (
     ),
     ScoreSpec(
         FIXED,
-        "Fixed attacker",
+        "Fixed attacker AUC",
         "AUC of an attacker that never learnt from this embedding: the recogniser that the method "
         "was trained against, where it keeps one, else the cosine; .5 is guessing.",
         unit="",
         better="low",
         range=(0, 1),
-        order=77,
+        order=48,
         tables=("claims",),
     ),
     ScoreSpec(
         TRAINED,
-        "Trained attacker",
-        "AUC of the attacker that was best on validation people, of those that learnt from the "
-        "training people's embeddings and the cosine; .5 is guessing.",
+        "Trained attacker AUC",
+        "Are two faces of different expressions of one person? AUC of the attacker that was best "
+        "on validation people, of those that learnt from the training people's embeddings and "
+        "the cosine; .5 is guessing.",
         unit="",
         better="low",
         range=(0, 1),
-        order=78,
-        tables=("claims",),
+        column="main",
+        order=49,
+        null="permuted",
+        headline="is linked least to its person by an attacker that has seen neither",
+        aspect="leak",
+        tables=("claims", "leakage"),
     ),
     ScoreSpec(
         "E.identity.detectable",

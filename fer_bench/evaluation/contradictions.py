@@ -68,13 +68,13 @@ def refuse_other_predictions(
 
 
 def labels_against_predictions(
-    file: Path, predicted: NDArray[np.int64], y: NDArray[np.int64]
+    file: Path | str, predicted: NDArray[np.int64], y: NDArray[np.int64]
 ) -> list[Caution]:
     """Labels that are off by a few rows are refused; agreement at chance is called by name.
 
     Args:
         file: for messages.
-        predicted, y: [n] codes in the order of the file, -1 where unknown.
+        predicted, y: [n] codes in the order of the file or of the table, -1 where unknown.
 
     Raises:
         DataError: from some row on, labels agree with the predictions of a neighbouring row.
@@ -84,20 +84,23 @@ def labels_against_predictions(
     if n < _FEWEST:
         return []
     agree = (predicted == y) & known
+    p, q = (
+        np.bincount(c[known], minlength=1 + max(y.max(), predicted.max())) / n
+        for c in (predicted, y)
+    )
+    chance = float(p @ q)
     for shift in SHIFTS:
         start, gain, rows = _best_run(predicted, y, known, agree, shift)
-        if gain > max(10.0, _SIGMAS * np.sqrt(rows)):
+        # Above chance, too: with the classes in a wrong order any shift fits better than none.
+        fitting, tried = gain + agree[start:].sum(), known[start:].sum()
+        by_chance = chance * tried + _SIGMAS * np.sqrt(chance * (1 - chance) * tried)
+        if gain > max(10.0, _SIGMAS * np.sqrt(rows)) and fitting > by_chance:
             raise DataError(
                 f"{file}: from row {start + 1} on, labels fit the predictions {abs(shift)} "
                 f"row{'s' * (abs(shift) > 1)} {'further on' if shift > 0 else 'before'} "
                 f"({gain:.0f} more of {n} agree): they are off by {abs(shift)}."
             )
     share = float(agree.sum() / n)
-    p, q = (
-        np.bincount(c[known], minlength=1 + max(y.max(), predicted.max())) / n
-        for c in (predicted, y)
-    )
-    chance = float(p @ q)
     if len(np.unique(y[known])) > 1 and share <= chance + 3 * np.sqrt(chance * (1 - chance) / n):
         return [Caution("predictions-at-chance", share=share, chance=chance)]
     return []

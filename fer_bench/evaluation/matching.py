@@ -359,11 +359,15 @@ def _model(
         logits = logits_of_predictions(predicted, len(classes))
         model.cautions.append(Caution("hard-predictions"))
     if logits is not None:
-        known = rows >= 0
-        y = label_codes(truth, classes)[rows[known]]
-        model.cautions += contradictions.labels_against_predictions(
-            contents.file, logits[known].argmax(axis=1), y
-        )
+        y, guessed = label_codes(truth, classes), logits.argmax(axis=1)
+        in_file = np.flatnonzero(rows >= 0)
+        in_table = in_file[np.argsort(rows[in_file])]
+        # Either may be off by a row; in another order than its own that would not show.
+        for place, order in (("", in_file), (", in the order of the labels", in_table)):
+            cautions = contradictions.labels_against_predictions(
+                f"{contents.file}{place}", guessed[order], y[rows[order]]
+            )
+        model.cautions += cautions
         model.arrays["logits"] = logits[inverse]
     if "E" not in model.arrays and "I" not in model.arrays:
         raise DataError(

@@ -107,7 +107,7 @@ def _factor(checks: Mapping[str, Check]) -> str | None:
     if max(abs(r - ratio) for r in ratios) > 0.03 * abs(ratio):
         return None
     unit = next((why for size, why in _UNITS.items() if abs(ratio / size - 1) < 0.08), None)
-    return f"every value is {ratio:.2f} times too large" + (f": {unit}" if unit else "")
+    return f"every value is {ratio:.2f} times the truth" + (f": {unit}" if unit else "")
 
 
 def _in_sample(checks: Mapping[str, Check]) -> str | None:

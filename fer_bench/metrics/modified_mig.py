@@ -264,14 +264,17 @@ def _principal_axes(x: Floats, count: int) -> Floats:
 SHARED, LEAKED, MIG = "I(E_M; E_N)", "I(E_M; I_M)", "MIG"
 
 
-def _terms_by(estimator: str, title: str) -> tuple[ScoreSpec, ...]:
-    """The terms of the MIG by a further estimator."""
+def _terms_by(
+    estimator: str,
+    title: str,
+    *,
+    meaning: str = "The same, by another estimator.",
+    order: int = 100,
+    tables: tuple[str, ...] = ("information",),
+) -> tuple[ScoreSpec, ...]:
+    """The terms of the MIG by a named estimator."""
     bounded = ScoreSpec(
-        f"{estimator}.normalised",
-        f"MIG, normalised, {title}",
-        "The same, by another estimator.",
-        unit="",
-        range=(-1, 1),
+        f"{estimator}.normalised", f"MIG, normalised, {title}", meaning, unit="", range=(-1, 1)
     )
     return (
         bounded,
@@ -279,9 +282,10 @@ def _terms_by(estimator: str, title: str) -> tuple[ScoreSpec, ...]:
             ScoreSpec(
                 f"{estimator}.{key}",
                 f"{name}, {title}",
-                "The same, by another estimator.",
+                meaning,
                 unit="nats",
-                tables=("information",),
+                order=order,
+                tables=tables,
             )
             for key, name in (("shared", SHARED), ("leaked", LEAKED), ("mig", MIG))
         ),
@@ -335,7 +339,10 @@ MIG_SPECS = (
         tables=("mig", "information"),
     ),
 )
-PAPER_SPECS = _terms_by(PAPER_ESTIMATOR, "MINE")
+PAPER_SPECS = _terms_by(  # before those of the chosen estimator, as the papers print MINE's
+    PAPER_ESTIMATOR, "MINE", meaning="As the papers estimate it.", order=75,
+    tables=("mig", "information"),
+)  # fmt: skip
 ESTIMATOR_SPECS = (
     *_terms_by("infonce", "InfoNCE"),
     *_terms_by("copula", "Gaussian copula"),

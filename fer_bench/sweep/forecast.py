@@ -68,8 +68,8 @@ def forecast(specs: Sequence[RunSpec], options: Options) -> Iterator[Forecast]:
 def _seconds_from(first: str | None, stages: Mapping[str, float]) -> float:
     """Of the stages that a run trains itself: from `first` on, or all of them."""
     names = list(stages)
-    start = names.index(first) if first is not None and first in stages else 0
-    return sum(stages[name] for name in names[start:])
+    begin = 0 if first is None else names.index(first)
+    return math.fsum(stages[name] for name in names[begin:])
 
 
 def rehearse(spec: RunSpec) -> tuple[dict[str, float], int]:

@@ -20,6 +20,7 @@ from fer_bench.conformance import (
     example_batch,
     example_task,
 )
+from fer_bench.conformance.checks import check_part
 from fer_bench.errors import MethodError
 from fer_bench.experiment import TrainingSpec
 from fer_bench.metrics.common import effective_rank as reference_rank
@@ -170,6 +171,19 @@ class Leaking(AdversarialBranch):
         adversary, encoder = stage.players
         both = replace(encoder, modules=[*encoder.modules, self.adversary])
         return [replace(stage, players=[adversary, both])]
+
+
+class Crooked(AdversarialBranch):
+    """Broken: draws half of a face."""
+
+    def decode(self, embeddings):
+        return super().decode(embeddings)[:, :, ::2]
+
+
+def test_a_decoder_that_draws_no_faces_is_caught():
+    [finding] = [f for f in check_part(Crooked, "answers", beta1=0.1) if not f.passed]
+    assert "decode() gives [56, 3, 16, 32]; expected [56, 3, 32, 32]" in finding.message
+    assert all(f.passed for f in check_part(AdversarialBranch, "answers", beta1=0.1))
 
 
 def audited(method, term, task=None):

@@ -104,5 +104,35 @@ def test_affectnet_scale(benchmark, name):
     assert content["peak_gb"] < GIGABYTES
 
 
+def write_files(folder, *, rows=TEST, people=4_500):
+    """Embeddings and labels as somebody brings them: E of both, in a file without a split."""
+    rng = np.random.default_rng(0)
+    y, s = rng.integers(0, len(CLASSES), rows), rng.choice(people, rows)
+    e = rng.standard_normal(size=(rows, DIMS), dtype=np.float32)
+    for codes, strength in ((y, 0.5), (s, 0.4)):
+        axes = strength * rng.standard_normal(size=(codes.max() + 1, DIMS), dtype=np.float32)
+        for block in np.array_split(np.arange(rows), 50):
+            e[block] += axes[codes[block]]
+    ids = np.char.mod("f%06d", np.arange(rows))
+    np.savez(folder / "big.npz", E=e, id=ids)
+    table = {"id": ids, "expression": np.array(CLASSES)[y], "subject": np.char.mod("p%04d", s)}
+    pd.DataFrame(table).to_csv(folder / "big.csv", index=False)
+
+
+@pytest.mark.timeout(7_200)
+def test_evaluate_of_a_file(benchmark, tmp_path):
+    """`fer-bench evaluate` from a file to the page; in CPU time: others may work beside it."""
+    write_files(tmp_path)
+    command = [sys.executable, "-m", "fer_bench", "evaluate", "big.npz", "--labels", "big.csv"]
+    options = {"cwd": tmp_path, "check": True}
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    benchmark.pedantic(subprocess.run, args=(command,), kwargs=options, rounds=1)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    benchmark.extra_info.update(cpu_s=round(cpu), peak_gb=round(after.ru_maxrss / 2**20, 2))
+    assert cpu < 60 * MINUTES
+    assert after.ru_maxrss / 2**20 < GIGABYTES
+
+
 if __name__ == "__main__":
     print(json.dumps(measured(sys.argv[1])))

@@ -206,6 +206,29 @@ def test_a_shift_from_any_row_on_is_refused(seed, shift, start):
         labels_against_predictions("m", predicted, moved)
 
 
+@pytest.mark.parametrize("start", [0, 60])
+def test_a_table_that_is_off_by_a_row_is_refused_whatever_the_order_of_the_file(
+    made, tmp_path, start
+):
+    order = np.random.default_rng(0).permutation(len(made.ids))
+    file = save(
+        tmp_path / "m.npz", E=made.expression[order], logits=made.logits[order], id=made.ids[order]
+    )
+    labels = made.labels.copy()
+    moved = labels["emotion"].to_numpy().copy()
+    moved[start:] = np.roll(moved[start:], 1)
+    labels.assign(emotion=moved).to_csv(tmp_path / "t.csv", index=False)
+    with pytest.raises(DataError, match=r"in the order of the labels.*off by 1"):
+        planned([file], tmp_path / "t.csv", classes=made.classes)
+
+
+def test_classes_in_a_wrong_order_are_not_called_a_shift():
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 7, 800)
+    (caution,) = labels_against_predictions("m", (y + 1) % 7, y)
+    assert caution.code == "predictions-at-chance"
+
+
 def test_copies_are_seen_but_not_where_rows_repeat_by_design():
     x = np.random.default_rng(0).normal(size=(40, 8)).astype("f4")
     x[35] = x[3]

@@ -1,5 +1,7 @@
 """Which scores a table shows, and in which order."""
 
+import pytest
+
 from fer_bench.reports.columns import columns_about, columns_of, entries, leaderboard_columns
 
 
@@ -34,3 +36,14 @@ def test_every_named_table_has_columns():
     on_the_page = "probes verification information drawings groups transfer capacity"
     in_papers = "mig va leakage ablation confounding per-class"
     assert all(map(columns_of, f"{on_the_page} {in_papers}".split()))
+
+
+@pytest.mark.parametrize("table", ["mig", "information"])
+def test_mine_stands_before_the_chosen_estimator_as_papers_print_it(table):
+    titles = [column.title for column in columns_of(table)]
+    chosen = titles.index("I(E_M; E_N)")
+    mine = titles.index("I(E_M; E_N), MINE")
+    assert titles[mine : mine + 3] == [
+        "I(E_M; E_N), MINE", "I(E_M; I_M), MINE", "MIG, MINE",
+    ]  # fmt: skip
+    assert mine < chosen

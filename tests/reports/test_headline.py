@@ -8,10 +8,13 @@ import pytest
 
 from fer_bench.cautions import WORDINGS, Caution
 from fer_bench.reports.aggregate import Difference, Ranking
+from fer_bench.reports.columns import columns_about
+from fer_bench.reports.eraser_curve import AboveCurve
 from fer_bench.reports.headline import headline
 from fer_bench.reports.paired import Outlook
+from fer_bench.reports.remarks import Remark
 from fer_bench.reports.standing import sound
-from fer_bench.reports.summary import Failure, Verdict
+from fer_bench.reports.summary import USES, Failure, Verdict
 
 LEAK = "leakage/E.identity.normalised"
 SEPARATED, OPEN = Caution("separated", better="x"), Caution("not-separated", n=8, alpha=0.05)
@@ -164,36 +167,30 @@ def test_without_people_nothing_is_said_of_them(summary):
     assert verdict.leak == Caution("leak-without-people")
 
 
+NOT_SHOWN = AboveCurve("EIF", 0.02, -0.01, 0.05)
+ABOVE = AboveCurve("EIF", 0.04, 0.01, 0.07, decided=True)
+BELOW = AboveCurve("EIF", -0.04, -0.07, -0.01, decided=True)
+CONTROL = AboveCurve("true factors", 0.3, 0.2, 0.4, decided=True)
+OTHER = AboveCurve("DICE-FER", -0.04, -0.07, -0.01, decided=True)
+
+
 @pytest.mark.parametrize(
-    ("leak", "code"), [(0.1, "leak-below-eraser"), (0.45, "leak-not-below-eraser")]
+    ("above", "said"),
+    [
+        ((ABOVE, OTHER, CONTROL), Caution("above-eraser", gains="EIF by 4.0 points [1.0, 7.0]")),
+        ((BELOW, OTHER), Caution("none-above-eraser")),
+        ((BELOW, OTHER, CONTROL), Caution("control-above-eraser", controls="true factors")),
+        ((NOT_SHOWN, OTHER), Caution("eraser-undecided", methods="EIF")),
+        ((), Caution("eraser-undecided", methods="DICE-FER and EIF")),
+    ],
 )
-def test_a_leak_is_held_against_the_curve_of_the_eraser(summary, leak, code):
-    leaks = {"EIF": (leak, 0.02), "ERM": (0.9, 0.02), "DICE-FER": (0.9, 0.02)}
-    made = planted(summary, CLEAR, separated=True, leak=leaks)
-    erm = made.row("ERM")
-    strong = with_scores(erm, use=(0.85, 0.02), leak=(0.4, 0.02))
-    weak = with_scores(erm, use=(0.3, 0.02), leak=(0.05, 0.02))  # useless, so no rival
-    erased = [
-        replace(row, label=f"erased {i}", method="erased", role="reference")
-        for i, row in enumerate((strong, weak))
-    ]
-    verdict = headline(replace(made, rows=(*made.rows, *erased)))
-    assert verdict.leak.code == code
-    if code == "leak-below-eraser":
-        assert verdict.leak.values["methods"] == "EIF"
-
-
-def test_a_control_below_the_eraser_is_named(summary):
+def test_a_leak_is_held_against_the_curve_of_the_eraser(summary, above, said):
     made = planted(summary, CLEAR, separated=True)
+    erased = replace(made.row("ERM"), label="erased", method="erased", role="reference")
     known = next(row for row in made.rows if row.role == "reference")
-    erased = with_scores(known, use=(0.7, 0.02), leak=(0.4, 0.05))
-    control = with_scores(known, use=(0.6, 0.02), leak=(0.1, 0.02))
-    added = (
-        replace(erased, label="ERM + LEACE", method="erased"),
-        replace(control, label="true factors", method="true-factors"),
-    )
-    found = headline(replace(made, rows=(*made.rows, *added)))
-    assert found.leak == Caution("leak-control-below-eraser", controls="true factors")
+    control = replace(erased, label="true factors", method=known.method)
+    rows = (*made.rows, erased, control)
+    assert headline(replace(made, rows=rows, above=above)).leak == said
 
 
 def test_a_folder_without_scores_says_so(summary):
@@ -201,6 +198,30 @@ def test_a_folder_without_scores_says_so(summary):
                    verdicts=(), failures=())  # fmt: skip
     verdict = headline(bare)
     assert [verdict.best.code, verdict.open.code] == ["nothing-recognised", "one-method"]
+
+
+def test_embeddings_without_predictions_are_not_called_unscored(summary):
+    use = {column.key for aspect in USES for column in columns_about(aspect)}
+    rows = tuple(
+        replace(row, scores={key: s for key, s in row.scores.items() if key not in use})
+        for row in summary.rows
+    )
+    columns = tuple(key for key in summary.columns if key not in use)
+    verdicts = tuple(verdict for verdict in summary.verdicts if verdict.key not in use)
+    made = replace(summary, rows=rows, columns=columns, verdicts=verdicts)
+    assert headline(made).best.code == "recognition-unmeasured"
+
+
+@pytest.mark.parametrize("rows", [(), ("EIF",)])
+def test_what_may_void_all_numbers_is_said_first(summary, rows):
+    unknown = Caution("encoder-people-unknown")
+    remarks = (
+        Remark("few people", "warning", kind=("few-people",)),
+        Remark(str(unknown), "error", rows=rows, kind=(unknown.code,)),
+    )
+    (first,) = headline(replace(summary, cautions=remarks)).first
+    assert first == (f"EIF: {unknown}" if rows else str(unknown))
+    assert headline(replace(summary, cautions=())).first == ()
 
 
 def test_every_sentence_has_its_wording(summary):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -132,3 +134,13 @@ def test_a_gap_carries_the_test_of_its_runs(results, summary):
     assert len(tests) > 1
     expected = min(1.0, 2 * np.median(tests))
     assert summary.row("ERM").scores["groups/gender.gap"].p == pytest.approx(expected)
+
+
+def test_reading_results_needs_no_torch(results):
+    """It takes longer to import than a thousand runs take to read, and most of the memory."""
+    code = (
+        "import sys; from fer_bench.reports.tables import write_table; "
+        "write_table(sys.argv[1]); print(sorted({'torch', 'sklearn'} & sys.modules.keys()))"
+    )
+    command = [sys.executable, "-c", code, str(results)]
+    assert subprocess.check_output(command, text=True).strip() == "[]"

@@ -43,7 +43,10 @@ def test_places_change_once_the_attacker_learns(summary):
     shown = {line.row.label: [p.at for p in line.places] for line in content["lines"]}
     assert shown == {"DICE-FER": [2, 1], "ERM": [3, 2], "EIF": [1, 3]}
     assert (content["moved"], content["ranked"]) == (3, 3)
-    assert [column.title for column in content["columns"]] == ["Fixed attacker", "Trained attacker"]
+    assert [column.title for column in content["columns"]] == [
+        "Fixed attacker AUC",
+        "Trained attacker AUC",
+    ]
 
 
 def test_all_attackers_stand_for_the_default_ones_where_they_were_asked(summary):
