@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -159,7 +159,7 @@ class Searches:
         gallery: [q] how many templates there were.
         target: [q] codes of the probes' targets, 0..targets-1.
         permuted: [draws, q] places of other targets in its stead, which are dealt anew once a
-            draw, so that the probes of one target stay together; 0 where that has no template.
+            draw, so that the probes of one target stay together.
         comparisons: the same as verification.
     """
 
@@ -200,7 +200,8 @@ def searched(
     gallery = probes if gallery is None else gallery
     form = attacker.form(enrolled if templates == "mean" else 1)
     names, target = np.unique(faces.target, return_inverse=True)
-    order, shuffles = rng.permutation(len(faces)), _shuffles(len(names), draws, rng)
+    order = rng.permutation(len(faces))
+    circles = [rng.permutation(len(names)) for _ in range(draws)]
     searches = []
     for code in np.unique(faces.apart):
         rows = order[faces.apart[order] != code]
@@ -215,7 +216,7 @@ def searched(
             else:
                 single = form.table(gallery[rows.ravel()], probes[asked])
                 table = single.reshape(*rows.shape, len(asked)).max(axis=1)
-            searches.append(_search(_rounded(table), have, asked, target, shuffles, rng))
+            searches.append(_search(_rounded(table), have, asked, target, circles, rng))
     if not searches:
         return None
     return _joined(searches, faces, target)
@@ -235,12 +236,19 @@ class _Search:
 
 
 def _search(
-    table: Floats, have: Ints, asked: Ints, target: Ints, shuffles: Ints, rng: np.random.Generator
+    table: Floats,
+    have: Ints,
+    asked: Ints,
+    target: Ints,
+    circles: Sequence[Ints],
+    rng: np.random.Generator,
 ) -> _Search:
-    """Rank the own target of each column of a table [templates, probes]."""
-    at = np.full(shuffles.shape[1], -1)
-    at[have] = np.arange(len(have))
-    columns, own = np.arange(len(asked)), at[target[asked]]
+    """Rank the own target of each column of a table [templates, probes].
+
+    Under permutation a target stands for the one before it in a random circle of all targets, of
+    which those without a template are left out.
+    """
+    columns, own = np.arange(len(asked)), np.searchsorted(have, target[asked])
 
     def rank(row: Ints) -> Ints:
         score = table[row, columns]
@@ -248,9 +256,11 @@ def _search(
         return (table > score).sum(axis=0) + 1 + rng.integers(0, ties + 1)
 
     permuted = []
-    for shuffle in shuffles:
-        row = at[shuffle[target[asked]]]
-        permuted.append(np.where(row >= 0, rank(row), 0))
+    for circle in circles:
+        around = np.searchsorted(have, circle[np.isin(circle, have)])
+        before = np.empty_like(around)
+        before[around] = np.roll(around, 1)
+        permuted.append(rank(before[own]))
     # As many strangers of each probe as keep the whole within bounds.
     strangers = min(len(have) - 1, max(1, IMPOSTOR_TRIALS // len(target)))
     step = 1 + np.argsort(rng.random((len(asked), len(have) - 1)), axis=1)[:, :strangers]
@@ -294,12 +304,3 @@ def _joined(searches: list[_Search], faces: Faces, target: Ints) -> Searches:
         permuted=np.concatenate([s.permuted for s in searches], axis=1),
         comparisons=comparisons,
     )
-
-
-def _shuffles(count: int, draws: int, rng: np.random.Generator) -> Ints:
-    """[draws, count] random orders in which nobody keeps its place: a turned random circle."""
-    out = np.empty((draws, count), dtype=np.int64)
-    for row in out:
-        circle = rng.permutation(count)
-        row[circle] = np.roll(circle, 1)
-    return out

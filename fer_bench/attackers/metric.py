@@ -199,7 +199,7 @@ WEAK = 0.4  # an evaluation that misses weaker leaks than this EER says little b
 TRAINED_DRAWS = 10  # planted leaks that a network is trained on
 
 
-@metric("attackers", version=2, needs=("subjects",), scores=SPECS)
+@metric("attackers", version=3, needs=("subjects",), scores=SPECS)
 def attackers(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
     """Is a person recognised in E across expressions? Closed-form attackers on unseen people."""
     out: dict[str, Score] = {}
@@ -210,7 +210,7 @@ def attackers(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
 
 @metric(
     "attackers-all",
-    version=2,
+    version=3,
     needs=("subjects",),
     default=False,
     scores=(_of_step("network"), *SPECS, POWER),

@@ -261,16 +261,15 @@ class _Tables:
 
 
 def _search_tables(searches: Searches, rank: Ints) -> _Tables:
-    known = rank > 0  # permuted people leave some targets without a face to be found by
-    code = np.unique(searches.target[known], return_inverse=True)[1].ravel()
-    places, gallery = rank[known], int(searches.gallery.max())
+    code = np.unique(searches.target, return_inverse=True)[1].ravel()
+    gallery = int(searches.gallery.max())
     edges = 2 ** np.arange(int(np.log2(gallery)) + 2)  # ranks 1, 2-3, 4-7, ...
     width = np.diff(np.minimum(edges, gallery + 1))
-    at = np.floor(np.log2(places)).astype(np.int64)
+    at = np.floor(np.log2(rank)).astype(np.int64)
     count = np.bincount(code)
     bins = np.zeros((len(count), len(width)))
     np.add.at(bins, (code, at), 1.0 / count[code])
-    first = np.bincount(code, places == 1) / count
+    first = np.bincount(code, rank == 1) / count
     return _Tables(bins, first, width.astype(float), gallery)
 
 
