@@ -5,6 +5,7 @@ The table is made from the signatures: a public function whose arrays have no en
 
 from __future__ import annotations
 
+import functools
 import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -345,7 +346,7 @@ TABLE: dict[str, Entry] = {
     "knn_probe": Entry(metrics.knn_probe, PROBE, {"split": SPLIT}),
     "linear_probe": Entry(metrics.linear_probe, PROBE, {"split": SPLIT}),
     "mlp_probes": Entry(
-        lambda xs, ys: metrics.mlp_probes([xs], [ys], SPLIT, steps=3),
+        lambda xs, ys: metrics.mlp_probes([xs], [ys], SPLIT),
         {"xs": numbers(X), "ys": Labels(Y)},
     ),
     "identity_attacks": Entry(
@@ -578,8 +579,9 @@ def undefined(entry: Entry, value: Any) -> bool:
     return told and all(map(np.isnan, numbers_in(value)))
 
 
+@functools.wraps(mlp_probes)
 def few_steps(*arguments: Any, **options: Any) -> Any:
-    return mlp_probes(*arguments, **options, steps=2)
+    return mlp_probes(*arguments, **options | {"steps": 2})
 
 
 @pytest.fixture(autouse=True)
