@@ -603,20 +603,20 @@ WORDINGS: dict[str, Wording] = {
     ),
     "leak-unmeasured": Wording("how much of the person is left was not measured", "note"),
     "above-eraser": Wording(
-        "more is recognised than by ERM with an eraser that leaves as much of the person: {gains}",
+        "more is recognised than by ERM with an eraser that leaves no more of the person: {gains}",
         "note",
     ),
     "none-above-eraser": Wording(
-        "no method recognises more than ERM with an eraser that leaves as much of the person",
+        "no method recognises more than ERM with an eraser that leaves no more of the person",
         "note",
     ),
     "control-above-eraser": Wording(
-        "no method recognises more than ERM with an eraser that leaves as much of the person; the "
+        "no method recognises more than ERM with an eraser that leaves no more of the person; the "
         "control {controls} does, so that a method could have been seen to",
         "note",
     ),
     "eraser-undecided": Wording(
-        "whether {methods} recognise more than ERM with an eraser that leaves as much of the "
+        "whether {methods} recognise more than ERM with an eraser that leaves no more of the "
         "person is undecided",
         "note",
     ),

@@ -1,14 +1,15 @@
 """Whether a method lies above the curve of an eraser: more useful at the same leak.
 
 The rows that erase the person from ERM's embedding, and ERM itself, are points of usefulness
-against leak; between neighbours the curve is straight, which is what mixing the two would give. A
-method separates expression from identity only where it lies above that curve. Whether it does is
-decided by person, seed and fold, as all differences are (`crossed_contrast`).
+against leak. Between neighbours the curve is straight, which is what mixing the two would give;
+beyond its most useful point it is flat. A method separates expression from identity only where it
+lies above that curve. Whether it does is decided by person, seed and fold, as all differences are
+(`crossed_contrast`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -23,7 +24,8 @@ class AboveCurve:
 
     Attributes:
         label: of the row.
-        gain: usefulness less that of the curve at the same leak; None outside its range.
+        gain: usefulness less what the curve gives for no more leak; None where all of the curve
+            leaks more.
         low, high: 95 % interval of the gain.
         decided: whether the sign of the gain is a claim that these runs support.
     """
@@ -48,20 +50,16 @@ class _Point:
 
 
 @dataclass(frozen=True)
-class _Segment:
-    """Two neighbours of the curve, the one that leaks less first."""
+class _Rival:
+    """The point of the curve that a row is compared with: a mixture of at most two of its ends.
 
-    low: _Point
-    high: _Point
+    Attributes:
+        weights: label -> share.
+        slope: of usefulness against leak.
+    """
 
-    @property
-    def slope(self) -> float:
-        return (self.high.use - self.low.use) / (self.high.leak - self.low.leak)
-
-    def weights(self, leak: float) -> dict[str, float]:
-        """How much of each end makes the point of the curve at a leak."""
-        share = (leak - self.low.leak) / (self.high.leak - self.low.leak)
-        return {self.high.label: share, self.low.label: 1 - share}
+    weights: Mapping[str, float]
+    slope: float
 
 
 def above_curve(
@@ -84,17 +82,17 @@ def above_curve(
     """
     sign = 1.0 if leak.better == "low" else -1.0
     points = {label: _Point(label, sign * y, x) for label, (x, y) in means.items()}
-    segments = list(_segments([points[label] for label in curve if label in points]))
+    front = _front([points[label] for label in curve if label in points])
     out = []
     for label, point in points.items():
-        if label in curve or not segments:
+        if label in curve or len(curve) < 2:
             continue
-        segment = next((s for s in segments if s.low.leak <= point.leak <= s.high.leak), None)
-        if segment is None:
+        rival = _rival(front, point.leak)
+        if rival is None:
             out.append(AboveCurve(label, None))
             continue
-        weights = {label: 1.0, **{k: -w for k, w in segment.weights(point.leak).items()}}
-        runs = paired.combined({use.key: 1.0, leak.key: -sign * segment.slope}, weights)
+        weights = {label: 1.0, **{k: -w for k, w in rival.weights.items()}}
+        runs = paired.combined({use.key: 1.0, leak.key: -sign * rival.slope}, weights)
         if told_of_people(runs):
             derived = paired.derived_within(weights)
             gain, decided = crossed_contrast(runs, weights, derived=derived, own_spread=own_spread)
@@ -102,10 +100,22 @@ def above_curve(
     return tuple(out)
 
 
-def _segments(points: Sequence[_Point]) -> Iterator[_Segment]:
-    """Neighbours of the curve: points that no other beats in both, from the least leak."""
+def _front(points: Sequence[_Point]) -> list[_Point]:
+    """The points that no other beats in both, from the least leak."""
     best: list[_Point] = []
     for point in sorted(points, key=lambda p: (p.leak, -p.use)):
-        if not best or (point.use > best[-1].use and point.leak > best[-1].leak):
+        if not best or point.use > best[-1].use:
             best.append(point)
-    return (_Segment(*ends) for ends in pairwise(best))
+    return best
+
+
+def _rival(front: Sequence[_Point], leak: float) -> _Rival | None:
+    """What the curve gives for at most this leak; None where all of it leaks more."""
+    if not front or leak < front[0].leak:
+        return None
+    for low, high in pairwise(front):
+        if leak <= high.leak:
+            share = (leak - low.leak) / (high.leak - low.leak)
+            slope = (high.use - low.use) / (high.leak - low.leak)
+            return _Rival({high.label: share, low.label: 1 - share}, slope)
+    return _Rival({front[-1].label: 1.0}, 0.0)

@@ -14,7 +14,8 @@ from fer_bench.reports.aggregate import Estimate
 from fer_bench.reports.columns import Column, columns_of
 from fer_bench.reports.material import Material
 from fer_bench.reports.sections.section import Section
-from fer_bench.reports.summary import ROLES, Row, Summary
+from fer_bench.reports.standing import ERASED
+from fer_bench.reports.summary import Row, Summary
 
 PLAIN = "erm"  # the method, or the label of embeddings of one's own, whose curve is the line
 
@@ -41,8 +42,7 @@ class Line:
         row: of the leaderboard.
         cells: its scores in the order of the columns, None for a missing one.
         steps: the leak for every attacker, likewise.
-        places: among the methods for the fixed and for the trained attacker; None for reference
-            rows and oracles.
+        places: among the methods for the fixed and for the trained attacker; None for erased rows.
         verdict: how it stands to the curve of ERM with an eraser, where that was measured.
     """
 
@@ -63,6 +63,7 @@ def content(page: Material) -> Mapping[str, Any] | None:
     fixed, trained = compared
     before, after = (places(summary.of_role("method"), column) for column in (fixed, trained))
     verdicts = curve_verdicts(page)
+    erased = [row for row in summary.of_role("reference") if row.method.startswith(ERASED)]
     lines = [
         Line(
             row,
@@ -71,8 +72,8 @@ def content(page: Material) -> Mapping[str, Any] | None:
             (before[row.label], after[row.label]) if row.label in before else None,
             verdicts.get(row.label),
         )
-        for role in ROLES
-        for row in sorted(_with(summary.of_role(role), trained), key=lambda r: _leak(r, trained))
+        for rows in (summary.of_role("method"), erased)
+        for row in sorted(_with(rows, trained), key=lambda r: _leak(r, trained))
     ]
     return {
         "columns": columns,
