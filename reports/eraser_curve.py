@@ -3,19 +3,24 @@
 The rows that erase the person from ERM's embedding, and ERM itself, are points of usefulness
 against leak. Between neighbours the curve is straight, which is what mixing the two would give;
 beyond its most useful point it is flat. A method separates expression from identity only where it
-lies above that curve. Whether it does is decided by person, seed and fold, as all differences are
-(`crossed_contrast`).
+lies above that curve. Whether it does is decided by person, seed and fold, adjusted for the number
+of rows, as all differences are (`compare_crossed`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from fer_bench.reports.columns import Column
 from fer_bench.reports.paired import PairedScores, told_of_people
-from fer_bench.statistics.crossed import crossed_contrast
+from fer_bench.statistics import compare_crossed
+from fer_bench.statistics.comparison import holm
+from fer_bench.statistics.crossed import Pair, weighted_sum
+
+ALPHA = 0.05  # error rate over all rows
+_RIVAL = "the curve"
 
 
 @dataclass(frozen=True)
@@ -83,21 +88,60 @@ def above_curve(
     sign = 1.0 if leak.better == "low" else -1.0
     points = {label: _Point(label, sign * y, x) for label, (x, y) in means.items()}
     front = _front([points[label] for label in curve if label in points])
-    out = []
-    for label, point in points.items():
-        if label in curve or len(curve) < 2:
-            continue
-        rival = _rival(front, point.leak)
-        if rival is None:
-            out.append(AboveCurve(label, None))
-            continue
-        weights = {label: 1.0, **{k: -w for k, w in rival.weights.items()}}
-        runs = paired.combined({use.key: 1.0, leak.key: -sign * rival.slope}, weights)
-        if told_of_people(runs):
-            derived = paired.derived_within(weights)
-            gain, decided = crossed_contrast(runs, weights, derived=derived, own_spread=own_spread)
-            out.append(AboveCurve(label, gain.value, gain.low, gain.high, decided))
-    return tuple(out)
+    rivals = {
+        label: _rival(front, point.leak)
+        for label, point in points.items()
+        if label not in curve and len(curve) > 1
+    }
+    pairs = {}
+    for label, rival in rivals.items():
+        if rival is not None:
+            weights = {use.key: 1.0, leak.key: -sign * rival.slope}
+            pair = _compared(paired, label, rival, weights, own_spread)
+            if pair is not None:
+                pairs[label] = pair
+    adjusted = dict(zip(pairs, holm([p.difference.p for p in pairs.values()]), strict=True))
+    return tuple(
+        _told(label, pairs[label], float(adjusted[label]))
+        if label in pairs
+        else AboveCurve(label, None)
+        for label in rivals
+    )
+
+
+def _compared(
+    paired: PairedScores,
+    label: str,
+    rival: _Rival,
+    weights: Mapping[str, float],
+    own_spread: Collection[str],
+) -> Pair | None:
+    """A row less its rival by a weighted sum of scores; None where runs say nothing of people."""
+    own = paired.combined(weights, [label])
+    ends = [
+        {(run.seed, run.fold): run for run in paired.combined(weights, [end])}
+        for end in rival.weights
+    ]
+    # The ends start from one training of ERM a seed and fold: mixed first, they vary together.
+    mixed = [
+        replace(
+            weighted_sum([end[place] for end in ends], list(rival.weights.values())), method=_RIVAL
+        )
+        for place in ends[0]
+        if all(place in end for end in ends)
+    ]
+    if not told_of_people([*own, *mixed]) or not own or not mixed:
+        return None
+    return compare_crossed(
+        [*own, *mixed],
+        deterministic=paired.deterministic & {label},
+        own_spread={_RIVAL, *own_spread} & {_RIVAL, label},
+    ).pair(label, _RIVAL)
+
+
+def _told(label: str, pair: Pair, p: float) -> AboveCurve:
+    gain = pair.difference
+    return AboveCurve(label, gain.value, gain.low, gain.high, pair.separated and p < ALPHA)
 
 
 def _front(points: Sequence[_Point]) -> list[_Point]:

@@ -136,11 +136,12 @@ def _leak(summary: Summary, troubles: Mapping[str, Caution]) -> Caution:
     trained = [row for row in able if row.role == "method" and row not in erased]
     if column is None or not trained:
         return Caution("leak-unmeasured")
-    if not erased or use is None:
+    rivals = [row.label for row in trained if row.method != SOURCE]
+    if not erased or not rivals or use is None:
         return _least(summary, trained, column)
     sound = {row.label for row in able}
     standings = [standing for standing in summary.above if standing.label in sound]
-    return _against_eraser(standings, [row.label for row in trained if row.method != SOURCE], use)
+    return _against_eraser(standings, rivals, use)
 
 
 def _least(summary: Summary, trained: list[Row], leak: Column) -> Caution:

@@ -28,7 +28,16 @@ from fer_bench.errors import FerBenchError, RunError
 from fer_bench.experiment import RunSpec, canonical_json
 from fer_bench.metrics.metric import person_id
 from fer_bench.reports.summary import summarise
-from fer_bench.runs.store import RunRecord, RunStore, atomic_path, seal, sha256, write_json
+from fer_bench.runs.store import (
+    RunRecord,
+    RunStore,
+    atomic_path,
+    faces_of_part,
+    seal,
+    sha256,
+    write_json,
+    write_part,
+)
 from fer_bench.sharing.protocols import protocol_of
 from fer_bench.sweep.worker import folds_path
 
@@ -290,7 +299,6 @@ def _recode_run(
 ) -> None:
     (folder / "parts").mkdir(parents=True)
     for name, part in record.arrays.parts.items():
-        stem = name.replace(":", "--")
         labels = part.labels.assign(
             subject=part.labels["subject"].map(people).astype("string"),
             path=[keys[row] if row < len(keys) else "" for row in part.labels["row"]],
@@ -298,8 +306,9 @@ def _recode_run(
         if "sequence" in labels:
             labels["sequence"] = labels["sequence"].map(sequences).astype("string")
         labels = labels.drop(columns=_telling(labels))
-        labels.to_parquet(folder / "parts" / f"{stem}.parquet", index=False)
-        shutil.copy(record.folder / "parts" / f"{stem}.safetensors", folder / "parts")
+        public = replace(part, labels=labels, drawn=None)  # what a decoder draws shows a person
+        faces = faces_of_part(record.folder / "parts", name) or ""
+        write_part(folder / "parts", public, faces=faces)
     write_json(folder / "spec.json", spec.model_dump(mode="json"))
     write_json(folder / "environment.json", without_places(record.environment))
     (folder / "history.csv").write_bytes(record.sealed("history.csv"))

@@ -49,7 +49,7 @@ class PairedScores:
             if record.spec.of in by_name
         }
         seeds = frame.groupby("label")["seed"].nunique()
-        self._deterministic = {
+        self.deterministic = {
             record.spec.label
             for record in records
             if (role := record.environment["method"]["role"]) == "oracle"
@@ -79,7 +79,7 @@ class PairedScores:
         shown = {run.method for run in runs}
         return compare_crossed(
             runs,
-            deterministic=self._deterministic & shown,
+            deterministic=self.deterministic & shown,
             own_spread=set(own_spread) & shown,
             derived=self.derived_within(shown),
         )

@@ -10,9 +10,10 @@ from torch.nn import functional
 from fer_bench.data.faces import FaceData
 
 SIDE = 48  # of a small copy, in pixels, at most
+MOST = 20_000  # faces of a set that are kept as small copies
 
 
-def thumbnails(data: FaceData, *, side: int = SIDE, most: int = 20_000) -> NDArray[np.uint8] | None:
+def thumbnails(data: FaceData, *, side: int = SIDE, most: int = MOST) -> NDArray[np.uint8] | None:
     """Small copies of all faces for maps and grids; None where there are too many to keep."""
     if len(data) > most:
         return None

@@ -100,9 +100,10 @@ class RunScore:
 
 
 def weighted_sum(runs: Sequence[RunScore], weights: Sequence[float]) -> RunScore:
-    """One run by a weighted sum of several of its scores, each of some of its test people.
+    """A weighted sum of scores of one seed and fold, each of some of its test people.
 
-    A person whom one of the scores does not know changes nothing in it.
+    A person whom one of the scores does not know changes nothing in it. The faces of a person are
+    shares here, since scores may count faces or pairs.
 
     >>> a = RunScore.of_mean("erm", 0, 0, [1, 0], ["x", "y"])
     >>> b = RunScore.of_mean("erm", 0, 0, [1, 0], ["y", "z"])
@@ -122,7 +123,7 @@ def weighted_sum(runs: Sequence[RunScore], weights: Sequence[float]) -> RunScore
     for run, weight in zip(runs, weights, strict=True):
         at = np.searchsorted(people, run.people)
         effects[at] += weight * run.effects
-        faces[at] = np.maximum(faces[at], run.faces)
+        faces[at] = np.maximum(faces[at], run.faces / run.faces.sum())
     return RunScore(first.method, first.seed, first.fold, value, people, effects, faces)
 
 
@@ -309,31 +310,6 @@ def compare_crossed(
         missing=_missing(table),
         size=_size(table, spread),
     )
-
-
-def crossed_contrast(
-    runs: Iterable[RunScore],
-    weights: Mapping[str, float],
-    *,
-    own_spread: Collection[str] = (),
-    derived: Mapping[str, str] | None = None,
-    level: float = 0.95,
-) -> tuple[Interval, bool]:
-    """A weighted sum of methods under the model of `compare_crossed`.
-
-    Args:
-        runs, own_spread, derived, level: as there.
-        weights: method -> its weight; they sum to 0 for a contrast.
-
-    Returns:
-        The sum with its interval, and whether its sign is a claim that these runs support.
-    """
-    table = _Table.of(runs)
-    parents = dict(derived or {})
-    spread = _spreads(table, set(own_spread) | set(parents), set())
-    interval = _interval(table, spread, weights, parents, level)
-    excluded = interval.low > 0 or interval.high < 0
-    return interval, bool(excluded) and _may_claim(table, set(weights), interval.value)
 
 
 @dataclass

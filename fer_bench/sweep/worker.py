@@ -27,6 +27,7 @@ from fer_bench.attackers.erased import erase_run
 from fer_bench.cautions import Caution
 from fer_bench.data.faces import FaceData
 from fer_bench.data.splits import FoldFile
+from fer_bench.data.thumbnails import MOST
 from fer_bench.errors import MethodError, RunError
 from fer_bench.experiment import RunSpec
 from fer_bench.method import Method, MethodInfo
@@ -312,7 +313,8 @@ def parts_of(spec: RunSpec, trained: Trained) -> Iterator[Part]:
     rows |= {f"test:{name}": against for name, against in trained.rows.tests.items()}
     for name, chosen in rows.items():
         if len(chosen):
-            yield session.extract(chosen, name=name, draw=name == "test")
+            draw = name == "test" and len(session.batcher.data) <= MOST
+            yield session.extract(chosen, name=name, draw=draw)
     for name, test in spec.tests.items():
         data = load_faces(test)
         yield session.extract(np.arange(len(data)), name=f"test:{name}", data=data)

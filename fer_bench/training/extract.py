@@ -108,19 +108,22 @@ class _Drawings:
     def __init__(self, batcher: Batcher) -> None:
         self.mode = batcher.training.normalise
         self._images: list[Tensor] = []
-        self._pixels: list[Tensor] = []
+        self._light: list[tuple[float, float]] = []  # of the faces at full size
+        self._faces: list[int] = []
 
     def add(self, images: Tensor | None, pixels: Tensor) -> None:
         if images is None:
             return
         self._images.append(reduced(images.float()).cpu())
-        self._pixels.append(reduced(pixels.float()).cpu())
+        self._light.append(average_light(pixels))
+        self._faces.append(len(pixels))
 
     def pixels(self) -> NDArray[np.uint8] | None:
         """[n, side, side, C], or None where nothing was drawn."""
         if not self._images:
             return None
-        light = average_light(torch.cat(self._pixels))
+        mean, deviation = np.average(self._light, axis=0, weights=self._faces)
+        light = float(mean), float(deviation)
         images = denormalise(torch.cat(self._images), self.mode, light=light)
         levels = images.nan_to_num().clamp(0, 255).round().byte()
         return levels.permute(0, 2, 3, 1).contiguous().numpy()

@@ -199,7 +199,7 @@ def _surroundings(method: type[Method], device: torch.device) -> str:
     """Of what changes the last bits, and of the code."""
     facts = (
         torch.get_num_threads(),
-        device.type,
+        torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         torch.__version__,
         np.__version__,
         platform.machine(),

@@ -3,6 +3,7 @@
 import json
 import shutil
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.numpy import load
 
 import fer_bench
 from fer_bench.cautions import Caution
@@ -18,7 +20,7 @@ from fer_bench.experiment import load_experiment
 from fer_bench.metrics.metric import load_metrics
 from fer_bench.reports.board import check_file, write_board
 from fer_bench.reports.pack import contents_of, pack, result_of, self_hash, without_places
-from fer_bench.runs.store import RunStore, seal, write_json
+from fer_bench.runs.store import RunStore, seal, write_json, write_part
 from fer_bench.sharing.protocols import card, cards, protocol_of
 from fer_bench.sharing.verify import verify, write_verification
 
@@ -90,6 +92,19 @@ def test_places_on_a_disk_are_names_of_files_alone(folders, root, sentence):
     assert without_places([{sentence.format(place): sentence.format(place)}]) == [
         {sentence.format("w.pt"): sentence.format("w.pt")}
     ]
+
+
+def test_what_a_decoder_draws_stays_here(results, tmp_path):
+    copy = Path(shutil.copytree(results, tmp_path / "copy"))
+    record = RunStore(copy).records()[0]
+    part = record.arrays.parts["test"]
+    faces = np.zeros((len(part.labels), 4, 4, 3), np.uint8)
+    write_part(record.folder / "parts", replace(part, drawn=faces))
+    seal(record.folder, record.spec.id)
+    with zipfile.ZipFile(pack(copy, tmp_path / "copy.zip", embeddings=True)) as archive:
+        held = {n: load(archive.read(n)) for n in archive.namelist() if n.endswith(".safetensors")}
+    assert any("expression" in arrays for arrays in held.values())
+    assert not [name for name, arrays in held.items() if "drawn" in arrays]
 
 
 @pytest.mark.parametrize("text", ["valence/arousal", "https://doi.org/10.1/x", "runs/a/b", "1/2"])
