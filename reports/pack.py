@@ -50,7 +50,7 @@ _MOST_LEVELS = 12  # of an attribute; more may name people
 # Places on a disk: a text that is one, one in quotes (spaces may be in it), or one in a sentence.
 _ROOT = r"(?:~|[A-Za-z]:)?[/\\]"
 _PLACE = re.compile(
-    rf"\A{_ROOT}[^\n]*[/\\][^\n]*\Z|(?<='){_ROOT}[^'\n]+"
+    rf"\A{_ROOT}[^\n]*[/\\][^\n]*\Z|(?<='){_ROOT}[^'\n]+|(?<=\"){_ROOT}[^\"\n]+"
     rf"|(?<![\w:/.]){_ROOT}[^/\\\s',;()]+[/\\][^\s',;()]+"
 )
 _NO_LABELS = frozenset({"expression", "subject", "sequence", "valence", "arousal", "path", "row"})

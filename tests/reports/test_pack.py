@@ -81,11 +81,10 @@ def test_an_archive_with_embeddings_names_nobody_and_verifies(results, tmp_path)
 
 
 FOLDERS = st.lists(st.sampled_from(["home", "Anna", "data-2", ".cache"]), min_size=1, max_size=4)
+SENTENCES = st.sampled_from(["{}", "307 of '{}'", '307 of "{}"', "in {}"])
 
 
-@given(
-    FOLDERS, st.sampled_from(["/", "~/", "C:\\"]), st.sampled_from(["{}", "307 of '{}'", "in {}"])
-)
+@given(FOLDERS, st.sampled_from(["/", "~/", "C:\\"]), SENTENCES)
 def test_places_on_a_disk_are_names_of_files_alone(folders, root, sentence):
     separator = "\\" if "\\" in root else "/"
     place = root + separator.join([*folders, "w.pt"])
