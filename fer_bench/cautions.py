@@ -580,7 +580,7 @@ WORDINGS: dict[str, Wording] = {
     "never-scored": Wording("{run} has no scores"),
     # The headline of a page.
     "best-alone": Wording(
-        "{best} has the best {measure}: {value}{margins}, ahead of all {others} others", "note"
+        "{best} has the best {measure}: {value}{margins}, ahead of every other method", "note"
     ),
     "best-tied": Wording(
         "{best} has the best {measure}: {value}{margins}, but cannot be told apart from {tied}",
@@ -633,7 +633,7 @@ WORDINGS: dict[str, Wording] = {
     ),
     "one-method": Wording("with one method there is nothing to tell apart", "note"),
     "all-separated": Wording(
-        "all {others} others can be told from the best (pairs of runs: {pairs})", "note"
+        "every other method can be told from the best (pairs of runs: {pairs})", "note"
     ),
     "too-few-runs": Wording(
         "{open} of {others} other methods cannot be told from the best (pairs of runs: {pairs}): "

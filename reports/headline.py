@@ -100,7 +100,7 @@ def _best(summary: Summary) -> Caution:
         return Caution("only-method", **values)
     if verdict.tied:
         return Caution("best-tied", tied=listed(verdict.tied, most=4), **values)
-    return Caution("best-alone", others=verdict.comparable - 1, **values)
+    return Caution("best-alone", **values)
 
 
 def _margins(summary: Summary, verdict: Verdict, use: Column) -> str:
@@ -187,7 +187,7 @@ def _open(summary: Summary) -> Caution:
     pairs = min((d.n_pairs for d in verdict.against.values()), default=0)
     open_, others = len(verdict.tied), verdict.comparable - 1
     if not open_:
-        return Caution("all-separated", pairs=pairs, others=others)
+        return Caution("all-separated", pairs=pairs)
     if any(verdict.against[label].verdict.code == "few-trainings" for label in verdict.tied):
         return Caution("takes-trainings", open=open_, others=others)
     if verdict.outlook is not None:

@@ -80,12 +80,11 @@ CLEAR = {"EIF": (0.8, 0.02), "ERM": (0.6, 0.02), "DICE-FER": (0.5, 0.02)}
 def test_one_clear_winner(summary):
     verdict = headline(planted(summary, CLEAR, separated=True))
     assert (verdict.best.code, verdict.best.values["best"]) == ("best-alone", "EIF")
-    assert verdict.best.values["others"] == 2
     assert (
         "20.0 points above ERM, 53.5 points above pixels, 60.0 points above chance"
         in verdict.sentences[0]
     )
-    assert verdict.open == Caution("all-separated", pairs=8, others=2)
+    assert verdict.open == Caution("all-separated", pairs=8)
     assert verdict.troubles == {}
 
 
