@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from fer_bench.attackers.attacker import Attacker
-from fer_bench.attackers.faces import Faces, turn
+from fer_bench.attackers.faces import Faces, dealt_groups, shows_one_target, turn
 from fer_bench.metrics.common import Floats, Ints
 from fer_bench.metrics.verification import Pairs
 from fer_bench.statistics.permutation import permutations
@@ -112,10 +112,17 @@ def permuted_scores(
     """Scores [g] of the genuine pairs when targets are dealt anew, `draws` times.
 
     Faces trade places within their `apart` code (people within an expression), so that what the
-    expression explains stays, and what only the person does is gone.
+    expression explains stays, and what only the person does is gone. Where a code has one target,
+    as a video of one person has, whole codes trade places.
     """
     scores, (genuine, _) = _pair_scorer(attacker, faces), faces.pairs
-    for order in permutations(len(faces), draws=draws, seed=seed, within=faces.apart):
+    orders: Iterable[Ints]
+    if shows_one_target(faces):
+        rng = np.random.default_rng(seed)
+        orders = (dealt_groups(faces, rng) for _ in range(draws))
+    else:
+        orders = permutations(len(faces), draws=draws, seed=seed, within=faces.apart)
+    for order in orders:
         yield scores(order[genuine.first], order[genuine.second])
 
 

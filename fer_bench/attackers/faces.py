@@ -175,6 +175,26 @@ def _dealt(y: Ints, s: Ints) -> Ints:
     return out
 
 
+def shows_one_target(faces: Faces) -> bool:
+    """Whether each `apart` code, such as a video, has one target: within it nobody can be dealt."""
+    both = np.unique(np.stack([faces.apart, faces.target], axis=1), axis=0)
+    return len(both) == len(np.unique(faces.apart))
+
+
+def dealt_groups(faces: Faces, rng: np.random.Generator) -> Ints:
+    """[n] rows in whose place those of each `apart` code come when all codes trade places.
+
+    >>> faces = Faces.of_people(np.zeros((4, 1)), [0, 0, 1, 1], [5, 5, 6, 6])
+    >>> sorted(dealt_groups(faces, np.random.default_rng(1)).tolist())
+    [0, 1, 2, 3]
+    """
+    groups = [np.flatnonzero(faces.apart == code) for code in np.unique(faces.apart)]
+    order = np.empty(len(faces), dtype=np.int64)
+    for rows, place in zip(groups, rng.permutation(len(groups)), strict=True):
+        order[rows] = np.resize(rng.permutation(groups[place]), len(rows))
+    return order
+
+
 def part_faces(part: Part, space: str, target: str) -> Faces:
     """The faces of a part, for the question whether two share the target.
 

@@ -15,6 +15,7 @@ from fer_bench.attackers.comparisons import (
 )
 from fer_bench.attackers.faces import Faces
 from fer_bench.attackers.numbers import person_effects, search_numbers, verification_numbers
+from fer_bench.attackers.power import without_people
 from fer_bench.cautions import has
 
 
@@ -137,6 +138,25 @@ def test_where_few_people_have_a_template_the_null_rests_on_all_of_them():
     scores = search_numbers(searches)
     assert scores["rank_bits"].low < 0 < scores["rank_bits"].high
     assert scores["rank_bits"].value == pytest.approx(0, abs=0.25)
+
+
+def test_videos_trade_places_where_each_shows_one_person():
+    """Within a video of one person there is nobody to trade places with."""
+    rng = np.random.default_rng(0)
+    video = np.repeat(np.arange(60), 8)
+    person = video % 20
+    faces = Faces.of_people(
+        rng.normal(size=(20, 6))[person] + rng.normal(size=(480, 6)), person, video
+    )
+    attacker = Cosine().fit(faces, faces)
+    permuted = np.stack(list(permuted_scores(attacker, faces, draws=40)))
+    compared = compared_pairs(attacker, faces)
+    auc = verification_numbers(compared, permuted=permuted, draws=20)["auc"]
+    assert auc.value > 0.7
+    assert auc.null == pytest.approx(0.5, abs=0.03)
+    assert auc.p == pytest.approx(1 / 41)
+    gone = without_people(faces, rng)
+    assert compared_pairs(attacker.fit(gone, gone), gone).auc < 0.6
 
 
 def test_few_people_are_not_searched_for(world):
