@@ -616,8 +616,8 @@ WORDINGS: dict[str, Wording] = {
         "note",
     ),
     "eraser-undecided": Wording(
-        "whether {methods} recognise more than ERM with an eraser that leaves no more of the "
-        "person is undecided",
+        "undecided: whether more is recognised by {methods} than by ERM with an eraser that leaves "
+        "no more of the person",
         "note",
     ),
     "leak-least": Wording(
