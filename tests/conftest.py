@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -30,6 +31,44 @@ def _two_threads() -> None:
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """No test reads or fills the user's cache of decoded faces."""
     os.environ["FER_BENCH_CACHE"] = str(tmp_path_factory.mktemp("face-cache"))
+
+
+@pytest.fixture
+def installed(tmp_path):
+    """Install an example package; returns what calls several commands where it is, in one process.
+
+    That returns the finished process; it ends at the first command that fails.
+    """
+
+    def install(example):
+        site = tmp_path / "site"
+        command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
+        command += ["--no-build-isolation", "--target", str(site), str(example)]
+        subprocess.run(command, check=True, capture_output=True)
+
+        def commands(*lines):
+            code = f"""
+import sys
+from fer_bench.cli import main
+for line in {[list(map(str, line)) for line in lines]!r}:
+    sys.argv[1:] = line
+    try:
+        main()
+    except SystemExit as end:
+        assert not end.code, (line, end.code)
+"""
+            return subprocess.run(
+                [sys.executable, "-c", code],
+                env=os.environ | {"PYTHONPATH": str(site)},
+                cwd=tmp_path,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+
+        return commands
+
+    return install
 
 
 @pytest.fixture

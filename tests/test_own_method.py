@@ -1,47 +1,10 @@
 """The documented adapter outside the repository: installed, found, checked, run, reported."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "own_method"
-
-
-@pytest.fixture(scope="module")
-def installed(tmp_path_factory):
-    """Environment variables under which the example package is installed."""
-    target = tmp_path_factory.mktemp("site")
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
-    command += ["--no-build-isolation", "--target", str(target), str(EXAMPLE)]
-    subprocess.run(command, check=True, capture_output=True)
-    return os.environ | {"PYTHONPATH": str(target)}
-
-
-def commands(environment, cwd, *lines):
-    """What several commands print, in one process."""
-    code = f"""
-import sys
-from fer_bench.cli import main
-for line in {[list(map(str, line)) for line in lines]!r}:
-    sys.argv[1:] = line
-    try:
-        main()
-    except SystemExit as end:
-        assert not end.code, line
-"""
-    run = subprocess.run(
-        [sys.executable, "-c", code],
-        env=environment,
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert run.returncode == 0, run.stdout + run.stderr
-    return run.stdout
 
 
 def test_it_is_short():
@@ -58,12 +21,9 @@ def test_it_is_found_checked_and_reported(installed, tmp_path):
         '[scores]\nmetrics = ["classification"]\n'
     )
     out = tmp_path / "out"
-    printed = commands(
-        installed,
-        tmp_path,
-        ["run", file, "--out", out],
-        ["list", "methods"],
-        ["check-method", "centre-loss"],
+    done = installed(EXAMPLE)(
+        ["run", file, "--out", out], ["list", "methods"], ["check-method", "centre-loss"]
     )
-    assert "centre-loss" in printed
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "centre-loss" in done.stdout
     assert "Centre loss" in (out / "report.html").read_text(encoding="utf-8")

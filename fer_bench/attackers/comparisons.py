@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from fer_bench.attackers.attacker import Attacker
-from fer_bench.attackers.faces import Faces, dealt_groups, shows_one_target, turn
+from fer_bench.attackers.faces import Faces, dealt_cells, tied_to_target, turn
 from fer_bench.metrics.common import Floats, Ints
 from fer_bench.metrics.verification import Pairs
 from fer_bench.statistics.permutation import permutations
@@ -112,14 +112,14 @@ def permuted_scores(
     """Scores [g] of the genuine pairs when targets are dealt anew, `draws` times.
 
     Faces trade places within their `apart` code (people within an expression), so that what the
-    expression explains stays, and what only the person does is gone. Where a code has one target,
-    as a video of one person has, whole codes trade places.
+    expression explains stays, and what only the person does is gone. Where most codes have
+    one target, as videos of one person have, they trade places as wholes.
     """
     scores, (genuine, _) = _pair_scorer(attacker, faces), faces.pairs
     orders: Iterable[Ints]
-    if shows_one_target(faces):
+    if tied_to_target(faces):
         rng = np.random.default_rng(seed)
-        orders = (dealt_groups(faces, rng) for _ in range(draws))
+        orders = (dealt_cells(faces, rng) for _ in range(draws))
     else:
         orders = permutations(len(faces), draws=draws, seed=seed, within=faces.apart)
     for order in orders:

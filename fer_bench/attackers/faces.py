@@ -175,24 +175,36 @@ def _dealt(y: Ints, s: Ints) -> Ints:
     return out
 
 
-def shows_one_target(faces: Faces) -> bool:
-    """Whether each `apart` code, such as a video, has one target: within it nobody can be dealt."""
-    both = np.unique(np.stack([faces.apart, faces.target], axis=1), axis=0)
-    return len(both) == len(np.unique(faces.apart))
+def tied_to_target(faces: Faces) -> bool:
+    """Whether most faces have an `apart` code of one target alone: within it none can trade places.
+
+    So it is with videos that show one person each, and with people of one face each.
+    """
+    code = np.unique(faces.apart, return_inverse=True)[1].ravel()
+    both = np.unique(np.stack([code, faces.target], axis=1), axis=0)
+    alone = np.bincount(both[:, 0]) == 1
+    return bool(alone[code].mean() > 0.5)
 
 
-def dealt_groups(faces: Faces, rng: np.random.Generator) -> Ints:
-    """[n] rows in whose place those of each `apart` code come when all codes trade places.
+def dealt_cells(faces: Faces, rng: np.random.Generator) -> Ints:
+    """Let the cells of `apart` code and target, such as videos, trade places as wholes.
+
+    Args:
+        faces: n of them.
+        rng: of the places.
+
+    Returns:
+        [n] the row that takes the place of each; a larger cell repeats rows of a smaller one.
 
     >>> faces = Faces.of_people(np.zeros((4, 1)), [0, 0, 1, 1], [5, 5, 6, 6])
-    >>> sorted(dealt_groups(faces, np.random.default_rng(1)).tolist())
+    >>> sorted(dealt_cells(faces, np.random.default_rng(1)).tolist())
     [0, 1, 2, 3]
     """
-    groups = [np.flatnonzero(faces.apart == code) for code in np.unique(faces.apart)]
-    order = np.empty(len(faces), dtype=np.int64)
-    for rows, place in zip(groups, rng.permutation(len(groups)), strict=True):
-        order[rows] = np.resize(rng.permutation(groups[place]), len(rows))
-    return order
+    cell = _joint(faces.apart, faces.target)
+    order = np.lexsort((rng.random(len(cell)), cell))
+    size = np.bincount(cell)
+    place = rng.permutation(len(size))[cell]
+    return order[(np.cumsum(size) - size)[place] + turn(cell) % size[place]]
 
 
 def part_faces(part: Part, space: str, target: str) -> Faces:

@@ -27,7 +27,7 @@ from scipy.stats import chi2
 from fer_bench.attackers.attacker import Attacker
 from fer_bench.attackers.closed_forms import two_covariances
 from fer_bench.attackers.comparisons import compared_pairs, permuted_scores
-from fer_bench.attackers.faces import Faces, dealt_groups, shows_one_target
+from fer_bench.attackers.faces import Faces, dealt_cells, tied_to_target
 from fer_bench.data.cache import cache_folder, entry
 from fer_bench.metrics.common import Floats
 from fer_bench.metrics.verification import equal_error_rate
@@ -72,8 +72,8 @@ class Power:
 
 def without_people(faces: Faces, rng: np.random.Generator) -> Faces:
     """Embeddings dealt anew within each `apart` code: nobody is in them any more."""
-    if shows_one_target(faces):
-        return faces.with_x(faces.x[dealt_groups(faces, rng)])
+    if tied_to_target(faces):
+        return faces.with_x(faces.x[dealt_cells(faces, rng)])
     order = np.lexsort((rng.random(len(faces)), faces.apart))
     x = np.empty_like(faces.x)
     x[np.argsort(faces.apart, kind="stable")] = faces.x[order]

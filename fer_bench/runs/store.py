@@ -73,7 +73,6 @@ _HARMLESS = re.compile(r"[^/\\\x00-\x1f\x7f]+")
 _PART = re.compile(r"parts/[^/]+\.safetensors")
 _ASIDE = re.compile(r"\..+\.\d+-\d+")  # a file that `atomic_path` has not finished
 _OLD_S = 3600.0
-_BLOCK = 2**20  # bytes
 
 
 @dataclass(frozen=True)
@@ -716,11 +715,8 @@ def _read_json(path: Path) -> Any:
 
 def sha256(path: Path) -> str:
     """Hex digest of a file."""
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _differs(folder: Path, name: str, digest: str) -> bool:

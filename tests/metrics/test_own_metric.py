@@ -1,9 +1,6 @@
 """A metric of somebody else's package: found by its entry point, scored like ours."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,43 +15,13 @@ from fer_bench.sweep.sweep import score_store
 EXAMPLE = Path(__file__).parents[2] / "examples" / "own_metric"
 
 
-@pytest.fixture
-def site(tmp_path):
-    """A folder with an installed package `own-metric`: the example of the repository."""
-    folder = tmp_path / "site"
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
-    command += ["--no-build-isolation", "--target", str(folder), str(EXAMPLE)]
-    subprocess.run(command, check=True, capture_output=True)
-    return folder
-
-
-def commands(site, *lines):
-    """Several commands in one process, where the package at `site` is installed."""
-    code = f"""
-import sys
-from fer_bench.cli import main
-for line in {[list(map(str, line)) for line in lines]!r}:
-    sys.argv[1:] = line
-    try:
-        main()
-    except SystemExit as end:
-        assert not end.code, (line, end.code)
-"""
-    return subprocess.run(
-        [sys.executable, "-c", code],
-        env=os.environ | {"PYTHONPATH": str(site)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
 def test_it_is_short():
     assert len((EXAMPLE / "own_metric.py").read_text().splitlines()) < 40
 
 
 @pytest.mark.slow
-def test_it_is_scored_where_missing_and_stands_in_table_page_and_list(site, tmp_path):
+def test_it_is_scored_where_missing_and_stands_in_table_page_and_list(installed, tmp_path):
+    commands = installed(EXAMPLE)
     experiment = {
         "data": {"name": "generated", "subjects": 9, "images_per_subject": 14, "size": 32},
         "split": {"folds": 3, "use": [0, 1]},
@@ -70,7 +37,7 @@ def test_it_is_scored_where_missing_and_stands_in_table_page_and_list(site, tmp_
         return [json.loads(f.read_text())["fisher"] for f in files], [f.stat() for f in files]
 
     score = ["score", results, "--metrics", "fisher", "--workers", 1]
-    first = commands(site, score)
+    first = commands(score)
     assert first.returncode == 0, first.stderr
     assert "2 runs scored" in first.stdout
     assert first.stderr.count("scored") == 2  # progress, a line a run
@@ -82,7 +49,6 @@ def test_it_is_scored_where_missing_and_stands_in_table_page_and_list(site, tmp_
         expected = f * (classes - 1) / (n - classes)
         assert value["scores"]["E.ratio"]["value"] == pytest.approx(expected)
     shown = commands(
-        site,
         ["table", results, "--format", "markdown"],
         ["table", results, "--format", "latex"],
         ["report", results, "--maps", "none", "--out", tmp_path / "page.html"],
@@ -94,9 +60,10 @@ def test_it_is_scored_where_missing_and_stands_in_table_page_and_list(site, tmp_
     assert "Fisher ratio" in (tmp_path / "page.html").read_text(encoding="utf-8")
     assert "scored already" in shown.stderr
     assert [s.st_mtime_ns for s in scored()[1]] == [s.st_mtime_ns for s in before]
+    site = tmp_path / "site"
     code = (site / "own_metric.py").read_text()
     (site / "own_metric.py").write_text(code.replace('"fisher", ', '"fisher", version=2, '))
-    commands(site, score)
+    commands(score)
     assert [value["version"] for value in scored()[0]] == [2, 2]
     with pytest.raises(UnknownNameError, match="there is no metric 'fisher'"):
         score_store(RunStore(results), metrics=["fisher"], quiet=True)  # not installed here
