@@ -16,12 +16,7 @@ import numpy as np
 from fer_bench.attackers.alarms import fitting_alarms, people_alarms, reading_alarms
 from fer_bench.attackers.attacker import Attacker
 from fer_bench.attackers.closed_forms import PLDA, Cosine, WhitenedLDA
-from fer_bench.attackers.comparisons import (
-    Comparisons,
-    compared_pairs,
-    permuted_scores,
-    searched,
-)
+from fer_bench.attackers.comparisons import Comparisons, compared_pairs, permuted_scores, searched
 from fer_bench.attackers.faces import Faces
 from fer_bench.attackers.network import MetricNetwork
 from fer_bench.attackers.numbers import search_numbers, verification_numbers

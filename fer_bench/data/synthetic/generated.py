@@ -11,12 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fer_bench.data.synthetic.factors import (
-    EXPRESSIONS,
-    check_integer,
-    check_range,
-    sample_factors,
-)
+from fer_bench.data.synthetic.factors import EXPRESSIONS, check_integer, check_range, sample_factors
 from fer_bench.data.synthetic.renderer import render
 
 _VERSION = 1  # raise it when the same parameters give other pixels or labels
