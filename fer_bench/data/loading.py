@@ -35,14 +35,7 @@ from fer_bench.data.faces import (
 )
 from fer_bench.data.labels import EXPRESSIONS, part_of_split, plain
 from fer_bench.data.progress import progress_bar
-from fer_bench.data.reader import (
-    Listing,
-    Reader,
-    Reject,
-    Renderer,
-    keyword_options,
-    translated,
-)
+from fer_bench.data.reader import Listing, Reader, Reject, Renderer, keyword_options, translated
 from fer_bench.errors import DataError, did_you_mean
 from fer_bench.registry import datasets
 

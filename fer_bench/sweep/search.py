@@ -25,13 +25,7 @@ from filelock import FileLock, Timeout
 
 from fer_bench import registry
 from fer_bench.errors import ExperimentError, MissingExtraError, RunError
-from fer_bench.experiment import (
-    Experiment,
-    MethodSpec,
-    RunSpec,
-    TrainingSpec,
-    training_of,
-)
+from fer_bench.experiment import Experiment, MethodSpec, RunSpec, TrainingSpec, training_of
 from fer_bench.runs.store import atomic_path
 from fer_bench.space import Among, Between, Range, declared
 from fer_bench.sweep.executors import Options, needs_fresh_process

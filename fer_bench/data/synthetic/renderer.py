@@ -18,7 +18,6 @@ Coordinates are in half image widths, from the image's centre.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -33,7 +32,8 @@ from fer_bench.data.synthetic.factors import (
     ATTRIBUTES,
     NUISANCE_FACTORS,
     SUBJECT_FACTORS,
-    check_integer,
+    check_picture,
+    read_factors,
 )
 from fer_bench.data.synthetic.shapes import (
     BACKGROUND_COLORS,
@@ -50,7 +50,7 @@ from fer_bench.data.synthetic.shapes import (
     union,
     wave,
 )
-from fer_bench.errors import DataError
+from fer_bench.threads import cores
 
 Array = NDArray[Any]  # float32, unless said otherwise
 Region = tuple[slice, slice]
@@ -89,12 +89,8 @@ def render(
     >>> faces.shape, faces.dtype
     ((14, 32, 32, 3), dtype('uint8'))
     """
-    check_integer("size", size, 16)
-    if size > 1024:
-        raise DataError(f"size = {size} is above 1024: render smaller faces.")
-    if threads is not None:
-        check_integer("threads", threads, 1)
-    numbers, codes = _columns(factors)
+    check_picture(size, threads)
+    numbers, codes = read_factors(factors, _COLUMNS, ATTRIBUTES)
     images = np.empty((len(factors), size, size, 3 if color else 1), dtype=np.uint8)
     step = max(1, _CHUNK_PIXELS // size**2)
     chunks = [slice(i, min(i + step, len(images))) for i in range(0, len(images), step)]
@@ -111,47 +107,6 @@ def render(
     with ThreadPoolExecutor(workers) as pool:
         list(pool.map(paint, chunks))
     return images
-
-
-def cores() -> int:
-    """Number of processor cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def _columns(
-    factors: pd.DataFrame,
-) -> tuple[dict[str, NDArray[np.float64]], dict[str, NDArray[np.int64]]]:
-    """Return the numbers and the attribute codes of a table, checked."""
-    needed = [f"factor_{name}" for name in _COLUMNS] + list(ATTRIBUTES)
-    missing = [name for name in needed if name not in factors]
-    if missing:
-        raise DataError(f"The table of factors has no column {missing[0]!r}: use sample_factors.")
-    numbers = {}
-    for name in _COLUMNS:
-        try:
-            values = factors[f"factor_{name}"].to_numpy(dtype=np.float64)
-        except (TypeError, ValueError):
-            raise DataError(f"Column 'factor_{name}' holds something that is no number.") from None
-        bad = np.flatnonzero(~np.isfinite(values))
-        if len(bad):
-            raise DataError(
-                f"Column 'factor_{name}', row {bad[0]}: {values[bad[0]]} is not a finite number."
-            )
-        if name != "noise_seed":
-            values = np.clip(values, -1, 1)
-        numbers[name] = values
-    codes = {}
-    for name, levels in ATTRIBUTES.items():
-        codes[name] = pd.Index(levels).get_indexer(pd.Index(factors[name].astype("object")))
-        bad = np.flatnonzero(codes[name] < 0)
-        if len(bad):
-            raise DataError(
-                f"Column {name!r}, row {bad[0]}: {factors[name].iloc[bad[0]]!r} is none of "
-                f"{', '.join(levels)}."
-            )
-    return numbers, codes
 
 
 class Scene:
