@@ -60,6 +60,7 @@ from fer_bench.arrays import FURTHER, Part, RunArrays, further_of
 from fer_bench.atomic import atomic_path, write_text
 from fer_bench.errors import RunError
 from fer_bench.experiment import Experiment, RunSpec
+from fer_bench.labels import read_label_table
 from fer_bench.runs.claims import Claim, is_claimed
 from fer_bench.score import Outcome
 
@@ -175,7 +176,7 @@ class RunRecord:
         file = f"parts/{name.replace(':', '--')}"
         try:
             arrays = safetensors.numpy.load(self._written(f"{file}.safetensors"))
-            labels = pd.read_parquet(BytesIO(self._written(f"{file}.parquet")))
+            labels = read_label_table(BytesIO(self._written(f"{file}.parquet")))
             loaded = {key: arrays.get(key) for key in _ARRAYS[1:]}
             return Part(
                 name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import numpy as np
 import pytest
@@ -63,6 +64,8 @@ BROKEN = {
     ("continuous", "doubled rows"): lambda x, y: honest(x, y) + 0.3 * math.log(len(x) / 1000),
     ("continuous", "truth 1"): lambda x, y: 0.62 * honest(x, y),
     ("continuous", "truth 2"): lambda x, y: 1.35 * honest(x, y),
+    ("continuous", "much information"): lambda x, y: min(0.9 * honest(x, y), 1.0),
+    ("continuous", "few rows"): lambda x, y: honest(x, y) + 30 / len(x),
     ("continuous", "symmetry"): lambda x, y: honest(x, y[:, :1]),
     ("continuous", "bijection"): lambda x, y: honest(x, y) * x.std(),
     ("continuous", "data processing: copy"): lambda x, y: honest(x, y) + 0.2 * x.shape[1] - 0.4,
@@ -82,9 +85,14 @@ BROKEN = {
 }
 
 
+@cache
+def honestly_failed(sides):
+    return failed(foreign(honest, sides))
+
+
 @pytest.mark.parametrize(("sides", "check"), BROKEN)
 def test_each_check_catches_an_estimator_made_for_it(sides, check):
-    assert check not in failed(foreign(honest, sides))
+    assert check not in honestly_failed(sides)
     assert check in failed(foreign(BROKEN[sides, check], sides))
 
 
