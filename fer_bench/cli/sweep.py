@@ -293,7 +293,7 @@ def transfer(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
 ) -> None:
     """Train on A, test on B: the runs of every folder on the faces of the others."""
-    from fer_bench.runs.store import atomic_path
+    from fer_bench.atomic import atomic_path
     from fer_bench.sweep.transfer import to_text, transfer_matrix
 
     matrix = transfer_matrix(folders, measure=measure, quiet=quiet)

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import numpy as np
 import torch
@@ -100,6 +100,24 @@ class _StageRun:
     best: State | None = None
 
 
+class Course(TypedDict, total=False):
+    """What else a training may be given; nothing of it changes what is learned.
+
+    Attributes:
+        resume: file to keep the state in while training goes on, and to go on from.
+        shared: stages that other runs have in common with this one; without it all are trained.
+        on_epoch: called with (epochs done, epochs in all, text).
+        on_history: called after each epoch with its rows of the history.
+        fabric: of this process, if it is one of several that train the run.
+    """
+
+    resume: Path | None
+    shared: SharedStages | None
+    on_epoch: OnEpoch | None
+    on_history: OnHistory | None
+    fabric: Fabric | None
+
+
 class Trainer:
     """Trains one method on one fold.
 
@@ -108,11 +126,7 @@ class Trainer:
         batcher: batches of the faces, with the budget and the settings of the loop.
         train, validation: rows that are trained on and that select; the latter may be empty.
         seed: of the run; every epoch draws from (seed, stage, epoch) alone.
-        resume: file to keep the state in while training goes on; None keeps none.
-        shared: stages that other runs have in common with this one; None trains them all.
-        on_epoch: called with (epochs done, epochs in all, text).
-        on_history: called after each epoch with its rows of the history.
-        fabric: of this process, if it is one of several that train the run.
+        course: how the state is kept and told; see `Course`.
     """
 
     def __init__(
@@ -123,11 +137,7 @@ class Trainer:
         train: Rows,
         validation: Rows,
         seed: int,
-        resume: Path | None = None,
-        shared: SharedStages | None = None,
-        on_epoch: OnEpoch | None = None,
-        on_history: OnHistory | None = None,
-        fabric: Fabric | None = None,
+        **course: Unpack[Course],
     ) -> None:
         self.method = method
         self.batcher = batcher
@@ -135,11 +145,11 @@ class Trainer:
         self.validation_rows = validation
         self.training = batcher.training
         self.seed = seed
-        self.fabric = fabric or make_fabric(self.training)
-        self.resume = resume
-        self.shared = shared
-        self.on_epoch = on_epoch or (lambda done, total, text: None)
-        self.on_history = on_history or (lambda rows: None)
+        self.fabric = course.get("fabric") or make_fabric(self.training)
+        self.resume = course.get("resume")
+        self.shared = course.get("shared")
+        self.on_epoch = course.get("on_epoch") or (lambda done, total, text: None)
+        self.on_history = course.get("on_history") or (lambda rows: None)
         self.position = Position()
         self._game: nn.Module = _Game(method)
         self._epochs: list[int] = []  # of every stage
