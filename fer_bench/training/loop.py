@@ -243,6 +243,18 @@ class Trainer:
         with torch.no_grad():
             self.method.fit_arrays(self.batcher.batch(rows).images)
 
+    def _check_parts(self, plan: EpochPlan, stage: Stage) -> None:
+        """Refuse a batch that several devices could not share without leaving faces out."""
+        devices, size = self.fabric.world_size, plan.batch_size
+        if size % devices:
+            fits = size - size % devices
+            raise MethodError(
+                f"a batch of stage {stage.name!r} has {size} faces (of {len(self.train_rows)} to "
+                f"train on), which {devices} devices cannot share equally: set "
+                + (f"training.batch_size to {fits}, or " if fits else "")
+                + "training.devices to 1."
+            )
+
     def _run_stage(
         self,
         game: nn.Module,
@@ -260,6 +272,7 @@ class Trainer:
             balanced=self.training.balanced,
             seed=(self.seed, index),
         )
+        self._check_parts(plan, stage)
         self.position.note(plan.cautions)
         optimizers: dict[str, Any] = {
             player.name: self.fabric.setup_optimizers(
