@@ -1,6 +1,6 @@
 """Numbers first: one plain summary of a result folder, of which every page is a rendering.
 
-The summary knows no HTML and no LaTeX. It holds what was compared on what, one entry a row of
+The summary knows no HTML and no LaTeX. It holds what was compared on what, one entry per row of
 the leaderboard with its means and intervals, which differences are real, what failed, and what a
 reader has to be warned of. It is saved beside the results as `summary.json`.
 """

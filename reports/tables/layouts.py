@@ -290,7 +290,7 @@ def _setting(value: Any) -> str:
 
 
 def _published(summary: Summary, method: str | None) -> Table:
-    """What papers print, of the methods compared here first: a row a method, setting and data."""
+    """What papers print, of the methods compared here first: a row per method, setting and data."""
     rows = [
         [row.name, row.dataset, row.text, row.source, row.note] for row in published_rows(summary)
     ]
