@@ -69,8 +69,8 @@ def execute(
         root: of the store.
         metrics: names; by default all default ones.
         seed: of bootstrap, permutations and probes.
-        tell: takes epoch=(done, in all, text) after each epoch, and scoring=(number, in all,
-            name) before each metric.
+        tell: takes epoch=(done, in all, text) after each epoch, scoring=(number, in all, name)
+            before each metric, and waiting=True and False around a wait for another run.
 
     Returns:
         ("done" | "kept" | "busy", one line about it).
@@ -93,7 +93,7 @@ def execute(
             if not store.is_done(spec.id):
                 log.write("start", run=spec.id, label=spec.label, threads=torch.get_num_threads())
                 with _scalars(store, spec) as on_history:
-                    _train_into(spec, store, working, on_epoch, on_history)
+                    _train_into(spec, store, working, tell, on_epoch, on_history)
                 store.publish(spec, working)
                 log.write("trained")
                 state = "done"
@@ -128,6 +128,7 @@ def _train_into(
     spec: RunSpec,
     store: RunStore,
     working: Path,
+    tell: Tell,
     on_epoch: OnEpoch | None,
     on_history: OnHistory | None,
 ) -> None:
@@ -137,7 +138,7 @@ def _train_into(
         return
     resume = working / RESUME
     folds = published_folds(folds_path(store, spec.fold_hash), spec, data_of(spec))
-    shared = SharedStages(store.stages, spec)
+    shared = SharedStages(store.stages, spec, lambda waiting: tell(waiting=waiting))
     trained = train(
         spec, folds, resume=resume, shared=shared, on_epoch=on_epoch, on_history=on_history
     )

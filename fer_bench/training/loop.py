@@ -268,10 +268,23 @@ class Trainer:
         with torch.no_grad():
             self.method.fit_arrays(self.batcher.batch(rows).images)
 
+    def _check_parts(self, plan: EpochPlan, stage: Stage) -> None:
+        """Refuse a batch that several devices could not share without leaving faces out."""
+        devices, size = self.fabric.world_size, plan.batch_size
+        if size % devices:
+            fits = size - size % devices
+            raise MethodError(
+                f"a batch of stage {stage.name!r} has {size} faces (of {len(self.train_rows)} to "
+                f"train on), which {devices} devices cannot share equally: set "
+                + (f"training.batch_size to {fits}, or " if fits else "")
+                + "training.devices to 1."
+            )
+
     def _begun(self, stage: Stage, index: int, resumed: Resume | None) -> _StageRun:
         """A stage at its beginning, or where training stopped in it."""
         validate_stage(stage)
         plan = self._plan(stage, self.train_rows, index, balanced=self.training.balanced)
+        self._check_parts(plan, stage)
         self.position.note(plan.cautions)
         fused = self.training.precision != "16-mixed"
         optimizers: dict[str, Any] = {

@@ -20,7 +20,7 @@ import json
 import platform
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,10 +107,12 @@ class SharedStages:
     Attributes:
         root: the folder `stages` of the results.
         spec: of the run.
+        on_wait: called with True when it begins to wait for another run, and with False after.
     """
 
     root: Path
     spec: RunSpec
+    on_wait: Callable[[bool], None] = lambda waiting: None
 
     @contextmanager
     def before(
@@ -134,8 +136,11 @@ class SharedStages:
             return
         name = f"{done}-{_surroundings(method, device)}"
         claim = Claim(place / f"{name}.claims")
-        while not claim.acquire():
-            time.sleep(_POLL_S)
+        if not claim.acquire():
+            self.on_wait(True)
+            while not claim.acquire():
+                time.sleep(_POLL_S)
+            self.on_wait(False)
         try:
             yield CommonState(place / name, self.spec.id, initial)
         finally:
