@@ -218,7 +218,7 @@ def summarise(store: RunStore) -> Summary:
         title=_title(experiment, first),
         notes=experiment.notes if experiment else "",
         created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        command=_command(experiment),
+        command="fer-bench run experiment.json --out a-new-folder" if experiment else "",
         data=store.data_card(first.spec.fingerprint),
         tests={
             name: store.data_card(fingerprint)
@@ -496,10 +496,6 @@ def _title(experiment: Any, first: RunRecord) -> str:
     if experiment is None:
         return first.spec.data.name
     return experiment.report.title or experiment.name
-
-
-def _command(experiment: Any) -> str:
-    return "fer-bench run experiment.json --out a-new-folder" if experiment is not None else ""
 
 
 def _plain(value: Any) -> Any:
