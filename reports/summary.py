@@ -1,6 +1,6 @@
 """Numbers first: one plain summary of a result folder, of which every page is a rendering.
 
-The summary knows no HTML and no LaTeX. It holds what was compared on what, one entry a row of
+The summary knows no HTML and no LaTeX. It holds what was compared on what, one entry per row of
 the leaderboard with its means and intervals, which differences are real, what failed, and what a
 reader has to be warned of. It is saved beside the results as `summary.json`.
 """
@@ -219,7 +219,7 @@ def summarise(store: RunStore) -> Summary:
         title=_title(experiment, first),
         notes=experiment.notes if experiment else "",
         created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        command=_command(experiment),
+        command="fer-bench run experiment.json --out a-new-folder" if experiment else "",
         data=store.data_card(first.spec.fingerprint),
         tests={
             name: store.data_card(fingerprint)
@@ -499,10 +499,6 @@ def _title(experiment: Any, first: RunRecord) -> str:
     if experiment is None:
         return first.spec.data.name
     return experiment.report.title or experiment.name
-
-
-def _command(experiment: Any) -> str:
-    return "fer-bench run experiment.json --out a-new-folder" if experiment is not None else ""
 
 
 def _plain(value: Any) -> Any:
