@@ -60,6 +60,7 @@ def write_report(
         progress=progress,
     )  # fmt: skip
     html = page_of(material)
+    material.figures.save()
     target = Path(out) if out is not None else material.store.root / "report.html"
     with atomic_path(target) as aside:
         aside.write_text(html, encoding="utf-8")

@@ -142,7 +142,11 @@ class Failure:
 
 @dataclass(frozen=True)
 class Summary:
-    """Everything a report says in numbers."""
+    """Everything a report says in numbers.
+
+    `tie` is of a confounding experiment: {"attribute", "rho", "strengths"}, the strength of the
+    rows and all that were trained at.
+    """
 
     title: str
     notes: str
@@ -162,6 +166,7 @@ class Summary:
     environment: dict[str, Any]
     experiment: dict[str, Any]
     above: tuple[AboveCurve, ...] = ()
+    tie: Mapping[str, Any] = field(default_factory=dict)
 
     def of_role(self, role: str) -> list[Row]:
         """Rows of one role, best first in the first column they have."""
@@ -240,6 +245,7 @@ def summarise(store: RunStore) -> Summary:
         }
         | {"code": dict(first.spec.code)},
         experiment=experiment.model_dump(mode="json") if experiment else {},
+        tie=_tie(first, latest),
     )
     summary = replace(summary, above=_above(summary, paired))
     with suppress(OSError):  # results that cannot be written to can be read
@@ -263,6 +269,18 @@ def _above(summary: Summary, paired: PairedScores) -> tuple[AboveCurve, ...]:
     return above_curve(
         means, source | erased if erased else (), paired, use, leak, own_spread=apart
     )
+
+
+def _tie(first: RunRecord, records: Iterable[RunRecord]) -> dict[str, Any]:
+    """Which shortcut the rows were trained with, where there are several strengths of one."""
+    if first.spec.tie is None:
+        return {}
+    strengths = sorted({record.spec.tie.rho for record in records if record.spec.tie})
+    return {
+        "attribute": first.spec.tie.attribute,
+        "rho": first.spec.tie.rho,
+        "strengths": tuple(strengths),
+    }
 
 
 def _why_none(store: RunStore) -> str:
