@@ -7,6 +7,7 @@ neighbours in the map that are near neighbours in the embedding.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import warnings
 from collections.abc import Sequence
@@ -54,6 +55,14 @@ class Maps:
     points: dict[str, NDArray[np.float32]]
     trust: dict[str, float]
     seed: int
+
+    @property
+    def digest(self) -> str:
+        """Of the rows and points."""
+        known = hashlib.sha256(self.rows.tobytes())
+        for key in sorted(self.points):
+            known.update(key.encode() + self.points[key].tobytes())
+        return known.hexdigest()
 
 
 def maps_of(

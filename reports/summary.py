@@ -142,7 +142,11 @@ class Failure:
 
 @dataclass(frozen=True)
 class Summary:
-    """Everything a report says in numbers."""
+    """Everything a report says in numbers.
+
+    `tie` is of a confounding experiment: {"attribute", "rho", "strengths"}, the strength of the
+    rows and all that were trained at.
+    """
 
     title: str
     notes: str
@@ -163,6 +167,7 @@ class Summary:
     experiment: dict[str, Any]
     curve: tuple[str, ...] = ()
     above: tuple[AboveCurve, ...] = ()
+    tie: Mapping[str, Any] = field(default_factory=dict)
 
     def of_role(self, role: str) -> list[Row]:
         """Rows of one role, best first in the first column they have."""
@@ -241,6 +246,7 @@ def summarise(store: RunStore) -> Summary:
         }
         | {"code": dict(first.spec.code)},
         experiment=experiment.model_dump(mode="json") if experiment else {},
+        tie=_tie(first, latest),
     )
     summary = _with_curve(summary, paired)
     with suppress(OSError):  # results that cannot be written to can be read
@@ -266,6 +272,18 @@ def _with_curve(summary: Summary, paired: PairedScores) -> Summary:
         curve=curve_front(means, curve, leak),
         above=above_curve(means, curve, paired, use, leak, own_spread=_apart(summary.rows, use)),
     )
+
+
+def _tie(first: RunRecord, records: Iterable[RunRecord]) -> dict[str, Any]:
+    """Which shortcut the rows were trained with, where there are several strengths of one."""
+    if first.spec.tie is None:
+        return {}
+    strengths = sorted({record.spec.tie.rho for record in records if record.spec.tie})
+    return {
+        "attribute": first.spec.tie.attribute,
+        "rho": first.spec.tie.rho,
+        "strengths": tuple(strengths),
+    }
 
 
 def _why_none(store: RunStore) -> str:
