@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from fer_bench.runs.store import RunRecord, atomic_path
+from fer_bench.atomic import atomic_path
+from fer_bench.runs.store import RunRecord
 
 Kind = Literal["tsne", "umap"]
 Which = Literal["none", "tsne", "umap", "both"]

@@ -30,7 +30,7 @@ from fer_bench.reports.aggregate import (
     with_intervals,
 )
 from fer_bench.reports.columns import Column, columns_about, columns_of, leaderboard_columns
-from fer_bench.reports.eraser_curve import AboveCurve, above_curve
+from fer_bench.reports.eraser_curve import AboveCurve, above_curve, curve_front
 from fer_bench.reports.paired import Outlook, PairedScores, outlook
 from fer_bench.reports.remarks import (
     Remark,
@@ -161,6 +161,7 @@ class Summary:
     failures: tuple[Failure, ...]
     environment: dict[str, Any]
     experiment: dict[str, Any]
+    curve: tuple[str, ...] = ()
     above: tuple[AboveCurve, ...] = ()
 
     def of_role(self, role: str) -> list[Row]:
@@ -241,27 +242,29 @@ def summarise(store: RunStore) -> Summary:
         | {"code": dict(first.spec.code)},
         experiment=experiment.model_dump(mode="json") if experiment else {},
     )
-    summary = replace(summary, above=_above(summary, paired))
+    summary = _with_curve(summary, paired)
     with suppress(OSError):  # results that cannot be written to can be read
         write_json(store.root / "summary.json", summary.to_json(), indent=None)
     return summary
 
 
-def _above(summary: Summary, paired: PairedScores) -> tuple[AboveCurve, ...]:
-    """The rows against what ERM with an eraser gives."""
+def _with_curve(summary: Summary, paired: PairedScores) -> Summary:
+    """With what ERM and an eraser give, and the rows against that."""
     use, leak = summary.use, summary.about("leak")
-    if use is None or leak is None:
-        return ()
     source = {row.label for row in summary.rows if row.method == SOURCE}
     erased = {label for label, of in paired.derived.items() if of in source}
+    if use is None or leak is None or not erased:
+        return summary
     means = {
         row.label: (row.scores[use.key].mean, row.scores[leak.key].mean)
         for row in summary.rows
         if row.role != "oracle" and use.key in row.scores and leak.key in row.scores
     }
-    apart = _apart(summary.rows, use)
-    return above_curve(
-        means, source | erased if erased else (), paired, use, leak, own_spread=apart
+    curve = source | erased
+    return replace(
+        summary,
+        curve=curve_front(means, curve, leak),
+        above=above_curve(means, curve, paired, use, leak, own_spread=_apart(summary.rows, use)),
     )
 
 

@@ -18,8 +18,8 @@ from fer_bench.attackers.attacker import Attacker
 from fer_bench.attackers.closed_forms import PLDA, Cosine, WhitenedLDA
 from fer_bench.attackers.comparisons import (
     Comparisons,
+    compared_and_permuted,
     compared_pairs,
-    permuted_scores,
     searched,
 )
 from fer_bench.attackers.faces import Faces
@@ -133,8 +133,7 @@ def climb(
     fitted = [attacker.fit(train, validation) for attacker in attackers or closed_forms()]
     rungs = {}
     for attacker in fitted:
-        compared = compared_pairs(attacker, test)
-        drawn = permuted_scores(attacker, test, draws=permutations, seed=seed)
+        compared, drawn = compared_and_permuted(attacker, test, draws=permutations, seed=seed)
         permuted = np.stack(list(drawn)) if permutations else None
         scores = verification_numbers(compared, permuted=permuted, draws=draws, seed=seed)
         training, tuned = (compared_pairs(attacker, part).auc for part in (train, validation))

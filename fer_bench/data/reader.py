@@ -277,3 +277,16 @@ def listing(
     """A `Listing` from one dictionary a row."""
     table = pd.DataFrame(rows) if rows else pd.DataFrame({"path": []})
     return Listing(table, where=where, rejects=rejects or [], **rest)
+
+
+def listing_by_name(
+    root: Path,
+    name: re.Pattern[str],
+    example: str,
+    labels: Callable[[re.Match[str]], dict[str, Any]],
+) -> Listing:
+    """All pictures below a folder, whose names (without their ending) say their labels."""
+    files = image_files(root)
+    matches = [(file, name.fullmatch(file.stem)) for file in files]
+    rows = [{"path": relative(f, root), **labels(match)} for f, match in matches if match]
+    return listing(rows, rejects=misnamed(files, root, name, example))

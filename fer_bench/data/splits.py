@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from fer_bench.atomic import write_text
 from fer_bench.cautions import Caution
 from fer_bench.data.faces import FaceData
 from fer_bench.data.labels import part_of_split
@@ -74,9 +75,7 @@ class FoldFile:
             "warnings": [caution.to_json() for caution in self.cautions],
             "rows": dict(zip(self.keys, self._codes(), strict=True)),
         }
-        aside = path.with_name(path.name + ".part")
-        aside.write_text(json.dumps(about, indent=0), encoding="utf-8")
-        aside.replace(path)
+        write_text(path, json.dumps(about, indent=0))
         return path
 
     @classmethod

@@ -17,9 +17,9 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from fer_bench.atomic import atomic_path
 from fer_bench.cautions import Caution, as_cautions
 from fer_bench.errors import RunError
-from fer_bench.runs.store import atomic_path
 
 State = dict[str, Tensor]
 Standing = tuple[float, float]  # of an epoch: validation score, then minus the validation loss
