@@ -390,7 +390,8 @@ def few_rows(trial: Trial) -> Iterator[Check]:
     random = trial.random()
     parts = np.array_split(random.permutation(trial.n), 8)
     mi = float(np.mean([trial.mi(x[rows], y[random.permutation(rows)]) for rows in parts]))
-    yield _near("few rows", mi, 0.0, "few shuffled rows share nothing", 0.06)
+    tolerance = 0.06 if mi > 0 else 0.1  # a held-out bound of a small network falls a little below
+    yield _near("few rows", mi, 0.0, "few shuffled rows share nothing", tolerance)
 
 
 # --- checks of measurements --------------------------------------------------------------------
