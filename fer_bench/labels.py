@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,18 @@ from numpy.typing import ArrayLike, NDArray
 
 from fer_bench.errors import DataError, did_you_mean
 from fer_bench.reading import NUMERIC, as_array, as_floats, check_rows, column, readings
+
+
+def read_label_table(source: Path | BytesIO) -> pd.DataFrame:
+    """A table of labels that `DataFrame.to_parquet` wrote.
+
+    The same as `pandas.read_parquet` in half the time for a small table: that one looks for a
+    data set of several files, and starts threads.
+    """
+    import pyarrow.parquet  # it is slow to import
+
+    file = pyarrow.parquet.ParquetFile(source)
+    return file.read(use_threads=False).to_pandas(use_threads=False)
 
 
 def label_codes(values: Iterable[Any], names: Sequence[str]) -> NDArray[np.int64]:

@@ -53,7 +53,7 @@ def of_weakest_tie(records: Sequence[RunRecord]) -> list[RunRecord]:
 
 
 def scores_frame(records: Iterable[RunRecord]) -> pd.DataFrame:
-    """All scores of all runs as one tidy table, one row a score.
+    """All scores of all runs as one tidy table, one row per score.
 
     Columns: run, label, method, role, seed, fold, metric, key ("<metric>/<score>"), value, low,
     high, null, p, n, unit, cautions (a tuple of `Caution`). The normalised leak is added here: its

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fer_bench.data.labels import EXPRESSIONS, in_canonical_order, plain
 from fer_bench.errors import DataError, did_you_mean
-from fer_bench.labels import label_codes
+from fer_bench.labels import label_codes, read_label_table
 from fer_bench.reading import as_array
 
 TEXT_COLUMNS = ("expression", "subject", "split", "sequence", "path")
@@ -76,7 +76,7 @@ class FaceData:
 
     Args:
         images: uint8 [N, H, W, C], C 1 (gray) or 3 (RGB); usually a read-only memory map.
-        table: one row an image, in the order of the images. Columns that are absent are added
+        table: one row per image, in the order of the images. Columns that are absent are added
             as missing; further columns are kept: text and booleans are categorical attributes,
             numbers are not, and `factor_*` are exact factors of generated faces.
         info: facts about the set.
@@ -117,7 +117,7 @@ class FaceData:
             )
         if len(images) != len(table):
             raise DataError(
-                f"{len(images)} images but {len(table)} table rows: give one row an image."
+                f"{len(images)} images but {len(table)} table rows: give one row per image."
             )
         self._pixels = images
         self._rows: NDArray[np.int64] | None = None
@@ -195,9 +195,9 @@ class FaceData:
     def keys(self) -> tuple[str, ...]:
         """[N] stable, unique names of the rows: the path (numbered where it occurs again)."""
         paths = self.table["path"]
-        if paths.notna().all() and paths.is_unique:
-            return tuple(paths)
         named = paths.where(paths.notna(), [f"row {i}" for i in range(len(paths))]).astype(str)
+        if named.is_unique:
+            return tuple(named)
         again = named.groupby(named).cumcount()
         return tuple(named.where(again == 0, named + " #" + (again + 1).astype(str)))
 
@@ -316,7 +316,8 @@ class FaceData:
     def save_labels(self, folder: Path, **about: Any) -> None:
         """Write everything but the images (and further JSON facts) into a folder."""
         self.table.to_parquet(folder / "table.parquet", index=False)
-        self.rejects.to_parquet(folder / "rejects.parquet", index=False)
+        if len(self.rejects):
+            self.rejects.to_parquet(folder / "rejects.parquet", index=False)
         about |= {"info": self.info.to_json(), "fingerprint": self.fingerprint}
         (folder / "info.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
 
@@ -334,14 +335,15 @@ class FaceData:
         folder = Path(folder)
         try:
             about = json.loads((folder / "info.json").read_text(encoding="utf-8"))
-            table = pd.read_parquet(folder / "table.parquet")
+            table = read_label_table(folder / "table.parquet")
+            rejects = folder / "rejects.parquet"
             return cls(
                 np.load(images or folder / "images.npy", mmap_mode="r", allow_pickle=False),
                 table,
                 standard=tuple(table.columns[: len(COLUMNS)]) == COLUMNS,  # as `save` leaves it
                 info=DataInfo.from_json(about["info"]),
                 fingerprint=about["fingerprint"],
-                rejects=pd.read_parquet(folder / "rejects.parquet"),
+                rejects=read_label_table(rejects) if rejects.exists() else None,
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise DataError(

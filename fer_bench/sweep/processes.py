@@ -50,7 +50,8 @@ class Limits:
     """What one job may use.
 
     Attributes:
-        seconds: it may take; None for any time.
+        seconds: it may take; None for any time. What a job waits for another one (it says so with
+            `tell(waiting=True)` and `tell(waiting=False)`) does not count.
         memory: bytes that its processes may hold (resident size); None for any.
     """
 
@@ -92,12 +93,26 @@ class _Running:
     answers: socket.socket = field(init=False)
     pid: int | None = None
     started: float = 0.0
+    waiting_since: float | None = None
+    waited: float = 0.0  # seconds, for other jobs
     stopped: tuple[Reason, str] | None = None  # why it is being ended, and a sentence
     kill_at: float | None = None
     measured: float = 0.0  # when its memory was last looked at
     unread: bytes = b""
     silent: bool = False  # it has closed its end
     last: dict[str, Any] = field(default_factory=dict)
+
+    def note_wait(self, begins: bool) -> None:
+        now = time.monotonic()
+        if begins:
+            self.waiting_since = now
+        elif self.waiting_since is not None:
+            self.waited += now - self.waiting_since
+            self.waiting_since = None
+
+    def worked(self, now: float) -> float:
+        """Seconds since it started in which it did not wait for another job."""
+        return (self.waiting_since or now) - self.started - self.waited
 
 
 class Processes:
@@ -234,7 +249,7 @@ class Processes:
 
     def _excess(self, running: _Running, now: float) -> tuple[Reason, str] | None:
         seconds, memory = self.limits.seconds, self.limits.memory
-        if seconds is not None and now - running.started > seconds:
+        if seconds is not None and running.worked(now) > seconds:
             return "time", f"it took longer than the time limit of {duration(seconds)}."
         if memory is not None and now - running.measured > _MEASURE_S:
             assert running.pid is not None
@@ -299,7 +314,9 @@ def _read(running: _Running) -> None:
         if not mark:
             continue
         running.last = json.loads(content)
-        if not {"value", "error"} & running.last.keys():
+        if "waiting" in running.last:
+            running.note_wait(running.last["waiting"])
+        elif not {"value", "error"} & running.last.keys():
             running.on_message(running.last)
 
 
@@ -361,7 +378,8 @@ def start_early() -> None:
     if "numpy" in sys.modules:
         return
     with starting_no_threads(server.QUIET):
-        importlib.import_module(server.SWEEP)
+        with server.importing():
+            importlib.import_module(server.SWEEP)
         if server.thread_count() == 1:
             _Server.idle.append(_Server.forked())
 

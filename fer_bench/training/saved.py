@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from fer_bench.arrays import FURTHER, Part, further_of
+from fer_bench.atomic import atomic_path
 from fer_bench.cautions import Caution
 from fer_bench.errors import MethodError
+from fer_bench.labels import read_label_table
 from fer_bench.method import Task
-from fer_bench.runs.store import atomic_path
 
 _HEADER = "fer-bench recognizer"
 _ARRAYS = ("expression", "identity", "logits", "valence_arousal")
@@ -101,7 +101,7 @@ def _tensors(part: Part) -> dict[str, Tensor]:
 def _part(name: str, tensors: Mapping[str, Tensor], classes: tuple[str, ...]) -> Part:
     stored = {key: value.numpy() for key, value in tensors.items()}
     arrays = {key: stored.get(key) for key in _ARRAYS}
-    labels = pd.read_parquet(BytesIO(stored["labels"].tobytes()))
+    labels = read_label_table(BytesIO(stored["labels"].tobytes()))
     further = further_of(stored)
     return Part(name=name, labels=labels, classes=classes, further=further, **arrays)  # type: ignore[arg-type]
 

@@ -20,7 +20,7 @@ import json
 import platform
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,12 +30,13 @@ import safetensors.torch
 import torch
 
 from fer_bench import registry
+from fer_bench.atomic import atomic_path
 from fer_bench.data.cache import source_hash
 from fer_bench.experiment import RunSpec
 from fer_bench.method import Method
 from fer_bench.registry import ERASED
 from fer_bench.runs.claims import Claim
-from fer_bench.runs.store import STAGE, atomic_path, read_sealed, seal
+from fer_bench.runs.store import STAGE, read_sealed, seal
 from fer_bench.training.checkpoint import Position, State
 
 _POLL_S = 0.2
@@ -106,10 +107,12 @@ class SharedStages:
     Attributes:
         root: the folder `stages` of the results.
         spec: of the run.
+        on_wait: called with True when it begins to wait for another run, and with False after.
     """
 
     root: Path
     spec: RunSpec
+    on_wait: Callable[[bool], None] = lambda waiting: None
 
     @contextmanager
     def before(
@@ -133,8 +136,11 @@ class SharedStages:
             return
         name = f"{done}-{_surroundings(method, device)}"
         claim = Claim(place / f"{name}.claims")
-        while not claim.acquire():
-            time.sleep(_POLL_S)
+        if not claim.acquire():
+            self.on_wait(True)
+            while not claim.acquire():
+                time.sleep(_POLL_S)
+            self.on_wait(False)
         try:
             yield CommonState(place / name, self.spec.id, initial)
         finally:

@@ -98,7 +98,9 @@ def spaced(
     `tight_layout` measures every word, which costs as much as drawing the figure once more.
     """
     width, height = figure.get_size_inches()
-    grid = figure.axes[0].get_gridspec()  # type: ignore[union-attr]
+    grid = figure.axes[0].get_gridspec()
+    if grid is None:
+        raise TypeError("the figure's axes stand in no grid")
     columns, rows = grid.ncols, grid.nrows
     panel = (width - left - right - across * (columns - 1)) / columns
     tall = (height - bottom - top - down * (rows - 1)) / rows

@@ -28,7 +28,7 @@ def trace_figure(
     """True and predicted valence and arousal along the longest sequences, with their CCC.
 
     Args:
-        labels: a row a face, in the order of the frames, with a column `sequence`.
+        labels: a row per face, in the order of the frames, with a column `sequence`.
         predicted, target: [n, 2] valence and arousal; a missing value leaves a gap.
         paper: in a paper's column widths.
 

@@ -117,10 +117,6 @@ def _marks(rows: Sequence[Row], column: Column) -> dict[str, str]:
     return {ranked[0].label: "best", ranked[1].label: "second"}
 
 
-def _overall(summary: Summary, method: str | None) -> Table:
-    return leaderboard_table(summary)
-
-
 def _full(summary: Summary, method: str | None) -> Table:
     return leaderboard_table(summary, keys=list(leaderboard_columns()))
 
@@ -301,7 +297,7 @@ def _setting(value: Any) -> str:
 
 
 def _published(summary: Summary, method: str | None) -> Table:
-    """What papers print, of the methods compared here first: a row a method, setting and data."""
+    """What papers print, of the methods compared here first: a row per method, setting and data."""
     rows = [
         [row.name, row.dataset, row.text, row.source, row.note] for row in published_rows(summary)
     ]
@@ -311,7 +307,7 @@ def _published(summary: Summary, method: str | None) -> Table:
 
 
 LAYOUTS: dict[str, Callable[[Summary, str | None], Table]] = {
-    "overall": _overall,
+    "overall": lambda summary, method: leaderboard_table(summary),
     "full": _full,
     "per-class": _per_class,
     "va": _valence_arousal,

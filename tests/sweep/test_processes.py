@@ -1,7 +1,9 @@
 """Jobs in processes of their own: from a server with one thread, or as a fresh interpreter."""
 
+import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 
@@ -84,6 +86,25 @@ def test_a_child_of_a_busy_parent_does_not_hang():
 def test_a_job_has_its_threads(fresh, threads):
     (end,) = ends({1: Job(torch.get_num_threads, {}, threads=threads, fresh=fresh)}).values()
     assert end.value == threads
+
+
+def test_what_a_job_waits_for_another_does_not_count(monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(processes.time, "monotonic", lambda: clock[0])
+    running = processes._Running("key", Job(os.getpid, {}, threads=1), print, "token")
+    running.answers, theirs = socket.socketpair()
+    running.answers.setblocking(False)
+    limited, seconds = Processes(1, Limits(seconds=10)), []
+    with running.answers, theirs:
+        running.pid = os.getpid()
+        for now, waiting in ((4, True), (30, False), (35, True), (90, False)):
+            clock[0] = now
+            theirs.sendall(f'token{{"waiting": {json.dumps(waiting)}}}\n'.encode())
+            processes._read(running)
+            seconds.append(running.worked(now + 1))
+        assert seconds == [4, 5, 9, 10]
+        assert limited._excess(running, 91) is None
+        assert limited._excess(running, 91.5)[0] == "time"
 
 
 def test_several_at_once_and_in_folders_of_their_own(tmp_path, monkeypatch):

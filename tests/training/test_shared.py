@@ -189,7 +189,7 @@ def test_who_is_at_a_stage_is_waited_for(tmp_path):
     order = []
 
     def second():
-        with SharedStages(tmp_path, twin).before(STAGES, 1, {}, CPU):
+        with SharedStages(tmp_path, twin, order.append).before(STAGES, 1, {}, CPU):
             order.append("second")
 
     with SharedStages(tmp_path, spec).before(STAGES, 1, {}, CPU) as common:
@@ -200,7 +200,7 @@ def test_who_is_at_a_stage_is_waited_for(tmp_path):
         assert waiting.is_alive()
         order.append("first")
     waiting.join(10)
-    assert order == ["first", "second"]
+    assert order == [True, "first", False, "second"]
 
 
 def test_a_claim_of_the_dead_keeps_nobody_waiting(tmp_path, monkeypatch):
