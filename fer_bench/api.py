@@ -17,12 +17,7 @@ from fer_bench.data.faces import FaceData
 from fer_bench.data.sources import FaceReader, joined
 from fer_bench.data.splits import make_folds
 from fer_bench.errors import FerBenchError, MethodError
-from fer_bench.experiment import (
-    Experiment,
-    TrainingSpec,
-    load_experiment,
-    parse_experiment,
-)
+from fer_bench.experiment import Experiment, TrainingSpec, load_experiment, parse_experiment
 from fer_bench.labels import Names
 from fer_bench.method import Method
 from fer_bench.metrics.metric import load_metrics, missing, score_run

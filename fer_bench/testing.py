@@ -23,6 +23,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from fer_bench.atomic import write_text
+
 if TYPE_CHECKING:
     import pytest
 
@@ -334,7 +336,4 @@ def _store(numbers: Mapping[str, float], tolerances: Mapping[str, Tolerance], fi
         "tolerances": {name: asdict(tolerance) for name, tolerance in tolerances.items()},
         "made_with": _versions(),
     }
-    file.parent.mkdir(parents=True, exist_ok=True)
-    aside = file.with_name(file.name + ".part")
-    aside.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    aside.replace(file)
+    write_text(file, json.dumps(content, indent=1) + "\n")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,7 +88,9 @@ def decoded(
         return None
     grids: list[dict[str, Any]] = []
     if arrays and thumbnails is not None and mode != "none":
-        grids = _grids(Drawings.from_arrays(arrays), thumbnails, classes, mode)
+        d = Drawings.from_arrays(arrays)
+        names, real = [classes[c] for c in d.expression], [thumbnails[r] for r in d.rows]
+        grids = list(_Drawn(d, names, real, classes, mode).grids())
     return {"scores": scores, "grids": grids, "own": "decoder/own.r2" in row.scores}
 
 
@@ -135,7 +137,7 @@ def drawn_again(summary: Summary, store: RunStore) -> DrawnAgain | None:
 def grids_of(
     again: DrawnAgain, thumbnails: NDArray[np.uint8], classes: Sequence[str], mode: Faces
 ) -> list[dict[str, Any]]:
-    """A grid for each who drew: the faces themselves, then a line a row."""
+    """A grid for each who drew: the faces themselves, then a line per row."""
     names = [classes[c] for c in again.expression]
     real = {"test faces": thumbnails[again.rows]}
     return [
@@ -171,71 +173,94 @@ def _scores(row: Row) -> list[dict[str, str]]:
     ]
 
 
-def _grids(
-    d: Drawings, thumbnails: NDArray[np.uint8], classes: Sequence[str], mode: Faces
-) -> list[dict[str, Any]]:
-    names = [classes[c] for c in d.expression]
-    real = [thumbnails[r] for r in d.rows]
+@dataclass(frozen=True)
+class _Drawn:
+    """Grids of what a row's decoders have drawn.
 
-    def line(label: str, faces: Sequence[NDArray[np.uint8]], alt: str, giver: Any = None) -> Any:
-        first = None if giver is None else strip([giver], f"face with {label}", mode=mode)
-        return {"label": label, "giver": first, "strip": strip(faces, alt, mode=mode)}
+    Attributes:
+        d: the drawings.
+        names: expression of each of the faces that are drawn again.
+        real: these faces.
+        classes: all expression names.
+        mode: whether faces may be seen.
+    """
 
-    listed = ", ".join(names)
-    sources = [("test faces", real), *((_FROM[by], list(faces)) for by, faces in d.drawn.items())]
-    grids = [
-        {
+    d: Drawings
+    names: list[str]
+    real: list[NDArray[np.uint8]]
+    classes: Sequence[str]
+    mode: Faces
+
+    def grids(self) -> Iterator[dict[str, Any]]:
+        """In the order of the page."""
+        yield self._again()
+        if self.d.swap is not None:
+            yield self._swaps(self.d.swap)
+        yield self._means()
+        for space, axes in (("E", self.d.axes_e), ("I", self.d.axes_i)):
+            if axes is not None and len(axes):
+                yield self._axes(space, axes)
+
+    def _line(
+        self, label: str, faces: Sequence[NDArray[np.uint8]], alt: str, giver: Any = None
+    ) -> dict[str, Any]:
+        first = None if giver is None else strip([giver], f"face with {label}", mode=self.mode)
+        return {"label": label, "giver": first, "strip": strip(faces, alt, mode=self.mode)}
+
+    def _again(self) -> dict[str, Any]:
+        drawn = ((_FROM[by], list(faces)) for by, faces in self.d.drawn.items())
+        sources = [("test faces", self.real), *drawn]
+        return {
             "title": "Drawn again",
             "note": "People whom neither the method nor the decoders have seen.",
-            "columns": names,
-            "lines": [line(name, faces, f"{name}: {listed}") for name, faces in sources],
-        }
-    ]
-    if d.swap is not None:
-        header = line("E of", real, f"Givers of E: {listed}")
-        swaps = [
-            line(name, faces, f"I of the face with {name}, E of: {listed}", giver)
-            for name, faces, giver in zip(names, d.swap, real, strict=True)
-        ]
-        grids.append(
-            {
-                "title": "Expressions swapped",
-                "note": "E of the column, I of the line: the expression should follow the column, "
-                "the person the line. On the diagonal both are of one face.",
-                "columns": names,
-                "lines": [header, *swaps],
-            }
-        )
-    held = "" if d.swap is None else " I is that of the first face."
-    start = classes[d.start]
-    way = ["0", "½", "1", "1½", "2"]
-    grids.append(
-        {
-            "title": f"Along E, from {start}",
-            "note": f"From the mean E of {start} (0) to that of another expression (1), and on."
-            + held,
-            "columns": way,
+            "columns": self.names,
             "lines": [
-                line(classes[c], faces, f"from {start} to {classes[c]} and beyond")
-                for c, faces in zip(d.towards, d.means, strict=True)
+                self._line(name, faces, f"{name}: {', '.join(self.names)}")
+                for name, faces in sources
             ],
         }
-    )
-    half = STEPS_OF_A_WALK // 2
-    sides = [f"{t:+d}" if t else "0" for t in range(-half, half + 1)]
-    sides = [text.replace("-", "\N{MINUS SIGN}") for text in sides]
-    for space, axes in (("E", d.axes_e), ("I", d.axes_i)):
-        if axes is not None and len(axes):
-            grids.append(
-                {
-                    "title": f"Along the principal directions of {space}",
-                    "note": "In standard deviations about the mean."
-                    + (held if space == "E" else " E is that of the first face."),
-                    "columns": sides,
-                    "lines": [
-                        line(f"{space}, {n}", faces, f"principal direction {n} of {space}")
-                        for n, faces in enumerate(axes, 1)
-                    ],
-                }
-            )
-    return grids
+
+    def _swaps(self, swap: NDArray[np.uint8]) -> dict[str, Any]:
+        listed = ", ".join(self.names)
+        lines = [self._line("E of", self.real, f"Givers of E: {listed}")]
+        for name, faces, giver in zip(self.names, swap, self.real, strict=True):
+            alt = f"I of the face with {name}, E of: {listed}"
+            lines.append(self._line(name, faces, alt, giver))
+        return {
+            "title": "Expressions swapped",
+            "note": "E of the column, I of the line: the expression should follow the column, "
+            "the person the line. On the diagonal both are of one face.",
+            "columns": self.names,
+            "lines": lines,
+        }
+
+    def _means(self) -> dict[str, Any]:
+        start = self.classes[self.d.start]
+        return {
+            "title": f"Along E, from {start}",
+            "note": f"From the mean E of {start} (0) to that of another expression (1), and on."
+            + self._held,
+            "columns": ["0", "½", "1", "1½", "2"],
+            "lines": [
+                self._line(self.classes[c], faces, f"from {start} to {self.classes[c]} and beyond")
+                for c, faces in zip(self.d.towards, self.d.means, strict=True)
+            ],
+        }
+
+    def _axes(self, space: str, axes: NDArray[np.uint8]) -> dict[str, Any]:
+        half = STEPS_OF_A_WALK // 2
+        sides = [f"{t:+d}" if t else "0" for t in range(-half, half + 1)]
+        return {
+            "title": f"Along the principal directions of {space}",
+            "note": "In standard deviations about the mean."
+            + (self._held if space == "E" else " E is that of the first face."),
+            "columns": [text.replace("-", "\N{MINUS SIGN}") for text in sides],
+            "lines": [
+                self._line(f"{space}, {n}", faces, f"principal direction {n} of {space}")
+                for n, faces in enumerate(axes, 1)
+            ],
+        }
+
+    @property
+    def _held(self) -> str:
+        return "" if self.d.swap is None else " I is that of the first face."

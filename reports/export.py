@@ -13,11 +13,12 @@ import pandas as pd
 from PIL import Image
 
 from fer_bench.arrays import Part
+from fer_bench.atomic import atomic_path, write_text
 from fer_bench.errors import FerBenchError
 from fer_bench.reports.scores import scores_frame
 from fer_bench.reports.summary import summarise
 from fer_bench.reports.text import file_names, plain
-from fer_bench.runs.store import RunRecord, RunStore, atomic_path
+from fer_bench.runs.store import RunRecord, RunStore
 
 _SPRITE_SIDE = 8192  # the projector's limit for a sprite sheet
 
@@ -107,7 +108,7 @@ def _entry(
 
 
 def _metadata(part: Part) -> str:
-    """Labels as tab-separated text: one line a face, no tab or line break inside a field."""
+    """Labels as tab-separated text: one line per face, no tab or line break inside a field."""
     columns = ["expression", "subject", "valence", "arousal", *map(str, part.attribute_names())]
     columns = [c for c in columns if c in part.labels]
     table = part.labels[columns].astype(object)
@@ -141,7 +142,6 @@ def _sprite(part: Part, thumbnails: np.ndarray | None) -> tuple[Image.Image, int
 
 def _write(path: Path, text: str) -> None:
     try:
-        with atomic_path(path) as aside:
-            aside.write_text(text, encoding="utf-8")
+        write_text(path, text)
     except OSError as error:
         raise FerBenchError(f"cannot write {str(path)!r}: {error.strerror}.") from None

@@ -23,6 +23,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fer_bench import registry
+from fer_bench.atomic import atomic_path
 from fer_bench.data.splits import FoldFile
 from fer_bench.errors import FerBenchError, RunError
 from fer_bench.experiment import RunSpec, canonical_json
@@ -31,7 +32,6 @@ from fer_bench.reports.summary import summarise
 from fer_bench.runs.store import (
     RunRecord,
     RunStore,
-    atomic_path,
     faces_of_part,
     seal,
     sha256,

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
+from fer_bench.atomic import write_text
 from fer_bench.reports.faces import Faces
 from fer_bench.reports.figures.style import drawing
 from fer_bench.reports.maps import Which
@@ -21,7 +22,6 @@ from fer_bench.reports.material import Material
 from fer_bench.reports.rendering import environment, template_text
 from fer_bench.reports.sections import sections
 from fer_bench.reports.sections.section import Section
-from fer_bench.runs.store import atomic_path
 
 
 def write_report(
@@ -60,9 +60,9 @@ def write_report(
         progress=progress,
     )  # fmt: skip
     html = page_of(material)
+    material.figures.save()
     target = Path(out) if out is not None else material.store.root / "report.html"
-    with atomic_path(target) as aside:
-        aside.write_text(html, encoding="utf-8")
+    write_text(target, html)
     return target
 
 

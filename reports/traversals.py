@@ -11,12 +11,13 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from fer_bench.atomic import atomic_path
 from fer_bench.errors import FerBenchError, did_you_mean
 from fer_bench.metrics.generators import Generator, read_generator
 from fer_bench.metrics.traversals import STEPS, Traversal, traverse
 from fer_bench.reports.summary import summarise
 from fer_bench.reports.text import file_names, listed
-from fer_bench.runs.store import RunRecord, RunStore, atomic_path
+from fer_bench.runs.store import RunRecord, RunStore
 
 _ARRAYS = ("rows", "faces", "read", "likeness")
 _FILE = "traversals.safetensors"

@@ -15,20 +15,11 @@ from pydantic import NonNegativeFloat, PositiveInt
 from torch import Tensor
 from torch.nn import functional
 
+from fer_bench.baselines.common.coded import CodedMethod
 from fer_bench.baselines.common.heads import TaskHead, known_affect
 from fer_bench.baselines.common.networks import Encoder, EncoderConfig, mlp
 from fer_bench.baselines.published import published
-from fer_bench.method import (
-    Batch,
-    Claim,
-    Embeddings,
-    Method,
-    MethodInfo,
-    Player,
-    Prediction,
-    Stage,
-    Task,
-)
+from fer_bench.method import Batch, Claim, MethodInfo, Player, Stage, Task
 from fer_bench.space import Between
 
 _NEIGHBOURS = 10
@@ -37,7 +28,7 @@ _CHANNEL_VARIANCE = 0.2
 _MOST_INFORMATION = 2.5
 
 
-class CAF(Method):
+class CAF(CodedMethod):
     """Regression, and a game in which weak emotions learn to look strong.
 
     >>> from fer_bench.conformance import example_task
@@ -101,7 +92,7 @@ class CAF(Method):
         else:
             claim = Claim("model", "weak", "raises", self._output, "mean output on weak faces")
         claims = [
-            Claim("model", "task", "lowers", self._task_error, "the task's loss"),
+            Claim("model", "task", "lowers", self.task_error, "the task's loss"),
             claim,
             Claim("discriminator", "push", "raises", self._contrast, "distance of weak faces"),
             Claim("discriminator", "total", "raises", self._contrast, "telling weak from strong"),
@@ -148,17 +139,6 @@ class CAF(Method):
         strong, weak = strong_and_weak(batch)
         outputs = self.discriminator(code).float()
         return outputs[strong], outputs[weak]
-
-    def embed(self, images: Tensor) -> Embeddings:
-        """The code that both the head and the discriminator read."""
-        return Embeddings(expression=self.encoder(images))
-
-    def predict(self, images: Tensor) -> Prediction:
-        """Linear head on the code."""
-        return self.head.prediction(self.encoder(images))
-
-    def _task_error(self, batch: Batch) -> Tensor:
-        return self.head.loss(self.head(self.encoder(batch.images)), batch)
 
     def _gap(self, batch: Batch) -> Tensor:
         strong, weak = self._outputs(self.encoder(batch.images), batch)

@@ -259,27 +259,27 @@ class DiceFER(Method):
         dim = config.dim
         self.expression = Encoder(config.backbone, task.shape, dim)
         self.identity = Encoder(config.backbone, task.shape, dim)
+        critics: dict[str, Any] = {
+            "bound": config.bound,
+            "critic": config.critic,
+            "standardise": config.standardise,
+            "hidden": config.critic_hidden,
+        }
         self.expression_information = MutualInformation(
             self.expression,
             task.shape,
             dim,
-            bound=config.bound,
-            critic=config.critic,
-            standardise=config.standardise,
-            hidden=config.critic_hidden,
             weight_global=config.mu,
             weight_local=config.nu,
+            **critics,
         )
         self.identity_information = MutualInformation(
             self.identity,
             task.shape,
             2 * dim,
-            bound=config.bound,
-            critic=config.critic,
-            standardise=config.standardise,
-            hidden=config.critic_hidden,
             weight_global=config.mu_id,
             weight_local=config.nu_id,
+            **critics,
         )
         hidden = config.discriminator_hidden
         self.discriminator = mlp(2 * dim, hidden, hidden, 1)

@@ -13,27 +13,17 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional
 
+from fer_bench.baselines.common.coded import CodedMethod, need_people
 from fer_bench.baselines.common.heads import TaskHead, train_subjects
 from fer_bench.baselines.common.networks import Encoder, EncoderConfig
 from fer_bench.baselines.published import published
-from fer_bench.errors import MethodError
-from fer_bench.method import (
-    Batch,
-    Claim,
-    Embeddings,
-    Method,
-    MethodInfo,
-    Player,
-    Prediction,
-    Stage,
-    Task,
-)
+from fer_bench.method import Batch, Claim, MethodInfo, Player, Stage, Task
 from fer_bench.space import Between
 
 _TINY = 1e-6
 
 
-class ELIM(Method):
+class ELIM(CodedMethod):
     """Task loss on the features, and again on features without each person's shift.
 
     >>> from fer_bench.conformance import example_task
@@ -85,11 +75,7 @@ class ELIM(Method):
 
     def __init__(self, task: Task, config: Config) -> None:
         super().__init__(task, config)
-        if task.n_train_subjects < 2:
-            raise MethodError(
-                "elim matches people: it needs at least two among the training faces, and these "
-                "data name none."
-            )
+        need_people("elim", task)
         self.encoder = Encoder(config.backbone, task.shape, config.dim)
         self.normalise = nn.BatchNorm1d(config.dim)
         self.head = TaskHead(task, config.dim, hidden=config.hidden)
@@ -99,7 +85,7 @@ class ELIM(Method):
         """One stage, one player."""
         owned = [self.encoder, self.normalise, self.head]
         claims = [
-            Claim("model", "task", "lowers", self._task_error, "the task's loss"),
+            Claim("model", "task", "lowers", self.task_error, "the task's loss"),
             Claim("model", "matched", "lowers", self._matched_error, "its loss without the shift"),
         ]
         return [
@@ -116,13 +102,13 @@ class ELIM(Method):
         share = progress / self.config.warmup if self.config.warmup else 1.0
         self.ramp = 0.0 if share < 0.1 else min(1.0, share)
 
-    def feature(self, images: Tensor) -> Tensor:
+    def code(self, images: Tensor) -> Tensor:
         """z [B, dim] >= 0, of about unit scale: what the head and the matching see."""
         return torch.relu(self.normalise(self.encoder(images)))
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """L(z) + ramp x strength x sum over matched people of the mean L((z - mu) / rms)."""
-        z = self.feature(batch.images)
+        z = self.code(batch.images)
         task = self.head.loss(self.head(z), batch)
         matched = self.matched_loss(z, batch)
         total = task + self.ramp * self.config.strength * matched
@@ -157,19 +143,8 @@ class ELIM(Method):
         order = torch.randperm(len(present))[: self.config.people].to(present.device)
         return [(subject == code).nonzero()[:, 0] for code in present[order]]
 
-    def embed(self, images: Tensor) -> Embeddings:
-        """z, without any matching: a face is embedded alone."""
-        return Embeddings(expression=self.feature(images))
-
-    def predict(self, images: Tensor) -> Prediction:
-        """The head on z."""
-        return self.head.prediction(self.feature(images))
-
-    def _task_error(self, batch: Batch) -> Tensor:
-        return self.head.loss(self.head(self.feature(batch.images)), batch)
-
     def _matched_error(self, batch: Batch) -> Tensor:
-        return self.matched_loss(self.feature(batch.images), batch)
+        return self.matched_loss(self.code(batch.images), batch)
 
 
 def identity_shift(

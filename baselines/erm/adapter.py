@@ -6,23 +6,14 @@ from typing import Annotated
 
 from torch import Tensor
 
+from fer_bench.baselines.common.coded import CodedMethod
 from fer_bench.baselines.common.heads import TaskHead
 from fer_bench.baselines.common.networks import Encoder, EncoderConfig
-from fer_bench.method import (
-    Batch,
-    Claim,
-    Embeddings,
-    Method,
-    MethodInfo,
-    Player,
-    Prediction,
-    Stage,
-    Task,
-)
+from fer_bench.method import Batch, Claim, MethodInfo, Player, Stage, Task
 from fer_bench.space import Among
 
 
-class ERM(Method):
+class ERM(CodedMethod):
     """Cross-entropy (or squared error with a correlation term) on encoder and linear head.
 
     >>> from fer_bench.conformance import example_task
@@ -58,19 +49,9 @@ class ERM(Method):
     def stages(self) -> list[Stage]:
         """One stage, one player."""
         player = Player("model", [self.encoder, self.head], self.loss)
-        error = Claim(
-            "model", "total", "lowers", lambda b: self.loss(b)["total"], "the task's loss"
-        )
+        error = Claim("model", "total", "lowers", self.task_error, "the task's loss")
         return [Stage("train", players=[player], claims=[error])]
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """The task's loss."""
-        return {"total": self.head.loss(self.head(self.encoder(batch.images)), batch)}
-
-    def embed(self, images: Tensor) -> Embeddings:
-        """The code before the linear head."""
-        return Embeddings(expression=self.encoder(images))
-
-    def predict(self, images: Tensor) -> Prediction:
-        """Linear head on the code."""
-        return self.head.prediction(self.encoder(images))
+        return {"total": self.task_error(batch)}

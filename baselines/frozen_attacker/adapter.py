@@ -14,10 +14,10 @@ from torch.nn import functional
 
 from fer_bench.arrays import FROZEN_ATTACKER
 from fer_bench.baselines.adversarial_branch.adapter import uniform_cross_entropy
+from fer_bench.baselines.common.coded import need_people
 from fer_bench.baselines.common.heads import cross_entropy, train_subjects
 from fer_bench.baselines.common.networks import mlp
 from fer_bench.baselines.erm.adapter import ERM
-from fer_bench.errors import MethodError
 from fer_bench.method import Batch, Claim, Embeddings, MethodInfo, Player, Stage, Task
 from fer_bench.space import Between
 
@@ -68,11 +68,7 @@ class FrozenAttacker(ERM):
 
     def __init__(self, task: Task, config: Config) -> None:
         super().__init__(task, config)
-        if task.n_train_subjects < 2:
-            raise MethodError(
-                "frozen-attacker needs at least two people among the training faces: these data "
-                "name none."
-            )
+        need_people("frozen-attacker", task)
         self.attacker = mlp(config.dim, config.hidden, config.attacker_dim)
         self.people = nn.Linear(config.attacker_dim, task.n_train_subjects, bias=False)
 

@@ -14,45 +14,24 @@ from pydantic import NonNegativeInt
 from torch import Tensor, nn
 from torch.nn import functional
 
+from fer_bench.baselines.common.coded import CodedMethod, need_people
 from fer_bench.baselines.common.dependence import distance_correlation
 from fer_bench.baselines.common.heads import TaskHead, cross_entropy, train_subjects
 from fer_bench.baselines.common.networks import Encoder, EncoderConfig, mlp
 from fer_bench.baselines.references.adapter import one_hot
 from fer_bench.errors import MethodError
-from fer_bench.method import (
-    Batch,
-    Claim,
-    Embeddings,
-    Method,
-    MethodInfo,
-    Player,
-    Prediction,
-    Stage,
-    Task,
-)
+from fer_bench.method import Batch, Claim, MethodInfo, Player, Stage, Task
 from fer_bench.space import Between
 
 
-class _Invariant(Method):
+class _Invariant(CodedMethod):
     """An encoder and a linear head; subclasses add what keeps the person out."""
 
     def __init__(self, task: Task, config: Any) -> None:
         super().__init__(task, config)
-        if task.n_train_subjects < 2:
-            raise MethodError(
-                f"{self.info.name} needs at least two people among the training faces: these "
-                "data name none."
-            )
+        need_people(self.info.name, task)
         self.encoder = Encoder(config.backbone, task.shape, config.dim)
         self.head = TaskHead(task, config.dim)
-
-    def embed(self, images: Tensor) -> Embeddings:
-        """The code before the linear head."""
-        return Embeddings(expression=self.encoder(images))
-
-    def predict(self, images: Tensor) -> Prediction:
-        """Linear head on the code."""
-        return self.head.prediction(self.encoder(images))
 
 
 # Adversarial: DANN and CDANN ----------------------------------------------------------------

@@ -6,23 +6,14 @@ from typing import Annotated
 
 from torch import Tensor, nn
 
+from fer_bench.baselines.common.coded import CodedMethod
 from fer_bench.baselines.common.heads import TaskHead, cross_entropy, train_subjects
 from fer_bench.baselines.common.networks import Encoder, EncoderConfig
-from fer_bench.method import (
-    Batch,
-    Claim,
-    Embeddings,
-    Method,
-    MethodInfo,
-    Player,
-    Prediction,
-    Stage,
-    Task,
-)
+from fer_bench.method import Batch, Claim, MethodInfo, Player, Stage, Task
 from fer_bench.space import Between
 
 
-class Multitask(Method):
+class Multitask(CodedMethod):
     """Expression and identity heads on one code: what leaks when leaking is rewarded."""
 
     info = MethodInfo(
@@ -50,7 +41,7 @@ class Multitask(Method):
         """One stage, one player."""
         modules = [self.encoder, self.head, self.identity_head]
         claims = [
-            Claim("model", "task", "lowers", lambda b: self.loss(b)["task"], "the task's loss"),
+            Claim("model", "task", "lowers", self.task_error, "the task's loss"),
             Claim(
                 "model",
                 "identity",
@@ -68,11 +59,3 @@ class Multitask(Method):
         identity = cross_entropy(self.identity_head(code), train_subjects(batch, self.task))
         total = task + self.config.identity_weight * identity
         return {"total": total, "task": task, "identity": identity}
-
-    def embed(self, images: Tensor) -> Embeddings:
-        """The shared code."""
-        return Embeddings(expression=self.encoder(images))
-
-    def predict(self, images: Tensor) -> Prediction:
-        """Linear head on the shared code."""
-        return self.head.prediction(self.encoder(images))

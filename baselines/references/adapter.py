@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fer_bench.backbones import BackboneConfig
+from fer_bench.baselines.common.coded import CodedMethod
 from fer_bench.baselines.common.heads import TaskHead, cross_entropy
 from fer_bench.baselines.common.networks import Encoder, EncoderConfig
 from fer_bench.errors import MethodError
@@ -171,7 +172,7 @@ class Pixels(Frozen):
         return (images.flatten(1) - self.mean) @ self.axes.T
 
 
-class TrueFactors(Method):
+class TrueFactors(CodedMethod):
     """A positive control: what E and I should hold is the target of their loss.
 
     E is the predicted expression and nothing else, I the predicted attributes of the person, both
@@ -222,10 +223,6 @@ class TrueFactors(Method):
         person = [scores.softmax(1) for scores in self._by_attribute(code).values()]
         expression = output.softmax(1) if self.head.discrete else output
         return Embeddings(expression, torch.cat(person, 1))
-
-    def predict(self, images: Tensor) -> Prediction:
-        """What E holds."""
-        return self.head.prediction(self.encoder(images))
 
     def _by_attribute(self, code: Tensor) -> dict[str, Tensor]:
         parts = self.person(code).split(list(self.levels.values()), 1)

@@ -12,24 +12,15 @@ from pydantic import PositiveFloat
 from torch import Tensor, nn
 from torch.nn import functional
 
+from fer_bench.baselines.common.coded import CodedMethod
 from fer_bench.baselines.common.heads import TaskHead
 from fer_bench.baselines.common.networks import Encoder, EncoderConfig, mlp
 from fer_bench.errors import MethodError
-from fer_bench.method import (
-    Batch,
-    Claim,
-    Embeddings,
-    Method,
-    MethodInfo,
-    Player,
-    Prediction,
-    Stage,
-    Task,
-)
+from fer_bench.method import Batch, Claim, MethodInfo, Player, Prediction, Stage, Task
 from fer_bench.space import Between
 
 
-class SupCon(Method):
+class SupCon(CodedMethod):
     """Contrastive encoder, then a classifier on the frozen code.
 
     >>> from fer_bench.conformance import example_task
@@ -108,10 +99,6 @@ class SupCon(Method):
         with torch.no_grad():
             code = self.encoder(batch.images)
         return {"total": self.head.loss(self.head(self.scale(code)), batch)}
-
-    def embed(self, images: Tensor) -> Embeddings:
-        """The code before the projection."""
-        return Embeddings(expression=self.encoder(images))
 
     def predict(self, images: Tensor) -> Prediction:
         """Linear head on the standardised code."""

@@ -23,7 +23,7 @@ from typer.main import get_command
 
 from fer_bench import experiment, registry
 from fer_bench.cli.app import app
-from fer_bench.cli.listing import TABLES, Kind
+from fer_bench.cli.listing import TITLES, Kind, rows_of
 from fer_bench.reports.board import write_board
 
 SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
@@ -147,7 +147,7 @@ def _cell(text: str) -> str:
 
 
 def _listing(kind: Kind) -> str:
-    columns, rows = TABLES[kind]()
+    columns, rows = TITLES[kind], rows_of(kind)
     titles = {
         Kind.datasets: "Data sets",
         Kind.metrics: "Metrics",
@@ -174,7 +174,7 @@ def _scores() -> Iterator[str]:
 
 
 def _methods() -> str:
-    columns, rows = TABLES[Kind.methods]()
+    columns, rows = TITLES[Kind.methods], rows_of(Kind.methods)
     lines = ["# Methods", "", "As `fer-bench list methods` prints them.", ""]
     lines += [f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
     lines += [f"| `{row[0]}` | {' | '.join(map(_cell, row[1:]))} |" for row in rows]
@@ -288,7 +288,7 @@ def _value(value: Any) -> str:
         return ""
     if isinstance(value, list):
         digits = 3 if abs(value[0]) < 1 else 2
-        middle, *ends = ("" if v is None else f"{v:.{digits}f}" for v in value)
+        middle, *ends = ("" if v is None else f"{round(v, digits):g}" for v in value)
         return f"{middle} [" + ",\u00a0".join(ends) + "]" if all(ends) else middle
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 

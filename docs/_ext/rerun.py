@@ -88,18 +88,22 @@ def rows_of(out: Path, printed: str) -> Rows:
         return _scored(out)
     if out.is_file():
         timed = json.loads(out.read_text(encoding="utf-8"))["benchmarks"]
-        return [{"case": each["param"] or each["name"], **each["extra_info"]} for each in timed]
+        return [
+            {"case": each["param"] or _words(each["name"]), **each["extra_info"]} for each in timed
+        ]
     return list(json.loads(printed))
 
 
-def _scored(folder: Path) -> Rows:
-    from fer_bench.reports.confounding import confounding
-    from fer_bench.reports.summary import summarise
-    from fer_bench.runs.store import RunStore
+def _words(test: str) -> str:
+    return test.removeprefix("test_").replace("_", " ")
 
-    store = RunStore(folder)
-    summary = summarise(store)
-    tied = confounding(store, [row.label for row in summary.rows])
+
+def _scored(folder: Path) -> Rows:
+    from fer_bench.reports.material import Material
+    from fer_bench.reports.sections import claims
+
+    material = Material(folder, maps="none")
+    tied = material.confounding
     if tied is not None and len(tied.rhos) > 1:
         return [
             {
@@ -110,15 +114,26 @@ def _scored(folder: Path) -> Rows:
             for label in tied.labels
             for rho in tied.rhos
         ]
-    scores = {
-        title: key
-        for title, key in numbers()["scores"].items()
-        if any(key in row.scores for row in summary.rows)
-    }
-    return [
-        {"method": row.label, **{t: _interval(row.scores.get(key)) for t, key in scores.items()}}
-        for row in summary.rows
+    told = claims.content(material)
+    rows = [line.row for line in told["lines"]] if told else material.summary.rows
+    # Scores of all attackers stand for those of the default ones.
+    known = [{k.replace("-all/", "/"): v for k, v in row.scores.items()} for row in rows]
+    shown = {t: key for t, key in numbers()["scores"].items() if any(key in one for one in known)}
+    out = [
+        {"method": row.label, **{t: _interval(one.get(key)) for t, key in shown.items()}}
+        for row, one in zip(rows, known, strict=True)
     ]
+    for row, line in zip(out, told["lines"] if told else (), strict=False):
+        row |= _standing(line)
+    return out
+
+
+def _standing(line: Any) -> dict[str, str | None]:
+    """The places of a method for the fixed and the trained attacker; how it stands to erasing."""
+    place = line.places and " → ".join(
+        f"{p.at} ({p.first} to {p.last})" if p.first != p.last else f"{p.at}" for p in line.places
+    )
+    return {"place": place, "ERM + eraser": line.verdict and line.verdict.state}
 
 
 def _interval(estimate: Any) -> list[float | None] | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from itertools import product
 from typing import TypeVar
 
@@ -95,7 +96,8 @@ def two_covariances(x: Floats, target: Ints) -> tuple[Floats, Floats]:
     return within, between
 
 
-def bases(train: Faces, shrinkages: Iterable[float] = SHRINKAGES) -> list[Basis]:
+@lru_cache(maxsize=1)  # LDA and PLDA take them from the same faces, one after the other
+def bases(train: Faces, shrinkages: tuple[float, ...] = SHRINKAGES) -> tuple[Basis, ...]:
     """The basis of the training people for several shrinkages of the within-target covariance.
 
     `(1 - a) W + a tr(W) / d I` is inverted for each shrinkage a.
@@ -112,7 +114,7 @@ def bases(train: Faces, shrinkages: Iterable[float] = SHRINKAGES) -> list[Basis]
         kept = kept if len(kept) else np.array([len(variances) - 1])
         axes = (vectors * scale) @ directions[:, kept]
         out.append(Basis(train.x, axes, np.clip(variances[kept], 1e-9, None)))
-    return out
+    return tuple(out)
 
 
 @dataclass(frozen=True)
@@ -197,7 +199,7 @@ def plda_form(between: Floats, faces: int = 1) -> Form:
     )
 
 
-def _best(tried: list[Basis], make: Callable[[Basis], A], validation: Faces) -> A:
+def _best(tried: Sequence[Basis], make: Callable[[Basis], A], validation: Faces) -> A:
     """The attacker that serves best on the validation people; the first of equals."""
     attackers = [make(basis) for basis in tried]
     return attackers[int(np.argmax([compared_pairs(a, validation).auc for a in attackers]))]

@@ -21,6 +21,7 @@ TABLE_ROWS = 3_000
 PAIR_BLOCK = 2_000  # pairs whose rows are gathered at once
 
 Templates = Literal["mean", "best"]
+PairScores = Callable[[Ints, Ints], Floats]  # scores [n] of rows [n] and rows [n]
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ class Comparisons:
 
     def standing(self, scores: Floats) -> Floats:
         """Weighted share of the impostors that lie below each score; ties count half."""
-        order = np.argsort(self.impostor.scores, kind="stable")
+        order = np.argsort(self.impostor.scores)
         ordered = self.impostor.scores[order]
         below = np.r_[0.0, np.cumsum(self.impostor.weights[order])]
         left, right = (np.searchsorted(ordered, scores, side) for side in ("left", "right"))
@@ -95,7 +96,32 @@ def compared_pairs(attacker: Attacker, faces: Faces) -> Comparisons:
         attacker: fitted.
         faces: of people it has not seen.
     """
+    return _compared(_pair_scorer(attacker, faces), faces)
+
+
+def compared_and_permuted(
+    attacker: Attacker, faces: Faces, *, draws: int, seed: int = 0
+) -> tuple[Comparisons, Iterator[Floats]]:
+    """Compare pairs of single faces, also with targets dealt anew.
+
+    Faces trade places within their `apart` code (people within an expression), so that what the
+    expression explains stays, and what only the person does is gone. Where most codes have
+    one target, as videos of one person have, they trade places as wholes.
+
+    Args:
+        attacker: fitted.
+        faces: of people it has not seen.
+        draws: how often the targets are dealt.
+        seed: of it.
+
+    Returns:
+        The comparisons, and the scores [g] of the genuine pairs after each deal.
+    """
     scores = _pair_scorer(attacker, faces)
+    return _compared(scores, faces), _permuted(scores, faces, draws, seed)
+
+
+def _compared(scores: PairScores, faces: Faces) -> Comparisons:
     code = np.unique(faces.people, return_inverse=True)[1].ravel()
 
     def side(pairs: Pairs, weights: Floats) -> Side:
@@ -106,16 +132,8 @@ def compared_pairs(attacker: Attacker, faces: Faces) -> Comparisons:
     return Comparisons(side(genuine, own), side(impostor, other), faces.n_people)
 
 
-def permuted_scores(
-    attacker: Attacker, faces: Faces, *, draws: int, seed: int = 0
-) -> Iterator[Floats]:
-    """Scores [g] of the genuine pairs when targets are dealt anew, `draws` times.
-
-    Faces trade places within their `apart` code (people within an expression), so that what the
-    expression explains stays, and what only the person does is gone. Where most codes have
-    one target, as videos of one person have, they trade places as wholes.
-    """
-    scores, (genuine, _) = _pair_scorer(attacker, faces), faces.pairs
+def _permuted(scores: PairScores, faces: Faces, draws: int, seed: int) -> Iterator[Floats]:
+    genuine, _ = faces.pairs
     orders: Iterable[Ints]
     if tied_to_target(faces):
         rng = np.random.default_rng(seed)
@@ -126,12 +144,12 @@ def permuted_scores(
         yield scores(order[genuine.first], order[genuine.second])
 
 
-def _pair_scorer(attacker: Attacker, faces: Faces) -> Callable[[Ints, Ints], Floats]:
+def _pair_scorer(attacker: Attacker, faces: Faces) -> PairScores:
     """Scores of pairs of rows, from a table of all pairs where that is small."""
     embedded, form = attacker.embed(faces.x), attacker.form()
     if len(faces) <= TABLE_ROWS:
-        table = _rounded(form.table(embedded, embedded))
-        return lambda first, second: table[first, second]
+        table, n = _rounded(form.table(embedded, embedded)).ravel(), len(faces)
+        return lambda first, second: table.take(first * n + second)
 
     # What depends on one row alone is computed once a row: pairs are many more, and asked anew
     # in each permutation.
@@ -149,9 +167,13 @@ def _pair_scorer(attacker: Attacker, faces: Faces) -> Callable[[Ints, Ints], Flo
 
 
 def _rounded(scores: Floats) -> Floats:
-    """Scores to six digits of the largest: equal faces have equal scores."""
-    largest = np.abs(scores).max(initial=0.0)
-    return scores if largest == 0 else np.round(scores / largest, ROUND) * largest
+    """Scores to six digits of the largest, in place: equal faces have equal scores."""
+    largest = max(scores.max(initial=0.0), -scores.min(initial=0.0))
+    if largest > 0:  # tables are large: no copies
+        scores /= largest
+        np.round(scores, ROUND, out=scores)
+        scores *= largest
+    return scores
 
 
 # --- templates ----------------------------------------------------------------------------

@@ -19,7 +19,7 @@ GENUINE = 20_000  # pairs of one target at most, drawn at random
 IMPOSTORS = 100_000  # pairs of two
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # equal only to themselves, so that results can be kept by them
 class Faces:
     """Embedded faces and the question asked about pairs of them.
 

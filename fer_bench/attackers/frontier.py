@@ -116,6 +116,7 @@ class Verdict:
         leak, utility: of the method.
         least, most: leaks between which the curve is known.
         runs, people: that are resampled.
+        outside: share of the resamples that leave the curve's range.
     """
 
     state: State
@@ -128,6 +129,12 @@ class Verdict:
     most: float
     runs: int
     people: int
+    outside: float
+
+    @property
+    def inside(self) -> bool:
+        """Whether method and resamples stay in the curve's range, so that there is a verdict."""
+        return np.isfinite(self.difference) and self.outside <= OUTSIDE
 
 
 def encoded(run: RunArrays) -> Encoded:
@@ -287,12 +294,13 @@ def against_curve(
         [own[1, b] - utility_at(own[0, b], lines[0, b], lines[1, b]) for b in range(draws)]
     )
     low, high = interval(drawn, clusters=people)
+    outside = float(np.mean(~np.isfinite(drawn)))
     state: State = "no verdict"
-    if np.isfinite(difference) and np.mean(~np.isfinite(drawn)) <= OUTSIDE:
+    if np.isfinite(difference) and outside <= OUTSIDE:
         state = "above" if low > 0 else "below" if high < 0 else "no verdict"
     return Verdict(
         state, float(difference), low, high, leak, utility, float(line[:, 0].min()),
-        float(line[:, 0].max()), runs, people,
+        float(line[:, 0].max()), runs, people, outside,
     )  # fmt: skip
 
 

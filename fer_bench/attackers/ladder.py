@@ -18,8 +18,8 @@ from fer_bench.attackers.attacker import Attacker
 from fer_bench.attackers.closed_forms import PLDA, Cosine, WhitenedLDA
 from fer_bench.attackers.comparisons import (
     Comparisons,
+    compared_and_permuted,
     compared_pairs,
-    permuted_scores,
     searched,
 )
 from fer_bench.attackers.faces import Faces
@@ -78,7 +78,7 @@ class Ladder:
     Attributes:
         rungs: by name, from the ignorant one up.
         chosen: the name of the best one on the validation people.
-        train, validation, test: the faces, at most a few a person.
+        train, validation, test: the faces, at most a few per person.
         cautions: alarms about the evaluation as a whole.
     """
 
@@ -133,8 +133,7 @@ def climb(
     fitted = [attacker.fit(train, validation) for attacker in attackers or closed_forms()]
     rungs = {}
     for attacker in fitted:
-        compared = compared_pairs(attacker, test)
-        drawn = permuted_scores(attacker, test, draws=permutations, seed=seed)
+        compared, drawn = compared_and_permuted(attacker, test, draws=permutations, seed=seed)
         permuted = np.stack(list(drawn)) if permutations else None
         scores = verification_numbers(compared, permuted=permuted, draws=draws, seed=seed)
         training, tuned = (compared_pairs(attacker, part).auc for part in (train, validation))

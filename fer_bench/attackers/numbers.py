@@ -36,8 +36,8 @@ def verification_numbers(
     Args:
         compared: genuine and impostor comparisons.
         permuted: [p, g] scores of the genuine comparisons with targets dealt anew
-            (`permuted_scores`), for null and p-value, and `details["detectable"]`: the value that
-            would be told from the null at 1 % in nine of ten evaluations.
+            (`compared_and_permuted`), for null and p-value, and `details["detectable"]`: the value
+            that would be told from the null at 1 % in nine of ten evaluations.
         draws: bootstrap resamples; equal seeds and people give equal resamples.
         seed: of the bootstrap.
 

@@ -26,7 +26,7 @@ from scipy.stats import chi2
 
 from fer_bench.attackers.attacker import Attacker
 from fer_bench.attackers.closed_forms import two_covariances
-from fer_bench.attackers.comparisons import compared_pairs, permuted_scores
+from fer_bench.attackers.comparisons import compared_and_permuted
 from fer_bench.attackers.faces import Faces, dealt_cells, tied_to_target
 from fer_bench.data.cache import cache_folder, entry
 from fer_bench.metrics.common import Floats
@@ -224,10 +224,9 @@ def leak_p_value(
     observed, null = [], []
     for attacker in attackers:
         fitted = attacker.fit(train, validation)
-        compared = compared_pairs(fitted, test)
+        compared, drawn = compared_and_permuted(fitted, test, draws=permutations, seed=seed)
         # Mean genuine score, without the tails of a log-likelihood ratio.
         low, high = np.quantile(compared.impostor.scores, [0.01, 0.99])
-        drawn = permuted_scores(fitted, test, draws=permutations, seed=seed)
         weights = compared.genuine.weights
         values = np.array([weights @ np.clip(scores, low, high) for scores in drawn])
         spread = values.std() or 1.0
@@ -251,7 +250,7 @@ def find_power(
     """The strength of one kind of leak that these attackers find on such faces.
 
     Args:
-        parts: training, validation and test faces, a few a person (`Faces.at_most`).
+        parts: training, validation and test faces, a few per person (`Faces.at_most`).
         kind: of the plant.
         attackers: fitted on every planted draw.
         draws: planted leaks.

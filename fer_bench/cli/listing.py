@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -27,12 +27,11 @@ def list_names(
 
     from fer_bench.terminal import make_console
 
-    columns, rows = TABLES[kind]()
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column()
-    for name, *facts, last in rows:
-        table.add_row(name, "\n".join(_paragraphs(columns[1:-1], facts, last)))
+    for name, *facts, last in rows_of(kind):
+        table.add_row(name, "\n".join(_paragraphs(TITLES[kind][1:-1], facts, last)))
     make_console(highlight=False, markup=False).print(table)
 
 
@@ -45,87 +44,56 @@ def _paragraphs(titles: Sequence[str], facts: Sequence[str], last: str) -> Itera
         yield last
 
 
-def _load_all(registry: Any) -> Iterator[tuple[str, Any, str]]:
-    """(name, object or None, trouble) of every entry; a broken plug-in is listed as such."""
+def rows_of(kind: Kind) -> Iterator[Sequence[str]]:
+    """The name of everything of a kind, its facts, and a sentence; of what is broken, why."""
+    from fer_bench import registry
     from fer_bench.errors import FerBenchError
 
-    for name in registry.names():
+    if kind is Kind.protocols:
+        yield from _protocols()
+        return
+    known, facts_of = getattr(registry, kind), FACTS[kind]
+    for name in known.names():
         try:
-            yield name, registry.get(name), ""
+            thing = known.get(name)
         except FerBenchError as error:
-            yield name, None, str(error)
-
-
-Listing = tuple[Sequence[str], Sequence[Sequence[str]]]
+            yield name, *([""] * (len(TITLES[kind]) - 2)), str(error)
+        else:
+            yield name, *facts_of(thing)
 
 
 def _yes(flag: bool) -> str:
     return "yes" if flag else "-"
 
 
-def _methods() -> Listing:
-    from fer_bench import registry
-
-    rows = []
-    for name, method, trouble in _load_all(registry.methods):
-        if method is None:
-            rows.append((name, "", "", "", trouble))
-            continue
-        info = method.info
-        needs = ", ".join(sorted(info.needs)) or "-"
-        dated = info.year is None or str(info.year) in info.paper
-        source = info.paper if dated else f"{info.paper} ({info.year})"
-        rows.append((name, info.role, needs, _yes(info.produces_identity), source))
-    return ("method", "role", "needs", "identity embedding", "source"), rows
+def _method(method: Any) -> Sequence[str]:
+    info = method.info
+    needs = ", ".join(sorted(info.needs)) or "-"
+    dated = info.year is None or str(info.year) in info.paper
+    source = info.paper if dated else f"{info.paper} ({info.year})"
+    return info.role, needs, _yes(info.produces_identity), source
 
 
-def _datasets() -> Listing:
-    from fer_bench import registry
-
-    rows = []
-    for name, reader, trouble in _load_all(registry.datasets):
-        if reader is None:
-            rows.append((name, "", "", "", trouble))
-            continue
-        info = reader.info
-        attributes = ", ".join(info.attributes) or "-"
-        rows.append((name, info.subjects, _yes(info.valence_arousal), attributes, info.terms))
-    return ("data set", "subjects", "valence-arousal", "attributes", "terms"), rows
+def _dataset(reader: Any) -> Sequence[str]:
+    info = reader.info
+    attributes = ", ".join(info.attributes) or "-"
+    return info.subjects, _yes(info.valence_arousal), attributes, info.terms
 
 
-def _metrics() -> Listing:
-    from fer_bench import registry
-
-    rows = []
-    for name, metric, trouble in _load_all(registry.metrics):
-        if metric is None:
-            rows.append((name, "", "", "", trouble))
-            continue
-        needs = ", ".join(sorted(metric.needs)) or "-"
-        columns = ", ".join(s.title for s in getattr(metric, "scores", ()) if s.column) or "-"
-        rows.append((name, _yes(metric.default), needs, columns, _first_line(metric)))
-    return ("metric", "default", "needs", "columns", "what it is"), rows
+def _metric(metric: Any) -> Sequence[str]:
+    needs = ", ".join(sorted(metric.needs)) or "-"
+    columns = ", ".join(s.title for s in getattr(metric, "scores", ()) if s.column) or "-"
+    return _yes(metric.default), needs, columns, _first_line(metric)
 
 
-def _estimators() -> Listing:
-    from fer_bench import registry
-
-    rows = []
-    for name, estimator, trouble in _load_all(registry.estimators):
-        rows.append((name, trouble if estimator is None else _first_line(estimator)))
-    return ("estimator", "what it is"), rows
-
-
-def _protocols() -> Listing:
+def _protocols() -> Iterator[Sequence[str]]:
     from fer_bench.sharing.protocols import cards
 
-    rows = []
     for card in cards():
         folds = "its own split" if card.split.official else f"{len(card.split.indices)} of "
         folds += "" if card.split.official else f"{card.split.folds} folds over people"
         about = (", ".join(card.metrics), card.attackers, card.nulls, card.hash)
-        rows.append((f"{card.name} {card.version}", folds, *about, card.title))
-    return ("protocol", "folds", "metrics", "attackers", "nulls", "hash", "data"), rows
+        yield f"{card.name} {card.version}", folds, *about, card.title
 
 
 def _first_line(thing: Any) -> str:
@@ -133,10 +101,16 @@ def _first_line(thing: Any) -> str:
     return text.strip().splitlines()[0] if text.strip() else ""
 
 
-TABLES = {
-    Kind.methods: _methods,
-    Kind.datasets: _datasets,
-    Kind.metrics: _metrics,
-    Kind.estimators: _estimators,
-    Kind.protocols: _protocols,
+TITLES: dict[Kind, Sequence[str]] = {
+    Kind.methods: ("method", "role", "needs", "identity embedding", "source"),
+    Kind.datasets: ("data set", "subjects", "valence-arousal", "attributes", "terms"),
+    Kind.metrics: ("metric", "default", "needs", "columns", "what it is"),
+    Kind.estimators: ("estimator", "what it is"),
+    Kind.protocols: ("protocol", "folds", "metrics", "attackers", "nulls", "hash", "data"),
+}
+FACTS: dict[Kind, Callable[[Any], Sequence[str]]] = {
+    Kind.methods: _method,
+    Kind.datasets: _dataset,
+    Kind.metrics: _metric,
+    Kind.estimators: lambda estimator: (_first_line(estimator),),
 }

@@ -217,12 +217,10 @@ def _run(settings: list[dict[str, Any]], path: Path) -> Any:
 
 
 def _save_reference(results: Any, path: Path) -> None:
+    from fer_bench.atomic import write_text
     from fer_bench.information.bench import reference
 
-    aside = path.with_suffix(".part")
-    text = reference(results).model_dump_json(indent=1, exclude_unset=True)
-    aside.write_text(text, encoding="utf-8")
-    aside.replace(path)
+    write_text(path, reference(results).model_dump_json(indent=1, exclude_unset=True))
     typer.echo(f"reference: {path}")
 
 

@@ -109,11 +109,10 @@ def checklist(
 
 
 def _write(text: str, out: Path | None) -> None:
-    from fer_bench.runs.store import atomic_path
+    from fer_bench.atomic import write_text
 
     if out is None:
         typer.echo(text, nl=False)
         return
-    with atomic_path(out) as aside:
-        aside.write_text(text, encoding="utf-8")
+    write_text(out, text)
     typer.echo(str(out.resolve()))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +12,7 @@ import typer
 if TYPE_CHECKING:
     from fer_bench.experiment import Experiment
     from fer_bench.sweep.executors import Options
+    from fer_bench.sweep.sweep import Sweep
 
 Folder = Annotated[Path, typer.Argument(help="Result folder.", show_default=False)]
 
@@ -120,15 +121,7 @@ def run(
         rehearse=options.is_local,
         quiet=quiet,
     )
-    for reason in sorted(set(sweep.skipped.values())):
-        typer.echo(f"skipped: {reason}", err=True)
-    for reason, ids in _by_reason(sweep.failed).items():
-        more = f" and {len(ids) - 1} more" if len(ids) > 1 else ""
-        typer.echo(f"failed: {ids[0]}{more}: {reason}", err=True)
-    busy = f", {sweep.busy} left to another command that is at them" if sweep.busy else ""
-    typer.echo(
-        f"{sweep.done} runs trained, {sweep.kept} kept, {len(sweep.failed)} failed{busy}", err=True
-    )
+    _say_outcome(sweep)
     if report and sweep.records():
         from fer_bench.reports.page import write_report
         from fer_bench.terminal import steps_shown
@@ -160,11 +153,18 @@ def _seconds(written: str | None) -> float | None:
     return seconds
 
 
-def _by_reason(failed: Mapping[str, str]) -> dict[str, list[str]]:
-    reasons: dict[str, list[str]] = {}
-    for run_id, reason in failed.items():
-        reasons.setdefault(reason, []).append(run_id)
-    return reasons
+def _say_outcome(sweep: Sweep) -> None:
+    """Say what was skipped, what failed and why, and how many runs there are."""
+    for reason in sorted(set(sweep.skipped.values())):
+        typer.echo(f"skipped: {reason}", err=True)
+    for reason in dict.fromkeys(sweep.failed.values()):
+        first, *others = (run_id for run_id, why in sweep.failed.items() if why == reason)
+        more = f" and {len(others)} more" if others else ""
+        typer.echo(f"failed: {first}{more}: {reason}", err=True)
+    busy = f", {sweep.busy} left to another command that is at them" if sweep.busy else ""
+    typer.echo(
+        f"{sweep.done} runs trained, {sweep.kept} kept, {len(sweep.failed)} failed{busy}", err=True
+    )
 
 
 def _say_plan(
@@ -293,7 +293,7 @@ def transfer(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
 ) -> None:
     """Train on A, test on B: the runs of every folder on the faces of the others."""
-    from fer_bench.runs.store import atomic_path
+    from fer_bench.atomic import atomic_path
     from fer_bench.sweep.transfer import to_text, transfer_matrix
 
     matrix = transfer_matrix(folders, measure=measure, quiet=quiet)

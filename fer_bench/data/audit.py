@@ -83,7 +83,7 @@ class Suspect:
 
 @dataclass
 class Audit:
-    """Findings: sentences, counts, dependence, framing, and suspects (most suspect first a kind).
+    """Findings: sentences, counts, dependence, framing, and suspects, the strongest first.
 
     `framing` says of each property of the framing how well it alone tells expression and person.
     """
@@ -513,7 +513,7 @@ button, select { font: inherit; padding: .15rem .4rem }
 
 _BODY = """
 {% if audit.problems %}<ul>{% for line in audit.problems %}<li>{{ line }}</li>
-{% endfor %}</ul>{% else %}<p>Nothing was audit.</p>{% endif %}
+{% endfor %}</ul>{% else %}<p>Nothing was found.</p>{% endif %}
 <h2>Faces by class and split</h2>
 <div class="scroll"><table><tr><th></th>{% for s in splits %}<th>{{ s }}</th>{% endfor %}</tr>
 {% for name, row in audit.counts["by class and split"].items() %}

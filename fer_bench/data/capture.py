@@ -21,6 +21,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
+from fer_bench.atomic import atomic_path
 from fer_bench.data.labels import canonical
 from fer_bench.errors import DataError, MissingExtraError
 
@@ -80,10 +81,8 @@ class Recorder:
         """Store one face [side, side, 3] and return its path in the folder."""
         path = f"{expression}/{self.subject}/{uuid.uuid4().hex}.png"
         file = self.folder / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        aside = file.with_suffix(".part")
-        Image.fromarray(face).save(aside, "PNG")
-        aside.replace(file)
+        with atomic_path(file) as aside:
+            Image.fromarray(face).save(aside, "PNG")
         self._rows.append(
             {
                 "path": path,
@@ -123,11 +122,9 @@ class Recorder:
         return table.to_dict("records")
 
     def _write(self) -> None:
-        aside = self._manifest.with_suffix(".part")
-        pd.DataFrame(self._rows, columns=["path", "expression", "subject", "sequence"]).to_csv(
-            aside, index=False, lineterminator="\n"
-        )
-        aside.replace(self._manifest)
+        table = pd.DataFrame(self._rows, columns=["path", "expression", "subject", "sequence"])
+        with atomic_path(self._manifest) as aside:
+            table.to_csv(aside, index=False, lineterminator="\n")
 
 
 def parsed_keys(text: str) -> dict[str, str]:

@@ -12,7 +12,7 @@ import shutil
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -35,14 +35,7 @@ from fer_bench.data.faces import (
 )
 from fer_bench.data.labels import EXPRESSIONS, part_of_split, plain
 from fer_bench.data.progress import progress_bar
-from fer_bench.data.reader import (
-    Listing,
-    Reader,
-    Reject,
-    Renderer,
-    keyword_options,
-    translated,
-)
+from fer_bench.data.reader import Listing, Reader, Reject, Renderer, keyword_options, translated
 from fer_bench.errors import DataError, did_you_mean
 from fer_bench.registry import datasets
 
@@ -109,17 +102,8 @@ def load_dataset(
             raise DataError(f"data set {name!r} needs a root: pass root=, or provide {hint}.")
         if not place.exists():
             raise DataError(f"data set {name!r}: there is no {place}: pass root=.")
-        data = _read(
-            reader,
-            place,
-            size=size,
-            color=color,
-            fit=fit,
-            store=store,
-            set_aside=bad_images == "set-aside",
-            progress=progress,
-            options=options,
-        )
+        set_aside = bad_images == "set-aside"
+        data = _read(_Wanted(reader, place, store, size, color, fit, set_aside, progress, options))
     if decisions is not None:
         data = decided.apply(data, decisions)
     return data.select(split=split, classes=classes, where=where)
@@ -169,34 +153,53 @@ def _rendered(
 # ---------------------------------------------------------------------- read faces
 
 
-def _read(
-    reader: Reader,
-    root: Path,
-    *,
-    size: int,
-    color: bool,
-    fit: Fit,
-    store: Path,
-    set_aside: bool,
-    progress: bool | None,
-    options: Mapping[str, Any],
-) -> FaceData:
+@dataclass(frozen=True)
+class _Wanted:
+    """The faces of a set as they are asked for: the arguments of `load_dataset`.
+
+    Attributes:
+        store: folder of the cache.
+        set_aside: whether what cannot be read is left out.
+    """
+
+    reader: Reader
+    root: Path
+    store: Path
+    size: int
+    color: bool
+    fit: Fit
+    set_aside: bool
+    progress: bool | None
+    options: Mapping[str, Any]
+
+    @property
+    def base(self) -> Path:
+        """The folder that paths are relative to."""
+        return self.root if self.root.is_dir() else self.root.parent
+
+    def picture(self, source: Path | bytes | NDArray[np.uint8], box: Any) -> NDArray[np.uint8]:
+        """One face [size, size, C]."""
+        how: dict[str, Any] = {"size": self.size, "color": self.color, "fit": self.fit, "box": box}
+        if isinstance(source, np.ndarray):
+            return to_square(Image.fromarray(source), **how)
+        return decode(source, **how)
+
+
+def _read(wanted: _Wanted) -> FaceData:
     """Read a set through two entries of the cache: the table, and the pixels it points to.
 
     While no file below the root changes, the table is opened as it was read. When only labels
     change, it is read again, but the pixels stay.
     """
-    base = root if root.is_dir() else root.parent
+    reader, store = wanted.reader, wanted.store
     code = source_hash(Path(inspect.getfile(type(reader))).parent)
-    stamp = tree_stamp(base, without=store)
-    how = [FORMAT, code, str(root.resolve()), stamp, size, color, fit, set_aside]
-    key = combine_hashes(json.dumps([*how, sorted(options.items())], default=str))
+    stamp = tree_stamp(wanted.base, without=store)
+    how = [wanted.size, wanted.color, wanted.fit, wanted.set_aside, sorted(wanted.options.items())]
+    about = [FORMAT, code, str(wanted.root.resolve()), stamp, *how]
+    key = combine_hashes(json.dumps(about, default=str))
 
     def make(folder: Path) -> None:
-        data, pixels = _listed(
-            reader, root, size=size, color=color, fit=fit, store=store,
-            set_aside=set_aside, progress=progress, options=options,
-        )  # fmt: skip
+        data, pixels = _listed(wanted)
         data.save_labels(folder, pixels=pixels)
 
     def opened() -> FaceData:
@@ -211,37 +214,24 @@ def _read(
     return opened()
 
 
-def _listed(
-    reader: Reader,
-    root: Path,
-    *,
-    size: int,
-    color: bool,
-    fit: Fit,
-    store: Path,
-    set_aside: bool,
-    progress: bool | None,
-    options: Mapping[str, Any],
-) -> tuple[FaceData, str]:
+def _listed(wanted: _Wanted) -> tuple[FaceData, str]:
     """Read the table, decode what is not decoded yet; the faces and the key of their pixels."""
-    base = root if root.is_dir() else root.parent
-    listing = read_listing(reader, root, **options)
-    info = listing.info or reader.info
-    if not set_aside:
+    base = wanted.base
+    listing = read_listing(wanted.reader, wanted.root, **wanted.options)
+    info = listing.info or wanted.reader.info
+    if not wanted.set_aside:
         _raise_first(info.name, listing.rejects)
     if not len(listing.table):
         aside = len(listing.rejects)
         hint = f" ({aside} set aside)." if aside else ": check the layout."
-        raise DataError(f"{info.name}: no usable image under {root}{hint}")
+        raise DataError(f"{info.name}: no usable image under {wanted.root}{hint}")
 
     def make(folder: Path) -> None:
-        _decode_all(
-            folder, listing, base, size=size, color=color, fit=fit,
-            set_aside=set_aside, name=info.name, progress=progress,
-        )  # fmt: skip
+        _decode_all(folder, listing, info.name, wanted)
 
-    key = _key(listing, base, info.name, [size, color, fit, set_aside, str(base.resolve())])
-    return _faces(listing, info, entry(store, reader.info.name, key, make)), key
+    how = [wanted.size, wanted.color, wanted.fit, wanted.set_aside, str(base.resolve())]
+    key = _key(listing, base, info.name, how)
+    return _faces(listing, info, entry(wanted.store, wanted.reader.info.name, key, make)), key
 
 
 def _faces(listing: Listing, info: DataInfo, folder: Path) -> FaceData:
@@ -407,34 +397,20 @@ def _key(listing: Listing, base: Path, name: str, options: list[Any]) -> str:
     return digest.hexdigest()
 
 
-def _decode_all(
-    folder: Path,
-    listing: Listing,
-    base: Path,
-    *,
-    size: int,
-    color: bool,
-    fit: Fit,
-    set_aside: bool,
-    name: str,
-    progress: bool | None,
-) -> None:
+def _decode_all(folder: Path, listing: Listing, name: str, wanted: _Wanted) -> None:
     """Decode every row into images.npy, in parallel, with memory that does not grow."""
-    n, channels = len(listing.table), 3 if color else 1
+    n = len(listing.table)
     paths, where = listing.table["path"].tolist(), listing.where or []
-    shape = (n, size, size, channels)
+    shape = (n, wanted.size, wanted.size, 3 if wanted.color else 1)
     images = np.lib.format.open_memmap(folder / "images.npy", "w+", np.uint8, shape)
     rejects: dict[int, Reject] = {}
 
     def one(row: int) -> None:
         box = None if listing.boxes is None else tuple(listing.boxes[row])
         try:
-            source = inside(base, paths[row]) if listing.pixels is None else listing.pixels(row)
-            if isinstance(source, np.ndarray):
-                picture = Image.fromarray(source)
-                images[row] = to_square(picture, size=size, color=color, fit=fit, box=box)
-            else:
-                images[row] = decode(source, size=size, color=color, fit=fit, box=box)
+            own = listing.pixels
+            source = inside(wanted.base, paths[row]) if own is None else own(row)
+            images[row] = wanted.picture(source, box)
         except DataError as error:
             rejects[row] = Reject(paths[row], where[row], str(error))
 
@@ -442,13 +418,13 @@ def _decode_all(
     workers = 1 if listing.sequential else os.cpu_count() or 1
     with (
         ThreadPoolExecutor(workers) as pool,
-        progress_bar(f"decoding {name}", n, progress) as advance,
+        progress_bar(f"decoding {name}", n, wanted.progress) as advance,
     ):
         for start in range(0, n, block):
             rows = range(start, min(n, start + block))
             list(pool.map(one, rows, chunksize=16))
             advance(len(rows))
-            if rejects and not set_aside:
+            if rejects and not wanted.set_aside:
                 _raise_first(name, [rejects[row] for row in sorted(rejects)])
     bad = sorted(rejects)
     kept = np.setdiff1d(np.arange(n, dtype=np.int64), bad)

@@ -9,6 +9,8 @@ from typing import Any
 
 from PIL import Image
 
+from fer_bench.atomic import write_text
+
 STYLE = """
 :root { color-scheme: light dark; --ink: #1b1d22; --paper: #fff; --soft: #6b7280; --line: #d9dce3;
   --accent: #2458c5; --warn: #b45309 }
@@ -56,9 +58,7 @@ def write_page(
         lead=lead,
         body=Markup(body),
     )
-    aside = file.with_name(file.name + ".part")
-    aside.write_text(html, encoding="utf-8")
-    aside.replace(file)
+    write_text(file, html)
     return file
 
 

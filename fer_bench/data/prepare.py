@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
+from fer_bench.atomic import atomic_path, write_text
 from fer_bench.data import decisions as decided
 from fer_bench.data.decode import inside, open_rgb, to_square
 from fer_bench.data.detect import Array, Detector, Face, Mtcnn
@@ -305,10 +306,8 @@ def _one(
             _check(image, face, quality, settings)
     except DataError as error:
         return {"reason": str(error)}
-    target.parent.mkdir(parents=True, exist_ok=True)
-    aside = target.with_name(target.name + ".part")
-    (cut if settings.color else cut.convert("L")).save(aside, "PNG", compress_level=1)
-    aside.replace(target)
+    with atomic_path(target) as aside:
+        (cut if settings.color else cut.convert("L")).save(aside, "PNG", compress_level=1)
     return {
         "alignment": "eyes" if face else "whole image",
         "eyes": [round(float(v), 2) for v in face.eyes.ravel()] if face else [None] * 4,
@@ -541,7 +540,7 @@ def _write(
         f"to {settings.size}x{settings.size}"
     )
     info["notes"] = [*info.get("notes", []), made, *_notes(whole_images, padded)]
-    _text(out / "info.json", json.dumps(info, indent=1))
+    write_text(out / "info.json", json.dumps(info, indent=1))
     kinds = pd.Series([_kind(reason) for _, _, reason in rejects], dtype="str").value_counts()
     return Prepared(
         out,
@@ -610,10 +609,5 @@ def _kind(reason: str) -> str:
 
 
 def _csv(file: Path, table: pd.DataFrame) -> None:
-    _text(file, table.to_csv(index=False, quoting=csv.QUOTE_MINIMAL, lineterminator="\n"))
-
-
-def _text(file: Path, text: str) -> None:
-    aside = file.with_name(file.name + ".part")
-    aside.write_text(text, encoding="utf-8", newline="")
-    aside.replace(file)
+    text = table.to_csv(index=False, quoting=csv.QUOTE_MINIMAL, lineterminator="\n")
+    write_text(file, text, newline="")

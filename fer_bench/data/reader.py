@@ -62,7 +62,7 @@ class Listing:
     """What a reader found.
 
     Attributes:
-        table: one row an image; `path` is relative to the root, with forward slashes, or names
+        table: one row per image; `path` is relative to the root, with forward slashes, or names
             the row where the set has no files ("fer2013.csv#17").
         where: [N] where each row is listed, for messages ("manifest.csv line 17").
         rejects: rows that could not be understood.
@@ -274,6 +274,19 @@ def listing(
     rejects: list[Reject] | None = None,
     **rest: Any,
 ) -> Listing:
-    """A `Listing` from one dictionary a row."""
+    """A `Listing` from one dictionary per row."""
     table = pd.DataFrame(rows) if rows else pd.DataFrame({"path": []})
     return Listing(table, where=where, rejects=rejects or [], **rest)
+
+
+def listing_by_name(
+    root: Path,
+    name: re.Pattern[str],
+    example: str,
+    labels: Callable[[re.Match[str]], dict[str, Any]],
+) -> Listing:
+    """All pictures below a folder, whose names (without their ending) say their labels."""
+    files = image_files(root)
+    matches = [(file, name.fullmatch(file.stem)) for file in files]
+    rows = [{"path": relative(f, root), **labels(match)} for f, match in matches if match]
+    return listing(rows, rejects=misnamed(files, root, name, example))

@@ -12,13 +12,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from fer_bench.atomic import write_text
 from fer_bench.cautions import Caution
 from fer_bench.data.faces import FaceData
 from fer_bench.data.labels import part_of_split
 from fer_bench.errors import DataError
 
 Rows = NDArray[np.int64]
-PARTS = "rvt"  # one letter a fold in the file: train, validation, test; "-" is unused
+PARTS = "rvt"  # one letter per fold in the file: train, validation, test; "-" is unused
 UNUSED = "-"
 COPIES = "leak_group"
 """A column of numbers: faces of one group are copies of each other, or nearly so."""
@@ -64,7 +65,7 @@ class FoldFile:
         return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
     def save(self, path: str | Path) -> Path:
-        """Write a JSON file: every row with one letter a fold (r train, v validation, t test)."""
+        """Write a JSON file: every row with one letter per fold (r train, v validation, t test)."""
         path = Path(path)
         about = {
             "format": "fer-bench folds 1",
@@ -74,9 +75,7 @@ class FoldFile:
             "warnings": [caution.to_json() for caution in self.cautions],
             "rows": dict(zip(self.keys, self._codes(), strict=True)),
         }
-        aside = path.with_name(path.name + ".part")
-        aside.write_text(json.dumps(about, indent=0), encoding="utf-8")
-        aside.replace(path)
+        write_text(path, json.dumps(about, indent=0))
         return path
 
     @classmethod

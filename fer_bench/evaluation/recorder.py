@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_bench.atomic import atomic_path
 from fer_bench.errors import DataError
-from fer_bench.runs.store import atomic_path
 
 _NAMES = {
     "expression": "E", "identity": "I", "labels": "expression", "subjects": "subject",

@@ -21,6 +21,7 @@ import pandas as pd
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from fer_bench.atomic import write_text
 from fer_bench.errors import DataError
 from fer_bench.information import tasks
 from fer_bench.information.estimator import SidesError, WrappedEstimator, make, read_integer
@@ -293,9 +294,7 @@ def _bench(
         if row.value is not None or setting not in asked:
             lines.append(line)
             done.add(setting)
-    aside = path.with_suffix(".part")
-    aside.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
-    aside.replace(path)
+    write_text(path, "".join(line + "\n" for line in lines))
     with path.open("a", encoding="utf-8") as file:
         for batch in _batches(settings, seeds_per_pass):
             missing = [job for job in batch if tuple(job.values()) not in done]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -153,28 +154,34 @@ def _by_class(sample: Sample, z: np.ndarray, tool: Estimator, null: int | None) 
     every = iter(tool.estimate_many(problems) if problems else [])
     by_class = [known or list(islice(every, count + 1)) for known in by_class]
     sizes = np.array([len(rows) for rows in kept])
-    share = sizes / sizes.sum()
-    means = [
-        float(share @ [estimates[i].value for estimates in by_class]) for i in range(count + 1)
+    by_order = zip(*by_class, strict=True)
+    values = [
+        float(sizes / sizes.sum() @ [one.value for one in estimates]) for estimates in by_order
     ]
-    real = [estimates[0] for estimates in by_class]
-    left = sample.n - int(sizes.sum())
-    few = int((sizes < FEW_ROWS).sum())
+    estimate = _averaged(sample.n, kept, [estimates[0] for estimates in by_class], values[0])
+    return score_estimate(sample, f"{tool.name} (by class)", estimate, values[1:])
+
+
+def _averaged(
+    n: int, kept: Sequence[np.ndarray], estimates: Sequence[Estimate], value: float
+) -> Estimate:
+    """One estimate of those of all classes, weighted by how many of the n rows each has."""
+    sizes = np.array([len(rows) for rows in kept])
+    left, few = n - int(sizes.sum()), int((sizes < FEW_ROWS).sum())
     cautions = [Caution("small-classes-left-out", rows=left)] if left else []
     if few:
-        caution = Caution("small-classes", few=few, classes=len(sizes), least=FEW_ROWS)
-        cautions.append(caution)
-    estimate = Estimate(
-        value=means[0],
-        rows=np.concatenate([e.rows for e in real]),
-        index=np.concatenate([rows[e.index] for rows, e in zip(kept, real, strict=True)]),
-        extra_variance=float(
-            sum(w**2 * e.extra_variance for w, e in zip(share, real, strict=True))
-        ),
-        cautions=(*cautions, *(caution for e in real for caution in e.cautions)),
-        details={"by_class": [e.value for e in real]},
+        cautions.append(Caution("small-classes", few=few, classes=len(sizes), least=FEW_ROWS))
+    variances = [
+        share**2 * e.extra_variance for share, e in zip(sizes / sizes.sum(), estimates, strict=True)
+    ]
+    return Estimate(
+        value=value,
+        rows=np.concatenate([e.rows for e in estimates]),
+        index=np.concatenate([rows[e.index] for rows, e in zip(kept, estimates, strict=True)]),
+        extra_variance=float(sum(variances)),
+        cautions=(*cautions, *(caution for e in estimates for caution in e.cautions)),
+        details={"by_class": [e.value for e in estimates]},
     )
-    return score_estimate(sample, f"{tool.name} (by class)", estimate, means[1:])
 
 
 def _compact(sample: Sample) -> Sample:

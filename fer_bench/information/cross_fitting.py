@@ -12,13 +12,7 @@ from torch import Tensor
 
 from fer_bench.cautions import Caution
 from fer_bench.information.estimator import Estimate, EstimatorError, Problem, read_integer
-from fer_bench.information.inputs import (
-    MAX_COLUMNS,
-    Sample,
-    features,
-    is_discrete,
-    network_columns,
-)
+from fer_bench.information.inputs import MAX_COLUMNS, Sample, features, is_discrete, network_columns
 from fer_bench.information.training import Budget, Fold, Model, Parameters, train
 
 FEW_FOR_NETWORKS = 100  # rows below which critics were seen to read several nats too little

@@ -17,14 +17,7 @@ from scipy.stats import rankdata
 from fer_bench.cautions import Caution
 from fer_bench.errors import DataError
 from fer_bench.labels import as_text, read_groups
-from fer_bench.reading import (
-    READINGS,
-    as_array,
-    as_floats,
-    first_no_number,
-    readings,
-    refuse_gaps,
-)
+from fer_bench.reading import READINGS, as_array, as_floats, first_no_number, readings, refuse_gaps
 from fer_bench.spectrum import effective_rank
 
 MIN_ROWS = 10  # below this no estimator here has anything to say

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 from jinja2 import Environment
 
+from fer_bench.atomic import write_text
 from fer_bench.information.bench import by_estimator, by_failure, by_task, varying
 
 TEMPLATE = """<!doctype html>
@@ -81,9 +82,7 @@ def write_page(results: pd.DataFrame, path: Path) -> None:
         tasks=detail.to_dict("records"),
         figures=figures,
     )
-    aside = path.with_suffix(".part")
-    aside.write_text(html, encoding="utf-8")
-    aside.replace(path)
+    write_text(path, html)
 
 
 def _number(value: float, form: str) -> str:

@@ -494,23 +494,6 @@ def revealed(label: int = 5) -> Task:
     return Task(f"uniform-steps-{label}", draw, _exact(mi), 1, 0)
 
 
-def side_by_side(first: Task, second: Task) -> Task:
-    """Two independent tasks side by side, whose information adds up; measurements only."""
-    dims = (first.dim_x + second.dim_x, first.dim_y + second.dim_y)
-    every = (first.dim_x, second.dim_x, first.dim_y, second.dim_y)
-    _require(min(every) > 0, f"labels cannot stand side by side ({first.name}, {second.name})")
-
-    def draw(n: int, random: np.random.Generator) -> Pair:
-        a, b = first.draw(n, random), second.draw(n, random)
-        return np.hstack([a[0], b[0]]), np.hstack([a[1], b[1]])
-
-    def known() -> Truth:
-        a, b = first.truth, second.truth
-        return Truth(a.value + b.value, float(np.hypot(a.error, b.error)))
-
-    return Task(f"{first.name}+{second.name}", draw, known, *dims)
-
-
 # --- suites -----------------------------------------------------------------------------------
 
 

@@ -166,62 +166,88 @@ def train(model: Model, folds: Sequence[Fold], budget: Budget) -> Fitted:
 def _train(
     model: Model, folds: Sequence[Fold], budget: Budget, initial: Sequence[Parameters]
 ) -> Fitted:
-    device = folds[0].x.device
-    parameters = {
-        name: torch.stack([weights[name] for weights in initial]).to(device) for name in initial[0]
-    }
-    learnt = [name for name in parameters if not name.startswith("base.")]
-    optimiser = torch.optim.Adam(
-        [parameters[name].requires_grad_() for name in learnt], lr=budget.rate, fused=True
-    )
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimiser, lambda step: min(1.0, (step + 1) / 50) * max(0.1, 1 - step / budget.steps)
-    )
-    batches = _Batches(folds, budget.batch)
-    blocks = _validation_blocks(folds)
-
-    def validate() -> Tensor:
-        with torch.no_grad():
-            return model.score(smooth, blocks)
-
-    smooth = {name: value.detach().clone() for name, value in parameters.items()}
-    untrained = validate()
-    best = BestWeights(smooth, untrained)
+    networks = _Networks(model, folds, budget, initial)
+    untrained = networks.validate()
+    best = BestWeights(networks.smooth, untrained)
     curve = [untrained.cpu().numpy()]
     peak = torch.full_like(untrained, -torch.inf)  # of training, which may dip before it gains
-    active = torch.arange(len(folds), device=device)  # which folds are still trained
-    stale = torch.zeros(len(folds), dtype=torch.int64, device=device)
-    state: dict[str, Tensor] = {}
+    stale = torch.zeros_like(networks.active)
     step = 0
     for step in range(1, budget.steps + 1):
-        x, y = batches.draw()
-        loss = model.loss(parameters, x, y, state).sum()
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        optimiser.step()
-        schedule.step()
-        keep = min(budget.averaging, step / (step + 10))  # short at first: little to average yet
-        with torch.no_grad():
-            for name in learnt:
-                smooth[name].lerp_(parameters[name], 1 - keep)
+        networks.step(step)
         if step % budget.check_every and step != budget.steps:
             continue
-        score = validate()
+        score = networks.validate()
         stale = torch.where(score > peak, 0, stale + 1)
         peak = torch.maximum(peak, score)
-        best.update(smooth, score, active)
-        curve.append(_with_gaps(score, active, len(folds)))
+        best.update(networks.smooth, score, networks.active)
+        curve.append(_with_gaps(score, networks.active, len(folds)))
         going = (stale < budget.patience).nonzero()[:, 0]
         if len(going) == 0:
             break
-        if len(going) < len(active):
-            active, stale, peak = active[going], stale[going], peak[going]
-            smooth = {name: value[going] for name, value in smooth.items()}
-            parameters = _keep(optimiser, parameters, going)
-            state = {k: v[going] if v.dim() else v for k, v in state.items()}
-            blocks = [(x[going], y[going]) for x, y in blocks]
-            batches.keep(going)
+        if len(going) < len(networks.active):
+            stale, peak = stale[going], peak[going]
+            networks.keep(going)
     return Fitted(best.weights, np.stack(curve), step)
+
+
+class _Networks:
+    """The networks that are still trained, a network per fold.
+
+    Attributes:
+        active: [A] numbers of their folds.
+        smooth: moving averages [A, ...] of their weights, which are validated.
+    """
+
+    def __init__(
+        self, model: Model, folds: Sequence[Fold], budget: Budget, initial: Sequence[Parameters]
+    ) -> None:
+        device = folds[0].x.device
+        self.model, self.budget = model, budget
+        self.active = torch.arange(len(folds), device=device)
+        self._parameters = {
+            name: torch.stack([weights[name] for weights in initial]).to(device)
+            for name in initial[0]
+        }
+        self._learnt = [name for name in self._parameters if not name.startswith("base.")]
+        learnt = [self._parameters[name].requires_grad_() for name in self._learnt]
+        self._optimiser = torch.optim.Adam(learnt, lr=budget.rate, fused=True)
+        self._schedule = torch.optim.lr_scheduler.LambdaLR(
+            self._optimiser,
+            lambda step: min(1.0, (step + 1) / 50) * max(0.1, 1 - step / budget.steps),
+        )
+        self._batches = _Batches(folds, budget.batch)
+        self._blocks = _validation_blocks(folds)
+        self._state: dict[str, Tensor] = {}
+        self.smooth = {name: value.detach().clone() for name, value in self._parameters.items()}
+
+    @torch.no_grad()
+    def validate(self) -> Tensor:
+        """Validation scores [A] of the averaged weights."""
+        return self.model.score(self.smooth, self._blocks)
+
+    def step(self, number: int) -> None:
+        """One step of the optimiser, the `number`-th, and of the moving average."""
+        x, y = self._batches.draw()
+        loss = self.model.loss(self._parameters, x, y, self._state).sum()
+        self._optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        self._optimiser.step()
+        self._schedule.step()
+        # Short at first: there is little to average yet.
+        keep = min(self.budget.averaging, number / (number + 10))
+        with torch.no_grad():
+            for name in self._learnt:
+                self.smooth[name].lerp_(self._parameters[name], 1 - keep)
+
+    def keep(self, going: Tensor) -> None:
+        """Go on with some of them."""
+        self.active = self.active[going]
+        self.smooth = {name: value[going] for name, value in self.smooth.items()}
+        self._parameters = _keep(self._optimiser, self._parameters, going)
+        self._state = {k: v[going] if v.dim() else v for k, v in self._state.items()}
+        self._blocks = [(x[going], y[going]) for x, y in self._blocks]
+        self._batches.keep(going)
 
 
 def _with_gaps(score: Tensor, active: Tensor, count: int) -> np.ndarray:

@@ -11,20 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from fer_bench.cautions import Caution
 from fer_bench.labels import read_labels, renumbered
-from fer_bench.metrics.common import (
-    Floats,
-    Ints,
-    person_effects,
-    undefined,
-    with_interval,
-)
-from fer_bench.metrics.probes import (
-    KnnProbe,
-    Probed,
-    Split,
-    linear_probe,
-    split_labels,
-)
+from fer_bench.metrics.common import Floats, Ints, person_effects, undefined, with_interval
+from fer_bench.metrics.probes import KnnProbe, Probed, Split, linear_probe, split_labels
 from fer_bench.reading import read_matrix
 from fer_bench.score import Score
 from fer_bench.statistics.bootstrap import bootstrap_draws, cluster_sums, delete_one

@@ -14,12 +14,7 @@ from fer_bench.cautions import Caution
 from fer_bench.labels import read_groups
 from fer_bench.reading import read_matrix
 from fer_bench.score import Effects, Score
-from fer_bench.statistics.bootstrap import (
-    bootstrap_draws,
-    cluster_sums,
-    delete_one,
-    interval,
-)
+from fer_bench.statistics.bootstrap import bootstrap_draws, cluster_sums, delete_one, interval
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

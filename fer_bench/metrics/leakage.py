@@ -40,13 +40,7 @@ from fer_bench.metrics.probe_problems import (
     expression_problem,
     identity_problem,
 )
-from fer_bench.metrics.probes import (
-    Probed,
-    Split,
-    knn_probe,
-    linear_probe,
-    subject_halves,
-)
+from fer_bench.metrics.probes import Probed, Split, knn_probe, linear_probe, subject_halves
 from fer_bench.metrics.retrieval import nearest_images, retrieval_scores
 from fer_bench.metrics.verification import verification_pairs, verification_scores
 from fer_bench.score import Direction, Score, ScoreSpec

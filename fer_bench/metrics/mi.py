@@ -17,13 +17,7 @@ from fer_bench.information.conditional import difference
 from fer_bench.information.estimator import Problem, is_constant, make
 from fer_bench.information.inputs import MAX_COLUMNS, Sample, classifier_features, clean_pair
 from fer_bench.information.scoring import constant_score, score_estimate
-from fer_bench.labels import (
-    groups_of_codes,
-    label_entropy,
-    read_groups,
-    read_labels,
-    renumbered,
-)
+from fer_bench.labels import groups_of_codes, label_entropy, read_groups, read_labels, renumbered
 from fer_bench.metrics.common import (
     Ints,
     bounds,

@@ -5,13 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fer_bench.labels import (
-    equal_runs,
-    groups_of_codes,
-    outside_run,
-    read_labels,
-    renumbered,
-)
+from fer_bench.labels import equal_runs, groups_of_codes, outside_run, read_labels, renumbered
 from fer_bench.metrics.common import Ints
 
 BLOCKS = 20  # groups of images within which pairs are drawn

@@ -10,14 +10,8 @@ from numpy.typing import NDArray
 
 from fer_bench.arrays import Part, RunArrays
 from fer_bench.cautions import Caution
-from fer_bench.metrics.common import (
-    Ints,
-    random_rows,
-)
-from fer_bench.metrics.probes import (
-    Split,
-    within_subject_split,
-)
+from fer_bench.metrics.common import Ints, random_rows
+from fer_bench.metrics.probes import Split, within_subject_split
 
 PROBE_ROWS = 50_000  # rows of a part that probes see at most (a random subset, stated)
 

@@ -10,11 +10,7 @@ from scipy.special import log_softmax
 from fer_bench.arrays import Part, RunArrays
 from fer_bench.cautions import Caution
 from fer_bench.metrics.classification import classification_scores
-from fer_bench.metrics.common import (
-    bounds,
-    half_width,
-    undefined,
-)
+from fer_bench.metrics.common import bounds, half_width, undefined
 from fer_bench.metrics.metric import metric
 from fer_bench.score import Direction, Score, ScoreSpec
 

@@ -38,7 +38,6 @@ import json
 import os
 import re
 import shutil
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -58,6 +57,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from fer_bench.arrays import FURTHER, Part, RunArrays, further_of
+from fer_bench.atomic import atomic_path, write_text
 from fer_bench.errors import RunError
 from fer_bench.experiment import Experiment, RunSpec
 from fer_bench.labels import read_label_table
@@ -429,8 +429,7 @@ class RunStore:
         if traceback is None:
             trace.unlink(missing_ok=True)
         else:
-            with atomic_path(trace) as aside:
-                aside.write_text(traceback, encoding="utf-8")
+            write_text(trace, traceback)
 
     def forget_failure(self, run_id: str) -> None:
         """Remove the record of a failure, once the run is there."""
@@ -662,31 +661,12 @@ def faces_of_part(folder: Path, name: str) -> str | None:
         return None
 
 
-@contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a name to write to; it becomes `path` only if nothing was raised."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}")
-    try:
-        yield aside
-        os.replace(aside, path)
-    except BaseException as error:
-        with suppress(OSError):
-            aside.unlink(missing_ok=True)
-        refused = re.search(r"os error (\d+)", str(error))
-        if isinstance(error, SafetensorError) and refused:  # it hides what the system said
-            number = int(refused[1])
-            raise OSError(number, os.strerror(number), str(path)) from None
-        raise
-
-
 def write_json(path: Path, content: Any, *, indent: int | None = 1) -> None:
     """Write JSON so that a reader sees the old file or the new one, never a half.
 
     Large content is written several times as fast without indent.
     """
-    with atomic_path(path) as aside:
-        aside.write_text(json.dumps(content, indent=indent, ensure_ascii=False), encoding="utf-8")
+    write_text(path, json.dumps(content, indent=indent, ensure_ascii=False))
 
 
 def damaged_file(path: Path, why: object) -> RunError:

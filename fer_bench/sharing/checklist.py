@@ -7,8 +7,8 @@ know is left open as TODO, with what to think of.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -115,87 +115,17 @@ class _Facts:
 
 
 def _answers(facts: _Facts) -> Iterator[Answer]:
-    people = [card for card in facts.cards if card.get("subjects_kind") in ("real", "proxy")]
-    yield Answer(
-        "Claims",
-        TODO,
-        "State each claim with its table and interval; the page says which "
-        "methods cannot be separated.",
-        facts.there("report.html"),
-    )
-    yield Answer(
-        "Limitations",
-        TODO,
-        "The page lists the cautions of every run (few steps, few "
-        "people, estimators that failed their calibration): discuss them.",
-        facts.there("report.html"),
-    )
-    yield Answer("Theory assumptions and proofs", TODO, "NA if the paper proves nothing.")
-    yield Answer(
-        "Experimental result reproducibility",
-        "Yes",
-        f"Every setting with its default is in "
-        f"experiment.json; each of the {len(facts.records)} runs keeps its specification, "
-        "seed and versions; `fer-bench verify` trains runs again.",
-        facts.there("experiment.json", "plan.json", "verification.json"),
-    )
-    yield Answer(
-        "Open access to data and code",
-        TODO,
-        "Name where your code is. The data sets have "
-        "these terms: " + "; ".join(_terms(card) for card in facts.cards),
-    )
-    yield Answer(
-        "Experimental setting and details",
-        "Yes",
-        f"{', '.join(facts.methods)}; folds "
-        f"{facts.folds}, who is trained on and who is tested is published by row.",
-        facts.there("experiment.json", "folds"),
-    )
-    yield _significance(facts)
-    yield _compute(facts)
-    yield Answer(
-        "Code of ethics",
-        TODO,
-        "Identity attackers measure leakage within a closed test set; "
-        "say that they are not used to identify anybody.",
-    )
-    yield Answer(
-        "Broader impacts",
-        TODO,
-        "A face does not say what a person feels; recognition "
-        "differs between groups of people (section Groups of the page).",
-        facts.there("report.html"),
-    )
-    yield Answer(
-        "Safeguards",
-        TODO if people else "NA",
-        "Embeddings and checkpoints of real faces "
-        "can identify people: say whether they are released, and to whom."
-        if people
-        else "All faces are generated.",
-    )
-    yield Answer(
-        "Licenses for existing assets",
-        "Yes",
-        "; ".join(map(_terms, facts.cards)) + ". `fer-bench cite` writes their references.",
-        facts.there("data"),
-    )
-    yield Answer(
-        "New assets",
-        TODO,
-        "NA if none is released; `fer-bench pack` writes one file of "
-        "scores, hashes and terms without faces and names.",
-    )
-    yield Answer(
-        "Crowdsourcing and research with human subjects",
-        TODO,
-        "NA if no photographs or ratings were collected for this paper.",
-    )
-    yield Answer("Institutional review board approvals", TODO, "NA as above, else the approval.")
-    yield Answer(
-        "Declaration of LLM usage", TODO, "NA if language models are no part of the method."
-    )
+    """The answers in the order of the checklist, with those files that exist."""
+    words = {
+        "runs": len(facts.records),
+        "methods": ", ".join(facts.methods),
+        "folds": facts.folds,
+        "terms": "; ".join(map(_terms, facts.cards)),
+    }
+    for entry in QUESTIONS:
+        computed = entry if isinstance(entry, Answer) else entry(facts)
+        why = computed.why.format(**words) if computed is entry else computed.why
+        yield replace(computed, why=why, evidence=facts.there(*computed.evidence))
 
 
 def _terms(card: dict[str, Any]) -> str:
@@ -216,17 +146,98 @@ def _significance(facts: _Facts) -> Answer:
         "Experiment statistical significance",
         "Yes" if repeated else "No",
         why,
-        facts.there("report.html", "summary.json"),
+        ("report.html", "summary.json"),
     )
 
 
 def _compute(facts: _Facts) -> Answer:
+    question = "Experiments compute resources"
     if not facts.machines:
-        return Answer("Experiments compute resources", TODO, "The folder does not say.")
+        return Answer(question, TODO, "The folder does not say.")
     time = f"; {duration(facts.seconds)} of training in all" if facts.seconds else ""
+    why = f"{'; '.join(facts.machines)}{time}. Add what preliminary and failed experiments took."
+    return Answer(question, "Yes", why, ("runs",))
+
+
+def _safeguards(facts: _Facts) -> Answer:
+    if not any(card.get("subjects_kind") in ("real", "proxy") for card in facts.cards):
+        return Answer("Safeguards", "NA", "All faces are generated.")
     return Answer(
-        "Experiments compute resources",
-        "Yes",
-        f"{'; '.join(facts.machines)}{time}. Add what preliminary and failed experiments took.",
-        facts.there("runs"),
+        "Safeguards",
+        TODO,
+        "Embeddings and checkpoints of real faces can identify people: say whether they are "
+        "released, and to whom.",
     )
+
+
+# In the order of the checklist: an answer, with facts in braces, or what makes one of the facts.
+QUESTIONS: tuple[Answer | Callable[[_Facts], Answer], ...] = (
+    Answer(
+        "Claims",
+        TODO,
+        "State each claim with its table and interval; the page says which methods cannot be "
+        "separated.",
+        ("report.html",),
+    ),
+    Answer(
+        "Limitations",
+        TODO,
+        "The page lists the cautions of every run (few steps, few people, estimators that failed "
+        "their calibration): discuss them.",
+        ("report.html",),
+    ),
+    Answer("Theory assumptions and proofs", TODO, "NA if the paper proves nothing."),
+    Answer(
+        "Experimental result reproducibility",
+        "Yes",
+        "Every setting with its default is in experiment.json; each of the {runs} runs keeps its "
+        "specification, seed and versions; `fer-bench verify` trains runs again.",
+        ("experiment.json", "plan.json", "verification.json"),
+    ),
+    Answer(
+        "Open access to data and code",
+        TODO,
+        "Name where your code is. The data sets have these terms: {terms}",
+    ),
+    Answer(
+        "Experimental setting and details",
+        "Yes",
+        "{methods}; folds {folds}, who is trained on and who is tested is published by row.",
+        ("experiment.json", "folds"),
+    ),
+    _significance,
+    _compute,
+    Answer(
+        "Code of ethics",
+        TODO,
+        "Identity attackers measure leakage within a closed test set; say that they are not used "
+        "to identify anybody.",
+    ),
+    Answer(
+        "Broader impacts",
+        TODO,
+        "A face does not say what a person feels; recognition differs between groups of people "
+        "(section Groups of the page).",
+        ("report.html",),
+    ),
+    _safeguards,
+    Answer(
+        "Licenses for existing assets",
+        "Yes",
+        "{terms}. `fer-bench cite` writes their references.",
+        ("data",),
+    ),
+    Answer(
+        "New assets",
+        TODO,
+        "NA if none is released; `fer-bench pack` writes one file of scores, hashes and terms "
+        "without faces and names.",
+    ),
+    Answer(
+        "Crowdsourcing and research with human subjects",
+        TODO,
+        "NA if no photographs or ratings were collected for this paper.",
+    ),
+    Answer("Institutional review board approvals", TODO, "NA as above, else the approval."),
+    Answer("Declaration of LLM usage", TODO, "NA if language models are no part of the method."),
+)

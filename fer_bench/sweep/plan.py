@@ -8,7 +8,7 @@ from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -86,6 +86,14 @@ class Plan:
         )
 
 
+class Row(NamedTuple):
+    """An entry of `[[methods]]`, with its method and all its parameters."""
+
+    entry: MethodSpec
+    method: type[Method] | type[Erased]
+    parameters: dict[str, Any]
+
+
 def plan(experiment: Experiment) -> Plan:
     """Load the data, make the folds, resolve every parameter.
 
@@ -103,70 +111,86 @@ def plan(experiment: Experiment) -> Plan:
     tests = {name: load_faces(spec) for name, spec in experiment.tests.items()}
     folds = folds_of(data, experiment.split, tests)
     ties = _ties(experiment, data, folds)
-    runs, skipped = [], []
-    for seed, tie in product(_all_seeds(experiment), ties):
-        for fold in experiment.split.indices:
-            cell: list[tuple[MethodSpec, RunSpec]] = []
-            for entry, (method, parameters) in zip(experiment.methods, entries, strict=True):
-                if entry.name == ERASED:
-                    continue
-                if seed not in (entry.seeds or experiment.seeds):
-                    continue
-                if fold not in (entry.folds or experiment.split.indices):
-                    continue
-                spec = RunSpec(
-                    method=entry.name,
-                    label=label_of(experiment, entry, method),
-                    parameters=parameters,
-                    weights=_hashes(parameters),
-                    data=experiment.data,
-                    fingerprint=data.fingerprint,
-                    tests=experiment.tests,
-                    test_fingerprints={n: t.fingerprint for n, t in tests.items()},
-                    split=experiment.split,
-                    fold=fold,
-                    fold_hash=folds.hash,
-                    tie=tie,
-                    training=training_of(experiment, entry),
-                    seed=seed,
-                    code=code_versions(entry.name),
-                )
-                cell.append((entry, spec))
-                reason = lacking(method, data, spec)
-                if reason is None:
-                    runs.append(spec)
-                else:
-                    skipped.append((spec, reason))
-            for spec in _erased(experiment, entries, cell):
-                reason = lacking(Erased, data, spec)
-                if reason is None and spec.of in {run.id for run in runs}:
-                    runs.append(spec)
-                else:
-                    skipped.append((spec, reason or "the run that it erases is skipped."))
+    rows = [Row(m, *resolved) for m, resolved in zip(experiment.methods, entries, strict=True)]
+    shared = {
+        "data": experiment.data,
+        "fingerprint": data.fingerprint,
+        "tests": experiment.tests,
+        "test_fingerprints": {name: test.fingerprint for name, test in tests.items()},
+        "split": experiment.split,
+        "fold_hash": folds.hash,
+    }
+    runs: list[RunSpec] = []
+    skipped: list[tuple[RunSpec, str]] = []
+    for seed, tie, fold in product(_all_seeds(experiment), ties, experiment.split.indices):
+        cell = list(_trained(experiment, rows, shared, seed=seed, tie=tie, fold=fold))
+        for row, spec in (*cell, *_erased(experiment, rows, cell)):
+            reason = lacking(row.method, data, spec)
+            if reason is None and spec.of is not None and spec.of not in {run.id for run in runs}:
+                reason = "the run that it erases is skipped."
+            if reason is None:
+                runs.append(spec)
+            else:
+                skipped.append((spec, reason))
     by_fingerprint = {faces.fingerprint: faces for faces in (data, *tests.values())}
     return Plan(tuple(runs), tuple(skipped), by_fingerprint, folds)
 
 
-def _erased(
+def _trained(
     experiment: Experiment,
-    entries: Sequence[tuple[Any, dict[str, Any]]],
-    cell: Sequence[tuple[MethodSpec, RunSpec]],
-) -> Iterator[RunSpec]:
-    """The erased rows of one seed and fold, each made from the run of its encoder."""
-    for entry, (_, parameters) in zip(experiment.methods, entries, strict=True):
-        if entry.name != ERASED:
+    rows: Sequence[Row],
+    shared: Mapping[str, Any],
+    *,
+    seed: int,
+    tie: TieSpec | None,
+    fold: int,
+) -> Iterator[tuple[Row, RunSpec]]:
+    """The runs of one seed, strength and fold that are trained; `shared` is what all runs have."""
+    for row in rows:
+        entry = row.entry
+        if (
+            entry.name != ERASED
+            and seed in (entry.seeds or experiment.seeds)
+            and fold in (entry.folds or experiment.split.indices)
+        ):
+            yield (
+                row,
+                RunSpec(
+                    method=entry.name,
+                    label=label_of(experiment, entry, row.method),
+                    parameters=row.parameters,
+                    weights=_hashes(row.parameters),
+                    fold=fold,
+                    tie=tie,
+                    training=training_of(experiment, entry),
+                    seed=seed,
+                    code=code_versions(entry.name),
+                    **shared,
+                ),
+            )
+
+
+def _erased(
+    experiment: Experiment, rows: Sequence[Row], cell: Sequence[tuple[Row, RunSpec]]
+) -> Iterator[tuple[Row, RunSpec]]:
+    """The erased rows of one cell, each made from the run of its encoder."""
+    for row in rows:
+        if row.entry.name != ERASED:
             continue
-        encoders = encoders_of(experiment, entry)
+        encoders = encoders_of(experiment, row.entry)
         for other, run in cell:
-            if other in encoders:
-                yield run.model_copy(
-                    update={
-                        "method": ERASED,
-                        "label": label_of(experiment, entry, Erased),
-                        "parameters": parameters,
-                        "weights": {},
-                        "of": run.id,
-                    }
+            if other.entry in encoders:
+                yield (
+                    row,
+                    run.model_copy(
+                        update={
+                            "method": ERASED,
+                            "label": label_of(experiment, row.entry, Erased),
+                            "parameters": row.parameters,
+                            "weights": {},
+                            "of": run.id,
+                        }
+                    ),
                 )
 
 

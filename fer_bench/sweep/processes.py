@@ -378,7 +378,8 @@ def start_early() -> None:
     if "numpy" in sys.modules:
         return
     with starting_no_threads(server.QUIET):
-        importlib.import_module(server.SWEEP)
+        with server.importing():
+            importlib.import_module(server.SWEEP)
         if server.thread_count() == 1:
             _Server.idle.append(_Server.forked())
 

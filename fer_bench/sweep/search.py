@@ -24,15 +24,9 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from fer_bench import registry
+from fer_bench.atomic import write_text
 from fer_bench.errors import ExperimentError, MissingExtraError, RunError
-from fer_bench.experiment import (
-    Experiment,
-    MethodSpec,
-    RunSpec,
-    TrainingSpec,
-    training_of,
-)
-from fer_bench.runs.store import atomic_path
+from fer_bench.experiment import Experiment, MethodSpec, RunSpec, TrainingSpec, training_of
 from fer_bench.space import Among, Between, Range, declared
 from fer_bench.sweep.executors import Options, needs_fresh_process
 from fer_bench.sweep.job import Job, explain
@@ -252,7 +246,7 @@ def try_out(spec: RunSpec, resume: Path) -> tuple[float | None, str]:
 
 
 def tuned(experiment: Experiment, studies: Sequence[Study]) -> Experiment:
-    """The experiment with the best values of every study; one entry a fold where folds differ."""
+    """The experiment with the best values of every study; one entry per fold where folds differ."""
     methods: list[MethodSpec] = []
     for i, entry in enumerate(experiment.methods):
         own = [study for study in studies if study.entry == i]
@@ -469,6 +463,4 @@ def _write(path: Path, experiment: Experiment, *, header: str) -> None:
 
     content = experiment.model_dump(mode="json", exclude_unset=True, exclude_none=True)
     methods = content.pop("methods")
-    with atomic_path(path) as aside:
-        text = tomli_w.dumps({**content, "methods": methods})
-        aside.write_text(f"{header}{text}", encoding="utf-8")
+    write_text(path, header + tomli_w.dumps({**content, "methods": methods}))

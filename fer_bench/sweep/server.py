@@ -23,6 +23,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import recv_handle
 from typing import Any, NoReturn
@@ -84,7 +85,8 @@ def fork(control: socket.socket, other_end: socket.socket) -> int:
 def main(fd: int) -> None:
     """Serve the driver at the other end of the socket until it closes it."""
     server = _Server(Connection(fd))
-    _prepare_training()
+    with importing():
+        _prepare_training()
     server.serve(_prepare_the_rest())
     os._exit(0)  # at once: taking the interpreter apart would keep the driver waiting
 
@@ -96,9 +98,9 @@ def _prepare_training() -> None:
     from fer_bench.threads import libraries
     from fer_bench.training.devices import make_fabric
 
-    make_fabric(TrainingSpec(device="cpu"))  # with torch's compiler, which optimisers import too
+    with _absent("torchmetrics"):  # Fabric asks for its version, and imports it and SciPy for that
+        make_fabric(TrainingSpec(device="cpu"))  # with torch's compiler, as optimisers do
     libraries()
-    _freeze()
 
 
 def _prepare_the_rest() -> Iterator[object]:
@@ -112,13 +114,34 @@ def _prepare_the_rest() -> Iterator[object]:
             if known.origin(name) == "fer-bench":
                 yield known.get(name)
     yield platform.platform()
-    _freeze()
-
-
-def _freeze() -> None:
-    """Else the first collection in a child copies every page."""
-    gc.collect()
     gc.freeze()
+
+
+@contextmanager
+def importing() -> Iterator[None]:
+    """What is imported inside stays: it is not searched for garbage, then or in a forked child.
+
+    A search takes a fifth of the time of imports, and in a child it copies every page.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+@contextmanager
+def _absent(module: str) -> Iterator[None]:
+    """Whoever asks for a module inside is told that it is not installed."""
+    if module in sys.modules:
+        yield
+        return
+    sys.modules[module] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules[module]
 
 
 def thread_count() -> int:

@@ -24,14 +24,7 @@ from typing import Any
 from fer_bench.errors import ExperimentError, RunError
 from fer_bench.experiment import RunSpec
 from fer_bench.runs.store import RunStore, write_json
-from fer_bench.sweep.executors import (
-    MOST_DEATHS,
-    Executor,
-    NoSpace,
-    Options,
-    Request,
-    Result,
-)
+from fer_bench.sweep.executors import MOST_DEATHS, Executor, NoSpace, Options, Request, Result
 from fer_bench.sweep.local import Local
 from fer_bench.sweep.progress import Progress
 from fer_bench.sweep.worker import line_if_ready

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal, Unpack
 
 import numpy as np
 import pandas as pd
@@ -23,6 +23,7 @@ from safetensors.torch import save_file
 import fer_bench
 from fer_bench import registry
 from fer_bench.arrays import Part
+from fer_bench.atomic import atomic_path
 from fer_bench.attackers.erased import erase_run
 from fer_bench.cautions import Caution
 from fer_bench.data.faces import FaceData
@@ -33,7 +34,7 @@ from fer_bench.experiment import RunSpec
 from fer_bench.method import Method, MethodInfo
 from fer_bench.metrics.metric import Metric, load_metrics, score_run
 from fer_bench.runs.log import RunLog
-from fer_bench.runs.store import RESUME, RunRecord, RunStore, atomic_path, write_json, write_part
+from fer_bench.runs.store import RESUME, RunRecord, RunStore, write_json, write_part
 from fer_bench.score import Outcome
 from fer_bench.sweep.gpus import Gpus
 from fer_bench.sweep.job import Job, Tell
@@ -41,15 +42,12 @@ from fer_bench.sweep.plan import RunRows, load_faces, published_folds, rows_of
 from fer_bench.sweep.processes import Processes
 from fer_bench.training.checkpoint import Position, copy_state
 from fer_bench.training.devices import check_devices, free_port, rank_fabric, training_device
-from fer_bench.training.loop import OnEpoch, OnHistory
+from fer_bench.training.loop import Course, OnEpoch, OnHistory
 from fer_bench.training.outcome import CODES, prediction_cautions
 from fer_bench.training.session import Session
 from fer_bench.training.shared import SharedStages
 from fer_bench.training.size import model_size
 from fer_bench.training.stages import training_plan
-
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric
 
 State = Literal["done", "kept", "failed", "busy"]
 
@@ -148,31 +146,20 @@ def _train_into(
     resume.unlink(missing_ok=True)
 
 
-def train(
-    spec: RunSpec,
-    folds: FoldFile,
-    *,
-    resume: Path | None = None,
-    shared: SharedStages | None = None,
-    on_epoch: OnEpoch | None = None,
-    on_history: OnHistory | None = None,
-) -> Trained:
+def train(spec: RunSpec, folds: FoldFile, **course: Unpack[Course]) -> Trained:
     """Train the method of a spec, on as many devices as it asks for; the test part is not read.
 
     Args:
         spec: the run.
         folds: of its data set.
-        resume: file to keep the state in while training goes on, and to go on from.
-        shared, on_epoch, on_history: see `fer_bench.training.loop.Trainer`; several devices train
-            all stages themselves.
+        course: see `fer_bench.training.loop.Course`; several devices train all stages themselves.
 
     Raises:
         RunError: the data are not those the run was planned for.
     """
     if spec.training.devices == 1:
-        return _train_here(
-            spec, folds, resume, shared=shared, on_epoch=on_epoch, on_history=on_history
-        )
+        return _train_here(spec, folds, **course)
+    on_epoch, on_history = course.get("on_epoch"), course.get("on_history")
 
     def hear(message: dict[str, Any]) -> None:
         if "here" in message:
@@ -186,9 +173,9 @@ def train(
             on_history(message["history"])
 
     with tempfile.TemporaryDirectory() as folder:
-        state = resume or Path(folder) / RESUME
+        state = course.get("resume") or Path(folder) / RESUME
         _train_ranks(spec, folds, state, hear)
-        return _train_here(spec, folds, state)  # all that is left is to read the state
+        return _train_here(spec, folds, resume=state)  # all that is left is to read the state
 
 
 def _train_ranks(
@@ -233,7 +220,7 @@ def _train_rank(
     _train_here(
         spec,
         folds,
-        resume,
+        resume=resume,
         on_epoch=on_epoch if first else None,
         on_history=on_history if first else None,
         fabric=fabric,
@@ -241,32 +228,16 @@ def _train_rank(
     torch.distributed.destroy_process_group()
 
 
-def _train_here(
-    spec: RunSpec,
-    folds: FoldFile,
-    resume: Path | None,
-    *,
-    shared: SharedStages | None = None,
-    on_epoch: OnEpoch | None = None,
-    on_history: OnHistory | None = None,
-    fabric: Fabric | None = None,
-) -> Trained:
+def _train_here(spec: RunSpec, folds: FoldFile, **course: Unpack[Course]) -> Trained:
     data = data_of(spec)
     rows = rows_of(data, spec, folds)
     validation = rows.fold.validation
     if spec.training.selection == "oracle":
         rows = replace(rows, cautions=(*rows.cautions, Caution("epochs-chosen-on-test")))
         validation = rows.fold.test
+    fabric = course.get("fabric")
     session = new_session(spec, data, rows, fabric.device if fabric is not None else None)
-    position = session.train(
-        rows.fold.train,
-        validation,
-        resume=resume,
-        shared=shared,
-        on_epoch=on_epoch,
-        on_history=on_history,
-        fabric=fabric,
-    )
+    position = session.train(rows.fold.train, validation, **course)
     return Trained(session, rows, position)
 
 

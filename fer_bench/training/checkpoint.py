@@ -17,9 +17,9 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from fer_bench.atomic import atomic_path
 from fer_bench.cautions import Caution, as_cautions
 from fer_bench.errors import RunError
-from fer_bench.runs.store import atomic_path
 
 State = dict[str, Tensor]
 Standing = tuple[float, float]  # of an epoch: validation score, then minus the validation loss
@@ -104,7 +104,7 @@ def save_resume(
 
 @dataclass(frozen=True)
 class Resume:
-    """What `load_resume` found."""
+    """The content of a resume file."""
 
     position: Position
     model: State

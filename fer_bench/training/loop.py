@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import numpy as np
 import torch
@@ -78,6 +78,46 @@ class _Game(nn.Module):
         return compute()
 
 
+@dataclass
+class _StageRun:
+    """A stage that is being trained.
+
+    Attributes:
+        stage, index: which, and its number.
+        plan: of its batches.
+        budget: of its steps.
+        rule: how the epoch that is kept is chosen.
+        optimizers: of its players.
+        best: the state to keep, so far.
+    """
+
+    stage: Stage
+    index: int
+    plan: EpochPlan
+    budget: Budget
+    rule: str
+    optimizers: dict[str, Any]
+    best: State | None = None
+
+
+class Course(TypedDict, total=False):
+    """What else a training may be given; nothing of it changes what is learned.
+
+    Attributes:
+        resume: file to keep the state in while training goes on, and to go on from.
+        shared: stages that other runs have in common with this one; without it all are trained.
+        on_epoch: called with (epochs done, epochs in all, text).
+        on_history: called after each epoch with its rows of the history.
+        fabric: of this process, if it is one of several that train the run.
+    """
+
+    resume: Path | None
+    shared: SharedStages | None
+    on_epoch: OnEpoch | None
+    on_history: OnHistory | None
+    fabric: Fabric | None
+
+
 class Trainer:
     """Trains one method on one fold.
 
@@ -86,11 +126,7 @@ class Trainer:
         batcher: batches of the faces, with the budget and the settings of the loop.
         train, validation: rows that are trained on and that select; the latter may be empty.
         seed: of the run; every epoch draws from (seed, stage, epoch) alone.
-        resume: file to keep the state in while training goes on; None keeps none.
-        shared: stages that other runs have in common with this one; None trains them all.
-        on_epoch: called with (epochs done, epochs in all, text).
-        on_history: called after each epoch with its rows of the history.
-        fabric: of this process, if it is one of several that train the run.
+        course: how the state is kept and told; see `Course`.
     """
 
     def __init__(
@@ -101,11 +137,7 @@ class Trainer:
         train: Rows,
         validation: Rows,
         seed: int,
-        resume: Path | None = None,
-        shared: SharedStages | None = None,
-        on_epoch: OnEpoch | None = None,
-        on_history: OnHistory | None = None,
-        fabric: Fabric | None = None,
+        **course: Unpack[Course],
     ) -> None:
         self.method = method
         self.batcher = batcher
@@ -113,12 +145,14 @@ class Trainer:
         self.validation_rows = validation
         self.training = batcher.training
         self.seed = seed
-        self.fabric = fabric or make_fabric(self.training)
-        self.resume = resume
-        self.shared = shared
-        self.on_epoch = on_epoch or (lambda done, total, text: None)
-        self.on_history = on_history or (lambda rows: None)
+        self.fabric = course.get("fabric") or make_fabric(self.training)
+        self.resume = course.get("resume")
+        self.shared = course.get("shared")
+        self.on_epoch = course.get("on_epoch") or (lambda done, total, text: None)
+        self.on_history = course.get("on_history") or (lambda rows: None)
         self.position = Position()
+        self._game: nn.Module = _Game(method)
+        self._epochs: list[int] = []  # of every stage
         self._saved_at = time.monotonic()
         self._started = time.monotonic()
 
@@ -128,11 +162,13 @@ class Trainer:
         Raises:
             MethodError: a loss is not finite, or the adapter breaks the contract.
         """
-        self._materialise()
+        if not isinstance(self.method, Oracle):
+            seed_everything(self.seed)
+            materialise(self.method, self.batcher.batch(self.train_rows[:4]))
         self._prepare_speed()
         stages = list(self.method.stages())
         self._choose_cache(stages)
-        game = self.fabric.setup_module(_Game(self.method))
+        self._game = self.fabric.setup_module(self._game)
         saved = load_resume(self.resume) if self.resume is not None else None
         initial = copy_state(self.method) if self.shared is not None else {}
         if saved is not None:
@@ -140,20 +176,21 @@ class Trainer:
             self.method.load_state_dict(saved.model)
         elif not isinstance(self.method, Oracle):
             self._show_arrays()
-        budgets = [self._budget(stage) for stage in stages]
+        self._epochs = [self._budget(stage).epochs for stage in stages]
         first = self.position.stage
         if first < len(stages) and self.fabric.world_size != self.training.devices:
             raise MethodError(
                 f"training.devices is {self.training.devices}, and this process trains on "
                 f"{self.fabric.world_size}: set it to 1, or use `fer_bench.run`."
             )
-        with self.fabric.no_backward_sync(game):  # see `average_gradients`
+        with self.fabric.no_backward_sync(self._game):  # see `average_gradients`
             for index in range(first, len(stages)):
                 with self._common(stages, index + 1, initial) as common:
                     if common is not None and self._take_over(common):
                         continue
-                    resumed = saved if index == first else None
-                    self._run_stage(game, stages[index], index, budgets, resumed)
+                    self._train_stage(
+                        self._begun(stages[index], index, saved if index == first else None)
+                    )
                     if common is not None:
                         common.save(self.position, copy_state(self.method))
         self._count_seconds()
@@ -191,18 +228,6 @@ class Trainer:
     def _budget(self, stage: Stage) -> Budget:
         size = stage.batch_size or self.training.batch_size
         return stage_budget(stage.share, self.training, batches_in(len(self.train_rows), size))
-
-    def _materialise(self) -> None:
-        """One forward pass, so that lazy modules have their shapes before optimisers exist."""
-        rows = self.train_rows[: min(4, len(self.train_rows))]
-        if isinstance(self.method, Oracle):
-            return
-        seed_everything(self.seed)
-        self.method.eval()
-        with torch.no_grad():
-            batch = self.batcher.batch(rows)
-            self.method.embed(batch.images)
-            self.method.predict(batch.images)
 
     def _prepare_speed(self) -> None:
         """Channels-last weights and compiled backbones, where the run asks for them."""
@@ -255,113 +280,96 @@ class Trainer:
                 + "training.devices to 1."
             )
 
-    def _run_stage(
-        self,
-        game: nn.Module,
-        stage: Stage,
-        index: int,
-        budgets: Sequence[Budget],
-        resumed: Resume | None,
-    ) -> None:
+    def _begun(self, stage: Stage, index: int, resumed: Resume | None) -> _StageRun:
+        """A stage at its beginning, or where training stopped in it."""
         validate_stage(stage)
-        plan = EpochPlan(
-            self.batcher.data,
-            self.train_rows,
-            batch_size=stage.batch_size or self.training.batch_size,
-            pairs=stage.batch == "pairs",
-            balanced=self.training.balanced,
-            seed=(self.seed, index),
-        )
+        plan = self._plan(stage, self.train_rows, index, balanced=self.training.balanced)
         self._check_parts(plan, stage)
         self.position.note(plan.cautions)
+        fused = self.training.precision != "16-mixed"
         optimizers: dict[str, Any] = {
             player.name: self.fabric.setup_optimizers(
-                make_optimizer(
-                    player, self.training.lr, fused=self.training.precision != "16-mixed"
-                )
+                make_optimizer(player, self.training.lr, fused=fused)
             )
             for player in stage.players
         }
-        best = None
+        run = _StageRun(stage, index, plan, self._budget(stage), self._rule(stage), optimizers)
         if resumed is not None:
-            best = resumed.best
+            run.best = resumed.best
             for name, state in resumed.optimizers.items():
                 restore_optimizer(optimizers[name], state)
         if stage.on_start is not None:
-            stage.on_start(budgets[index].steps)
+            stage.on_start(run.budget.steps)
+        return run
+
+    def _plan(self, stage: Stage, rows: Rows, *seed: int, balanced: bool = False) -> EpochPlan:
+        return EpochPlan(
+            self.batcher.data,
+            rows,
+            batch_size=stage.batch_size or self.training.batch_size,
+            pairs=stage.batch == "pairs",
+            balanced=balanced,
+            seed=(self.seed, *seed),
+        )
+
+    def _train_stage(self, run: _StageRun) -> None:
+        position, stage, budget = self.position, run.stage, run.budget
         with frozen(self.method, stage):
-            best = self._run_epochs(game, stage, plan, optimizers, index, budgets, best)
-        if best is not None:
-            self.method.load_state_dict(best)
-        position = self.position
+            while position.epoch < budget.epochs and not self._waited_enough(run):
+                self._train_epoch(run)
+                if time.monotonic() - self._saved_at > _SAVE_EVERY_S:
+                    self._save(run.optimizers, run.best)
+        if run.best is not None:
+            self.method.load_state_dict(run.best)
         kept = position.best_epoch or position.epoch
         position.stages.append(
             {
                 "name": stage.name,
-                "epochs": budgets[index].epochs,
+                "epochs": budget.epochs,
                 "epochs_run": position.epoch,
-                "steps": min(budgets[index].steps, position.epoch * budgets[index].per_epoch),
+                "steps": min(budget.steps, position.epoch * budget.per_epoch),
                 "best_epoch": kept,
-                "select": self._rule(stage),
+                "select": run.rule,
                 "value": position.best[0] if position.best else None,
                 "bounds": bounds_at(position.history, stage.name, kept, stage.ceilings),
             }
         )
-        position.stage, position.epoch = index + 1, 0
+        position.stage, position.epoch = run.index + 1, 0
         position.best, position.best_epoch = None, 0
         self._count_seconds()
         self._save({}, None)
 
-    def _run_epochs(
-        self,
-        game: nn.Module,
-        stage: Stage,
-        plan: EpochPlan,
-        optimizers: dict[str, Any],
-        index: int,
-        budgets: Sequence[Budget],
-        best: dict[str, Tensor] | None,
-    ) -> dict[str, Tensor] | None:
-        position, rule, budget = self.position, self._rule(stage), budgets[index]
-        epochs = [budget.epochs for budget in budgets]
-        while position.epoch < budget.epochs:
-            epoch, known = position.epoch, len(position.history)
-            self._train_epoch(game, stage, plan, optimizers, index, epoch, budget)
-            if len(self.validation_rows) or epoch + 1 == budget.epochs:
-                self._estimate_statistics(game, stage, plan, index)
-            share_buffers(self.fabric, self.method)
-            standing, text = self.fabric.broadcast(self._validate(game, stage, rule, index, epoch))
-            position.epoch = epoch + 1
-            if standing is not None and position.is_best(standing):
-                position.best, position.best_epoch = standing, epoch + 1
-                best = copy_state(self.method)
-            self.on_history(position.history[known:])
-            self.on_epoch(sum(epochs[:index]) + epoch + 1, sum(epochs), f"{stage.name}: {text}")
-            waited = position.epoch - position.best_epoch
-            if rule != "last" and 0 < self.training.patience <= waited:
-                break
-            if time.monotonic() - self._saved_at > _SAVE_EVERY_S:
-                self._save(optimizers, best)
-        return best
+    def _waited_enough(self, run: _StageRun) -> bool:
+        waited = self.position.epoch - self.position.best_epoch
+        return run.rule != "last" and 0 < self.training.patience <= waited
 
-    def _train_epoch(
-        self,
-        game: nn.Module,
-        stage: Stage,
-        plan: EpochPlan,
-        optimizers: dict[str, Any],
-        index: int,
-        epoch: int,
-        budget: Budget,
-    ) -> None:
+    def _train_epoch(self, run: _StageRun) -> None:
+        """Train for an epoch, validate, and keep the state if no earlier one was better."""
+        position, epoch = self.position, self.position.epoch
+        known = len(position.history)
+        self._take_steps(run, epoch)
+        if len(self.validation_rows) or epoch + 1 == run.budget.epochs:
+            self._estimate_statistics(run)
+        share_buffers(self.fabric, self.method)
+        standing, text = self.fabric.broadcast(self._validate(run, epoch))
+        position.epoch = epoch + 1
+        if standing is not None and position.is_best(standing):
+            position.best, position.best_epoch = standing, epoch + 1
+            run.best = copy_state(self.method)
+        self.on_history(position.history[known:])
+        done = sum(self._epochs[: run.index]) + epoch + 1
+        self.on_epoch(done, sum(self._epochs), f"{run.stage.name}: {text}")
+
+    def _take_steps(self, run: _StageRun, epoch: int) -> None:
+        stage, budget = run.stage, run.budget
         rank = self.fabric.global_rank
         own = (rank,) if rank else ()  # the first of several draws as a single one does
-        generator = seed_everything(self.seed, index, epoch, *own, device=self.batcher.device)
+        generator = seed_everything(self.seed, run.index, epoch, *own, device=self.batcher.device)
         set_modes(self.method, stage)
         totals = _Means()
         watch = _FiniteWatch(every=1 if self.batcher.device.type == "cpu" else 50)
         batches = islice(
-            plan.epoch(epoch, rank=rank, ranks=self.fabric.world_size), budget.of_epoch(epoch)
+            run.plan.epoch(epoch, rank=rank, ranks=self.fabric.world_size), budget.of_epoch(epoch)
         )
         for number, (rows, partners) in enumerate(batches):
             done = epoch * budget.per_epoch + number
@@ -373,7 +381,7 @@ class Trainer:
             factor = lr_factor(self.training, done, budget)
             for player in stage.players:
                 for _ in range(player.steps):
-                    losses = self._step(game, player, optimizers[player.name], batch, factor)
+                    losses = self._step(player, run.optimizers[player.name], batch, factor)
                 watch.see(losses["total"], f"player {player.name!r}", stage.name, epoch, number)
                 totals.add(player.name, losses)
             seen = len(batch) * (2 if partners is not None else 1)
@@ -382,13 +390,16 @@ class Trainer:
         totals.average(self.fabric)
         self._record(stage, epoch, "train", totals)
 
+    def _losses(self, player: Player, batch: Batch) -> dict[str, Tensor]:
+        return self._game(lambda: player.loss(batch))
+
     def _step(
-        self, game: nn.Module, player: Player, optimizer: Any, batch: Batch, factor: float
+        self, player: Player, optimizer: Any, batch: Batch, factor: float
     ) -> dict[str, Tensor]:
         """One player's move: its own loss, its own parameters, nobody else's gradient."""
         for group in optimizer.param_groups:
             group["lr"] = group["base_lr"] * factor
-        losses = game(lambda: player.loss(batch))
+        losses = self._losses(player, batch)
         owned = [p for group in optimizer.param_groups for p in group["params"]]
         optimizer.zero_grad()  # here, and not after the step, so that backward reuses the memory
         try:
@@ -400,24 +411,22 @@ class Trainer:
         average_gradients(self.fabric, owned)
         if self.training.clip > 0:
             self.fabric.clip_gradients(
-                game, optimizer, max_norm=self.training.clip, error_if_nonfinite=False
+                self._game, optimizer, max_norm=self.training.clip, error_if_nonfinite=False
             )
         optimizer.step()
         return losses
 
     @torch.no_grad()
-    def _estimate_statistics(
-        self, game: nn.Module, stage: Stage, plan: EpochPlan, index: int
-    ) -> None:
+    def _estimate_statistics(self, run: _StageRun) -> None:
         """Running statistics from training faces as evaluation sees them: not augmented."""
-        seed_everything(self.seed, index, _STATISTICS_SEED)
-        set_modes(self.method, stage)
+        seed_everything(self.seed, run.index, _STATISTICS_SEED)
+        set_modes(self.method, run.stage)
         with estimating_statistics(self.method) as layers:
-            most = max(1, _STATISTICS_FACES // plan.batch_size) if layers else 0
-            for rows, partners in islice(plan.epoch(_STATISTICS_SEED), most):
+            most = max(1, _STATISTICS_FACES // run.plan.batch_size) if layers else 0
+            for rows, partners in islice(run.plan.epoch(_STATISTICS_SEED), most):
                 batch = self.batcher.batch(rows, partners=partners)
-                for player in stage.players:
-                    game(lambda p=player, b=batch: p.loss(b))
+                for player in run.stage.players:
+                    self._losses(player, batch)
 
     def _rule(self, stage: Stage) -> str:
         if self.training.selection == "last" or len(self.validation_rows) == 0:
@@ -425,18 +434,16 @@ class Trainer:
         return stage.select
 
     @torch.no_grad()
-    def _validate(
-        self, game: nn.Module, stage: Stage, rule: str, index: int, epoch: int
-    ) -> tuple[Standing | None, str]:
+    def _validate(self, run: _StageRun, epoch: int) -> tuple[Standing | None, str]:
         """Measure the validation part; returns how the epoch stands by the rule."""
         if len(self.validation_rows) == 0:
             return None, "no validation part"
         self.method.eval()
-        if stage.select == "prediction":
-            standing, text = self._validate_prediction(stage, epoch)
+        if run.stage.select == "prediction":
+            standing, text = self._validate_prediction(run.stage, epoch)
         else:
-            standing, text = self._validate_loss(game, stage, index, epoch)
-        return (None if rule == "last" else standing), text
+            standing, text = self._validate_loss(run.stage, run.index, epoch)
+        return (None if run.rule == "last" else standing), text
 
     def _validate_prediction(self, stage: Stage, epoch: int) -> tuple[Standing | None, str]:
         rows = self.validation_rows
@@ -454,22 +461,14 @@ class Trainer:
         standing = (scores[name], -scores.get("cross_entropy", 0.0))
         return standing, f"validation {title} {scores[name]:.3f}"
 
-    def _validate_loss(
-        self, game: nn.Module, stage: Stage, index: int, epoch: int
-    ) -> tuple[Standing | None, str]:
-        plan = EpochPlan(
-            self.batcher.data,
-            self.validation_rows,
-            batch_size=stage.batch_size or self.training.batch_size,
-            pairs=stage.batch == "pairs",
-            seed=(self.seed, index, _VALIDATION_SEED),
-        )
+    def _validate_loss(self, stage: Stage, index: int, epoch: int) -> tuple[Standing | None, str]:
+        plan = self._plan(stage, self.validation_rows, index, _VALIDATION_SEED)
         seed_everything(self.seed, index, _VALIDATION_SEED)
         totals = _Means()
         for rows, partners in plan.epoch(0):
             batch = self.batcher.batch(rows, partners=partners)
             for player in stage.players:
-                totals.add(player.name, game(lambda p=player, b=batch: p.loss(b)))
+                totals.add(player.name, self._losses(player, batch))
         self._record(stage, epoch, "validation", totals)
         if stage.select == "last":  # a game: no sum of its losses says which epoch is best
             return None, "trained"
@@ -482,7 +481,7 @@ class Trainer:
         for player, term, value in totals.rows():
             self.position.history.append([stage.name, epoch + 1, split, player, term, value])
 
-    def _save(self, optimizers: dict[str, Any], best: dict[str, Tensor] | None) -> None:
+    def _save(self, optimizers: dict[str, Any], best: State | None) -> None:
         if self.resume is None or not self.fabric.is_global_zero:
             return
         self._count_seconds()
@@ -493,6 +492,15 @@ class Trainer:
 def backbones_of(method: Method) -> list[Backbone]:
     """The backbones of a method, in the order in which it owns them."""
     return [module for module in method.modules() if isinstance(module, Backbone)]
+
+
+@torch.no_grad()
+def materialise(method: Method, batch: Batch) -> None:
+    """One forward pass in eval mode, so that lazy modules have their shapes."""
+    method.eval()
+    if not isinstance(method, Oracle):
+        method.embed(batch.images)
+        method.predict(batch.images)
 
 
 def seed_everything(*seed: int, device: torch.device | None = None) -> torch.Generator:

@@ -16,11 +16,11 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from fer_bench.arrays import FURTHER, Part, further_of
+from fer_bench.atomic import atomic_path
 from fer_bench.cautions import Caution
 from fer_bench.errors import MethodError
 from fer_bench.labels import read_label_table
 from fer_bench.method import Task
-from fer_bench.runs.store import atomic_path
 
 _HEADER = "fer-bench recognizer"
 _ARRAYS = ("expression", "identity", "logits", "valence_arousal")

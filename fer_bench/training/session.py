@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Unpack
 
 import numpy as np
 import pandas as pd
@@ -16,16 +16,12 @@ from fer_bench.arrays import Part
 from fer_bench.data.faces import FaceData
 from fer_bench.errors import MethodError
 from fer_bench.experiment import TrainingSpec
-from fer_bench.method import Batch, Method, Oracle, Task
+from fer_bench.method import Method, Task
 from fer_bench.training.batches import Batcher, Rows, make_task
 from fer_bench.training.checkpoint import Position, load_weights
 from fer_bench.training.devices import training_device
 from fer_bench.training.extract import extract
-from fer_bench.training.loop import OnEpoch, OnHistory, Trainer, seed_everything
-from fer_bench.training.shared import SharedStages
-
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric
+from fer_bench.training.loop import Course, Trainer, materialise, seed_everything
 
 
 @dataclass(frozen=True)
@@ -106,17 +102,7 @@ class Session:
             ) from None
         return session
 
-    def train(
-        self,
-        train: Rows,
-        validation: Rows,
-        *,
-        resume: Path | None = None,
-        shared: SharedStages | None = None,
-        on_epoch: OnEpoch | None = None,
-        on_history: OnHistory | None = None,
-        fabric: Fabric | None = None,
-    ) -> Position:
+    def train(self, train: Rows, validation: Rows, **course: Unpack[Course]) -> Position:
         """Train all stages of the method; see `Trainer`."""
         return Trainer(
             self.method,
@@ -124,11 +110,7 @@ class Session:
             train=train,
             validation=validation,
             seed=self.seed,
-            resume=resume,
-            shared=shared,
-            on_epoch=on_epoch,
-            on_history=on_history,
-            fabric=fabric,
+            **course,
         ).run()
 
     def load(self, path: Path, rows: Rows) -> None:
@@ -154,12 +136,3 @@ def build_method(adapter: type[Method], config: Any, task: Task, *, seed: int) -
     """A freshly initialised method; its weights depend on the seed alone."""
     seed_everything(seed)
     return adapter(task, config)
-
-
-@torch.no_grad()
-def materialise(method: Method, batch: Batch) -> None:
-    """One forward pass in eval mode, so that lazy modules have their shapes."""
-    method.eval()
-    if not isinstance(method, Oracle):
-        method.embed(batch.images)
-        method.predict(batch.images)

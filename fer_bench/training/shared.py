@@ -30,12 +30,13 @@ import safetensors.torch
 import torch
 
 from fer_bench import registry
+from fer_bench.atomic import atomic_path
 from fer_bench.data.cache import source_hash
 from fer_bench.experiment import RunSpec
 from fer_bench.method import Method
 from fer_bench.registry import ERASED
 from fer_bench.runs.claims import Claim
-from fer_bench.runs.store import STAGE, atomic_path, read_sealed, seal
+from fer_bench.runs.store import STAGE, read_sealed, seal
 from fer_bench.training.checkpoint import Position, State
 
 _POLL_S = 0.2

@@ -92,6 +92,19 @@ def _encoded(values: NDArray[Any], dtype: Any) -> str:
     return base64.b64encode(little.tobytes()).decode()
 
 
+_COLUMNS = (
+    "ex", "ey", "ix", "iy", "colour", "marker", "alpha", "expression", "subject", "predicted",
+    "face_x", "face_y", "has_face",
+)  # fmt: skip
+_TIP = (
+    '<div style="display:flex;gap:8px;align-items:center;font:13px system-ui,sans-serif">'
+    '<div style="display:@has_face;width:64px;height:64px;border-radius:6px;'
+    "background:var(--sheet) @{face_x}px @{face_y}px / var(--sheet-size);"
+    '"></div>'
+    "<div><b>@expression</b><br>subject @subject<br>@predicted</div></div>"
+)
+
+
 def bokeh_item() -> Any:
     """Two empty, linked scatter plots; the page's script fills them.
 
@@ -102,56 +115,49 @@ def bokeh_item() -> Any:
     from bokeh.core.types import ID
     from bokeh.embed import json_item
     from bokeh.layouts import gridplot
-    from bokeh.models import ColumnDataSource, HoverTool, Range1d
-    from bokeh.models.annotations import Title
-    from bokeh.plotting import figure
+    from bokeh.models import ColumnDataSource
 
-    names = ["ex", "ey", "ix", "iy", "colour", "marker", "alpha", "expression", "subject"]
-    names += ["predicted", "face_x", "face_y", "has_face"]
-    source = ColumnDataSource({name: [] for name in names}, name="points")
-    tip = (
-        '<div style="display:flex;gap:8px;align-items:center;font:13px system-ui,sans-serif">'
-        '<div style="display:@has_face;width:64px;height:64px;border-radius:6px;'
-        "background:var(--sheet) @{face_x}px @{face_y}px / var(--sheet-size);"
-        '"></div>'
-        "<div><b>@expression</b><br>subject @subject<br>@predicted</div></div>"
-    )
-    plots = []
-    for x, y, title in (("ex", "ey", "E, expression"), ("ix", "iy", "I, identity")):
-        plot = figure(
-            name=title[0],
-            title=Title(text=title, text_color="#888888"),
-            tools="pan,wheel_zoom,box_select,lasso_select,tap,reset",
-            active_drag="lasso_select",
-            x_range=Range1d(start=-1.1, end=1.1),
-            y_range=Range1d(start=-1.1, end=1.1),
-            height=540,
-            sizing_mode="stretch_width",
-            toolbar_location="above",
-            lod_threshold=3000,
-            lod_factor=8,
-        )
-        marks = plot.scatter(
-            x, y, source=source, size=8, color="colour", marker="marker", alpha="alpha",
-            line_color=None, nonselection_alpha=0.08, selection_alpha=0.95,
-        )  # fmt: skip
-        plot.add_tools(
-            HoverTool(
-                renderers=[marks],
-                tooltips=tip,
-                point_policy="snap_to_data",
-                attachment="horizontal",
-            )
-        )
-        plot.axis.visible = False
-        plot.grid.visible = False
-        plot.background_fill_alpha = 0
-        plot.border_fill_alpha = 0
-        plot.outline_line_color = "#8888"
-        plot.toolbar.logo = None
-        plots.append(plot)
-    both: list[Any] = [plots]
+    source = ColumnDataSource({name: [] for name in _COLUMNS}, name="points")
+    sides = (("ex", "ey", "E, expression"), ("ix", "iy", "I, identity"))
+    both: list[Any] = [[_scatter_plot(source, *side) for side in sides]]
     grid = gridplot(
         both, sizing_mode="stretch_width", merge_tools=False, toolbar_options={"logo": None}
     )
     return json_item(grid, ID("maps-plot"))
+
+
+def _scatter_plot(source: Any, x: str, y: str, title: str) -> Any:
+    """One of the plots: of two columns of the source."""
+    from bokeh.models import HoverTool, Range1d
+    from bokeh.models.annotations import Title
+    from bokeh.plotting import figure
+
+    plot = figure(
+        name=title[0],
+        title=Title(text=title, text_color="#888888"),
+        tools="pan,wheel_zoom,box_select,lasso_select,tap,reset",
+        active_drag="lasso_select",
+        x_range=Range1d(start=-1.1, end=1.1),
+        y_range=Range1d(start=-1.1, end=1.1),
+        height=540,
+        sizing_mode="stretch_width",
+        toolbar_location="above",
+        lod_threshold=3000,
+        lod_factor=8,
+        background_fill_alpha=0,
+        border_fill_alpha=0,
+        outline_line_color="#8888",
+    )
+    marks = plot.scatter(
+        x, y, source=source, size=8, color="colour", marker="marker", alpha="alpha",
+        line_color=None, nonselection_alpha=0.08, selection_alpha=0.95,
+    )  # fmt: skip
+    plot.add_tools(
+        HoverTool(
+            renderers=[marks], tooltips=_TIP, point_policy="snap_to_data", attachment="horizontal"
+        )
+    )
+    plot.axis.visible = False
+    plot.grid.visible = False
+    plot.toolbar.logo = None
+    return plot

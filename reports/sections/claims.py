@@ -5,16 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
-from fer_bench.attackers.frontier import Verdict, against_curve, points_of
+from fer_bench.attackers.frontier import State, Verdict, against_curve, points_of
 from fer_bench.attackers.metric import FIXED, TRAINED
 from fer_bench.errors import DataError
 from fer_bench.reports.aggregate import Estimate
 from fer_bench.reports.columns import Column, columns_of
 from fer_bench.reports.material import Material
 from fer_bench.reports.sections.section import Section
-from fer_bench.reports.standing import ERASED
 from fer_bench.reports.summary import Row, Summary
 
 PLAIN = "erm"  # the method, or the label of embeddings of one's own, whose curve is the line
@@ -35,6 +34,22 @@ class Place:
 
 
 @dataclass(frozen=True)
+class Reading:
+    """What one attacker reads from the methods.
+
+    Attributes:
+        least: label of the one that leaks least, by the mean.
+        low, high: the least and the largest leak, by the mean.
+        told: how many leak more than guessing, by their intervals.
+    """
+
+    least: str
+    low: float
+    high: float
+    told: int
+
+
+@dataclass(frozen=True)
 class Line:
     """One row of the table.
 
@@ -42,7 +57,7 @@ class Line:
         row: of the leaderboard.
         cells: its scores in the order of the columns, None for a missing one.
         steps: the leak for every attacker, likewise.
-        places: among the methods for the fixed and for the trained attacker; None for erased rows.
+        places: among the methods for the fixed and for the trained attacker; None for others.
         verdict: how it stands to the curve of ERM with an eraser, where that was measured.
     """
 
@@ -54,16 +69,17 @@ class Line:
 
 
 def content(page: Material) -> Mapping[str, Any] | None:
-    """A line a row, with its place among the methods for both attackers."""
+    """A line a row: methods with their place for both attackers, then the other rows."""
     summary = page.summary
     columns, steps = asked(summary, "claims"), asked(summary, "ladder")
     compared = [c for key in (FIXED, TRAINED) for c in columns if c.key.endswith(f"/{key}")]
     if len(compared) != 2:  # no attackers, or an earlier version's
         return None
     fixed, trained = compared
-    before, after = (places(summary.of_role("method"), column) for column in (fixed, trained))
+    methods = _with(summary.of_role("method"), trained)
+    others = _with([row for row in summary.rows if row.role != "method"], trained)
+    before, after = (places(methods, column) for column in (fixed, trained))
     verdicts = curve_verdicts(page)
-    erased = [row for row in summary.of_role("reference") if row.method.startswith(ERASED)]
     lines = [
         Line(
             row,
@@ -72,15 +88,20 @@ def content(page: Material) -> Mapping[str, Any] | None:
             (before[row.label], after[row.label]) if row.label in before else None,
             verdicts.get(row.label),
         )
-        for rows in (summary.of_role("method"), erased)
-        for row in sorted(_with(rows, trained), key=lambda r: _leak(r, trained))
+        for rows in (methods, others)
+        for row in sorted(rows, key=lambda r: _leak(r, trained))
     ]
     return {
         "columns": columns,
         "steps": steps,
         "lines": lines,
         "moved": sum(line.places[0].at != line.places[1].at for line in lines if line.places),
+        "readings": [reading(methods, column) for column in compared] if methods else [],
         "ranked": sum(line.places is not None for line in lines),
+        "standings": {
+            state: [label for label, verdict in verdicts.items() if verdict.state == state]
+            for state in get_args(State)
+        },
         "curve": bool(verdicts),
     }
 
@@ -104,6 +125,15 @@ def places(rows: Sequence[Row], column: Column) -> dict[str, Place]:
         last = len(spans) - sum(bottom > high for bottom, _ in others)
         out[label] = Place(at, first, last)
     return out
+
+
+def reading(rows: Sequence[Row], column: Column) -> Reading:
+    """What one attacker reads from some rows, of which all have the number."""
+    leaks = {row.label: _leak(row, column) for row in rows}
+    told = sum(_span(row.scores[column.key])[0] > 0.5 for row in rows)
+    return Reading(
+        min(leaks, key=leaks.__getitem__), min(leaks.values()), max(leaks.values()), told
+    )
 
 
 def _with(rows: Sequence[Row], column: Column) -> list[Row]:

@@ -49,7 +49,7 @@ def test_covariances_are_those_that_were_drawn():
 
 def test_axes_are_those_of_scikit_learns_lda(world):
     faces = world(30, seed=0, leak=1.0)
-    basis = bases(faces, [1e-9])[0]
+    basis = bases(faces, (1e-9,))[0]
     lda = LinearDiscriminantAnalysis(solver="eigen").fit(faces.x, faces.target)
     theirs = (faces.x - faces.x.mean(axis=0)) @ lda.scalings_[:, 0]
     ours = basis.coordinates(faces.x)[:, 0]

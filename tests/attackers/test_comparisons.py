@@ -5,7 +5,7 @@ import pytest
 
 from fer_bench.attackers import comparisons
 from fer_bench.attackers.closed_forms import PLDA, Cosine
-from fer_bench.attackers.comparisons import compared_pairs, permuted_scores
+from fer_bench.attackers.comparisons import compared_and_permuted
 from fer_bench.attackers.faces import Faces
 
 
@@ -18,8 +18,7 @@ def test_pairs_of_many_faces_are_scored_as_those_of_few(attacker, monkeypatch):
     fitted = attacker.fit(faces, faces)
 
     def read():
-        compared = compared_pairs(fitted, faces)
-        drawn = permuted_scores(fitted, faces, draws=3)
+        compared, drawn = compared_and_permuted(fitted, faces, draws=3)
         return compared.genuine.scores, compared.impostor.scores, *drawn
 
     from_table = read()

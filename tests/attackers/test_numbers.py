@@ -9,8 +9,8 @@ from fer_bench.attackers.comparisons import (
     Comparisons,
     Searches,
     Side,
+    compared_and_permuted,
     compared_pairs,
-    permuted_scores,
     searched,
 )
 from fer_bench.attackers.faces import Faces
@@ -100,8 +100,8 @@ def test_the_interval_covers_when_people_differ(world):
 def test_permuted_people_are_at_chance_and_expressions_do_not_count(world):
     faces = world(40, seed=3, leak=2.0)
     attacker = Cosine().fit(faces, faces)
-    permuted = np.stack(list(permuted_scores(attacker, faces, draws=39)))
-    scores = verification_numbers(compared_pairs(attacker, faces), permuted=permuted, draws=50)
+    compared, permuted = compared_and_permuted(attacker, faces, draws=39)
+    scores = verification_numbers(compared, permuted=np.stack(list(permuted)), draws=50)
     assert scores["auc"].null == pytest.approx(0.5, abs=0.02)
     assert scores["auc"].p == pytest.approx(1 / 40)
     perfect = faces.with_x(np.eye(7)[faces.apart])
@@ -155,9 +155,8 @@ def test_what_is_tied_to_its_target_trades_places_as_a_whole(of):
         x, *((target, apart) if of == "people" else (apart, target))
     )
     attacker = Cosine().fit(faces, faces)
-    permuted = np.stack(list(permuted_scores(attacker, faces, draws=40)))
-    compared = compared_pairs(attacker, faces)
-    auc = verification_numbers(compared, permuted=permuted, draws=20)["auc"]
+    compared, permuted = compared_and_permuted(attacker, faces, draws=40)
+    auc = verification_numbers(compared, permuted=np.stack(list(permuted)), draws=20)["auc"]
     assert auc.value > 0.7
     by_chance = (auc.value - 0.5) / len(np.unique(target))  # pairs that agree after the deal, too
     assert auc.null == pytest.approx(0.5 + by_chance, abs=0.03)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import ndtr, ndtri
 
 from fer_bench.attackers.closed_forms import PLDA, Cosine, plda_form
 from fer_bench.attackers.comparisons import Comparisons, Side, compared_pairs
@@ -81,6 +82,20 @@ def test_clean_codes_are_found_as_often_as_the_level_says(parts):
     assert 0.2 < np.mean(p) < 0.8
 
 
+@pytest.mark.parametrize("kind", ["rotated", "spread"])
+def test_leaks_of_twice_the_stated_strength_are_found(parts, kind):
+    """Reduced: tests/benchmarks/test_attackers_speed.py has 100 of all kinds in 512 dimensions."""
+    clean, plda = parts(0.0, people=(40, 20, 25), d=8), (PLDA(),)
+    stated = find_power(clean, kind, plda, draws=10, permutations=99).threshold
+    doubled = float(ndtr(2 * ndtri(stated)))
+    p = [
+        leak_p_value(plant(clean, kind, doubled, seed=50 + k), plda, permutations=99, seed=k)
+        for k in range(10)
+    ]
+    assert 0.2 < stated < 0.5
+    assert np.sum(np.array(p) <= 0.01) >= 9
+
+
 def test_power_of_few_people_is_told_and_reused(parts, tmp_path, monkeypatch):
     small = parts(0.0, people=(30, 12, 12), d=8)
     first = calibrated_power(small, closed_forms(), kinds=("rotated",), draws=8, cache=tmp_path)
@@ -115,8 +130,6 @@ def test_any_draws_give_an_ordered_interval(draws):
 
 def test_a_psychometric_function_is_recovered():
     rng = np.random.default_rng(0)
-    from scipy.special import ndtr, ndtri
-
     eers = rng.choice(GRID, 2_000)
     chance = 0.01 + 0.99 * ndtr((np.log(-ndtri(eers)) - np.log(-ndtri(0.44))) / 0.3)
     threshold, low, high = psychometric(eers, rng.random(2_000) < chance)

@@ -81,7 +81,7 @@ def test_rows_of_unit_rms():
 
 def test_the_matched_loss_by_hand(batch):
     method = build(people=2).eval()
-    z = method.feature(batch.images).detach()
+    z = method.code(batch.images).detach()
     torch.manual_seed(4)
     [first, second] = method._drawn(batch)
     shift = identity_shift(z[first], z[second])

@@ -7,6 +7,7 @@ the draws.
 
 import os
 import time
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -90,15 +91,27 @@ def counted(benchmark, hits):
     return k / n
 
 
+@cache
+def stated(kind):
+    """How small a leak of this kind an evaluation in 512 dimensions says that it finds."""
+    return find_power(worlds(d=512), kind, closed_forms(), draws=12)
+
+
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("kind", KINDS)
+def test_stated_strength(benchmark, kind):
+    """The EER, to who knows the plant, of the weakest leak found in nine of ten; 512-d."""
+    power = benchmark.pedantic(stated, args=(kind,), rounds=1)
+    found = [power.threshold, power.low, power.high]
+    benchmark.extra_info |= {"leaks found from EER": found, "draws": len(power.planted)}
+
+
 @pytest.mark.timeout(14_400)
 def test_planted_leaks_are_found(benchmark):
     """100 leaks at and above twice the strength that the evaluation says it finds; 512-d."""
     clean = worlds(d=512)
-    draws = max(4, round(100 * SHARE))
-    doubled = {}
-    for kind in KINDS:
-        threshold = find_power(clean, kind, closed_forms(), draws=12).threshold
-        doubled[kind] = float(ndtr(2 * ndtri(threshold)))  # twice Phi^-1(1 - EER)
+    # Twice Phi^-1(1 - EER).
+    doubled = {kind: float(ndtr(2 * ndtri(stated(kind).threshold))) for kind in KINDS}
 
     def find():
         return [
@@ -108,12 +121,11 @@ def test_planted_leaks_are_found(benchmark):
                 seed=draw,
             )
             <= 0.01
-            for draw in range(draws)
+            for draw in range(max(4, round(100 * SHARE)))
             for kind in (KINDS[draw % len(KINDS)],)
         ]
 
     hits = benchmark.pedantic(find, rounds=1)
-    benchmark.extra_info |= {f"EER of {kind}": eer for kind, eer in doubled.items()}
     assert counted(benchmark, hits) >= 0.95
 
 

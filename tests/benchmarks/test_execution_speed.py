@@ -32,17 +32,6 @@ RUNS = int(os.environ.get("FER_BENCH_RUNS", "200"))
 KILLS = int(os.environ.get("FER_BENCH_KILLS", "100"))
 
 
-def experiment(seeds, methods=("oracle-label",), **training):
-    return {
-        "seeds": list(range(seeds)),
-        "data": {"name": "generated", "subjects": 9, "images_per_subject": 7, "size": 16},
-        "split": {"folds": 3, "use": [0], "validation": 0.4},
-        "training": {"epochs": 1, "batch_size": 16, **training},
-        "methods": [{"name": name} for name in methods],
-        "scores": {"metrics": ["classification"]},
-    }
-
-
 @pytest.fixture
 def warm():
     """An idle server, and the CPU seconds that it and its children have taken."""
@@ -62,7 +51,7 @@ def warm():
 
 
 @pytest.mark.parametrize("what", ["a bare process", "a run without training"])
-def test_overhead_of_a_run(benchmark, warm, tmp_path, what):
+def test_overhead_of_a_run(benchmark, experiment, warm, tmp_path, what):
     count = 20
     before = warm()
 
@@ -83,7 +72,7 @@ def test_overhead_of_a_run(benchmark, warm, tmp_path, what):
     print(f"{what}: {benchmark.extra_info['cpu_ms']:.0f} ms CPU")
 
 
-def test_two_workers_against_one(benchmark, warm, tmp_path):
+def test_two_workers_against_one(benchmark, experiment, warm, tmp_path):
     def run(executor, workers):
         started = time.perf_counter()
         out = tmp_path / executor
@@ -107,7 +96,7 @@ def sums(record):
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_small_runs_beside_busy_neighbours(benchmark, warm, tmp_path, threads):
+def test_small_runs_beside_busy_neighbours(benchmark, experiment, warm, tmp_path, threads):
     """CPU seconds of the same runs, alone and with another process on every core.
 
     With one thread they cost the same; two threads wait for each other, and for the scheduler.
@@ -135,7 +124,7 @@ def test_small_runs_beside_busy_neighbours(benchmark, warm, tmp_path, threads):
         assert beside < 1.5 * alone
 
 
-def test_a_store_of_ten_thousand_runs(benchmark, tmp_path):
+def test_a_store_of_ten_thousand_runs(benchmark, experiment, tmp_path):
     fer_bench.run(experiment(1), tmp_path, quiet=True)
     store = RunStore(tmp_path)
     (first,) = store.records()
@@ -168,7 +157,7 @@ TARGETS = ("driver", "server", "worker")
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_kills_leave_a_complete_store(benchmark, tmp_path, target):
+def test_kills_leave_a_complete_store(benchmark, experiment, tmp_path, target):
     """Killed at a random moment, the same command makes the same bytes.
 
     A kill that comes too late, when all is done, does not count.
@@ -236,7 +225,7 @@ def kill_one(target):
     return False
 
 
-def test_stopping(benchmark, tmp_path):
+def test_stopping(benchmark, experiment, tmp_path):
     """Seconds from the signal to the end of everything."""
     file = tmp_path / "sweep.json"
     content = experiment(4, ["erm"], epochs=100_000)

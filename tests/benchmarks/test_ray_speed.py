@@ -26,17 +26,6 @@ KILLS = int(os.environ.get("FER_BENCH_KILLS", "40"))
 COMMAND = [sys.executable, "-c", "from fer_bench.cli import main; main()", "run"]
 
 
-def experiment(seeds, methods=("oracle-label",), **training):
-    return {
-        "seeds": list(range(seeds)),
-        "data": {"name": "generated", "subjects": 9, "images_per_subject": 7, "size": 16},
-        "split": {"folds": 3, "use": [0], "validation": 0.4},
-        "training": {"epochs": 1, "batch_size": 16, **training},
-        "methods": [{"name": name} for name in methods],
-        "scores": {"metrics": ["classification"]},
-    }
-
-
 @pytest.fixture(scope="module")
 def cluster():
     """The address of a cluster on this machine."""
@@ -97,7 +86,7 @@ def finished(content, out):
     return {record.folder.name: sums(record) for record in store.records()}
 
 
-def test_kills_leave_a_complete_store(benchmark, cluster, tmp_path):
+def test_kills_leave_a_complete_store(benchmark, experiment, cluster, tmp_path):
     """A worker or the driver is killed at a random moment; the same bytes are there in the end."""
     content = experiment(1, ["erm", "oracle-label"], epochs=3)
     expected = finished(content, tmp_path / "straight")
@@ -145,7 +134,7 @@ def test_kills_leave_a_complete_store(benchmark, cluster, tmp_path):
     benchmark.pedantic(work, rounds=1)
 
 
-def test_overhead_of_a_run(benchmark, cluster, tmp_path):
+def test_overhead_of_a_run(benchmark, experiment, cluster, tmp_path):
     """CPU that the worker, its server and the run's process take besides training, once warm."""
     count = 20
 
@@ -186,7 +175,7 @@ def test_overhead_of_a_run(benchmark, cluster, tmp_path):
     assert milliseconds < 500
 
 
-def test_two_drivers_at_one_folder(benchmark, cluster, tmp_path):
+def test_two_drivers_at_one_folder(benchmark, experiment, cluster, tmp_path):
     """One on Ray, one in a pool, at once: every run is done once, with the bytes of `serial`."""
     content = experiment(3, ["erm", "oracle-label"], epochs=3)
     expected = finished(content, tmp_path / "straight")

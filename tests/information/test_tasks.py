@@ -119,7 +119,6 @@ def test_an_image_determines_its_factors(person):
 @pytest.mark.parametrize(
     "build",
     [
-        lambda: tasks.side_by_side(tasks.channel(3, 0.1), tasks.channel(3, 0.1)),
         lambda: tasks.channel(3, 1.5),
         lambda: tasks.channel(1, 0.0),
         lambda: tasks.with_information(2, -1.0),
@@ -130,8 +129,3 @@ def test_an_image_determines_its_factors(person):
 def test_tasks_that_there_are_not_are_refused(build):
     with pytest.raises(DataError, match="no such task: "):
         build()
-
-
-def test_side_by_side_adds():
-    pair = tasks.get("1v1-normal-0.75")
-    assert tasks.side_by_side(pair, pair).mi == pytest.approx(2 * pair.mi)

@@ -361,6 +361,36 @@ def two_methods() -> dict[str, Simulated]:
 
 
 @pytest.fixture(scope="session")
+def four_methods() -> dict[str, Simulated]:
+    """A method with cautions, one with a failed run, a reference and an oracle."""
+    return {name: METHODS[name] for name in ("dice-fer", "eif", "pixels", "oracle-label")}
+
+
+@pytest.fixture(scope="session")
+def small_results(two_methods, tmp_path_factory) -> Path:
+    """Two methods, one seed, two folds and few faces; not to be changed."""
+    return _small(tmp_path_factory.mktemp("small"), two_methods)
+
+
+@pytest.fixture(scope="session")
+def closed_results(two_methods, tmp_path_factory) -> Path:
+    """`small_results` whose terms do not allow to publish faces."""
+    return _small(tmp_path_factory.mktemp("closed"), two_methods, publish_faces=False)
+
+
+def _small(root: Path, methods: dict[str, Simulated], **options) -> Path:
+    sizes = {"seeds": 1, "folds": 2, "n_subjects": 6, "per_subject": 8}
+    return build_results(root, methods=methods, **sizes, **options)
+
+
+@pytest.fixture
+def undrawn(monkeypatch) -> None:
+    """Pages have empty pictures in the place of their figures: half of their time."""
+    svg = '<svg role="img" aria-label="not drawn in this test"></svg>'
+    monkeypatch.setattr("fer_bench.reports.rendering.inline_svg", lambda *_, **__: svg)
+
+
+@pytest.fixture(scope="session")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Eight rows (two references, two oracles), two seeds, three folds, one failed run."""
     return build_results(tmp_path_factory.mktemp("results"))

@@ -19,8 +19,8 @@ def call():
     return lambda *args: CliRunner().invoke(app, [str(a) for a in args])
 
 
-def test_report_names_its_page(call, results, tmp_path):
-    done = call("report", results, "--maps", "none", "--out", tmp_path / "page.html")
+def test_report_names_its_page(call, small_results, tmp_path):
+    done = call("report", small_results, "--maps", "none", "--out", tmp_path / "page.html")
     assert done.exit_code == 0
     assert str(tmp_path / "page.html") in done.output.replace("\n", "")
     assert (tmp_path / "page.html").stat().st_size > 100_000
@@ -37,7 +37,7 @@ def test_wrong_layout_is_a_sentence(call, results):
     assert "did you mean 'overall'" in str(done.exception)
 
 
-def test_export_lists_its_files(call, results, tmp_path):
-    done = call("export", results, "--out", tmp_path)
+def test_export_lists_its_files(call, small_results, tmp_path):
+    done = call("export", small_results, "--out", tmp_path)
     assert done.exit_code == 0
     assert "scores.parquet" in done.output

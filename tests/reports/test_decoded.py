@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import re
+import shutil
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -123,9 +124,8 @@ def test_the_method_s_own_decoder_stands_beside_the_probe():
     assert not shown()["own"]
 
 
-def test_reconstructions_of_several_methods_stand_together(build, two_methods, tmp_path):
-    root = build(tmp_path / "r", seeds=1, folds=2, failure=False, n_subjects=6, per_subject=8,
-                 methods=two_methods)  # fmt: skip
+def test_reconstructions_of_several_methods_stand_together(small_results, tmp_path):
+    root = shutil.copytree(small_results, tmp_path / "r")
     store = RunStore(root)
     score = Score(0.4, 0.3, 0.5, null=0.0, n=48, unit="fraction")
 
@@ -167,9 +167,8 @@ def test_nothing_drawn_is_nothing_shown():
     assert numbers_alone["grids"] == []
 
 
-def test_the_page_shows_them_as_its_policy_says(build, two_methods, tmp_path):
-    root = build(tmp_path / "r", seeds=1, folds=2, failure=False, n_subjects=6, per_subject=8,
-                 methods=two_methods, publish_faces=False)  # fmt: skip
+def test_the_page_shows_them_as_its_policy_says(closed_results, undrawn, tmp_path):
+    root = shutil.copytree(closed_results, tmp_path / "r")
     store = RunStore(root)
     for row in summarise(store).rows:
         arrays = drawings(identity=row.label == "DICE-FER").to_arrays()

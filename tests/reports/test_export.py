@@ -41,10 +41,8 @@ def test_projector_files_fit_each_other(exported):
             assert (folder / line.split('"')[1]).is_file()
 
 
-def test_no_face_leaves_where_the_terms_forbid_it(build, two_methods, tmp_path):
-    root = build(tmp_path / "r", publish_faces=False, seeds=1, folds=2, n_subjects=6,
-                 per_subject=6, methods=two_methods)  # fmt: skip
-    written = write_exports(root, out=tmp_path / "out")
+def test_no_face_leaves_where_the_terms_forbid_it(closed_results, tmp_path):
+    written = write_exports(closed_results, out=tmp_path / "out")
     assert not [p for p in written if p.suffix == ".png"]
 
 

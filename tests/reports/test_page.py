@@ -10,6 +10,7 @@ import re
 import shutil
 from html.parser import HTMLParser
 
+import pandas as pd
 import pytest
 
 from fer_bench.errors import FerBenchError
@@ -142,20 +143,20 @@ def test_leaderboard_prints_the_means_of_the_summary(text, summary):
         assert f"{100 * mean:.1f} <span" in line
 
 
-def test_faces_follow_the_terms(build, two_methods, tmp_path):
-    root = build(tmp_path / "closed", seeds=1, folds=2, publish_faces=False, failure=False,
-                 n_subjects=6, per_subject=8, methods=two_methods)  # fmt: skip
-    closed = write_report(root, maps="none").read_text("utf-8")
+def test_faces_follow_the_terms(closed_results, undrawn, tmp_path):
+    closed, blurred, shown = (
+        write_report(
+            closed_results, maps="none", faces=faces, out=tmp_path / f"{faces}.html"
+        ).read_text("utf-8")
+        for faces in (None, "blur", "show")
+    )
     assert "data:image/webp" not in closed
     assert "the terms do not allow publication" in closed
-    blurred = write_report(root, maps="none", faces="blur", out=tmp_path / "b.html")
-    shown = write_report(root, maps="none", faces="show", out=tmp_path / "s.html")
     sheets = [
-        re.search(r"url\(data:image/webp;base64,([^)]+)\)", p.read_text("utf-8"))[1]
-        for p in (blurred, shown)
+        re.search(r"url\(data:image/webp;base64,([^)]+)\)", page)[1] for page in (blurred, shown)
     ]
     assert len(sheets[0]) < 0.6 * len(sheets[1])  # detail is gone
-    assert "although the terms do not allow" in shown.read_text("utf-8")
+    assert "although the terms do not allow" in shown
 
 
 def test_wrong_options_are_one_sentence(results):
@@ -175,9 +176,8 @@ def test_a_failing_page_leaves_the_old_one(results, tmp_path, monkeypatch):
     assert [p.name for p in tmp_path.iterdir()] == ["report.html"]
 
 
-def test_folder_without_scores_thumbnails_or_experiment(results, tmp_path):
-    root = tmp_path / "bare"
-    shutil.copytree(results, root)
+def test_folder_without_scores_thumbnails_or_experiment(small_results, tmp_path):
+    root = shutil.copytree(small_results, tmp_path / "bare")
     for path in [*root.glob("runs/*/scores.json"), *root.glob("data/*.npz")]:
         path.unlink()
     (root / "experiment.json").unlink()
@@ -188,11 +188,9 @@ def test_folder_without_scores_thumbnails_or_experiment(results, tmp_path):
     assert "there is nothing to compare" in words
 
 
-def test_missing_subjects_and_labels_stay_unknown(build, two_methods, tmp_path):
-    root = build(tmp_path / "r", methods=two_methods, seeds=1, folds=2, n_subjects=6, per_subject=8)
+def test_missing_subjects_and_labels_stay_unknown(small_results, tmp_path):
+    root = shutil.copytree(small_results, tmp_path / "unknown")
     for path in root.glob("runs/*/parts/test.parquet"):
-        import pandas as pd
-
         table = pd.read_parquet(path)
         table["subject"] = None
         table.loc[0, "expression"] = None

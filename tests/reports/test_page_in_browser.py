@@ -246,11 +246,14 @@ def test_axe_finds_no_serious_violation(browser, page, scheme):
     opened.context.close()
 
 
-def test_nothing_hostile_runs(browser, build, tmp_path):
+def test_nothing_hostile_runs(browser, build, four_methods, tmp_path):
     def spoil(text):
         return hostile(text) + ("long " * 2000 if text == "DICE-FER" else "")
 
-    root = build(tmp_path / "results", rename=spoil, seeds=1, folds=2, n_subjects=6, per_subject=10)
+    root = build(
+        tmp_path / "results", methods=four_methods, rename=spoil, seeds=1, folds=2, n_subjects=6,
+        per_subject=10,
+    )  # fmt: skip
     path = write_report(root, maps="tsne")
     opened = Opened(browser, path, width=390)
     opened.maps_ready()

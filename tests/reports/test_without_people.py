@@ -90,8 +90,8 @@ def test_the_page_says_what_cannot_be_asked(page):
 
 
 @pytest.mark.parametrize(("people", "unit"), [(24, "person"), (0, "face")])
-def test_differences_are_paired_by_what_there_is(build, two_methods, tmp_path, people, unit):
-    page = Material(build(tmp_path / "r", methods=two_methods, seeds=1, folds=2), maps="none")
+def test_differences_are_paired_by_what_there_is(small_results, people, unit):
+    page = Material(small_results, maps="none")
     page.summary.data["n_subjects"] = people
     text = SECTION.render(page)
     assert f"Paired by test {unit}" in text

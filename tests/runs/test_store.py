@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from fer_bench.arrays import Part
 from fer_bench.errors import RunError
 from fer_bench.experiment import DataSpec, RunSpec, SplitSpec, TrainingSpec
-from fer_bench.runs.store import RunStore, atomic_path, file_name, write_json, write_part
+from fer_bench.runs.store import RunStore, file_name, write_json, write_part
 from fer_bench.score import Outcome, Score
 
 
@@ -204,16 +204,6 @@ def test_damaged_json_is_one_sentence(tmp_path, spec):
         _ = record.spec
     with pytest.raises(RunError, match="no finished run 'x'"):
         RunStore(tmp_path).record("x")
-
-
-def test_a_failed_write_leaves_the_old_file(tmp_path):
-    path = tmp_path / "x.txt"
-    path.write_text("old")
-    with pytest.raises(ValueError, match="boom"), atomic_path(path) as aside:
-        aside.write_text("half")
-        raise ValueError("boom")
-    assert path.read_text() == "old"
-    assert [p.name for p in tmp_path.iterdir()] == ["x.txt"]
 
 
 @given(st.text(st.sampled_from("./\\a\0\n~"), max_size=8))

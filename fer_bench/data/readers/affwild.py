@@ -39,6 +39,9 @@ EXPRESSIONS = {
 }
 OTHER = 7
 FRAME = re.compile(r"[0-9]+")
+FACELESS = "labels of frames without a face"
+INVALID = "frames without a valid label"
+UNNAMED = "frames labelled other"
 TERMS = "Non-commercial research only, by agreement with the authors; no redistribution."
 
 
@@ -191,62 +194,47 @@ class AffWild2(Reader):
         rows: list[dict[str, Any]] = []
         where: list[str] = []
         rejects: list[Reject] = []
-        faceless = invalid = other = 0
+        left_out = dict.fromkeys((FACELESS, INVALID, UNNAMED), 0)
         for part, split in (("Train_Set", "train"), ("Validation_Set", "validation")):
-            for file in sorted((folder / part).glob("*.txt")):
-                if file.name.startswith("."):
-                    continue
-                lines = dict(text_lines(file, "one label a frame", header=True))
+            for file in sorted((folder / part).glob("[!.]*.txt")):
+                lines = dict(text_lines(file, "one label per frame", header=True))
                 files = image_files(images / file.stem)
                 rejects += misnamed(files, root, FRAME, "00001.jpg")
-                pictures = {int(p.stem): p for p in files if FRAME.fullmatch(p.stem)}
-                last = max(lines, default=1)
-                for number in sorted(n for n in pictures if n + 1 > last):
-                    path = relative(pictures[number], root)
-                    rejects.append(Reject(path, file.name, f"there is no label of frame {number}"))
+                named = [picture for picture in files if FRAME.fullmatch(picture.stem)]
+                pictures = {int(picture.stem): relative(picture, root) for picture in named}
+                rejects += [
+                    Reject(pictures[number], file.name, f"there is no label of frame {number}")
+                    for number in sorted(pictures)
+                    if number >= max(lines, default=1)
+                ]
+                about = {"subject": file.stem, "sequence": file.stem, "split": split}
                 for line in sorted(lines)[::every]:
-                    number = line - 1
-                    if number not in pictures:
-                        faceless += 1
+                    path, place = pictures.get(line - 1), f"{file.name} line {line}"
+                    if path is None:
+                        left_out[FACELESS] += 1
                         continue
                     try:
                         label = _label(lines[line], task)
                     except ValueError as error:
-                        path, place = relative(pictures[number], root), f"{file.name} line {line}"
                         rejects.append(Reject(path, place, str(error)))
                         continue
-                    if label is None:
-                        invalid += 1
-                    elif label.get("expression") == "other":
-                        other += 1
+                    if isinstance(label, str):
+                        left_out[label] += 1
                     else:
-                        rows.append(
-                            {
-                                "path": relative(pictures[number], root),
-                                **label,
-                                "subject": file.stem,
-                                "sequence": file.stem,
-                                "split": split,
-                            }
-                        )
-                        where.append(f"{file.name} line {line}")
-        counts = {
-            "labels of frames without a face": faceless,
-            "frames without a valid label": invalid,
-            "frames labelled other": other,
-        }
-        notes = tuple(f"{count:,} {what} are left out" for what, count in counts.items() if count)
+                        rows.append({"path": path, **label, **about})
+                        where.append(place)
+        notes = tuple(f"{count:,} {what} are left out" for what, count in left_out.items() if count)
         return listing(rows, where=where, rejects=rejects, notes=notes)
 
 
-def _label(line: str, task: str) -> dict[str, Any] | None:
-    """One label line; None where it is marked invalid."""
+def _label(line: str, task: str) -> dict[str, Any] | str:
+    """One label line, or why its frame is left out."""
     if task == "expr":
         code = integer_code(line)
         if code < 0:
-            return None
+            return INVALID
         if code == OTHER:
-            return {"expression": "other"}
+            return UNNAMED
         if code not in EXPRESSIONS:
             raise ValueError(f"unknown code {line!r}: known: 0 to 7")
         return {"expression": EXPRESSIONS[code]}
@@ -255,7 +243,7 @@ def _label(line: str, task: str) -> dict[str, Any] | None:
         raise ValueError(f"{line!r} is no pair of valence and arousal")
     valence, arousal = map(float, words)
     if not (abs(valence) <= 1 and abs(arousal) <= 1):
-        return None
+        return INVALID
     return {"valence": valence, "arousal": arousal}
 
 

@@ -191,23 +191,7 @@ class FerPlus(Reader):
                 "distribution" keeps every face whose most frequent vote is one expression.
         """
         one_of("target", target, TARGETS)
-        pixels = pixel_csv(require(root / "fer2013.csv", "the pixels of FER2013"))
-        file = require(root / "fer2013new.csv", "the votes of FERPlus")
-        votes, lines = read_table(file)
-        votes = with_meanings(votes, file, dict.fromkeys(("Usage", *VOTES), ()))
-        need_columns(votes, file, "Usage", *VOTES)
-        need_columns(pixels, root / "fer2013.csv", "Usage")
-        if len(votes) != len(pixels):
-            raise DataError(
-                f"{file} has {len(votes)} rows but fer2013.csv has {len(pixels)}: they are joined "
-                "row by row and must match."
-            )
-        apart = np.flatnonzero(votes["Usage"].str.strip() != pixels["Usage"].str.strip())
-        if len(apart):
-            raise DataError(
-                f"{file} line {lines[apart[0]]} says {votes['Usage'][apart[0]]!r} but fer2013.csv "
-                f"says {pixels['Usage'][apart[0]]!r}: the rows are out of step."
-            )
+        pixels, votes, places = _joined(root)
         counts = votes[list(VOTES)].apply(pd.to_numeric, errors="coerce").to_numpy(np.float64)
         broken = ~np.isfinite(counts).all(axis=1) | (counts < 0).any(axis=1)
         counts = np.where(counts > 1, counts, 0.0)
@@ -228,9 +212,9 @@ class FerPlus(Reader):
         left_out = int((~agreed & ~broken).sum())
         return Listing(
             table.iloc[keep].reset_index(drop=True),
-            where=[f"{file.name} line {lines[i]}" for i in keep],
+            where=[places[i] for i in keep],
             rejects=[
-                Reject(pixels["path"][i], f"{file.name} line {lines[i]}", "its votes are no counts")
+                Reject(pixels["path"][i], places[i], "its votes are no counts")
                 for i in np.flatnonzero(broken)
             ],
             pixels=pixel_parser(pixels["pixels"].iloc[keep]),
@@ -239,6 +223,28 @@ class FerPlus(Reader):
             if left_out
             else (),
         )
+
+
+def _joined(root: Path) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
+    """Pixels, votes, and the place of each vote: two files that are joined row by row."""
+    pixels = pixel_csv(require(root / "fer2013.csv", "the pixels of FER2013"))
+    file = require(root / "fer2013new.csv", "the votes of FERPlus")
+    votes, lines = read_table(file)
+    votes = with_meanings(votes, file, dict.fromkeys(("Usage", *VOTES), ()))
+    need_columns(votes, file, "Usage", *VOTES)
+    need_columns(pixels, root / "fer2013.csv", "Usage")
+    if len(votes) != len(pixels):
+        raise DataError(
+            f"{file} has {len(votes)} rows but fer2013.csv has {len(pixels)}: they are joined "
+            "row by row and must match."
+        )
+    apart = np.flatnonzero(votes["Usage"].str.strip() != pixels["Usage"].str.strip())
+    if len(apart):
+        raise DataError(
+            f"{file} line {lines[apart[0]]} says {votes['Usage'][apart[0]]!r} but fer2013.csv "
+            f"says {pixels['Usage'][apart[0]]!r}: the rows are out of step."
+        )
+    return pixels, votes, [f"{file.name} line {line}" for line in lines]
 
 
 fer2013 = Fer2013()

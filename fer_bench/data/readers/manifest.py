@@ -12,14 +12,7 @@ import pandas as pd
 
 from fer_bench.data.faces import COLUMNS, DataInfo
 from fer_bench.data.labels import expression_reader
-from fer_bench.data.reader import (
-    MISSING,
-    MISSING_VALUE,
-    Listing,
-    Reader,
-    Reject,
-    translated,
-)
+from fer_bench.data.reader import MISSING, MISSING_VALUE, Listing, Reader, Reject, translated
 from fer_bench.data.tables import need_columns, read_table, with_meanings
 from fer_bench.errors import DataError
 
@@ -33,7 +26,7 @@ NUMBER = re.compile(r"[+-]?(0|[1-9]\d*)?(\.\d*)?([eE][+-]?\d+)?")
 
 
 class Manifest(Reader):
-    """A file `manifest.csv` (or any CSV or Parquet) with a row an image."""
+    """A file `manifest.csv` (or any CSV or Parquet) with a row per image."""
 
     info = DataInfo(
         name="manifest",

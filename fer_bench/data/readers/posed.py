@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 from fer_bench.data.faces import DataInfo
-from fer_bench.data.reader import Listing, Reader, Reject, image_files, listing, relative
+from fer_bench.data.reader import Listing, Reader, listing_by_name
 
 JAFFE_NAME = re.compile(r"([A-Z]{2})\.(AN|DI|FE|HA|NE|SA|SU)(\d)\.(\d+)", re.IGNORECASE)
 JAFFE_CODES = {
@@ -55,21 +54,12 @@ class Jaffe(Reader):
 
     def read(self, root: Path) -> Listing:
         """List files named like `KA.AN1.39.tiff`; other names are rejects."""
-        rows: list[dict[str, Any]] = []
-        rejects: list[Reject] = []
-        for file in image_files(root):
-            path, match = relative(file, root), JAFFE_NAME.fullmatch(file.stem)
-            if match is None:
-                rejects.append(Reject(path, path, "is not named like KA.AN1.39.tiff"))
-                continue
-            rows.append(
-                {
-                    "path": path,
-                    "expression": JAFFE_CODES[match[2].upper()],
-                    "subject": match[1].upper(),
-                }
-            )
-        return listing(rows, rejects=rejects)
+
+        def labels(match: re.Match[str]) -> dict[str, str]:
+            expression = JAFFE_CODES[match[2].upper()]
+            return {"expression": expression, "subject": match[1].upper()}
+
+        return listing_by_name(root, JAFFE_NAME, "KA.AN1.39.tiff", labels)
 
 
 class Kdef(Reader):
@@ -92,25 +82,18 @@ class Kdef(Reader):
 
     def read(self, root: Path) -> Listing:
         """List files named like `AF01ANS.JPG`; choose angles with `where={"angle": "straight"}`."""
-        rows: list[dict[str, Any]] = []
-        rejects: list[Reject] = []
-        for file in image_files(root):
-            path, match = relative(file, root), KDEF_NAME.fullmatch(file.stem)
-            if match is None:
-                rejects.append(Reject(path, path, "is not named like AF01ANS.JPG"))
-                continue
+
+        def labels(match: re.Match[str]) -> dict[str, str]:
             session, sex, number, code, angle = (part.upper() for part in match.groups())
-            rows.append(
-                {
-                    "path": path,
-                    "expression": KDEF_CODES[code],
-                    "subject": sex + number,
-                    "gender": "female" if sex == "F" else "male",
-                    "angle": ANGLES[angle],
-                    "session": session,
-                }
-            )
-        return listing(rows, rejects=rejects)
+            return {
+                "expression": KDEF_CODES[code],
+                "subject": sex + number,
+                "gender": "female" if sex == "F" else "male",
+                "angle": ANGLES[angle],
+                "session": session,
+            }
+
+        return listing_by_name(root, KDEF_NAME, "AF01ANS.JPG", labels)
 
 
 jaffe = Jaffe()

@@ -8,10 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_bench.data.synthetic.shapes import (
-    clip01,
-    hashed,
-)
+from fer_bench.data.synthetic.shapes import clip01, hashed
 
 Array = NDArray[Any]  # float32, unless said otherwise
 

@@ -16,7 +16,7 @@ around it, and the factors are the same bits on every machine and under every Nu
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -531,6 +531,56 @@ def _check(
     check_range("style", style, 0, 1)
     check_range("nuisance", nuisance, 0, 1)
     check_range("noise", noise, 0, 1)
+
+
+def read_factors(
+    factors: pd.DataFrame,
+    names: Collection[str],
+    attributes: Mapping[str, Sequence[str]],
+    *,
+    unbounded: Container[str] = ("noise_seed",),
+) -> tuple[dict[str, NDArray[np.float64]], dict[str, NDArray[np.int64]]]:
+    """The columns `factor_<name>` of a table, and the codes of its attributes, checked.
+
+    Numbers are cut to [-1, 1], but for those in `unbounded`.
+
+    Raises:
+        DataError: a column is missing, or holds what is no finite number or no level.
+    """
+    for column in (*(f"factor_{name}" for name in names), *attributes):
+        if column not in factors:
+            raise DataError(f"The table of factors has no column {column!r}: use sample_factors.")
+    numbers = {}
+    for name in names:
+        try:
+            values = factors[f"factor_{name}"].to_numpy(dtype=np.float64)
+        except (TypeError, ValueError):
+            raise DataError(f"Column 'factor_{name}' holds something that is no number.") from None
+        bad = np.flatnonzero(~np.isfinite(values))
+        if len(bad):
+            raise DataError(
+                f"Column 'factor_{name}', row {bad[0]}: {values[bad[0]]} is not a finite number."
+            )
+        numbers[name] = values if name in unbounded else np.clip(values, -1, 1)
+    codes = {}
+    for name, levels in attributes.items():
+        codes[name] = pd.Index(levels).get_indexer(pd.Index(factors[name].astype("object")))
+        bad = np.flatnonzero(codes[name] < 0)
+        if len(bad):
+            raise DataError(
+                f"Column {name!r}, row {bad[0]}: {factors[name].iloc[bad[0]]!r} is none of "
+                f"{', '.join(levels)}."
+            )
+    return numbers, codes
+
+
+def check_picture(size: int, threads: int | None) -> None:
+    """Raise `DataError` unless faces of this side can be drawn by so many threads."""
+    check_integer("size", size, 16)
+    if size > 1024:
+        raise DataError(f"size = {size} is above 1024: render smaller faces.")
+    if threads is not None:
+        check_integer("threads", threads, 1)
 
 
 def check_integer(name: str, value: object, low: int) -> None:

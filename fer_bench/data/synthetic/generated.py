@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fer_bench.data.synthetic.factors import (
-    EXPRESSIONS,
-    check_integer,
-    check_range,
-    sample_factors,
-)
+from fer_bench.data.synthetic.factors import EXPRESSIONS, check_integer, check_range, sample_factors
 from fer_bench.data.synthetic.renderer import render
 
 _VERSION = 1  # raise it when the same parameters give other pixels or labels
@@ -87,68 +82,79 @@ def generate(
     >>> info["dependence"]["all"]["mutual_information"]
     0.0
     """
-    parameters = {k: v for k, v in locals().items() if k != "threads"}
-    parameters |= {"classes": list(classes), "intensity": list(intensity)}
-    check_integer("subjects", subjects, 1)
-    check_integer("images_per_subject", images_per_subject, 1)
-    check_integer("test_subjects", test_subjects, 0)
-    check_range("test_rho", test_rho, 0, 1)
-    common: dict[str, Any] = {
-        "classes": classes,
-        "group": group,
-        "intensity": intensity,
-        "style": style,
-        "nuisance": nuisance,
-        "noise": noise,
-        "seed": seed,
-    }
-    table = sample_factors(
-        subjects * images_per_subject, subjects=subjects, rho=rho, reverse=reverse, **common
-    )
-    test = None
-    if test_subjects:
-        test = sample_factors(
-            test_subjects * images_per_subject,
-            subjects=test_subjects,
-            first_subject=subjects,
-            rho=test_rho,
-            reverse=test_reverse,
-            **common,
+    given = dict(locals())
+
+    def part(count: int, first: int, **tie: Any) -> pd.DataFrame:
+        return sample_factors(
+            count * images_per_subject,
+            subjects=count,
+            first_subject=first,
+            classes=classes,
+            group=group,
+            intensity=intensity,
+            style=style,
+            nuisance=nuisance,
+            noise=noise,
+            seed=seed,
+            **tie,
         )
-    table = with_splits(table, test)
-    images = render(table, size=size, color=color, threads=threads)
-    info = {
-        "name": "generated",
-        "license": "CC0-1.0: drawn by a program, no real person is shown",
-        "parameters": parameters,
-        "fingerprint": fingerprint({"version": _VERSION, **parameters}),
-        "dependence": dependence_by_part(table),
-    }
-    return images, table, info
+
+    table, info = with_facts(
+        part,
+        given,
+        name="generated",
+        terms="CC0-1.0: drawn by a program, no real person is shown",
+        version={"version": _VERSION},
+    )
+    return render(table, size=size, color=color, threads=threads), table, info
 
 
-def with_splits(train: pd.DataFrame, test: pd.DataFrame | None) -> pd.DataFrame:
-    """Join the parts, and say in `split` which is which; without a test part it is missing."""
-    table = train if test is None else pd.concat([train, test], ignore_index=True)
-    parts = None if test is None else np.repeat(["train", "test"], [len(train), len(test)])
-    table.insert(4, "split", pd.Series(parts, index=table.index, dtype="str"))
+def with_facts(
+    part: Callable[..., pd.DataFrame],
+    given: Mapping[str, Any],
+    *,
+    name: str,
+    terms: str,
+    version: Mapping[str, Any],
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """The label table of all parts that are asked for, and what is known about it.
+
+    Args:
+        part: (number of people, number of the first, rho=, reverse=) -> table of one part.
+        given: what the generator was called with.
+        name: of the data.
+        terms: its licence.
+        version: of the generator: other values stand for other pixels or labels.
+
+    Returns:
+        The table with `split` and `sequence`, and the `info` that `generate` returns.
+    """
+    for key, least in (("subjects", 1), ("images_per_subject", 1), ("test_subjects", 0)):
+        check_integer(key, given[key], least)
+    check_integer("seed", given["seed"], 0)
+    check_range("test_rho", given["test_rho"], 0, 1)
+    train, others = given["subjects"], given["test_subjects"]
+    parts = [part(train, 0, rho=given["rho"], reverse=given["reverse"])]
+    if others:
+        parts.append(part(others, train, rho=given["test_rho"], reverse=given["test_reverse"]))
+    table = pd.concat(parts, ignore_index=True) if others else parts[0]
+    names = np.repeat(["train", "test"], [len(part) for part in parts]) if others else None
+    table.insert(4, "split", pd.Series(names, index=table.index, dtype="str"))
     table.insert(5, "sequence", pd.Series(None, index=table.index, dtype="str"))
-    return table
-
-
-def dependence_by_part(table: pd.DataFrame) -> dict[str, dict[str, float]]:
-    """The dependence between group and expression, per split (`all` where there is none)."""
-    if table["split"].isna().all():
-        return {"all": dependence(table["group"], table["expression"])}
-    return {
-        str(name): dependence(part["group"], part["expression"])
-        for name, part in table.groupby("split")
+    parameters = {key: value for key, value in given.items() if key not in ("threads", "model")}
+    parameters |= {key: list(given[key]) for key in ("classes", "intensity")}
+    facts = json.dumps({**version, **parameters}, sort_keys=True, default=float)
+    by_split = table.groupby("split") if others else [("all", table)]
+    info = {
+        "name": name,
+        "license": terms,
+        "parameters": parameters,
+        "fingerprint": hashlib.sha256(facts.encode()).hexdigest(),
+        "dependence": {
+            str(split): dependence(rows["group"], rows["expression"]) for split, rows in by_split
+        },
     }
-
-
-def fingerprint(facts: Mapping[str, object]) -> str:
-    """SHA-256 of facts in canonical JSON."""
-    return hashlib.sha256(json.dumps(facts, sort_keys=True, default=float).encode()).hexdigest()
+    return table, info
 
 
 def dependence(a: Sequence[Any] | pd.Series, b: Sequence[Any] | pd.Series) -> dict[str, float]:

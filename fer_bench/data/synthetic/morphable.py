@@ -39,10 +39,11 @@ from fer_bench.data.synthetic.factors import (
     Recipes,
     animate,
     check_integer,
-    check_range,
+    check_picture,
+    read_factors,
     uniforms,
 )
-from fer_bench.data.synthetic.generated import dependence_by_part, fingerprint, with_splits
+from fer_bench.data.synthetic.generated import with_facts
 from fer_bench.data.synthetic.morphable_model import (
     HAIRS,
     SUBJECT_FACTORS,
@@ -51,14 +52,15 @@ from fer_bench.data.synthetic.morphable_model import (
     weights_of_shapes,
 )
 from fer_bench.data.synthetic.rasteriser import rasterise
-from fer_bench.data.synthetic.renderer import cores
 from fer_bench.data.synthetic.shapes import BACKGROUND_COLORS, bump, palette
 from fer_bench.errors import DataError
+from fer_bench.threads import cores
 
 Array = NDArray[Any]
 
 _VERSION = 2  # raise it when the same parameters give other pixels or labels
 _SAMPLES = 2  # samples per pixel and direction
+_NUMBERS = (*ACTION_UNITS, *NUISANCE_FACTORS, "noise", "noise_seed", "camera")
 
 
 # Action units of each expression, 1 being level E of FACS: the prototypes and major variants of the
@@ -150,12 +152,11 @@ def render_morphable(
     A pure function of each row, whatever the order, the threads and the other rows. The heads are
     framed like aligned faces: eyes and mouth where the flat generated faces have them.
     """
-    check_integer("size", size, 16)
-    if size > 1024:
-        raise DataError(f"size = {size} is above 1024: render smaller faces.")
-    if threads is not None:
-        check_integer("threads", threads, 1)
-    numbers = _numbers(factors, model)
+    check_picture(size, threads)
+    modes = [f"identity_{k:03d}" for k in range(len(model.identity))]
+    identity = [name for name in modes if f"factor_{name}" in factors]
+    names = (*_NUMBERS, *SUBJECT_FACTORS, *identity)
+    numbers, _ = read_factors(factors, names, ATTRIBUTES, unbounded=("noise_seed", *identity))
     subjects = _heads(factors, model)
     images = np.empty((len(factors), size, size, 3 if color else 1), dtype=np.uint8)
     weights = _weights(numbers, model)
@@ -170,34 +171,6 @@ def render_morphable(
     with ThreadPoolExecutor(min(threads or cores(), max(1, len(images)))) as pool:
         list(pool.map(shoot, range(len(images))))
     return images
-
-
-_NUMBERS = (*ACTION_UNITS, *NUISANCE_FACTORS, "noise", "noise_seed", "camera")
-
-
-def _numbers(factors: pd.DataFrame, model: MorphableModel) -> dict[str, NDArray[np.float64]]:
-    identity = [f"identity_{k:03d}" for k in range(len(model.identity))]
-    known = [name for name in identity if f"factor_{name}" in factors]
-    out = {}
-    for name in (*_NUMBERS, *SUBJECT_FACTORS, *known):
-        if f"factor_{name}" not in factors:
-            raise DataError(f"The table of factors has no column 'factor_{name}'.")
-        out[name] = factors[f"factor_{name}"].to_numpy(dtype=np.float64)
-        bad = np.flatnonzero(~np.isfinite(out[name]))
-        if len(bad):
-            raise DataError(f"Column 'factor_{name}', row {bad[0]}: no finite number.")
-        if name != "noise_seed" and name not in known:
-            out[name] = np.clip(out[name], -1, 1)
-    for name, levels in ATTRIBUTES.items():
-        if name not in factors:
-            raise DataError(f"The table of factors has no column {name!r}.")
-        bad = np.flatnonzero(~factors[name].isin(levels).to_numpy())
-        if len(bad):
-            raise DataError(
-                f"Column {name!r}, row {bad[0]}: {factors[name].iloc[bad[0]]!r} is none of "
-                f"{', '.join(levels)}."
-            )
-    return out
 
 
 def _heads(factors: pd.DataFrame, model: MorphableModel) -> list[tuple[Array, Array]]:
@@ -393,28 +366,19 @@ test_reverse, intensity, style, nuisance, noise, seed, threads
     DataError
         If the model cannot be read or a parameter is outside its range.
     """
-    parameters = {k: v for k, v in locals().items() if k not in ("threads", "model")}
-    parameters |= {"classes": list(classes), "intensity": list(intensity)}
-    check_integer("subjects", subjects, 1)
-    check_integer("images_per_subject", images_per_subject, 1)
-    check_integer("test_subjects", test_subjects, 0)
-    check_integer("seed", seed, 0)
+    given = dict(locals())
     check_integer("modes", modes, 0)
-    check_range("test_rho", test_rho, 0, 1)
     if not isinstance(model, MorphableModel):
         model = load_model(model)
     if modes > len(model.identity):
         raise DataError(f"modes = {modes}: the model has {len(model.identity)} modes of identity.")
 
-    def part(count: int, first: int, rho: float, reverse: bool) -> pd.DataFrame:
-        people = sample_people(count, modes=modes, first=first, seed=seed)
+    def part(count: int, first: int, **tie: Any) -> pd.DataFrame:
         table = animate(
-            people,
+            sample_people(count, modes=modes, first=first, seed=seed),
             count * images_per_subject,
             first_subject=first,
             classes=classes,
-            rho=rho,
-            reverse=reverse,
             group=group,
             intensity=intensity,
             style=style,
@@ -422,6 +386,7 @@ test_reverse, intensity, style, nuisance, noise, seed, threads
             noise=noise,
             seed=seed,
             recipes=RECIPES_3D,
+            **tie,
         )
         camera = [
             uniforms(images_per_subject, seed=seed, key=(_CAMERA, first + i)) for i in range(count)
@@ -429,16 +394,13 @@ test_reverse, intensity, style, nuisance, noise, seed, threads
         table["factor_camera"] = nuisance * (2 * np.concatenate(camera) - 1)
         return table
 
-    table = part(subjects, 0, rho, reverse)
-    test = part(test_subjects, subjects, test_rho, test_reverse) if test_subjects else None
-    table = with_splits(table, test)
-    info = {
-        "name": "morphable",
-        "license": "rendered from ICT-FaceKit (MIT, USC Institute for Creative Technologies); "
+    table, info = with_facts(
+        part,
+        given,
+        name="morphable",
+        terms="rendered from ICT-FaceKit (MIT, USC Institute for Creative Technologies); "
         "no real person is shown",
-        "parameters": parameters,
-        "fingerprint": fingerprint({"version": _VERSION, "model": model.fingerprint, **parameters}),
-        "dependence": dependence_by_part(table),
-    }
+        version={"version": _VERSION, "model": model.fingerprint},
+    )
     images = render_morphable(table, model, size=size, color=color, threads=threads)
     return images, table, info

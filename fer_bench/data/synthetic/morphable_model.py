@@ -14,9 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fer_bench.data.synthetic.factors import (
-    SKINS,
-)
+from fer_bench.data.synthetic.factors import SKINS
 from fer_bench.data.synthetic.shapes import (
     EYE_COLORS,
     HAIR_COLORS,

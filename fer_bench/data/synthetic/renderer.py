@@ -18,10 +18,9 @@ Coordinates are in half image widths, from the image's centre.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -33,7 +32,8 @@ from fer_bench.data.synthetic.factors import (
     ATTRIBUTES,
     NUISANCE_FACTORS,
     SUBJECT_FACTORS,
-    check_integer,
+    check_picture,
+    read_factors,
 )
 from fer_bench.data.synthetic.shapes import (
     BACKGROUND_COLORS,
@@ -50,7 +50,7 @@ from fer_bench.data.synthetic.shapes import (
     union,
     wave,
 )
-from fer_bench.errors import DataError
+from fer_bench.threads import cores
 
 Array = NDArray[Any]  # float32, unless said otherwise
 Region = tuple[slice, slice]
@@ -89,12 +89,8 @@ def render(
     >>> faces.shape, faces.dtype
     ((14, 32, 32, 3), dtype('uint8'))
     """
-    check_integer("size", size, 16)
-    if size > 1024:
-        raise DataError(f"size = {size} is above 1024: render smaller faces.")
-    if threads is not None:
-        check_integer("threads", threads, 1)
-    numbers, codes = _columns(factors)
+    check_picture(size, threads)
+    numbers, codes = read_factors(factors, _COLUMNS, ATTRIBUTES)
     images = np.empty((len(factors), size, size, 3 if color else 1), dtype=np.uint8)
     step = max(1, _CHUNK_PIXELS // size**2)
     chunks = [slice(i, min(i + step, len(images))) for i in range(0, len(images), step)]
@@ -113,45 +109,38 @@ def render(
     return images
 
 
-def cores() -> int:
-    """Number of processor cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+class Mouth(NamedTuple):
+    """Where the lips of some faces lie on the face chart: [B, 1, 1], and [B, h, w] in `at`.
 
+    Attributes:
+        at, u, v: the region of the mouth, and the coordinates of its pixels.
+        corner: how far the corners are from the middle; `t2` is (u / corner)^2, `inside` falls
+            from 1 in the middle to 0 at the corners.
+        up, down: how far the lips are parted; `bend`: how far the corners hang.
+        middle, line: height of the seam in the middle, and everywhere; `slope`: its steepness.
+        top_out, top_in, bottom_in, bottom_out: heights of the edges of both lips.
+        ends: distance beyond the corners.
+        lower_thick: of the lower lip.
+    """
 
-def _columns(
-    factors: pd.DataFrame,
-) -> tuple[dict[str, NDArray[np.float64]], dict[str, NDArray[np.int64]]]:
-    """Return the numbers and the attribute codes of a table, checked."""
-    needed = [f"factor_{name}" for name in _COLUMNS] + list(ATTRIBUTES)
-    missing = [name for name in needed if name not in factors]
-    if missing:
-        raise DataError(f"The table of factors has no column {missing[0]!r}: use sample_factors.")
-    numbers = {}
-    for name in _COLUMNS:
-        try:
-            values = factors[f"factor_{name}"].to_numpy(dtype=np.float64)
-        except (TypeError, ValueError):
-            raise DataError(f"Column 'factor_{name}' holds something that is no number.") from None
-        bad = np.flatnonzero(~np.isfinite(values))
-        if len(bad):
-            raise DataError(
-                f"Column 'factor_{name}', row {bad[0]}: {values[bad[0]]} is not a finite number."
-            )
-        if name != "noise_seed":
-            values = np.clip(values, -1, 1)
-        numbers[name] = values
-    codes = {}
-    for name, levels in ATTRIBUTES.items():
-        codes[name] = pd.Index(levels).get_indexer(pd.Index(factors[name].astype("object")))
-        bad = np.flatnonzero(codes[name] < 0)
-        if len(bad):
-            raise DataError(
-                f"Column {name!r}, row {bad[0]}: {factors[name].iloc[bad[0]]!r} is none of "
-                f"{', '.join(levels)}."
-            )
-    return numbers, codes
+    at: Region
+    u: Array
+    v: Array
+    corner: Array
+    t2: Array
+    inside: Array
+    up: Array
+    down: Array
+    bend: Array
+    middle: Array
+    line: Array
+    slope: Array
+    ends: Array
+    top_out: Array
+    top_in: Array
+    bottom_in: Array
+    bottom_out: Array
+    lower_thick: Array
 
 
 class Scene:
@@ -235,6 +224,13 @@ class Scene:
         if not len(columns) or not len(rows):
             return slice(0, 0), slice(0, 0)
         return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+
+    def chart(
+        self, left: float, right: float, top: float, bottom: float
+    ) -> tuple[Region, Array, Array]:
+        """The region of a rectangle of the face chart, and u and v [B, h, w] of its pixels."""
+        at = self.region(left, right, top, bottom)
+        return at, self.u[:, at[0], at[1]], self.v[:, at[0], at[1]]
 
     # --- painting ---
 
@@ -358,17 +354,25 @@ class Scene:
 
     def _creases(self) -> None:
         """Folds and furrows: what age and the action units write on the skin."""
+        self._forehead()
+        self._frown()
+        for side in (-1, 1):
+            self._cheek(side)
+        self._chin()
+
+    def _forehead(self) -> None:
         old, au = self.wrinkles, self
         lift = 0.06 * au["au1"] + 0.05 * au["au2"]
-        at = self.region(-0.6, 0.6, -0.95, -0.25)
-        u, v = self.u[:, at[0], at[1]], self.v[:, at[0], at[1]]
+        at, u, v = self.chart(-0.6, 0.6, -0.95, -0.25)
         deep = clip01(0.30 * old + 0.55 * au["au1"] * (0.45 + 0.55 * old) + 0.2 * au["au2"])
         for k in range(3):
             line = -0.44 - 0.095 * k - lift - 0.06 * au["au1"] * bump(u * u * 9) + 0.08 * u * u
             self.shadow(0.26 * deep * self._stroke(v - line, 0.028, u / (0.46 - 0.05 * k)), at)
 
-        at = self.region(-0.25, 0.25, -0.62, 0.2)
-        u, v = self.u[:, at[0], at[1]], self.v[:, at[0], at[1]]
+    def _frown(self) -> None:
+        """Furrows between the brows, and across the root of a wrinkled nose."""
+        old, au = self.wrinkles, self
+        at, u, v = self.chart(-0.25, 0.25, -0.62, 0.2)
         frown = clip01(0.2 * old + 0.95 * au["au4"])
         y = v - self.eye_y + 0.17
         for s in (-1, 1):
@@ -380,47 +384,49 @@ class Scene:
         # Lowered brows put the root of the nose in the shade.
         self.shadow(0.18 * au["au4"] * bump((u * u) * 40 + y * y * 30), at)
 
-        for s in (-1, 1):
-            left, right = sorted((s * 0.02, s * 0.76))
-            at = self.region(left, right, -0.4, 1.0)
-            u, v = s * self.u[:, at[0], at[1]], self.v[:, at[0], at[1]]
-            # Crow's feet.
-            feet = clip01(0.35 * old + 0.9 * au["au6"] * (0.6 + 0.4 * old))
-            out = u - self.eye_x - self.eye_w
-            for slope in (-0.45, 0.05, 0.5):
-                line = v - self.eye_y - 0.01 - slope * out
-                self.shadow(0.28 * feet * self._stroke(line, 0.02, (out - 0.09) / 0.08), at)
-            # Bags under the eyes, and the cheek pushed up against them.
-            around = (u - self.eye_x) / (self.eye_w * 1.05)
-            line = v - self.eye_y - 0.125 + 0.03 * au["au6"] + 0.05 * around * around
-            bags = clip01(0.45 * old + 0.6 * au["au6"] + 0.35 * au["au7"] + 0.3 * au["au9"])
-            self.shadow(0.26 * bags * self._stroke(line, 0.035, around), at)
-            cheek = bump(((u - 0.40) ** 2) * 20 + (v - 0.17 + 0.05 * au["au6"]) ** 2 * 34)
-            self.shadow(-(0.07 + 0.13 * au["au6"] + 0.04 * au["cheeks"]) * cheek, at)
-            # The fold from the wing of the nose to the corner of the mouth.
-            fold = 0.10 + 0.45 * old + 0.55 * au["au12"] + 0.7 * au["au10"] + 0.7 * au["au9"]
-            fold = clip01(fold + 0.25 * au["au20"] + 0.15 * au["au15"])
-            y = (v - self.nose_y + 0.02) / (self.mouth_y - self.nose_y + 0.08)
-            bow = 0.10 + 0.09 * au["au12"] + 0.05 * au["au20"] + 0.04 * au["au10"]
-            line = u - self.nose_w - 0.035 - bow * y * (1.5 - 0.5 * y)
-            self.shadow(0.34 * fold * self._stroke(line, 0.035, 2 * y - 1), at)
-            # Lines from pulled-down corners.
-            y = (v - self.mouth_y - 0.06) / 0.18
-            line = u - self.corner_x() - 0.03 - 0.04 * y
-            self.shadow(
-                0.34 * clip01(0.25 * old + au["au15"]) * self._stroke(line, 0.03, 2 * y - 1), at
-            )
-        # The chin, bunched up.
-        at = self.region(-0.3, 0.3, 0.4, 1.25)
-        u, v = self.u[:, at[0], at[1]], self.v[:, at[0], at[1]]
+    def _cheek(self, s: int) -> None:
+        """Lines of one side: -1 is the left of the picture, 1 the right."""
+        old, au = self.wrinkles, self
+        left, right = sorted((s * 0.02, s * 0.76))
+        at = self.region(left, right, -0.4, 1.0)
+        u, v = s * self.u[:, at[0], at[1]], self.v[:, at[0], at[1]]
+        # Crow's feet.
+        feet = clip01(0.35 * old + 0.9 * au["au6"] * (0.6 + 0.4 * old))
+        out = u - self.eye_x - self.eye_w
+        for slope in (-0.45, 0.05, 0.5):
+            line = v - self.eye_y - 0.01 - slope * out
+            self.shadow(0.28 * feet * self._stroke(line, 0.02, (out - 0.09) / 0.08), at)
+        # Bags under the eyes, and the cheek pushed up against them.
+        around = (u - self.eye_x) / (self.eye_w * 1.05)
+        line = v - self.eye_y - 0.125 + 0.03 * au["au6"] + 0.05 * around * around
+        bags = clip01(0.45 * old + 0.6 * au["au6"] + 0.35 * au["au7"] + 0.3 * au["au9"])
+        self.shadow(0.26 * bags * self._stroke(line, 0.035, around), at)
+        cheek = bump(((u - 0.40) ** 2) * 20 + (v - 0.17 + 0.05 * au["au6"]) ** 2 * 34)
+        self.shadow(-(0.07 + 0.13 * au["au6"] + 0.04 * au["cheeks"]) * cheek, at)
+        # The fold from the wing of the nose to the corner of the mouth.
+        fold = 0.10 + 0.45 * old + 0.55 * au["au12"] + 0.7 * au["au10"] + 0.7 * au["au9"]
+        fold = clip01(fold + 0.25 * au["au20"] + 0.15 * au["au15"])
+        y = (v - self.nose_y + 0.02) / (self.mouth_y - self.nose_y + 0.08)
+        bow = 0.10 + 0.09 * au["au12"] + 0.05 * au["au20"] + 0.04 * au["au10"]
+        line = u - self.nose_w - 0.035 - bow * y * (1.5 - 0.5 * y)
+        self.shadow(0.34 * fold * self._stroke(line, 0.035, 2 * y - 1), at)
+        # Lines from pulled-down corners.
+        y = (v - self.mouth_y - 0.06) / 0.18
+        line = u - self.corner_x() - 0.03 - 0.04 * y
+        self.shadow(
+            0.34 * clip01(0.25 * old + au["au15"]) * self._stroke(line, 0.03, 2 * y - 1), at
+        )
+
+    def _chin(self) -> None:
+        """The chin, bunched up."""
+        at, u, v = self.chart(-0.3, 0.3, 0.4, 1.25)
         y = v - self.chin_y + 0.20
         knot = bump(u * u * 22 + y * y * 60)
-        self.shadow(0.26 * au["au17"] * knot * (0.7 + 0.3 * wave(u * 9 + 0.25)), at)
+        self.shadow(0.26 * self["au17"] * knot * (0.7 + 0.3 * wave(u * 9 + 0.25)), at)
         self.shadow(-0.08 * bump(u * u * 22 + (y - 0.06) ** 2 * 60), at)
 
     def _nose(self) -> None:
-        at = self.region(-0.36, 0.36, -0.4, 0.55)
-        u, v = self.u[:, at[0], at[1]], self.v[:, at[0], at[1]]
+        at, u, v = self.chart(-0.36, 0.36, -0.4, 0.55)
         u = u - 0.06 * self["yaw"] * bump((v - self.nose_y) ** 2 * 6)  # it sticks out
         tip = v - self.nose_y
         along = (v - self.eye_y) / (self.nose_y - self.eye_y)  # 0 at the root, 1 at the tip
@@ -454,10 +460,10 @@ class Scene:
             - 0.24 * au["au26"] * (1 - 0.5 * au["au20"]) - 0.06 * au["au17"] + 0.04 * au["au10"]
         )  # fmt: skip
 
-    def _mouth(self) -> None:
+    def _mouth_shape(self) -> Mouth:
+        """Turn action units into the lines of the lips."""
         au = self
-        at = self.region(-0.62, 0.62, 0.1, 1.3)
-        u, v = self.u[:, at[0], at[1]], self.v[:, at[0], at[1]]
+        at, u, v = self.chart(-0.62, 0.62, 0.1, 1.3)
         corner = self.corner_x()
         t = u / corner
         t2 = np.minimum(t * t, 1.5)
@@ -489,39 +495,62 @@ class Scene:
         top_out = top_in - upper_thick * (inside * (1.15 - bow) + 0.02)
         bottom_out = bottom_in + lower_thick * (arch + 0.02)
         slope = np.sqrt(1 + (2 * bend * t / corner) ** 2)
-        ends = (np.abs(u) - corner) * 0.9
+        return Mouth(
+            at=at, u=u, v=v, corner=corner, t2=t2, inside=inside, up=up, down=down,
+            ends=(np.abs(u) - corner) * 0.9, slope=slope, bend=bend, middle=middle, line=line,
+            top_in=top_in, bottom_in=bottom_in, top_out=top_out, bottom_out=bottom_out,
+            lower_thick=lower_thick,
+        )  # fmt: skip
 
-        lips = np.maximum(np.maximum(top_out - v, v - bottom_out) / slope, ends)
+    def _mouth(self) -> None:
+        m = self._mouth_shape()
+        self._lips(m)
+        self._open_mouth(m)
+        self._around_mouth(m)
+
+    def _lips(self, m: Mouth) -> None:
+        lips = np.maximum(np.maximum(m.top_out - m.v, m.v - m.bottom_out) / m.slope, m.ends)
         alpha = self.cover(lips, 1.3)
-        light = np.where(v < line, 0.86, 1.03).astype(np.float32)
-        self.paint(alpha * 0.92, self.lip * light, at)
+        light = np.where(m.v < m.line, 0.86, 1.03).astype(np.float32)
+        self.paint(alpha * 0.92, self.lip * light, m.at)
         self.shadow(
-            -0.10 * alpha * bump(((v - bottom_in) / (lower_thick + 0.01) - 0.5) ** 2 * 5), at
+            -0.10 * alpha * bump(((m.v - m.bottom_in) / (m.lower_thick + 0.01) - 0.5) ** 2 * 5),
+            m.at,
         )
-        hole = np.maximum(np.maximum(top_in - v, v - bottom_in) / slope, ends + 0.01)
-        opening = self.cover(hole) * clip01((up + down) * 60)
-        self.paint(opening, (0.20, 0.06, 0.07), at)
-        tongue = ellipse(u, v - bottom_in - 0.03, corner * 0.62, 0.035 + 0.4 * down)
+
+    def _open_mouth(self, m: Mouth) -> None:
+        """What is seen between parted lips: the dark, the tongue, the teeth."""
+        au = self
+        hole = np.maximum(np.maximum(m.top_in - m.v, m.v - m.bottom_in) / m.slope, m.ends + 0.01)
+        opening = self.cover(hole) * clip01((m.up + m.down) * 60)
+        self.paint(opening, (0.20, 0.06, 0.07), m.at)
+        tongue = ellipse(m.u, m.v - m.bottom_in - 0.03, m.corner * 0.62, 0.035 + 0.4 * m.down)
         self.paint(
-            opening * self.cover(tongue, 3) * 0.85 * clip01(down * 12), (0.62, 0.26, 0.27), at
+            opening * self.cover(tongue, 3) * 0.85 * clip01(m.down * 12), (0.62, 0.26, 0.27), m.at
         )
-        shown = (0.028 + 0.6 * up + 0.016 * au["au12"]) * (1 - 0.5 * au["au26"])
-        teeth = np.maximum(v - top_in - shown * (1 - 0.5 * t2), hole)
-        self.paint(opening * self.cover(teeth), (0.95, 0.93, 0.88), at)
-        low = np.maximum(bottom_in - v - 0.04 * (1 - 0.4 * t2), hole)
+        shown = (0.028 + 0.6 * m.up + 0.016 * au["au12"]) * (1 - 0.5 * au["au26"])
+        teeth = np.maximum(m.v - m.top_in - shown * (1 - 0.5 * m.t2), hole)
+        self.paint(opening * self.cover(teeth), (0.95, 0.93, 0.88), m.at)
+        low = np.maximum(m.bottom_in - m.v - 0.04 * (1 - 0.4 * m.t2), hole)
         bared = clip01(1.6 * au["au16"] + 0.4 * au["au20"])
-        self.paint(opening * self.cover(low) * bared, (0.88, 0.85, 0.79), at)
-        # The line between closed lips, and the shade of the corners and below the lip.
+        self.paint(opening * self.cover(low) * bared, (0.88, 0.85, 0.79), m.at)
+
+    def _around_mouth(self, m: Mouth) -> None:
+        """The line between closed lips, and the shade of the corners and below the lip."""
+        au = self
         seam = np.maximum(
-            np.abs(v - line) / slope - 0.013 - 0.004 * press, np.abs(u) - corner - 0.012
+            np.abs(m.v - m.line) / m.slope - 0.013 - 0.004 * self["au23"],
+            np.abs(m.u) - m.corner - 0.012,
         )
-        shut = 1 - clip01((up + down) * 40) * clip01(inside * 6)
-        self.paint(self.cover(seam, 1.2) * shut * 0.85, self.lip * 0.30, at)
-        under = bump((u / (corner * 0.7)) ** 2 + ((v - bottom_out - 0.045) / 0.055) ** 2)
-        self.shadow((0.16 + 0.15 * press) * under, at)
+        shut = 1 - clip01((m.up + m.down) * 40) * clip01(m.inside * 6)
+        self.paint(self.cover(seam, 1.2) * shut * 0.85, self.lip * 0.30, m.at)
+        under = bump((m.u / (m.corner * 0.7)) ** 2 + ((m.v - m.bottom_out - 0.045) / 0.055) ** 2)
+        self.shadow((0.16 + 0.15 * au["au23"]) * under, m.at)
         for s in (-1, 1):
-            dimple = bump((s * u - corner - 0.02) ** 2 * 400 + (v - middle - bend) ** 2 * 300)
-            self.shadow(0.25 * clip01(0.3 + au["au12"] + au["au15"] + au["au20"]) * dimple, at)
+            dimple = bump(
+                (s * m.u - m.corner - 0.02) ** 2 * 400 + (m.v - m.middle - m.bend) ** 2 * 300
+            )
+            self.shadow(0.25 * clip01(0.3 + au["au12"] + au["au15"] + au["au20"]) * dimple, m.at)
 
     def _eyes(self) -> None:
         au = self
@@ -609,8 +638,7 @@ class Scene:
         full, stubble = self.one("beard", "beard"), self.one("beard", "stubble")
         if not (full + stubble).any():
             return
-        at = self.region(-1.5, 1.5, 0.05, 1.5)
-        u, v = self.u[:, at[0], at[1]], self.v[:, at[0], at[1]]
+        at, u, v = self.chart(-1.5, 1.5, 0.05, 1.5)
         face = self.face[:, at[0], at[1]]
         x = u / self.jaw_width
         edge = 0.30 + 0.05 * self["jaw_width"] + 0.42 * (1 - np.minimum(x * x, 1.3))
@@ -701,8 +729,8 @@ class Scene:
         worn = round_ + square
         if not worn.any():
             return
-        at = self.region(-0.95, 0.95, -0.5, 0.3)
-        u, v = self.u[:, at[0], at[1]], self.v[:, at[0], at[1]] - self.eye_y - 0.015
+        at, u, v = self.chart(-0.95, 0.95, -0.5, 0.3)
+        v = v - self.eye_y - 0.015
         frame = palette(
             ((0.08, 0.07, 0.08), (0.25, 0.14, 0.08), (0.55, 0.45, 0.25)),
             1 - self.numbers["clothes"],

@@ -78,23 +78,6 @@ def value_dv(test: Test) -> Tensor:
     return test.positive - log_z - spread
 
 
-def value_nwj(test: Test) -> Tensor:
-    """Rows of 1 + E T - E exp T."""
-    exponential = torch.exp(test.log_row)
-    return 1 + test.positive - exponential - torch.exp(test.log_column) + exponential.mean()
-
-
-def value_info_nce(test: Test) -> Tensor:
-    """Rows of the InfoNCE bound, at most log(1 + K)."""
-    everyone = torch.logaddexp(test.positive, test.log_row + math.log(test.per_row))
-    return test.positive - everyone + math.log(1 + test.per_row)
-
-
-def value_plug_in(test: Test) -> Tensor:
-    """The critic taken for the log density ratio itself: E T."""
-    return test.positive
-
-
 class Neural(Estimator):
     """Base of the critic estimators.
 
@@ -325,7 +308,9 @@ class NWJ(Neural):
         return nguyen_wainwright_jordan(scores, state)
 
     def value(self, test: Test) -> Tensor:
-        return value_nwj(test)
+        # Rows of 1 + E T - E exp T.
+        exponential = torch.exp(test.log_row)
+        return 1 + test.positive - exponential - torch.exp(test.log_column) + exponential.mean()
 
 
 class MINEf(NWJ):
@@ -358,7 +343,7 @@ class DEMI(JSD):
         return jensen_shannon(scores)
 
     def value(self, test: Test) -> Tensor:
-        return value_plug_in(test)
+        return test.positive  # the critic taken for the log density ratio itself
 
     def doubt(self, test: Test) -> float:
         return float(log_normaliser(test)) ** 2  # nothing else ties the logits to their level
@@ -392,7 +377,8 @@ class InfoNCE(Neural):
         return info_nce(scores)
 
     def value(self, test: Test) -> Tensor:
-        return value_info_nce(test)
+        everyone = torch.logaddexp(test.positive, test.log_row + math.log(test.per_row))
+        return test.positive - everyone + math.log(1 + test.per_row)
 
     @property
     def block(self) -> int:

@@ -8,12 +8,7 @@ from scipy.special import log_softmax
 from scipy.stats import rankdata
 
 from fer_bench.metrics.disentanglement.dci import dci_importance
-from fer_bench.metrics.disentanglement.discrete import (
-    BINS,
-    factor_labels,
-    halves,
-    read_varying,
-)
+from fer_bench.metrics.disentanglement.discrete import BINS, factor_labels, halves, read_varying
 from fer_bench.metrics.probes import Discriminant
 
 

@@ -6,12 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fer_bench.metrics.common import standardise
-from fer_bench.metrics.disentanglement.discrete import (
-    BINS,
-    Floats,
-    factor_labels,
-    read_varying,
-)
+from fer_bench.metrics.disentanglement.discrete import BINS, Floats, factor_labels, read_varying
 
 
 def irs_score(

@@ -11,10 +11,8 @@ from fer_bench.reports.figures.style import TEXT_WIDTH
 
 
 @pytest.fixture(scope="module")
-def written(build, two_methods, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("figures")
-    root = build(folder / "r", methods=two_methods, seeds=1, folds=2, n_subjects=8, per_subject=8)
-    return write_figures(root, out=folder / "out", maps="none")
+def written(small_results, tmp_path_factory):
+    return write_figures(small_results, out=tmp_path_factory.mktemp("figures"), maps="none")
 
 
 def test_every_figure_comes_as_pdf_and_svg(written):

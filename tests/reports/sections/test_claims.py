@@ -49,6 +49,18 @@ def test_places_change_once_the_attacker_learns(summary):
     ]
 
 
+def test_what_follows_is_told_of_the_methods_and_the_others_stand_below(summary):
+    reference, *_ = [row.label for row in summary.rows if row.role != "method"]
+    leaks = {"ERM": (0.8, 0.9), "EIF": (0.505, 0.95), "DICE-FER": (0.7, 0.7), reference: (0.5, 0.5)}
+    content = SECTION.content(page_of(with_scores(summary, leaks)))
+    assert [line.row.label for line in content["lines"]] == ["DICE-FER", "ERM", "EIF", reference]
+    assert content["lines"][-1].places is None
+    fixed, trained = content["readings"]
+    assert (fixed.least, fixed.low, fixed.high, fixed.told) == ("EIF", 0.505, 0.8, 2)
+    assert (trained.least, trained.low, trained.high, trained.told) == ("DICE-FER", 0.7, 0.95, 3)
+    assert not any(content["standings"].values())
+
+
 def test_all_attackers_stand_for_the_default_ones_where_they_were_asked(summary):
     made = with_scores(summary, {"ERM": (0.6, 0.9)})
     both = with_scores(made, {"ERM": (0.6, 0.95)}, "attackers-all")
