@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,6 +71,7 @@ def maps_of(
     kinds: Sequence[Kind] = ("tsne", "umap"),
     max_points: int = 2500,
     seed: int = 0,
+    progress: Callable[[str], None] = lambda step: None,
 ) -> Maps:
     """The stored maps of a run; whatever is missing is computed and stored first.
 
@@ -79,6 +80,7 @@ def maps_of(
         kinds: which maps are wanted.
         max_points: a larger test part is thinned to as many random rows.
         seed: of the thinning and the algorithms.
+        progress: told which map is computed next.
     """
     path = record.folder / "maps.safetensors"
     known = _load(path, seed=seed, max_points=max_points)
@@ -93,6 +95,7 @@ def maps_of(
         if key in points:
             continue
         space, _, kind = key.rpartition(".")
+        progress(f"{TITLES[kind]} of {space}")
         vectors = part.spaces[space][rows]
         points[key] = project(vectors, kind=kind, seed=seed)  # type: ignore[arg-type]
         trust[key] = trust_of(vectors, points[key], seed=seed)

@@ -17,7 +17,7 @@ from fer_bench.reports.faces import Faces, Sprite, sprite_of
 from fer_bench.reports.kept import KeptFigures
 from fer_bench.reports.maps import KINDS, Kind, Maps, Which, maps_of
 from fer_bench.reports.nearest import Grid, data_rows, nearest, sample_positions
-from fer_bench.reports.summary import Summary, summarise
+from fer_bench.reports.summary import Row, Summary, summarise
 from fer_bench.runs.store import RunStore
 
 
@@ -101,13 +101,20 @@ class Material:
         """Label -> maps of that run; none of oracles, whose embeddings are the labels."""
         if not self.kinds:
             return {}
-        out = {}
         rows = [row for row in self.summary.rows if row.role != "oracle"]
-        for i, row in enumerate(rows, 1):
-            self.progress(f"maps, {i} of {len(rows)}")
-            record = self.store.record(row.representative)
-            out[row.label] = maps_of(record, kinds=self.kinds, max_points=self._max_points)
-        return out
+        return {
+            row.label: self._maps_of(row, f"maps, {i} of {len(rows)}")
+            for i, row in enumerate(rows, 1)
+        }
+
+    def _maps_of(self, row: Row, place: str) -> Maps:
+        self.progress(place)
+        return maps_of(
+            self.store.record(row.representative),
+            kinds=self.kinds,
+            max_points=self._max_points,
+            progress=lambda step: self.progress(f"{place}: {step}"),
+        )
 
     @cached_property
     def nearest(self) -> dict[str, dict[str, Grid]]:

@@ -57,8 +57,10 @@ def test_maps_are_computed_once_and_kept(results, tmp_path, monkeypatch):
     root = tmp_path / "copy"
     shutil.copytree(results, root)
     record = next(r for r in RunStore(root).records() if r.spec.method == "eif")
-    first = maps_of(record, kinds=("tsne",), max_points=50)
+    steps: list[str] = []
+    first = maps_of(record, kinds=("tsne",), max_points=50, progress=steps.append)
     assert len(first.rows) == 50
+    assert steps == ["t-SNE of E", "t-SNE of I"]
     assert set(first.points) == {"E.tsne", "I.tsne"}
     monkeypatch.setattr(maps_module, "project", lambda *a, **k: pytest.fail("computed twice"))
     again = maps_of(record, kinds=("tsne",), max_points=50)
