@@ -85,12 +85,14 @@ def above_curve(
         use, leak: what is wanted, and what is not.
         own_spread: as in `compare_crossed`.
     """
-    sign = 1.0 if leak.better == "low" else -1.0
-    points = {label: _Point(label, sign * y, x) for label, (x, y) in means.items()}
-    front = _front([points[label] for label in curve if label in points])
+    sign = _sign(leak)
+    front = [
+        _Point(label, sign * means[label][1], means[label][0])
+        for label in curve_front(means, curve, leak)
+    ]
     rivals = {
-        label: _rival(front, point.leak)
-        for label, point in points.items()
+        label: _rival(front, sign * amount)
+        for label, (_, amount) in means.items()
         if label not in curve and len(curve) > 1
     }
     pairs = {}
@@ -107,6 +109,26 @@ def above_curve(
         else AboveCurve(label, None)
         for label in rivals
     )
+
+
+def curve_front(
+    means: Mapping[str, tuple[float, float]], curve: Collection[str], leak: Column
+) -> tuple[str, ...]:
+    """The rows of the curve that no other beats in both, from the least leak to the most.
+
+    Args:
+        means, curve, leak: as of `above_curve`.
+    """
+    sign = _sign(leak)
+    best: list[str] = []
+    for label in sorted(set(curve) & set(means), key=lambda k: (sign * means[k][1], -means[k][0])):
+        if not best or means[label][0] > means[best[-1]][0]:
+            best.append(label)
+    return tuple(best)
+
+
+def _sign(leak: Column) -> float:
+    return 1.0 if leak.better == "low" else -1.0
 
 
 def _compared(
@@ -142,15 +164,6 @@ def _compared(
 def _told(label: str, pair: Pair, p: float) -> AboveCurve:
     gain = pair.difference
     return AboveCurve(label, gain.value, gain.low, gain.high, pair.separated and p < ALPHA)
-
-
-def _front(points: Sequence[_Point]) -> list[_Point]:
-    """The points that no other beats in both, from the least leak."""
-    best: list[_Point] = []
-    for point in sorted(points, key=lambda p: (p.leak, -p.use)):
-        if not best or point.use > best[-1].use:
-            best.append(point)
-    return best
 
 
 def _rival(front: Sequence[_Point], leak: float) -> _Rival | None:

@@ -1,6 +1,6 @@
 """Numbers first: one plain summary of a result folder, of which every page is a rendering.
 
-The summary knows no HTML and no LaTeX. It holds what was compared on what, one entry a row of
+The summary knows no HTML and no LaTeX. It holds what was compared on what, one entry per row of
 the leaderboard with its means and intervals, which differences are real, what failed, and what a
 reader has to be warned of. It is saved beside the results as `summary.json`.
 """
@@ -30,7 +30,7 @@ from fer_bench.reports.aggregate import (
     with_intervals,
 )
 from fer_bench.reports.columns import Column, columns_about, columns_of, leaderboard_columns
-from fer_bench.reports.eraser_curve import AboveCurve, above_curve
+from fer_bench.reports.eraser_curve import AboveCurve, above_curve, curve_front
 from fer_bench.reports.paired import Outlook, PairedScores, outlook
 from fer_bench.reports.remarks import (
     Remark,
@@ -142,7 +142,11 @@ class Failure:
 
 @dataclass(frozen=True)
 class Summary:
-    """Everything a report says in numbers."""
+    """Everything a report says in numbers.
+
+    `tie` is of a confounding experiment: {"attribute", "rho", "strengths"}, the strength of the
+    rows and all that were trained at.
+    """
 
     title: str
     notes: str
@@ -161,7 +165,9 @@ class Summary:
     failures: tuple[Failure, ...]
     environment: dict[str, Any]
     experiment: dict[str, Any]
+    curve: tuple[str, ...] = ()
     above: tuple[AboveCurve, ...] = ()
+    tie: Mapping[str, Any] = field(default_factory=dict)
 
     def of_role(self, role: str) -> list[Row]:
         """Rows of one role, best first in the first column they have."""
@@ -218,7 +224,7 @@ def summarise(store: RunStore) -> Summary:
         title=_title(experiment, first),
         notes=experiment.notes if experiment else "",
         created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        command=_command(experiment),
+        command="fer-bench run experiment.json --out a-new-folder" if experiment else "",
         data=store.data_card(first.spec.fingerprint),
         tests={
             name: store.data_card(fingerprint)
@@ -240,29 +246,44 @@ def summarise(store: RunStore) -> Summary:
         }
         | {"code": dict(first.spec.code)},
         experiment=experiment.model_dump(mode="json") if experiment else {},
+        tie=_tie(first, latest),
     )
-    summary = replace(summary, above=_above(summary, paired))
+    summary = _with_curve(summary, paired)
     with suppress(OSError):  # results that cannot be written to can be read
         write_json(store.root / "summary.json", summary.to_json(), indent=None)
     return summary
 
 
-def _above(summary: Summary, paired: PairedScores) -> tuple[AboveCurve, ...]:
-    """The rows against what ERM with an eraser gives."""
+def _with_curve(summary: Summary, paired: PairedScores) -> Summary:
+    """With what ERM and an eraser give, and the rows against that."""
     use, leak = summary.use, summary.about("leak")
-    if use is None or leak is None:
-        return ()
     source = {row.label for row in summary.rows if row.method == SOURCE}
     erased = {label for label, of in paired.derived.items() if of in source}
+    if use is None or leak is None or not erased:
+        return summary
     means = {
         row.label: (row.scores[use.key].mean, row.scores[leak.key].mean)
         for row in summary.rows
         if row.role != "oracle" and use.key in row.scores and leak.key in row.scores
     }
-    apart = _apart(summary.rows, use)
-    return above_curve(
-        means, source | erased if erased else (), paired, use, leak, own_spread=apart
+    curve = source | erased
+    return replace(
+        summary,
+        curve=curve_front(means, curve, leak),
+        above=above_curve(means, curve, paired, use, leak, own_spread=_apart(summary.rows, use)),
     )
+
+
+def _tie(first: RunRecord, records: Iterable[RunRecord]) -> dict[str, Any]:
+    """Which shortcut the rows were trained with, where there are several strengths of one."""
+    if first.spec.tie is None:
+        return {}
+    strengths = sorted({record.spec.tie.rho for record in records if record.spec.tie})
+    return {
+        "attribute": first.spec.tie.attribute,
+        "rho": first.spec.tie.rho,
+        "strengths": tuple(strengths),
+    }
 
 
 def _why_none(store: RunStore) -> str:
@@ -496,10 +517,6 @@ def _title(experiment: Any, first: RunRecord) -> str:
     if experiment is None:
         return first.spec.data.name
     return experiment.report.title or experiment.name
-
-
-def _command(experiment: Any) -> str:
-    return "fer-bench run experiment.json --out a-new-folder" if experiment is not None else ""
 
 
 def _plain(value: Any) -> Any:

@@ -88,8 +88,14 @@ def rows_of(out: Path, printed: str) -> Rows:
         return _scored(out)
     if out.is_file():
         timed = json.loads(out.read_text(encoding="utf-8"))["benchmarks"]
-        return [{"case": each["param"] or each["name"], **each["extra_info"]} for each in timed]
+        return [
+            {"case": each["param"] or _words(each["name"]), **each["extra_info"]} for each in timed
+        ]
     return list(json.loads(printed))
+
+
+def _words(test: str) -> str:
+    return test.removeprefix("test_").replace("_", " ")
 
 
 def _scored(folder: Path) -> Rows:

@@ -19,7 +19,6 @@ from fer_bench.reports.figures.style import (
     colour_of,
     whiskers,
 )
-from fer_bench.reports.standing import ERASED
 from fer_bench.reports.summary import Row, Summary
 from fer_bench.reports.text import plain
 
@@ -41,8 +40,8 @@ class Placed:
 def trade_off(summary: Summary, *, paper: bool = False) -> Figure | None:
     """Usefulness against identity leak, zoomed to the methods; what lies beyond is on the edge.
 
-    Rows that erase the person from another's embedding are joined to a curve: to separate
-    expression from identity is to lie above it.
+    ERM and what erasers make of it are joined where no other of them is better in both: to separate
+    expression from identity is to lie above that curve.
     """
     use, leak = summary.use, summary.about("leak")
     if use is None or leak is None:
@@ -58,7 +57,7 @@ def trade_off(summary: Summary, *, paper: bool = False) -> Figure | None:
     axes.set_xlabel(f"{with_unit_in_title(leak)}: less is better")
     axes.set_ylabel(f"{with_unit_in_title(use)}: more is better")
     _chance(axes, near, use, spans[1], paper=paper)
-    _curve(axes, [row for row in near if row.method.startswith(ERASED)], use, leak)
+    _curve(axes, [row for row in near if row.label in summary.curve], use, leak)
     methods = [row.label for row in summary.of_role("method")]
     placed = [_place(row, use, leak, spans, methods, paper=paper) for row in rows]
     for one in placed:
@@ -145,11 +144,11 @@ def _chance(axes: Any, rows: Sequence[Row], use: Column, span: Span, *, paper: b
     )
 
 
-def _curve(axes: Any, erased: Sequence[Row], use: Column, leak: Column) -> None:
-    """What an eraser leaves, from the least leak to the most."""
+def _curve(axes: Any, rows: Sequence[Row], use: Column, leak: Column) -> None:
+    """The curve of an eraser, from the least leak to the most."""
     points = sorted(
         (_scale(leak) * row.scores[leak.key].mean, _scale(use) * row.scores[use.key].mean)
-        for row in erased
+        for row in rows
     )
     if len(points) > 1:
         axes.plot(*zip(*points, strict=True), color="#7A7A7A", linewidth=1.4, zorder=1)

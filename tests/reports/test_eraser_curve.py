@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fer_bench.reports.columns import leaderboard_columns
-from fer_bench.reports.eraser_curve import above_curve
+from fer_bench.reports.eraser_curve import above_curve, curve_front
 from fer_bench.reports.paired import PairedScores
 from fer_bench.statistics import RunScore
 
@@ -89,3 +89,9 @@ def test_rows_of_one_training_vary_together():
     """ERM and its erased rows are better or worse by the same seeds: that is counted once."""
     decided = [standing(0.875, 0.8, draw=i, moved=0.02, seeds=4).decided for i in range(80)]
     assert np.mean(decided) <= 0.12  # .05 and two and a half standard errors
+
+
+def test_an_eraser_that_another_beats_in_both_is_no_part_of_the_curve():
+    rows = CURVE | {"crude": (0.55, 0.8), "alike": (0.85, 0.75), "other": (0.99, 0.4)}
+    of_erm = set(rows) - {"other"}
+    assert curve_front(rows, of_erm, LEAK) == ("strong", "weak", "ERM")
