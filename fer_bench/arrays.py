@@ -40,7 +40,7 @@ class Part:
         identity: [n, d_i] float32 identity embedding I, or None.
         logits: [n, n_classes] float32, or None.
         valence_arousal: [n, 2] float32 predictions, or None.
-        labels: one row an image: `expression`, `subject`, `valence`, `arousal`, `sequence`,
+        labels: one row per image: `expression`, `subject`, `valence`, `arousal`, `sequence`,
             `path`, `row` (row in the data set), attribute and `factor_` columns; missing stays
             missing.
         classes: expression names, in the order of the logits.

@@ -61,7 +61,7 @@ def read_matrix(
     if vector and array.ndim == 1:
         array = array[:, None]
     if array.ndim != 2:
-        raise DataError(f"{name} {_shape(array)}: give [n, d], one row a sample.")
+        raise DataError(f"{name} {_shape(array)}: give [n, d], one row per sample.")
     if array.shape[1] == 0:
         raise DataError(f"{name} has no columns.")
     if columns is not None and array.shape[1] != columns:
@@ -137,7 +137,7 @@ def column(array: NDArray[Any], name: str) -> NDArray[Any]:
     if array.ndim == 2 and array.shape[1] == 1:
         return array[:, 0]
     if array.ndim != 1:
-        raise DataError(f"{name} {_shape(array)}: give [n], one entry a row.")
+        raise DataError(f"{name} {_shape(array)}: give [n], one entry per row.")
     return array
 
 

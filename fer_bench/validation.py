@@ -66,7 +66,7 @@ def validate(
         at: the keys of the source under which the content stands.
 
     Raises:
-        ExperimentError: one sentence a wrong key: place, key, what is wrong, and the fix.
+        ExperimentError: one sentence per wrong key: place, key, what is wrong, and the fix.
 
     >>> from fer_bench.experiment import TrainingSpec
     >>> validate(TrainingSpec, {"epochs": True}, where="training")

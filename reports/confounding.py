@@ -22,7 +22,7 @@ class Confounding:
         labels: rows in the order of the experiment.
         panels: the measures there are.
         means: panel key -> label -> rho -> mean over the runs with its interval.
-        notes: what the ties came to, a list a strength, from one run of each.
+        notes: what the ties came to, a list per strength, from one run of each.
     """
 
     attribute: str

@@ -137,7 +137,7 @@ def drawn_again(summary: Summary, store: RunStore) -> DrawnAgain | None:
 def grids_of(
     again: DrawnAgain, thumbnails: NDArray[np.uint8], classes: Sequence[str], mode: Faces
 ) -> list[dict[str, Any]]:
-    """A grid for each who drew: the faces themselves, then a line a row."""
+    """A grid for each who drew: the faces themselves, then a line per row."""
     names = [classes[c] for c in again.expression]
     real = {"test faces": thumbnails[again.rows]}
     return [

@@ -108,7 +108,7 @@ def _entry(
 
 
 def _metadata(part: Part) -> str:
-    """Labels as tab-separated text: one line a face, no tab or line break inside a field."""
+    """Labels as tab-separated text: one line per face, no tab or line break inside a field."""
     columns = ["expression", "subject", "valence", "arousal", *map(str, part.attribute_names())]
     columns = [c for c in columns if c in part.labels]
     table = part.labels[columns].astype(object)

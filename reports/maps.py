@@ -7,6 +7,7 @@ neighbours in the map that are near neighbours in the embedding.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import warnings
 from collections.abc import Sequence
@@ -55,6 +56,14 @@ class Maps:
     trust: dict[str, float]
     seed: int
 
+    @property
+    def digest(self) -> str:
+        """Of the rows and points."""
+        known = hashlib.sha256(self.rows.tobytes())
+        for key in sorted(self.points):
+            known.update(key.encode() + self.points[key].tobytes())
+        return known.hexdigest()
+
 
 def maps_of(
     record: RunRecord,
@@ -73,7 +82,7 @@ def maps_of(
     """
     path = record.folder / "maps.safetensors"
     known = _load(path, seed=seed, max_points=max_points)
-    wanted = [f"{space}.{kind}" for space in _spaces(record) for kind in kinds]
+    wanted = [f"{space}.{kind}" for space in record.arrays.test.spaces for kind in kinds]
     if known is not None and all(key in known.points for key in wanted):
         return known
     part = record.arrays.test
@@ -91,10 +100,6 @@ def maps_of(
     with suppress(OSError):  # results that cannot be written to can be read
         _save(path, maps, max_points=max_points)
     return maps
-
-
-def _spaces(record: RunRecord) -> list[str]:
-    return list(record.arrays.test.spaces)
 
 
 def _thinned(n: int, max_points: int, seed: int) -> NDArray[np.int64]:

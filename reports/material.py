@@ -14,6 +14,7 @@ from fer_bench.arrays import Part
 from fer_bench.errors import FerBenchError
 from fer_bench.reports.confounding import Confounding, confounding
 from fer_bench.reports.faces import Faces, Sprite, sprite_of
+from fer_bench.reports.kept import KeptFigures
 from fer_bench.reports.maps import KINDS, Kind, Maps, Which, maps_of
 from fer_bench.reports.nearest import Grid, data_rows, nearest, sample_positions
 from fer_bench.reports.summary import Summary, summarise
@@ -38,6 +39,7 @@ class Material:
         answers: name of the attribute reader, or None.
         faces: whether faces are shown, blurred or left out.
         kinds: the kinds of maps.
+        figures: those that earlier pages of the folder drew.
         progress: as given.
 
     Raises:
@@ -68,6 +70,7 @@ class Material:
         self.faces: Faces = asked or allowed
         self.answers: str | None = answers or wished.get("answers")
         self.kinds: tuple[Kind, ...] = KINDS[maps]
+        self.figures = KeptFigures(self.store.root / "figures.json")
         self._against = against
         self._max_points = max_points
         self.progress = progress

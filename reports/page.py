@@ -60,6 +60,7 @@ def write_report(
         progress=progress,
     )  # fmt: skip
     html = page_of(material)
+    material.figures.save()
     target = Path(out) if out is not None else material.store.root / "report.html"
     write_text(target, html)
     return target

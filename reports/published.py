@@ -1,4 +1,4 @@
-"""Numbers printed in papers: one row a method, setting and data set, each number with its unit."""
+"""Numbers printed in papers: a row per method, setting and data set, each number with its unit."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Numbers first: one plain summary of a result folder, of which every page is a rendering.
 
-The summary knows no HTML and no LaTeX. It holds what was compared on what, one entry a row of
+The summary knows no HTML and no LaTeX. It holds what was compared on what, one entry per row of
 the leaderboard with its means and intervals, which differences are real, what failed, and what a
 reader has to be warned of. It is saved beside the results as `summary.json`.
 """
@@ -142,7 +142,11 @@ class Failure:
 
 @dataclass(frozen=True)
 class Summary:
-    """Everything a report says in numbers."""
+    """Everything a report says in numbers.
+
+    `tie` is of a confounding experiment: {"attribute", "rho", "strengths"}, the strength of the
+    rows and all that were trained at.
+    """
 
     title: str
     notes: str
@@ -163,6 +167,7 @@ class Summary:
     experiment: dict[str, Any]
     curve: tuple[str, ...] = ()
     above: tuple[AboveCurve, ...] = ()
+    tie: Mapping[str, Any] = field(default_factory=dict)
 
     def of_role(self, role: str) -> list[Row]:
         """Rows of one role, best first in the first column they have."""
@@ -219,7 +224,7 @@ def summarise(store: RunStore) -> Summary:
         title=_title(experiment, first),
         notes=experiment.notes if experiment else "",
         created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        command=_command(experiment),
+        command="fer-bench run experiment.json --out a-new-folder" if experiment else "",
         data=store.data_card(first.spec.fingerprint),
         tests={
             name: store.data_card(fingerprint)
@@ -241,6 +246,7 @@ def summarise(store: RunStore) -> Summary:
         }
         | {"code": dict(first.spec.code)},
         experiment=experiment.model_dump(mode="json") if experiment else {},
+        tie=_tie(first, latest),
     )
     summary = _with_curve(summary, paired)
     with suppress(OSError):  # results that cannot be written to can be read
@@ -266,6 +272,18 @@ def _with_curve(summary: Summary, paired: PairedScores) -> Summary:
         curve=curve_front(means, curve, leak),
         above=above_curve(means, curve, paired, use, leak, own_spread=_apart(summary.rows, use)),
     )
+
+
+def _tie(first: RunRecord, records: Iterable[RunRecord]) -> dict[str, Any]:
+    """Which shortcut the rows were trained with, where there are several strengths of one."""
+    if first.spec.tie is None:
+        return {}
+    strengths = sorted({record.spec.tie.rho for record in records if record.spec.tie})
+    return {
+        "attribute": first.spec.tie.attribute,
+        "rho": first.spec.tie.rho,
+        "strengths": tuple(strengths),
+    }
 
 
 def _why_none(store: RunStore) -> str:
@@ -499,10 +517,6 @@ def _title(experiment: Any, first: RunRecord) -> str:
     if experiment is None:
         return first.spec.data.name
     return experiment.report.title or experiment.name
-
-
-def _command(experiment: Any) -> str:
-    return "fer-bench run experiment.json --out a-new-folder" if experiment is not None else ""
 
 
 def _plain(value: Any) -> Any:

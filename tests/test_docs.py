@@ -8,6 +8,7 @@ import json
 import re
 import shlex
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,7 @@ from typer.main import get_command
 from fer_bench.cli.app import app
 from fer_bench.cli.help import EXAMPLES
 from fer_bench.data.synthetic.factors import EXPRESSIONS
+from fer_bench.reports.sections.claims import Line, Place
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -190,6 +192,13 @@ def test_rows_come_from_the_file_of_pytest_benchmark(rerun, tmp_path) -> None:
     timed = {"name": "test_x[a]", "param": "a", "extra_info": {"CPU-seconds": 1.5}}
     (tmp_path / "out").write_text(json.dumps({"benchmarks": [timed]}), encoding="utf-8")
     assert rerun.rows_of(tmp_path / "out", "") == [{"case": "a", "CPU-seconds": 1.5}]
+
+
+def test_places_and_verdicts_are_kept_with_claims(rerun) -> None:
+    places = (Place(2, 1, 3), Place(1, 1, 1))
+    line = Line(None, (), (), places, SimpleNamespace(state="below"))
+    assert rerun._standing(line) == {"place": "2 (1 to 3) → 1", "ERM + eraser": "below"}
+    assert set(rerun._standing(Line(None, (), (), None, None)).values()) == {None}
 
 
 def test_a_command_that_fails_keeps_nothing(rerun, tmp_path, monkeypatch) -> None:

@@ -11,6 +11,8 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import save_file
+from sklearn.datasets import load_digits
+from sklearn.utils import Bunch
 
 from fer_bench.backbones.mobilefacenet import MobileFaceNet
 from fer_bench.experiment import Experiment, load_experiment, resolve_method
@@ -93,6 +95,11 @@ class Miniature:
         (self.root / "manifest.csv").write_text("\n".join(lines))
 
 
+def few_digits():
+    digits = load_digits()
+    return Bunch(images=digits.images[:450], target=digits.target[:450])
+
+
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
     """Of a face-recognition network that nobody trained."""
@@ -120,6 +127,8 @@ def on_invented_faces(experiment: Experiment, root: Path, weights: str) -> Exper
 def test_tables_run_in_their_reduced_form(name, tmp_path, weights, monkeypatch):
     monkeypatch.setattr("fer_bench.metrics.decoder.STEPS", 20)
     monkeypatch.setattr("fer_bench.metrics.decoder.READER_STEPS", 20)
+    monkeypatch.setattr("sklearn.datasets.load_digits", few_digits)
+    monkeypatch.setenv("FER_BENCH_CACHE", str(tmp_path / "cache"))  # of these digits alone
     file = ROOT / "examples" / f"{name}.toml"
     experiment = load_experiment(file, overrides=overrides(file))
     if name == "faces_3d" and not Path(experiment.data.root).is_dir():

@@ -1,4 +1,4 @@
-"""Numbers that sources print: one TOML file a source, one row a row of its tables."""
+"""Numbers that sources print: one TOML file per source, one row per row of its tables."""
 
 from __future__ import annotations
 

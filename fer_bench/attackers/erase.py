@@ -59,7 +59,7 @@ class _Eraser(TransformerMixin, BaseEstimator):  # type: ignore[misc] # no types
         if x.ndim != 2 or len(x) != len(s):
             raise DataError(
                 f"an eraser takes rows [n, d] and n subjects, and got shapes {x.shape} and "
-                f"{s.shape}: give one subject a row."
+                f"{s.shape}: give one subject per row."
             )
         known = s >= 0 if s.dtype.kind in "iu" else s == s
         x, (names, codes) = x[known], np.unique(s[known], return_inverse=True)

@@ -78,7 +78,7 @@ class Ladder:
     Attributes:
         rungs: by name, from the ignorant one up.
         chosen: the name of the best one on the validation people.
-        train, validation, test: the faces, at most a few a person.
+        train, validation, test: the faces, at most a few per person.
         cautions: alarms about the evaluation as a whole.
     """
 

@@ -46,12 +46,16 @@ class MetricNetwork:
     def fit(self, train: Faces, validation: Faces) -> MetricNetwork:
         """Train on the training people."""
         fitted = replace(self, like=train.x)
-        tried = []
-        for width in self.widths:
-            runs = [_train(fitted, train, validation, width, seed) for seed in range(self.seeds)]
-            together = replace(fitted, networks=tuple(network for network in runs))
-            tried.append((compared_pairs(together, validation).auc, together))
-        return max(tried, key=lambda pair: pair[0])[1]
+        tried = [
+            replace(
+                fitted,
+                networks=tuple(
+                    _train(fitted, train, validation, width, seed) for seed in range(self.seeds)
+                ),
+            )
+            for width in self.widths
+        ]
+        return max(tried, key=lambda each: compared_pairs(each, validation).auc)
 
     def embed(self, x: Floats) -> Floats:
         """Unit outputs of all networks, [n, seeds x outputs]."""

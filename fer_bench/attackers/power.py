@@ -250,7 +250,7 @@ def find_power(
     """The strength of one kind of leak that these attackers find on such faces.
 
     Args:
-        parts: training, validation and test faces, a few a person (`Faces.at_most`).
+        parts: training, validation and test faces, a few per person (`Faces.at_most`).
         kind: of the plant.
         attackers: fitted on every planted draw.
         draws: planted leaks.

@@ -37,7 +37,7 @@ def evaluate(
     trained_on: Annotated[
         str | None,
         typer.Option(
-            help="People the encoder was trained on: a file with a name a line, or none.",
+            help="People the encoder was trained on: a file with a name per line, or none.",
             show_default=False,
         ),
     ] = None,

@@ -26,7 +26,8 @@ from fer_bench.conformance.signs import INITIALISATIONS, audit_claims, settled
 from fer_bench.errors import FerBenchError
 from fer_bench.method import Batch, Embeddings, Method, Oracle, Prediction, Stage, Task, infer
 from fer_bench.registry import methods
-from fer_bench.training.session import build_method, materialise
+from fer_bench.training.loop import materialise
+from fer_bench.training.session import build_method
 from fer_bench.training.shared import parameters_from
 
 

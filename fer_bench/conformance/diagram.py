@@ -9,7 +9,8 @@ from fer_bench.conformance.rehearsal import training_mode
 from fer_bench.diagram import plan_svg
 from fer_bench.method import Method, Oracle
 from fer_bench.registry import methods
-from fer_bench.training.session import build_method, materialise
+from fer_bench.training.loop import materialise
+from fer_bench.training.session import build_method
 from fer_bench.training.stages import training_plan
 
 

@@ -108,12 +108,13 @@ def settled(
 
     With a single draw of initial weights the audit fails a sound adversarial player occasionally
     (DANN and CDANN in 5 of 48 draws). Once a sign has failed, all later signs of the stage are
-    decided by majority as well, since several often fail together.
+    decided by majority as well, since several often fail together. Drawing ends once the draws
+    left cannot change a verdict.
 
     Args:
         findings: of the stage, from the first draw of initial weights.
-        others: each returns the findings of the stage from another draw; called only if a sign
-            fails.
+        others: each returns the findings of the stage from another draw; called only where a
+            sign is undecided.
 
     Yields:
         The findings, in order.
@@ -129,14 +130,24 @@ def settled(
             yield finding
     if not held:
         return
-    draws = [signs, *([f for f in other() if f.check == "sign"] for other in others)]
-    # A stage that breaks with other weights gives other findings: then the first ones stand.
-    if len({len(drawn) for drawn in draws}) > 1:
-        yield from held
-        return
-    undecided = sum(f.check == "sign" for f in held)
-    votes = iter(list(zip(*draws, strict=True))[-undecided:])
-    yield from (_majority(next(votes)) if f.check == "sign" else f for f in held)
+    votes = [[f] for f in held if f.check == "sign"]
+    for other in others:
+        if all(_is_decided(cast, 1 + len(others)) for cast in votes):
+            break
+        drawn = [f for f in other() if f.check == "sign"]
+        # A stage that breaks with other weights gives other findings: then the first ones stand.
+        if len(drawn) != len(signs):
+            yield from held
+            return
+        for cast, vote in zip(votes, drawn[-len(votes) :], strict=True):
+            cast.append(vote)
+    verdicts = map(_majority, votes)
+    yield from (next(verdicts) if f.check == "sign" else f for f in held)
+
+
+def _is_decided(votes: Sequence[Finding], voters: int) -> bool:
+    passed = sum(vote.passed for vote in votes)
+    return 2 * max(passed, len(votes) - passed) > voters
 
 
 def _majority(votes: Sequence[Finding]) -> Finding:

@@ -83,7 +83,7 @@ class Suspect:
 
 @dataclass
 class Audit:
-    """Findings: sentences, counts, dependence, framing, and suspects (most suspect first a kind).
+    """Findings: sentences, counts, dependence, framing, and suspects, the strongest first.
 
     `framing` says of each property of the framing how well it alone tells expression and person.
     """

@@ -1,6 +1,6 @@
 """Decisions about single faces, taken while looking through an audit, and followed by readers.
 
-A decisions file is a CSV with one row a face::
+A decisions file is a CSV with one row per face::
 
     path,decision,expression
     train/00017.jpg,drop,

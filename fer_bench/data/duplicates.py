@@ -27,7 +27,7 @@ _CODE = Path(__file__)  # what was found is looked for again when this file chan
 
 
 def exact_groups(*sets: FaceData) -> list[NDArray[np.int64]]:
-    """Rows with equal pixels, one array a group of two or more.
+    """Rows with equal pixels, one array per group of two or more.
 
     Rows of several sets are counted on from one to the next.
     """
@@ -93,7 +93,7 @@ def grouped(pairs: NDArray[np.int64], n: int) -> list[NDArray[np.int64]]:
 
 
 def duplicate_groups(*sets: FaceData, cache: str | Path | None = None) -> list[NDArray[np.int64]]:
-    """Rows that show the same picture, exactly or nearly; one array a picture.
+    """Rows that show the same picture, exactly or nearly; one array per picture.
 
     Rows of several sets are counted on from one to the next. Looked for once for the content of
     the sets and kept in the cache of decoded faces.

@@ -76,7 +76,7 @@ class FaceData:
 
     Args:
         images: uint8 [N, H, W, C], C 1 (gray) or 3 (RGB); usually a read-only memory map.
-        table: one row an image, in the order of the images. Columns that are absent are added
+        table: one row per image, in the order of the images. Columns that are absent are added
             as missing; further columns are kept: text and booleans are categorical attributes,
             numbers are not, and `factor_*` are exact factors of generated faces.
         info: facts about the set.
@@ -117,7 +117,7 @@ class FaceData:
             )
         if len(images) != len(table):
             raise DataError(
-                f"{len(images)} images but {len(table)} table rows: give one row an image."
+                f"{len(images)} images but {len(table)} table rows: give one row per image."
             )
         self._pixels = images
         self._rows: NDArray[np.int64] | None = None

@@ -62,7 +62,7 @@ class Listing:
     """What a reader found.
 
     Attributes:
-        table: one row an image; `path` is relative to the root, with forward slashes, or names
+        table: one row per image; `path` is relative to the root, with forward slashes, or names
             the row where the set has no files ("fer2013.csv#17").
         where: [N] where each row is listed, for messages ("manifest.csv line 17").
         rejects: rows that could not be understood.
@@ -274,7 +274,7 @@ def listing(
     rejects: list[Reject] | None = None,
     **rest: Any,
 ) -> Listing:
-    """A `Listing` from one dictionary a row."""
+    """A `Listing` from one dictionary per row."""
     table = pd.DataFrame(rows) if rows else pd.DataFrame({"path": []})
     return Listing(table, where=where, rejects=rejects or [], **rest)
 

@@ -19,7 +19,7 @@ from fer_bench.data.labels import part_of_split
 from fer_bench.errors import DataError
 
 Rows = NDArray[np.int64]
-PARTS = "rvt"  # one letter a fold in the file: train, validation, test; "-" is unused
+PARTS = "rvt"  # one letter per fold in the file: train, validation, test; "-" is unused
 UNUSED = "-"
 COPIES = "leak_group"
 """A column of numbers: faces of one group are copies of each other, or nearly so."""
@@ -65,7 +65,7 @@ class FoldFile:
         return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
     def save(self, path: str | Path) -> Path:
-        """Write a JSON file: every row with one letter a fold (r train, v validation, t test)."""
+        """Write a JSON file: every row with one letter per fold (r train, v validation, t test)."""
         path = Path(path)
         about = {
             "format": "fer-bench folds 1",

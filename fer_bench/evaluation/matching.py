@@ -53,7 +53,7 @@ class Gathered:
     """What was read, matched and checked.
 
     Attributes:
-        table: one row an image: `path` (its id), `expression`, `subject`, `split`, `sequence`,
+        table: one row per image: `path` (its id), `expression`, `subject`, `split`, `sequence`,
             `frame`, `valence`, `arousal`, attributes.
         classes: expression names in the order of the logits.
         models: with their arrays in the order of the table.

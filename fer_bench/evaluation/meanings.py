@@ -78,7 +78,7 @@ class Contents:
     Attributes:
         file: where it was read.
         arrays: "E", "I", "logits", "valence_arousal": [n, d] float32.
-        columns: one row an image; the names of `COLUMNS` and attributes.
+        columns: one row per image; the names of `COLUMNS` and attributes.
         classes: names in the order of the columns of the logits, where the file says them.
         faces: uint8 [n, h, w, c], where the file holds pictures.
         used: names of the mapping that occurred.
@@ -137,7 +137,7 @@ def understand(named: Named, file: Path, mapping: Mapping[str, str]) -> Contents
     taken = {ours for theirs, ours in mapping.items() if theirs in named}
     for name, values in named.items():
         if values.ndim == 0:
-            raise DataError(f"{file}: {name!r} is a single value: give one row an image.")
+            raise DataError(f"{file}: {name!r} is a single value: give one row per image.")
         if _word(name) in map(_word, CLASSES) and values.ndim == 1 and values.dtype.kind in "US":
             contents.classes = given_classes([str(v) for v in _text(values)])
             continue
@@ -221,12 +221,12 @@ def _count(file: Path, named: Named, meaning: Mapping[str, str]) -> int:
         if shape[0] != rows and len(shape) == 2 and shape[1] == rows:
             raise DataError(
                 f"{file}: {meaning[ours]!r} is transposed: {list(shape)} for {rows} rows; save "
-                "one row an image."
+                "one row per image."
             )
         if shape[0] != rows:
             raise DataError(
                 f"{file}: {meaning[ours]!r} has {shape[0]} rows and the other columns {rows}: "
-                "give one row an image."
+                "give one row per image."
             )
     return int(rows)
 
@@ -290,7 +290,7 @@ def _numbers(file: Path, name: str, values: NDArray[Any], rows: int) -> NDArray[
         values = values[:, None]
     if values.ndim != 2:
         raise DataError(
-            f"{file}: {name!r} has shape {list(values.shape)}: pool it to one vector an image."
+            f"{file}: {name!r} has shape {list(values.shape)}: pool it to one vector per image."
         )
     return np.ascontiguousarray(values, dtype=np.float32)
 

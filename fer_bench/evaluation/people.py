@@ -22,7 +22,7 @@ ATTACKERS = "probes of expression across people, and attackers that are fitted o
 
 
 def read_people(written: str) -> frozenset[str]:
-    """The people an encoder was trained on: a file with a name a line, or "none".
+    """The people an encoder was trained on: a file with a name per line, or "none".
 
     Raises:
         DataError: there is no such file, or it is empty.

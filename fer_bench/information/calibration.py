@@ -215,10 +215,11 @@ def plant(
 ) -> np.ndarray:
     """Pair the rows of x and y anew so that they share a known amount of information.
 
-    Each side is summarised by one number a row: a mixture of leading canonical variates of the data
-    (`directions`) or a random projection. The ranks of both summaries are coupled by a Gaussian
-    copula of correlation rho. Given the summaries the sides are independent, so they share exactly
-    -1/2 log(1 - rho^2); with labels, what is left of that after one side is cut into classes.
+    Each side is summarised by one number per row: a mixture of leading canonical variates of the
+    data (`directions`) or a random projection. The ranks of both summaries are coupled by a
+    Gaussian copula of correlation rho. Given the summaries the sides are independent, so they share
+    exactly -1/2 log(1 - rho^2); with labels, what is left of that after one side is cut into
+    classes.
 
     Args:
         sample: the cleaned data; its pairing is ignored.

@@ -246,6 +246,12 @@ class Trial:
         """The estimate on a sample of the task of high information, nats."""
         return self.mi(*self.pairs.strong.sample(self.n, self.seed))
 
+    @cached_property
+    def shuffled(self) -> float:
+        """The estimate on the rows of `pair` with the partners of others, nats."""
+        x, y = self.pair
+        return self.mi(x, y[self.random().permutation(self.n)])
+
     def random(self) -> np.random.Generator:
         """A generator in the same state at every call."""
         return np.random.default_rng([self.seed, 1])
@@ -302,9 +308,7 @@ def _rising(name: str, values: Sequence[float], why: str) -> Check:
 
 def independence(trial: Trial) -> Iterator[Check]:
     """Permuted rows share no information."""
-    x, y = trial.pair
-    mi = trial.mi(x, trial.random().permutation(y))
-    yield _near("independence", mi, 0.0, "shuffled rows share nothing", 0.06)
+    yield _near("independence", trial.shuffled, 0.0, "shuffled rows share nothing", 0.06)
 
 
 def agreement(trial: Trial, *, like: Estimator) -> Iterator[Check]:
@@ -343,7 +347,7 @@ def revealed_rows(trial: Trial) -> Iterator[Check]:
     x, y = trial.pair
     half, order = np.arange(trial.n), trial.random().permutation(trial.n)
     half[order[::2]] = half[np.sort(order[::2])]
-    values = [trial.mi(x, y[order]), trial.mi(x, y[half]), trial.baseline]
+    values = [trial.shuffled, trial.mi(x, y[half]), trial.baseline]
     yield _rising("revealed rows", values, "none, half and all rows paired: more and more")
 
 
@@ -386,7 +390,8 @@ def few_rows(trial: Trial) -> Iterator[Check]:
     random = trial.random()
     parts = np.array_split(random.permutation(trial.n), 8)
     mi = float(np.mean([trial.mi(x[rows], y[random.permutation(rows)]) for rows in parts]))
-    yield _near("few rows", mi, 0.0, "few shuffled rows share nothing", 0.06)
+    tolerance = 0.06 if mi > 0 else 0.1  # a held-out bound of a small network falls a little below
+    yield _near("few rows", mi, 0.0, "few shuffled rows share nothing", tolerance)
 
 
 # --- checks of measurements --------------------------------------------------------------------

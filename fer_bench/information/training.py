@@ -192,7 +192,7 @@ def _train(
 
 
 class _Networks:
-    """The networks that are still trained, a network a fold.
+    """The networks that are still trained, a network per fold.
 
     Attributes:
         active: [A] numbers of their folds.

@@ -129,7 +129,7 @@ def _read(
     if z.shape != (len(truth), len(classes)):
         raise DataError(
             f"logits have shape {z.shape}, expected ({len(truth)}, {len(classes)}): "
-            "one row an image, one column a class."
+            "one row per image, one column per class."
         )
     known = truth >= 0
     group = None if groups is None else read_groups(groups, len(truth))[0][known]

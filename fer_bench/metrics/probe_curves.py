@@ -124,7 +124,7 @@ def _curves(
         inputs[name], chosen[name] = candidates[view], view
         curves[name] = {"linear": Attack(named_setting(tried[view], view))}
         x = _principal(inputs[name], split)
-        for k in _powers_below(x.shape[1]):
+        for k in (2**i for i in range(20) if 2**i < x.shape[1]):
             probed = linear_probe(x[:, :k], labels, split)
             curves[name][f"dims{k}"] = Attack(named_setting(probed, view))
     for width in WIDTHS:
@@ -142,10 +142,6 @@ def _principal(x: ArrayLike, split: Split) -> Floats:
     z = standardise(values, values[split.fit])
     _, axes = np.linalg.eigh(np.cov(z[split.fit], rowvar=False).reshape(z.shape[1], -1))
     return z @ axes[:, ::-1]
-
-
-def _powers_below(d: int) -> list[int]:
-    return [2**i for i in range(20) if 2**i < d]
 
 
 def _kept(

@@ -311,7 +311,7 @@ class Discriminant:
         return self.decision(x, shrinkage).argmax(axis=1)
 
     def decision(self, x: Floats, shrinkage: float) -> Floats:
-        """Log-posteriors [n, classes] of rows [n, d], up to a constant a row."""
+        """Log-posteriors [n, classes] of rows [n, d], up to a constant per row."""
         return self.decision_along(self.along_axes(x), shrinkage)
 
     def along_axes(self, x: Floats) -> Floats:

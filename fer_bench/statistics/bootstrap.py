@@ -30,7 +30,7 @@ def cluster_sums(rows: ArrayLike, groups: ArrayLike | None = None) -> Floats:
             as every row is without ids.
 
     Raises:
-        DataError: rows are not finite numbers, or there is not one id a row.
+        DataError: rows are not finite numbers, or there is not one id per row.
 
     >>> cluster_sums([[1.0], [2.0], [4.0]], [0, 0, 1]).tolist()
     [[3.0], [4.0]]

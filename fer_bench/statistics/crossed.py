@@ -250,7 +250,7 @@ def compare_crossed(
 ) -> CrossedComparison:
     """Means and paired differences of methods over people, seeds and folds.
 
-    The model is `score = method + person + seed + fold + interactions`, one observation a person
+    The model is `score = method + person + seed + fold + interactions`, one observation per person
     and run. The variance of a difference is the sum of three parts:
 
     - *people*: jackknife over test people of the difference, averaged over seeds.
@@ -265,7 +265,7 @@ def compare_crossed(
     points and less) or three folds.
 
     Args:
-        runs: one entry a method, seed and fold.
+        runs: one entry per method, seed and fold.
         deterministic: methods that do not depend on the seed: their seed variance is zero.
         own_spread: methods that keep their own seed variance because it says nothing about the
             others: collapsed ones, those at chance.
@@ -324,7 +324,7 @@ class _Fold:
 
 @dataclass
 class _Table:
-    """All runs, by method and fold, with people in one order a fold."""
+    """All runs, by method and fold, with people in one order per fold."""
 
     methods: tuple[str, ...]
     cells: dict[tuple[str, int], _Fold]

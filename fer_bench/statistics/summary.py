@@ -25,7 +25,7 @@ def check_frame(frame: pd.DataFrame) -> pd.DataFrame:
     lacking = [name for name in REQUIRED if name not in frame]
     if lacking:
         raise FerBenchError(
-            f"the frame of scores lacks the column {lacking[0]!r}: one row a run and metric, "
+            f"the frame of scores lacks the column {lacking[0]!r}: one row per run and metric, "
             f"with {', '.join(REQUIRED)} and, where there are any, low and high."
         )
     out = frame.copy()
@@ -51,7 +51,7 @@ def summarise(frame: pd.DataFrame, *, level: float = 0.95) -> pd.DataFrame:
     """Mean, spread and interval of every metric of every method over seeds and folds.
 
     Args:
-        frame: one row a run and metric with the columns `method`, `seed`, `fold`, `metric`,
+        frame: one row per run and metric with the columns `method`, `seed`, `fold`, `metric`,
             `value`, and where known `low`, `high` (95 % over subjects). Summarise data sets
             apart.
         level: of the interval.

@@ -246,7 +246,7 @@ def try_out(spec: RunSpec, resume: Path) -> tuple[float | None, str]:
 
 
 def tuned(experiment: Experiment, studies: Sequence[Study]) -> Experiment:
-    """The experiment with the best values of every study; one entry a fold where folds differ."""
+    """The experiment with the best values of every study; one entry per fold where folds differ."""
     methods: list[MethodSpec] = []
     for i, entry in enumerate(experiment.methods):
         own = [study for study in studies if study.entry == i]

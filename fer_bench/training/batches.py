@@ -97,7 +97,7 @@ class Batcher:
 
     @cached_property
     def labels(self) -> pd.DataFrame:
-        """What a run keeps of the labels of its faces, a row a face."""
+        """What a run keeps of the labels of its faces, a row per face."""
         table = self.data.table
         factors = [c for c in table if str(c).startswith("factor_")]
         wanted = (*_LABELS, *self.data.attributes, *factors)

@@ -104,7 +104,7 @@ def save_resume(
 
 @dataclass(frozen=True)
 class Resume:
-    """What `load_resume` found."""
+    """The content of a resume file."""
 
     position: Position
     model: State

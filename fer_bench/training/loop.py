@@ -162,7 +162,9 @@ class Trainer:
         Raises:
             MethodError: a loss is not finite, or the adapter breaks the contract.
         """
-        self._materialise()
+        if not isinstance(self.method, Oracle):
+            seed_everything(self.seed)
+            materialise(self.method, self.batcher.batch(self.train_rows[:4]))
         self._prepare_speed()
         stages = list(self.method.stages())
         self._choose_cache(stages)
@@ -226,18 +228,6 @@ class Trainer:
     def _budget(self, stage: Stage) -> Budget:
         size = stage.batch_size or self.training.batch_size
         return stage_budget(stage.share, self.training, batches_in(len(self.train_rows), size))
-
-    def _materialise(self) -> None:
-        """One forward pass, so that lazy modules have their shapes before optimisers exist."""
-        rows = self.train_rows[: min(4, len(self.train_rows))]
-        if isinstance(self.method, Oracle):
-            return
-        seed_everything(self.seed)
-        self.method.eval()
-        with torch.no_grad():
-            batch = self.batcher.batch(rows)
-            self.method.embed(batch.images)
-            self.method.predict(batch.images)
 
     def _prepare_speed(self) -> None:
         """Channels-last weights and compiled backbones, where the run asks for them."""
@@ -502,6 +492,15 @@ class Trainer:
 def backbones_of(method: Method) -> list[Backbone]:
     """The backbones of a method, in the order in which it owns them."""
     return [module for module in method.modules() if isinstance(module, Backbone)]
+
+
+@torch.no_grad()
+def materialise(method: Method, batch: Batch) -> None:
+    """One forward pass in eval mode, so that lazy modules have their shapes."""
+    method.eval()
+    if not isinstance(method, Oracle):
+        method.embed(batch.images)
+        method.predict(batch.images)
 
 
 def seed_everything(*seed: int, device: torch.device | None = None) -> torch.Generator:

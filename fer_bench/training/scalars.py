@@ -11,7 +11,7 @@ from fer_bench.errors import MissingExtraError
 
 
 class Scalars:
-    """Writes rows of a training history as TensorBoard scalars, one file a run.
+    """Writes rows of a training history as TensorBoard scalars, one file per run.
 
     `tensorboard --logdir <results>/tensorboard` shows them. The tag is
     "<stage>/<player>.<term>.<split>", the step is the epoch.

@@ -16,12 +16,12 @@ from fer_bench.arrays import Part
 from fer_bench.data.faces import FaceData
 from fer_bench.errors import MethodError
 from fer_bench.experiment import TrainingSpec
-from fer_bench.method import Batch, Method, Oracle, Task
+from fer_bench.method import Method, Task
 from fer_bench.training.batches import Batcher, Rows, make_task
 from fer_bench.training.checkpoint import Position, load_weights
 from fer_bench.training.devices import training_device
 from fer_bench.training.extract import extract
-from fer_bench.training.loop import Course, Trainer, seed_everything
+from fer_bench.training.loop import Course, Trainer, materialise, seed_everything
 
 
 @dataclass(frozen=True)
@@ -136,12 +136,3 @@ def build_method(adapter: type[Method], config: Any, task: Task, *, seed: int) -
     """A freshly initialised method; its weights depend on the seed alone."""
     seed_everything(seed)
     return adapter(task, config)
-
-
-@torch.no_grad()
-def materialise(method: Method, batch: Batch) -> None:
-    """One forward pass in eval mode, so that lazy modules have their shapes."""
-    method.eval()
-    if not isinstance(method, Oracle):
-        method.embed(batch.images)
-        method.predict(batch.images)

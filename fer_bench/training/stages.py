@@ -11,7 +11,7 @@ from fer_bench.method import Method, Player, Stage
 
 
 def training_plan(method: Method) -> list[dict[str, Any]]:
-    """What a method says of its training, as plain JSON types: one entry a stage.
+    """What a method says of its training, as plain JSON types: one entry per stage.
 
     Returns:
         For each stage its "name", "batch" ("images" or "pairs"), "share" of the epochs, "select"

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from fer_bench.reports.figures.style import FAINT, TEXT_WIDTH
+from fer_bench.reports.figures.style import FAINT, TEXT_WIDTH, spaced
 
 _LOOKS = {"true": ("#7A7A7A", "o"), "predicted": ("#D55E00", "^")}
 
@@ -46,5 +46,5 @@ def affect_figure(
     circle.legend(handles=handles, loc="lower left", handletextpad=0.1, borderpad=0)
     for axes in (*sides, circle):
         axes.set_aspect("equal")
-    figure.tight_layout()
+    spaced(figure, top=0.1, across=0.6)
     return figure

@@ -17,7 +17,7 @@ from fer_bench.reports.text import plain
 
 
 def confounding_figure(about: Confounding, *, paper: bool = False) -> Figure:
-    """A panel a measure, a line a method, with 95 % intervals; dotted: chance."""
+    """A panel per measure, a line per method, with 95 % intervals; dotted: chance."""
     n = len(about.panels)
     columns = min(n, 2)
     rows = -(-n // columns)

@@ -1,4 +1,4 @@
-"""Test faces and what is drawn of them, a line a method: reconstructions, as papers print them."""
+"""Test faces and what is drawn of them, a line per method: reconstructions, as papers have them."""
 
 from __future__ import annotations
 

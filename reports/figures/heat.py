@@ -80,7 +80,7 @@ def shares_of(counts: Any) -> np.ndarray:
 
 
 def transfer_heat(summary: Summary, *, paper: bool = False) -> Figure | None:
-    """Accuracy on the own test people and on every further test set, a row a method.
+    """Accuracy on the own test people and on every further test set, a row per method.
 
     Colours are Cohen's kappa, so that sets with different classes can be compared: 0 is what
     guessing in the same proportions gets.
@@ -144,7 +144,7 @@ def confusions_figure(summary: Summary, *, most: int = 12) -> Figure | None:
 
 
 def f1_figure(summary: Summary) -> Figure | None:
-    """F1 of each expression, a row a method."""
+    """F1 of each expression, a row per method."""
     f1 = {
         row.label: {name: m["f1"].mean for name, m in row.per_class.items() if "f1" in m}
         for row in summary.of_role("method")
@@ -153,7 +153,7 @@ def f1_figure(summary: Summary) -> Figure | None:
 
 
 def groups_figure(accuracy: Mapping[str, Mapping[str, float]]) -> Figure | None:
-    """Accuracy of each group, a row a method."""
+    """Accuracy of each group, a row per method."""
     labels = dict.fromkeys(label for values in accuracy.values() for label in values)
     turned = {
         label: {group: values[label] for group, values in accuracy.items() if label in values}

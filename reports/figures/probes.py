@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from fer_bench.reports.aggregate import Estimate
 from fer_bench.reports.columns import columns_of, entries
-from fer_bench.reports.figures.style import TEXT_WIDTH, whiskers
+from fer_bench.reports.figures.style import TEXT_WIDTH, spaced, whiskers
 from fer_bench.reports.summary import Row
 
 _LOOKS = {"E": ("#0072B2", "o", "-"), "I": ("#E69F00", "s", "--")}
@@ -39,7 +39,7 @@ def probe_curves(row: Row, *, paper: bool = False) -> Figure | None:
             axes.set_title(f"{target.capitalize()} from the embedding", loc="left")
     grid[0].set_ylabel("Read, %")
     grid[-1].legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderaxespad=0)
-    figure.tight_layout()
+    spaced(figure, across=0.15)
     return figure
 
 

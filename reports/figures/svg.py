@@ -14,16 +14,19 @@ from fer_bench.reports.figures.style import FAINT, INK
 def inline_svg(figure: Figure, *, alt: str, cropped: bool = True) -> str:
     """A figure as `<svg>` text for the page: its ink follows the theme, its names are escaped.
 
-    `cropped` cuts off empty margins at the price of drawing twice: not needed after a tight
-    layout.
+    `cropped` cuts off empty margins at the price of drawing twice: not needed where a figure
+    fills its frame.
     """
     import matplotlib as mpl
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
 
     text = io.StringIO()
     # A salt of its own keeps the ids of one figure from meaning those of another.
     with mpl.rc_context({"svg.hashsalt": alt, "svg.fonttype": "none"}):
-        box = "tight" if cropped else None
-        figure.savefig(text, format="svg", bbox_inches=box, metadata={"Date": None})
+        if cropped:
+            figure.savefig(text, format="svg", bbox_inches="tight", metadata={"Date": None})
+        else:  # `savefig` would draw it twice, the first time for nothing
+            FigureCanvasSVG(figure).print_svg(text, metadata={"Date": None})
     svg = text.getvalue()
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", svg, flags=re.S)

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from fer_bench.metrics.affect import ccc
-from fer_bench.reports.figures.style import FAINT, TEXT_WIDTH
+from fer_bench.reports.figures.style import FAINT, TEXT_WIDTH, spaced
 from fer_bench.reports.text import plain
 
 LONG_ENOUGH = 5  # frames: fewer say nothing about movement
@@ -28,7 +28,7 @@ def trace_figure(
     """True and predicted valence and arousal along the longest sequences, with their CCC.
 
     Args:
-        labels: a row a face, in the order of the frames, with a column `sequence`.
+        labels: a row per face, in the order of the frames, with a column `sequence`.
         predicted, target: [n, 2] valence and arousal; a missing value leaves a gap.
         paper: in a paper's column widths.
 
@@ -56,8 +56,7 @@ def trace_figure(
             if column == 0:
                 axes.set_ylabel(dimension)
         panels[1, column].set_xlabel("frame")
-    figure.tight_layout()
-    figure.subplots_adjust(top=0.84)
+    spaced(figure, top=0.5, across=0.15, down=0.35)
     handles, texts = panels[0, 0].get_legend_handles_labels()
     figure.legend(handles, texts, loc="upper center", ncols=2, frameon=False, borderaxespad=0)
     return figure

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from fer_bench.reports.figures.style import TEXT_WIDTH, colours
+from fer_bench.reports.figures.style import TEXT_WIDTH, colours, spaced
 from fer_bench.reports.text import plain
 from fer_bench.runs.store import RunRecord
 
@@ -30,8 +30,7 @@ def term_curves(records: Sequence[RunRecord], *, paper: bool = False) -> Figure 
 def _drawn(
     records: Sequence[RunRecord], panels_of: Callable[[pd.DataFrame], Any], *, paper: bool
 ) -> Figure | None:
-    frames = [r.history.assign(run=r.folder.name) for r in records]
-    frames = [f for f in frames if len(f)]
+    frames = [record.history for record in records if len(record.history)]
     if not frames:
         return None
     history = pd.concat(frames, ignore_index=True)
@@ -50,7 +49,7 @@ def _drawn(
         axes.set(xlabel="Epoch", ylabel=ylabel)
     for axes in grid.flat[len(panels) :]:
         axes.set_visible(False)
-    figure.tight_layout()
+    spaced(figure, across=0.6)
     return figure
 
 

@@ -41,8 +41,26 @@ def content(page: Material) -> Mapping[str, Any]:
     groups: dict[str, list[tuple[int, Remark]]] = {title: [] for title in GROUPS}
     for number, remark in known.items():
         groups[_group(page.summary, remark)].append((number, remark))
-    faulty = sum(r.runs for r in page.summary.cautions if r.kind and r.kind[0] in FAULTY)
-    return {"groups": groups, "faulty": faulty, "shown": SHOWN}
+    return {"groups": groups, "shown": SHOWN, **_calibrated(page.summary)}
+
+
+def _calibrated(summary: Summary) -> dict[str, Any]:
+    """How many numbers failed their calibration, in which rows, and whose MIG did not."""
+    faulty = [
+        remark
+        for remark in summary.cautions
+        if remark.kind and remark.kind[0] in FAULTY and not _expected(summary, remark)
+    ]
+    said = {label for remark in faulty for label in remark.rows}
+    separation = summary.about("separation")
+    rows = [row for row in summary.rows if row.role != "oracle"]
+    failed = [row.label for row in rows if row.label in said]
+    passed = [
+        row.label
+        for row in rows
+        if separation and separation.key in row.scores and row.label not in said
+    ]
+    return {"numbers": sum(r.runs for r in faulty), "failed": failed, "passed": passed}
 
 
 def numbered(summary: Summary) -> dict[int, Remark]:

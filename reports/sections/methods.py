@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from fer_bench.diagram import plan_svg
@@ -18,7 +19,6 @@ from fer_bench.reports.figures.training import term_curves, training_curves
 from fer_bench.reports.maps import TITLES
 from fer_bench.reports.material import Material
 from fer_bench.reports.nearest import face_facts
-from fer_bench.reports.rendering import svg
 from fer_bench.reports.sections.board import cells, deciding_columns
 from fer_bench.reports.sections.section import Section
 from fer_bench.reports.summary import Row
@@ -56,23 +56,46 @@ def _method(page: Material, i: int, row: Row) -> dict[str, Any]:
 def _figures(page: Material, row: Row) -> dict[str, Any]:
     """The static figures of one row, None where there is nothing to draw."""
     records = [page.store.record(run) for run in row.runs]
-    part = page.parts[row.label]
+    histories = [record.checksums["history.csv"] for record in records]
+    part, label, kept = page.parts[row.label], row.label, page.figures
+    faces = _test_files(page, row)
     affect = traces = None
-    if part.valence_arousal is not None:
-        affect = affect_figure(part.valence_arousal, part.target)
-        traces = trace_figure(part.labels, part.valence_arousal, part.target)
-    label = row.label
+    if (predicted := part.valence_arousal) is not None:
+        affect = kept.svg(
+            lambda: affect_figure(predicted, part.target),
+            f"Valence and arousal of {label}, true and predicted",
+            shows=("affect", faces),
+        )
+        traces = kept.svg(
+            lambda: trace_figure(part.labels, predicted, part.target),
+            f"Valence and arousal of {label} along sequences",
+            shows=("traces", faces),
+        )
     return {
-        "curves": svg(
-            training_curves(records), f"Loss and validation figures of {label} over epochs"
+        "curves": kept.svg(
+            lambda: training_curves(records),
+            f"Loss and validation figures of {label} over epochs",
+            shows=("curves", histories),
         ),
-        "terms": svg(term_curves(records), f"Loss terms of {label} over epochs"),
-        "probes": svg(
-            probe_curves(row), f"What probes of rising capacity read from {label}"
+        "terms": kept.svg(
+            lambda: term_curves(records),
+            f"Loss terms of {label} over epochs",
+            shows=("terms", histories),
         ),
-        "affect": svg(affect, f"Valence and arousal of {label}, true and predicted"),
-        "traces": svg(traces, f"Valence and arousal of {label} along sequences"),
-    }  # fmt: skip
+        "probes": kept.svg(
+            lambda: probe_curves(row),
+            f"What probes of rising capacity read from {label}",
+            shows=("probes", entries(row.scores, "capacity")),
+        ),
+        "affect": affect,
+        "traces": traces,
+    }
+
+
+def _test_files(page: Material, row: Row) -> list[str]:
+    """Checksums of the test part that stands for a row."""
+    sums = page.store.record(row.representative).checksums
+    return [sums[f"parts/test.{kind}"] for kind in ("parquet", "safetensors")]
 
 
 def _diagram(record: RunRecord, row: Row) -> str | None:
@@ -96,15 +119,19 @@ def _maps(page: Material, row: Row) -> list[dict[str, Any]]:
     for kind in page.kinds if row.label in page.maps else ():
         maps = page.maps[row.label]
         labels = page.parts[row.label].labels
-        drawn = static_maps(maps, labels, page.summary.classes, kind=kind)
         alt = f"{TITLES[kind]} maps of {row.label}, coloured by expression and by subject"
         trust = {
             key.rpartition(".")[0]: value
             for key, value in maps.trust.items()
             if key.endswith(f".{kind}") and value == value
         }
+        drawn = page.figures.svg(
+            partial(static_maps, maps, labels, page.summary.classes, kind=kind),
+            alt,
+            shows=(kind, maps.digest, page.summary.classes, _test_files(page, row)),
+        )
         if drawn is not None:
-            out.append({"title": TITLES[kind], "svg": svg(drawn, alt), "trust": trust})
+            out.append({"title": TITLES[kind], "svg": drawn, "trust": trust})
     return out
 
 

@@ -14,7 +14,7 @@ from fer_bench.reports.sections.section import Section
 
 def content(page: Material) -> Mapping[str, Any] | None:
     """The figure, and a few faces that it is about."""
-    alt = "Usefulness against identity leak, one point a method"
+    alt = "Usefulness against identity leak, one point per method"
     drawn = svg(trade_off(page.summary), alt)
     samples = _samples(page)
     if drawn is None and not samples:

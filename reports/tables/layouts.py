@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -40,13 +40,15 @@ def leaderboard_table(summary: Summary, *, keys: Sequence[str] | None = None) ->
 
 def _comparison(summary: Summary, columns: Sequence[Column], *, caption: str) -> Table:
     notes = _Notes()
-    heads = [Head("Method"), *map(_head, columns)]
+    tie = summary.tie
+    heads = [Head("Method"), *([Head(f"Tie of {tie['attribute']}, ρ")] if tie else []),
+             *map(_head, columns)]  # fmt: skip
     marks = {c.key: _marks(summary.of_role("method"), c) for c in columns}
     groups = []
     for role, title in ROLE_TITLES.items():
         rows = []
         for row in summary.of_role(role):
-            cells: list[Cell] = [row.label]
+            cells: list[Cell] = [row.label, *([f"{tie['rho']:g}"] if tie else [])]
             for c in columns:
                 mark = marks[c.key].get(row.label, "")
                 cells.append(_number(row.scores.get(c.key), c.style, mark, notes))
@@ -61,7 +63,16 @@ def _comparison(summary: Summary, columns: Sequence[Column], *, caption: str) ->
         for remark in summary.cautions
         if "training" in remark.metrics and remark.level != "note"
     ]
-    return Table(caption, heads, groups, notes.texts, [*failures, *learned])
+    return Table(caption, heads, groups, notes.texts, [*_strength(tie), *failures, *learned])
+
+
+def _strength(tie: Mapping[str, Any]) -> Iterator[str]:
+    """Of which strength the rows of a confounding experiment are."""
+    if len(tie.get("strengths", ())) > 1:
+        yield (
+            f"Trained with {tie['attribute']} tied to the expression at ρ = {tie['rho']:g}, the "
+            f"weakest of {', '.join(f'{rho:g}' for rho in tie['strengths'])}; the report draws all."
+        )
 
 
 def _head(column: Column) -> Head:
@@ -104,10 +115,6 @@ def _marks(rows: Sequence[Row], column: Column) -> dict[str, str]:
     if len(ranked) < 2:
         return {}
     return {ranked[0].label: "best", ranked[1].label: "second"}
-
-
-def _overall(summary: Summary, method: str | None) -> Table:
-    return leaderboard_table(summary)
 
 
 def _full(summary: Summary, method: str | None) -> Table:
@@ -290,7 +297,7 @@ def _setting(value: Any) -> str:
 
 
 def _published(summary: Summary, method: str | None) -> Table:
-    """What papers print, of the methods compared here first: a row a method, setting and data."""
+    """What papers print, of the methods compared here first: a row per method, setting and data."""
     rows = [
         [row.name, row.dataset, row.text, row.source, row.note] for row in published_rows(summary)
     ]
@@ -300,7 +307,7 @@ def _published(summary: Summary, method: str | None) -> Table:
 
 
 LAYOUTS: dict[str, Callable[[Summary, str | None], Table]] = {
-    "overall": _overall,
+    "overall": lambda summary, method: leaderboard_table(summary),
     "full": _full,
     "per-class": _per_class,
     "va": _valence_arousal,

@@ -29,17 +29,24 @@ class Number:
     mark: str = ""
     notes: tuple[int, ...] = ()
 
+    def printed(self) -> tuple[float | None, float | None]:
+        """The mean and the spread in the unit that is printed; None where unknown."""
+        scale = 100 if self.style == "percent" else 1
+
+        def scaled(x: float | None) -> float | None:
+            return scale * x if x is not None and math.isfinite(x) else None
+
+        return scaled(self.value), scaled(self.spread)
+
     def digits(self) -> tuple[str, str]:
         """The mean and the spread as decimal text; empty where unknown."""
-        scale, places = (100 if self.style == "percent" else 1), DIGITS[self.style]
 
         def text(x: float | None) -> str:
-            if x is None or not math.isfinite(x):
-                return ""
-            out = f"{scale * x:.{places}f}"
-            return out.lstrip("-") if float(out) == 0 else out
+            out = "" if x is None else f"{x:.{DIGITS[self.style]}f}"
+            return out.lstrip("-") if out and float(out) == 0 else out
 
-        return text(self.value), text(self.spread)
+        mean, spread = self.printed()
+        return text(mean), text(spread)
 
 
 Cell = str | Number

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 from typing import Any
 
 from fer_bench.reports.tables.model import Number, Table
@@ -12,7 +11,15 @@ from fer_bench.reports.text import plain
 
 
 def to_csv(table: Table) -> str:
-    """One line a row; mean and spread in columns of their own, unrounded."""
+    """One line a row; mean and spread in columns of their own, in the unit of the head, unrounded.
+
+    >>> from fer_bench.reports.tables.model import Head
+    >>> table = Table("Scores", [Head("Method"), Head("Acc. (%)", "high")],
+    ...               [("", [["ERM", Number(0.5, 0.25, "percent")]])])
+    >>> print(to_csv(table), end="")
+    group,Method,Acc. (%),Acc. (%) spread
+    ,ERM,50.0,25.0
+    """
     numeric = [table.is_numeric(i) for i in range(len(table.heads))]
     head = ["group"]
     for h, is_number in zip(table.heads, numeric, strict=True):
@@ -25,15 +32,11 @@ def to_csv(table: Table) -> str:
             line: list[Any] = [_spreadsheet(name)]
             for cell, is_number in zip(row, numeric, strict=True):
                 if isinstance(cell, Number):
-                    line += [_csv_number(cell.value), _csv_number(cell.spread)]
+                    line += ["" if x is None else repr(float(x)) for x in cell.printed()]
                 else:
                     line += [_spreadsheet(cell)] + [""] * is_number
             writer.writerow(line)
     return out.getvalue()
-
-
-def _csv_number(value: float | None) -> str:
-    return "" if value is None or not math.isfinite(value) else repr(float(value))
 
 
 def _spreadsheet(text: str) -> str:

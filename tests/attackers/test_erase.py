@@ -134,10 +134,10 @@ def test_inlp_projects_out_what_lda_would_use_first():
 @pytest.mark.parametrize(
     ("x", "s", "said"),
     [
-        (np.zeros((3, 2)), [0, 1], "one subject a row"),
+        (np.zeros((3, 2)), [0, 1], "one subject per row"),
         (np.zeros((3, 2)), [0, 0, 0], "two people"),
         (np.zeros((3, 2)), [0, -1, -1], "two people"),
-        (np.zeros(3), [0, 1, 2], "one subject a row"),
+        (np.zeros(3), [0, 1, 2], "one subject per row"),
     ],
 )
 def test_what_cannot_be_fitted_is_told(x, s, said):

@@ -12,7 +12,7 @@ from fer_bench.reports.figures.affect import affect_figure
 from fer_bench.reports.figures.style import drawing
 from fer_bench.reports.figures.traces import trace_figure
 
-PEOPLE, FRAMES, SIZE = 16, 21, 48
+PEOPLE, FRAMES, SIZE = 16, 21, 32
 
 
 FACES = {"subjects": PEOPLE, "images_per_subject": FRAMES, "nuisance": 0.1, "style": 0.2}

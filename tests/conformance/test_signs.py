@@ -7,6 +7,8 @@ from dataclasses import replace
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
 
@@ -193,9 +195,27 @@ def signs(*passed):
 def test_a_sign_that_looks_wrong_once_is_judged_from_other_weights():
     alone = list(settled(signs(False), [lambda: signs(True)] * 4))
     assert [f.passed for f in alone] == [True]
-    assert "4 of 5 initial weights" in alone[0].message
+    assert "3 of 4 initial weights" in alone[0].message
     mostly = list(settled(signs(False), [lambda: signs(False), lambda: signs(True)] * 2))
     assert [f.passed for f in mostly] == [False]
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=5, max_size=5))
+def test_the_verdict_is_that_of_all_draws_from_as_few_as_decide_it(draws):
+    asked = []
+
+    def other(passed):
+        return lambda: asked.append(passed) or signs(*passed)
+
+    judged = [f.passed for f in settled(signs(*draws[0]), [other(d) for d in draws[1:]])]
+    first = draws[0].index(False) if False in draws[0] else 2
+    majority = [sum(votes) >= 3 for votes in zip(*draws, strict=True)]
+    assert judged == [*draws[0][:first], *majority[first:]]
+    undecided = [
+        max(votes.count(True), votes.count(False)) < 3
+        for votes in list(zip(*draws[: len(asked)], strict=True))[first:]
+    ]
+    assert any(undecided) or not asked  # before the last draw
 
 
 def test_each_claim_has_its_own_majority_and_other_findings_stay():

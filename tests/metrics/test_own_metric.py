@@ -29,41 +29,40 @@ def test_it_is_scored_where_missing_and_stands_in_table_page_and_list(installed,
         "methods": [{"name": "pixels"}],
         "scores": {"metrics": ["classification"]},
     }
-    results = tmp_path / "results"
+    results, page = tmp_path / "results", tmp_path / "page.html"
     records = fer_bench.run(experiment, results, quiet=True).records()
 
+    files = [record.folder / "scores.json" for record in records]
+
     def scored():
-        files = [record.folder / "scores.json" for record in records]
-        return [json.loads(f.read_text())["fisher"] for f in files], [f.stat() for f in files]
+        return [json.loads(file.read_text())["fisher"] for file in files]
 
     score = ["score", results, "--metrics", "fisher", "--workers", 1]
-    first = commands(score)
-    assert first.returncode == 0, first.stderr
-    assert "2 runs scored" in first.stdout
-    assert first.stderr.count("scored") == 2  # progress, a line a run
-    values, before = scored()
-    for record, value in zip(records, values, strict=True):
+    shown = commands(
+        score,
+        ["table", results, "--format", "markdown"],
+        ["table", results, "--format", "latex"],
+        ["report", results, "--maps", "none", "--out", page],
+        ["list", "metrics"],
+        score,
+    )
+    assert shown.returncode == 0, shown.stderr
+    assert "2 runs scored" in shown.stdout
+    assert shown.stderr.count("scored") == 2 + 2  # progress, a line a run
+    assert shown.stderr.count("scored already") == 2
+    assert all(file.stat().st_mtime_ns < page.stat().st_mtime_ns for file in files)
+    for record, value in zip(records, scored(), strict=True):
         test = record.arrays.test
         classes, n = len(np.unique(test.y)), len(test)
         f = calinski_harabasz_score(test.expression.astype(float), test.y)
         expected = f * (classes - 1) / (n - classes)
         assert value["scores"]["E.ratio"]["value"] == pytest.approx(expected)
-    shown = commands(
-        ["table", results, "--format", "markdown"],
-        ["table", results, "--format", "latex"],
-        ["report", results, "--maps", "none", "--out", tmp_path / "page.html"],
-        ["list", "metrics"],
-        score,
-    )
-    assert shown.returncode == 0, shown.stderr
     assert shown.stdout.count("Fisher ratio") == 3  # both tables and the list
-    assert "Fisher ratio" in (tmp_path / "page.html").read_text(encoding="utf-8")
-    assert "scored already" in shown.stderr
-    assert [s.st_mtime_ns for s in scored()[1]] == [s.st_mtime_ns for s in before]
+    assert "Fisher ratio" in page.read_text(encoding="utf-8")
     site = tmp_path / "site"
     code = (site / "own_metric.py").read_text()
     (site / "own_metric.py").write_text(code.replace('"fisher", ', '"fisher", version=2, '))
     commands(score)
-    assert [value["version"] for value in scored()[0]] == [2, 2]
+    assert [value["version"] for value in scored()] == [2, 2]
     with pytest.raises(UnknownNameError, match="there is no metric 'fisher'"):
         score_store(RunStore(results), metrics=["fisher"], quiet=True)  # not installed here

@@ -11,6 +11,7 @@ from fer_bench.reports.figures.paper import write_figures
 from fer_bench.reports.figures.style import drawing
 from fer_bench.reports.page import write_report
 from fer_bench.reports.summary import summarise
+from fer_bench.reports.tables import RENDERERS, write_table
 from fer_bench.runs.store import RunStore
 
 
@@ -53,6 +54,13 @@ def test_the_leaderboard_is_of_one_strength(folder):
     assert {run.spec.tie.rho for run in runs} == {0.0}
     assert len(runs) == 3
     assert not any(c.kind[0] == "older-runs" for c in summary.cautions)
+
+
+@pytest.mark.parametrize("format_", RENDERERS)
+def test_a_table_says_of_which_strength_it_is(folder, format_):
+    text = write_table(folder, format=format_)
+    assert "Tie of gender" in text
+    assert ("the weakest of 0, 0.9" in text) == (format_ != "csv")
 
 
 def test_the_page_has_the_section(folder, tmp_path):

@@ -66,7 +66,7 @@ def test_what_is_done_once_is_not_multiplied(monkeypatch, slow):
         }
     )
     (spec,) = plan(experiment).runs
-    name = "_estimate_statistics" if slow == "statistics" else "_materialise"
+    name = "_estimate_statistics" if slow == "statistics" else "_prepare_speed"
     plain = getattr(Trainer, name)
 
     def heavy(self, *arguments):

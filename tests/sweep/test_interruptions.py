@@ -82,7 +82,7 @@ def straight(tmp_path_factory):
     return content, sums(fer_bench.run(content, tmp_path_factory.mktemp("straight"), quiet=True))
 
 
-@pytest.mark.parametrize(("target", "seed"), [("worker", 0), ("worker", 1), ("server", 0)])
+@pytest.mark.parametrize(("target", "seed"), [("worker", 0), ("server", 0)])
 def test_a_kill_at_any_moment(straight, tmp_path, target, seed):
     content, expected = straight
     chance = random.Random(f"{target} {seed}")

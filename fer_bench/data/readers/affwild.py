@@ -197,7 +197,7 @@ class AffWild2(Reader):
         left_out = dict.fromkeys((FACELESS, INVALID, UNNAMED), 0)
         for part, split in (("Train_Set", "train"), ("Validation_Set", "validation")):
             for file in sorted((folder / part).glob("[!.]*.txt")):
-                lines = dict(text_lines(file, "one label a frame", header=True))
+                lines = dict(text_lines(file, "one label per frame", header=True))
                 files = image_files(images / file.stem)
                 rejects += misnamed(files, root, FRAME, "00001.jpg")
                 named = [picture for picture in files if FRAME.fullmatch(picture.stem)]

@@ -26,7 +26,7 @@ NUMBER = re.compile(r"[+-]?(0|[1-9]\d*)?(\.\d*)?([eE][+-]?\d+)?")
 
 
 class Manifest(Reader):
-    """A file `manifest.csv` (or any CSV or Parquet) with a row an image."""
+    """A file `manifest.csv` (or any CSV or Parquet) with a row per image."""
 
     info = DataInfo(
         name="manifest",

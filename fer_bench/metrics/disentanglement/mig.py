@@ -23,7 +23,7 @@ def mig_score(mi: ArrayLike, entropies: ArrayLike) -> float:
         A number between 0 and 1.
 
     Raises:
-        DataError: gaps, an information below 0, or not one entropy a factor.
+        DataError: gaps, an information below 0, or not one entropy per factor.
 
     Source: Chen et al., Isolating Sources of Disentanglement, NeurIPS 2018, equation 6.
 

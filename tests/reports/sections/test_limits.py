@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from fer_bench.reports.remarks import Remark
-from fer_bench.reports.sections.limits import GROUPS, _group, numbered
+from fer_bench.reports.sections.limits import GROUPS, _calibrated, _group, numbered
 
 
 def remark(code, *rows, metrics=("classification",), level="warning"):
@@ -36,3 +36,13 @@ def test_numbers_run_through_the_groups(summary):
     remarks = (remark("few-clusters", "Pixels (PCA)"), remark("few-clusters", "ERM"))
     assert list(numbered(with_remarks(summary, *remarks))) == [1, 2]
     assert numbered(with_remarks(summary, *remarks))[1].rows == ("ERM",)
+
+
+def test_what_failed_its_calibration_is_counted(summary):
+    key = summary.about("separation").key
+    able = [row.label for row in summary.rows if key in row.scores and row.role != "oracle"]
+    oracle = remark("calibration-bias", "Oracle: label", metrics=("mig",))
+    faulty = replace(remark("calibration-bias", "Oracle: label", able[0], metrics=("mig",)), runs=6)
+    said = _calibrated(with_remarks(summary, oracle, faulty))
+    assert said == {"numbers": 6, "failed": able[:1], "passed": able[1:]}
+    assert _calibrated(with_remarks(summary, oracle))["failed"] == []

@@ -53,8 +53,8 @@ def test_formats_agree_on_the_numbers(summary):
     for row in rows:
         mean, spread = float(row["Accuracy (%)"] or "nan"), row["Accuracy (%) spread"]
         if mean == mean:
-            assert f"{100 * mean:.1f} ± {100 * float(spread):.1f}" in markdown
-            assert f"{100 * mean:.1f} +- {100 * float(spread):.1f}" in latex
+            assert f"{mean:.1f} ± {float(spread):.1f}" in markdown
+            assert f"{mean:.1f} +- {float(spread):.1f}" in latex
 
 
 def test_best_is_bold_and_second_underlined_among_methods_only(summary):
