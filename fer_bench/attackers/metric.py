@@ -8,7 +8,7 @@ attacker and the power of the evaluation; `[scores] attackers = "all"` or
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -17,7 +17,7 @@ from fer_bench.arrays import FROZEN_ATTACKER, RunArrays
 from fer_bench.attackers.attacker import Attacker
 from fer_bench.attackers.closed_forms import PLDA, Cosine
 from fer_bench.attackers.comparisons import Comparisons, compared_pairs
-from fer_bench.attackers.faces import part_faces
+from fer_bench.attackers.faces import Faces, part_faces
 from fer_bench.attackers.ladder import (
     Ladder,
     all_attackers,
@@ -199,7 +199,7 @@ WEAK = 0.4  # an evaluation that misses weaker leaks than this EER says little b
 TRAINED_DRAWS = 10  # planted leaks that a network is trained on
 
 
-@metric("attackers", version=3, needs=("subjects",), scores=SPECS)
+@metric("attackers", version=4, needs=("subjects",), scores=SPECS)
 def attackers(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
     """Is a person recognised in E across expressions? Closed-form attackers on unseen people."""
     out: dict[str, Score] = {}
@@ -210,7 +210,7 @@ def attackers(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
 
 @metric(
     "attackers-all",
-    version=3,
+    version=4,
     needs=("subjects",),
     default=False,
     scores=(_of_step("network"), *SPECS, POWER),
@@ -252,14 +252,19 @@ def ladder_scores(
     prefix = f"{space}.{target}"
     if isinstance(ladder, Caution):
         return {f"{prefix}.{key}": undefined(ladder) for key in ("eer", "auc")}
-    out = {
-        f"{prefix}.{name}.{key}": score.with_caution(*rung.cautions)
+    scores = {
+        name: _with_effects(rung.scores, rung.compared, ladder.test)
+        if target == "identity"
+        else rung.scores
         for name, rung in ladder.rungs.items()
-        for key, score in rung.scores.items()
     }
-    chosen = dict(ladder.best.scores)
+    out = {
+        f"{prefix}.{name}.{key}": score.with_caution(*ladder.rungs[name].cautions)
+        for name, numbers in scores.items()
+        for key, score in numbers.items()
+    }
+    chosen = dict(scores[ladder.chosen])
     if target == "identity":
-        chosen = _with_effects(ladder)
         chosen |= template_numbers(ladder, seed=seed)
         chosen |= {"worst_tenth": worst_people(ladder, seed=seed)}
     cautions = [*ladder.cautions, *ladder.best.cautions]
@@ -273,22 +278,24 @@ def ladder_scores(
         said = score.with_caution(*cautions)
         out[f"{prefix}.{key}"] = replace(said, details={**score.details, **facts})
     if prefix == "E.identity":
-        fixed = fixed_scores(
-            fixed_attacker(run, ladder, seed=seed), ladder.best.compared, seed=seed
-        )
-        out |= {f"{prefix}.{key}": score for key, score in fixed.items()}
+        compared = fixed_attacker(run, ladder, seed=seed)
+        fixed = fixed_scores(compared, ladder.best.compared, seed=seed)
+        known = _with_effects({"auc": fixed["fixed.auc"]}, compared, ladder.test)
+        out |= {f"{prefix}.rise": fixed["rise"], FIXED: known["auc"]}
     return out
 
 
-def _with_effects(ladder: Ladder) -> dict[str, Score]:
-    """The scores of the attacker that counts, with what each test person changes in them."""
-    people = np.unique(ladder.test.people)
-    effects = person_effects(ladder.best.compared)
+def _with_effects(
+    scores: Mapping[str, Score], compared: Comparisons, test: Faces
+) -> dict[str, Score]:
+    """The scores of an attacker, with what each test person changes in them."""
+    people = np.unique(test.people)
+    effects = person_effects(compared)
     return {
         key: replace(score, effects=replace(effects[key], people=people[effects[key].people]))
         if key in effects and math.isfinite(score.value)
         else score
-        for key, score in ladder.best.scores.items()
+        for key, score in scores.items()
     }
 
 

@@ -27,8 +27,9 @@ def test_a_leak_in_e_and_none(scores):
     assert scores[0.0]["I.expression.auc"].value == pytest.approx(0.5, abs=0.06)
 
 
-def test_the_error_rate_is_kept_with_what_each_test_person_changes(scores):
-    effects = scores[0.6]["E.identity.eer"].effects
+@pytest.mark.parametrize("key", ["eer", "auc", "fixed.auc", "lda.auc"])
+def test_rates_are_kept_with_what_each_test_person_changes(scores, key):
+    effects = scores[0.6][f"E.identity.{key}"].effects
     assert len(effects.people) == len(set(effects.people.tolist())) > 2
     assert effects.changes.any()
 
