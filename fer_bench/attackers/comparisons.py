@@ -115,7 +115,9 @@ def compared_and_permuted(
         seed: of it.
 
     Returns:
-        The comparisons, and the scores [g] of the genuine pairs after each deal.
+        The comparisons, and the scores [g] of the genuine pairs after each deal; NaN for pairs that
+        it brought together with one target again, which would put a share of the leak into the
+        null (one in seven, for seven expressions).
     """
     scores = _pair_scorer(attacker, faces)
     return _compared(scores, faces), _permuted(scores, faces, draws, seed)
@@ -141,7 +143,8 @@ def _permuted(scores: PairScores, faces: Faces, draws: int, seed: int) -> Iterat
     else:
         orders = permutations(len(faces), draws=draws, seed=seed, within=faces.apart)
     for order in orders:
-        yield scores(order[genuine.first], order[genuine.second])
+        first, second = order[genuine.first], order[genuine.second]
+        yield np.where(faces.target[first] == faces.target[second], np.nan, scores(first, second))
 
 
 def _pair_scorer(attacker: Attacker, faces: Faces) -> PairScores:

@@ -35,7 +35,7 @@ def verification_numbers(
 
     Args:
         compared: genuine and impostor comparisons.
-        permuted: [p, g] scores of the genuine comparisons with targets dealt anew
+        permuted: [p, g] scores of the genuine comparisons with targets dealt anew, NaN is left out
             (`compared_and_permuted`), for null and p-value, and `details["detectable"]`: the value
             that would be told from the null at 1 % in nine of ten evaluations.
         draws: bootstrap resamples; equal seeds and people give equal resamples.
@@ -133,8 +133,8 @@ class _Curve:
     def numbers(self, drawn: Floats | None, genuine: Floats | None = None) -> Floats:
         """[len(KEYS)] values when people weigh `drawn`, or with other genuine scores."""
         bins = self._genuine if genuine is None else self._bins(genuine)
-        own = self._masses(bins, self.compared.genuine, drawn)
-        other = self._masses(self._impostor, self.compared.impostor, drawn)
+        own = self._masses(bins, self._weights(self.compared.genuine, drawn, genuine))
+        other = self._masses(self._impostor, self._weights(self.compared.impostor, drawn))
         if own is None or other is None:
             return np.full(len(KEYS), np.nan)
         # Points of the curve from "accept all" to "accept none".
@@ -145,8 +145,13 @@ class _Curve:
         rates = np.interp(FALSE_ACCEPT_RATES, accepts[::-1], hits[::-1])
         return np.r_[eer, auc, rates, _linkability(own, other)]
 
-    def _masses(self, bins: Ints, side: Side, drawn: Floats | None) -> Floats | None:
+    @staticmethod
+    def _weights(side: Side, drawn: Floats | None, scores: Floats | None = None) -> Floats:
+        """Of the comparisons, 0 where other scores are not known."""
         weights = side.weights if drawn is None else side.resampled(drawn)
+        return weights if scores is None else np.where(np.isnan(scores), 0.0, weights)
+
+    def _masses(self, bins: Ints, weights: Floats) -> Floats | None:
         mass = np.bincount(bins, weights, minlength=len(self.thresholds) + 1)
         return mass / mass.sum() if mass.sum() > 0 else None
 

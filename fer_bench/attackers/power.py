@@ -42,7 +42,7 @@ PERMUTATIONS = 199
 TEMPLATE = 5  # enrolled faces by which the strength of a leak "in templates only" is stated
 BITS = 4  # of a code in products of signs
 QUANTILES = 300
-VERSION = 1
+VERSION = 2
 
 Parts = tuple[Faces, Faces, Faces]
 
@@ -227,15 +227,19 @@ def leak_p_value(
         compared, drawn = compared_and_permuted(fitted, test, draws=permutations, seed=seed)
         # Mean genuine score, without the tails of a log-likelihood ratio.
         low, high = np.quantile(compared.impostor.scores, [0.01, 0.99])
-        weights = compared.genuine.weights
-        values = np.array([weights @ np.clip(scores, low, high) for scores in drawn])
+        own = _mean(compared.genuine.scores, compared.genuine.weights, low, high)
+        values = np.array([_mean(each, compared.genuine.weights, low, high) for each in drawn])
         spread = values.std() or 1.0
-        observed.append(
-            (weights @ np.clip(compared.genuine.scores, low, high) - values.mean()) / spread
-        )
+        observed.append((own - values.mean()) / spread)
         null.append((values - values.mean()) / spread)
     largest = np.max(null, axis=0)
     return float((1 + np.count_nonzero(largest >= max(observed))) / (1 + permutations))
+
+
+def _mean(scores: Floats, weights: Floats, low: float, high: float) -> float:
+    """Weighted mean of scores within bounds, without those that are NaN."""
+    known = np.isfinite(scores)
+    return float(np.average(np.clip(scores[known], low, high), weights=weights[known]))
 
 
 def find_power(

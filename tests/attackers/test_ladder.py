@@ -42,7 +42,10 @@ def test_a_ladder_without_validation_people_keeps_a_quarter_of_the_training_peop
 
 def test_expressions_are_attacked_alike(parts):
     ladder = climb(*parts(0.0, goal="expression"), permutations=9, draws=50)
-    assert ladder.best.scores["auc"].value > 0.9
+    auc = ladder.best.scores["auc"]
+    assert auc.value > 0.9
+    assert auc.null == pytest.approx(0.5, abs=0.02)  # one pair in seven agrees after the deal
+    assert not has(ladder.cautions, "permuted-above-chance")
 
 
 def test_numbers_repeat(parts):
