@@ -678,6 +678,10 @@ WORDINGS: dict[str, Wording] = {
     "runs-failed": Wording(
         "planned runs that failed: {runs}; the numbers rest on the others", "error"
     ),
+    "runs-damaged": Wording(
+        "runs whose files are damaged or lack scores: {runs}; the numbers rest on the others",
+        "error",
+    ),
     "runs-skipped": Wording(
         "planned runs that could not be done: {runs}; the numbers rest on the others"
     ),

@@ -133,7 +133,7 @@ def said_of_runs(
 def _by_kind(failures: Iterable[Any]) -> dict[str, list[str]]:
     out: dict[str, list[str]] = {}
     for failure in failures:
-        kind = "skipped" if failure.kind == "skipped" else "failed"
+        kind = failure.kind if failure.kind in ("skipped", "damaged") else "failed"
         out.setdefault(kind, []).append(failure.label)
     return out
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from datetime import UTC, datetime
@@ -129,7 +129,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Failure:
-    """A planned run that is not there."""
+    """A planned run that is not there, or whose files cannot be used (kind "damaged")."""
 
     run: str
     label: str
@@ -218,7 +218,9 @@ def summarise(store: RunStore) -> Summary:
     )
     paired = PairedScores(records, frame)
     rows = _sorted(_with_intervals(rows, columns, paired), columns)
-    failures = tuple(_failures(store))
+    known = {*frame["run"], *(run for run, left_out in without.items() if left_out)}
+    unscored = [record for record in records if record.folder.name not in known]
+    failures = (*_failures(store), *_damages(store, unscored))
     first = records[0]
     summary = Summary(
         title=_title(experiment, first),
@@ -498,6 +500,24 @@ def _failures(store: RunStore) -> Iterable[Failure]:
             kind=str(facts.get("kind", "failed")),
             reason=str(facts.get("reason", "")),
         )
+
+
+def _damages(store: RunStore, unscored: Iterable[RunRecord]) -> Iterator[Failure]:
+    """Finished runs that the numbers leave out."""
+    for run, reason in store.damaged().items():
+        yield _damage(store.record(run), reason)
+    for record in unscored:
+        again = "its scores are missing or damaged: `fer-bench score` computes them."
+        yield _damage(record, again)
+
+
+def _damage(record: RunRecord, reason: str) -> Failure:
+    run = record.folder.name
+    try:
+        spec = record.spec
+    except RunError:  # its name is all that can be told
+        return Failure(run, run, "", 0, 0, "damaged", reason)
+    return Failure(run, spec.label, spec.method, spec.seed, spec.fold, "damaged", reason)
 
 
 def _experiment_order(store: RunStore, grouped: Mapping[str, list[RunRecord]]) -> list[str]:

@@ -288,7 +288,7 @@ def _value(value: Any) -> str:
         return ""
     if isinstance(value, list):
         digits = 3 if abs(value[0]) < 1 else 2
-        middle, *ends = ("" if v is None else f"{round(v, digits):g}" for v in value)
+        middle, *ends = ("" if v is None else f"{v:.{digits}f}" for v in value)
         return f"{middle} [" + ",\u00a0".join(ends) + "]" if all(ends) else middle
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 

@@ -21,6 +21,7 @@ from fer_bench.runs.store import RunStore
 
 ray = pytest.importorskip("ray")
 
+pytestmark = pytest.mark.timeout(7_200)
 KILLS = int(os.environ.get("FER_BENCH_KILLS", "40"))
 COMMAND = [sys.executable, "-c", "from fer_bench.cli import main; main()", "run"]
 

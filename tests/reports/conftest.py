@@ -368,7 +368,7 @@ def four_methods() -> dict[str, Simulated]:
 
 @pytest.fixture(scope="session")
 def small_results(two_methods, tmp_path_factory) -> Path:
-    """Two methods, one seed, two folds and few faces; not to be changed."""
+    """Two methods, one seed, two folds and few faces; its runs are not to be changed."""
     return _small(tmp_path_factory.mktemp("small"), two_methods)
 
 
@@ -381,13 +381,6 @@ def closed_results(two_methods, tmp_path_factory) -> Path:
 def _small(root: Path, methods: dict[str, Simulated], **options) -> Path:
     sizes = {"seeds": 1, "folds": 2, "n_subjects": 6, "per_subject": 8}
     return build_results(root, methods=methods, **sizes, **options)
-
-
-@pytest.fixture
-def undrawn(monkeypatch) -> None:
-    """Pages have empty pictures in the place of their figures: half of their time."""
-    svg = '<svg role="img" aria-label="not drawn in this test"></svg>'
-    monkeypatch.setattr("fer_bench.reports.rendering.inline_svg", lambda *_, **__: svg)
 
 
 @pytest.fixture(scope="session")

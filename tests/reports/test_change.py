@@ -109,7 +109,7 @@ def test_the_same_people_tell_what_changed(build, two_methods, tmp_path):
     assert lost.high - lost.low > 2 * gap.std() / np.sqrt(len(gap))
 
 
-def test_page_opens_with_the_change(small_results, undrawn, tmp_path):
+def test_page_opens_with_the_change(small_results, tmp_path):
     out = tmp_path / "change.html"
     path = write_report(small_results, against=small_results, out=out, maps="none")
     text = path.read_text("utf-8")

@@ -167,7 +167,7 @@ def test_nothing_drawn_is_nothing_shown():
     assert numbers_alone["grids"] == []
 
 
-def test_the_page_shows_them_as_its_policy_says(closed_results, undrawn, tmp_path):
+def test_the_page_shows_them_as_its_policy_says(closed_results, tmp_path):
     root = shutil.copytree(closed_results, tmp_path / "r")
     store = RunStore(root)
     for row in summarise(store).rows:

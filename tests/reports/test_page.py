@@ -143,7 +143,7 @@ def test_leaderboard_prints_the_means_of_the_summary(text, summary):
         assert f"{100 * mean:.1f} <span" in line
 
 
-def test_faces_follow_the_terms(closed_results, undrawn, tmp_path):
+def test_faces_follow_the_terms(closed_results, tmp_path):
     closed, blurred, shown = (
         write_report(
             closed_results, maps="none", faces=faces, out=tmp_path / f"{faces}.html"

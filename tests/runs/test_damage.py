@@ -13,6 +13,7 @@ from safetensors.numpy import load_file, save_file
 
 from fer_bench.errors import FerBenchError, RunError
 from fer_bench.experiment import parse_experiment
+from fer_bench.reports.summary import summarise
 from fer_bench.reports.tables import write_table
 from fer_bench.runs.check import check_store
 from fer_bench.runs.status import status_of
@@ -173,8 +174,18 @@ def test_a_broken_score_file_is_computed_again(original, tmp_path):
     for content in ("", "[]", '{"classification": 3}'):
         (store.runs / spec.id / "scores.json").write_text(content)
         assert store.record(spec.id).outcomes() == {}
+        assert "lack scores" in _said(store)
+        assert "fer-bench score" in write_table(root)
         execute(spec, root, metrics=("classification",))
         assert store.record(spec.id).outcomes() == known
+    assert "damaged" not in _said(store)
+    (store.runs / spec.id / "spec.json").write_text("")
+    assert "files are damaged" in _said(store)
+    assert f"{spec.id}, seed 0, fold 0 damaged:" in write_table(root)
+
+
+def _said(store):
+    return " ".join(remark.text for remark in summarise(store).cautions)
 
 
 def test_rolled_logits_are_not_believed(original, tmp_path):
