@@ -69,7 +69,7 @@ class Line:
 
 
 def content(page: Material) -> Mapping[str, Any] | None:
-    """A line a row: methods with their place for both attackers, then the other rows."""
+    """A line per row: methods with their place for both attackers, then the other rows."""
     summary = page.summary
     columns, steps = asked(summary, "claims"), asked(summary, "ladder")
     compared = [c for key in (FIXED, TRAINED) for c in columns if c.key.endswith(f"/{key}")]
