@@ -602,6 +602,9 @@ WORDINGS: dict[str, Wording] = {
         "note",
     ),
     "leak-unmeasured": Wording("how much of the person is left was not measured", "note"),
+    "leak-of-none": Wording(
+        "no method is sound enough to ask how much of the person it keeps", "note"
+    ),
     "above-eraser": Wording(
         "more is recognised than by ERM with an eraser that leaves no more of the person: {gains}",
         "note",
@@ -632,48 +635,56 @@ WORDINGS: dict[str, Wording] = {
         "note",
     ),
     "one-method": Wording("with one method there is nothing to tell apart", "note"),
+    "none-to-rank": Wording(
+        "methods that may be guessing are not ranked: it takes more training, or more faces",
+        "note",
+    ),
+    "takes-folds": Wording(
+        "{open} cannot be told from the best: two folds say too little of how far results vary "
+        "from fold to fold, so it takes more folds",
+        "note",
+    ),
     "all-separated": Wording(
         "every other method can be told from the best (pairs of runs: {pairs})", "note"
     ),
     "too-few-runs": Wording(
-        "{open} of {others} other methods cannot be told from the best (pairs of runs: {pairs}): "
+        "{open} cannot be told from the best (pairs of runs: {pairs}): "
         "it takes {least} at least, so more seeds or folds",
         "note",
     ),
     "one-seed": Wording(
-        "{open} of {others} methods cannot be told from the best: with one seed nothing says how "
-        "far training varies",
+        "{open} cannot be told from the best: with one seed nothing says how far training varies",
         "note",
     ),
     "takes-trainings": Wording(
-        "{open} of {others} methods cannot be told from the best: with fewer than three seeds or "
+        "{open} cannot be told from the best: with fewer than three seeds or "
         "folds a small difference is no claim, even where people agree on it",
         "note",
     ),
     "takes-people": Wording(
-        "{open} of {others} methods cannot be told from the best; a difference of {margin} would "
+        "{open} cannot be told from the best; a difference of {margin} would "
         "be seen {chance} of the time with these {people} test people and {seeds} seeds, and four "
         "times in five with {needed} people",
         "note",
     ),
     "takes-seeds": Wording(
-        "{open} of {others} methods cannot be told from the best; a difference of {margin} would "
+        "{open} cannot be told from the best; a difference of {margin} would "
         "be seen {chance} of the time, and with {seeds} seeds no number of people is enough",
         "note",
     ),
     "would-be-seen": Wording(
-        "{open} of {others} methods cannot be told from the best, though a difference of {margin} "
+        "{open} cannot be told from the best, though a difference of {margin} "
         "would be seen {chance} of the time",
         "note",
     ),
     "not-separated-from-best": Wording(
-        "{open} of {others} other methods cannot be told from the best (pairs of runs: {pairs}): "
+        "{open} cannot be told from the best (pairs of runs: {pairs}): "
         "it takes more people or more seeds, or they are equal",
         "note",
     ),
     "row-failed": Wording("failed: {reason}", "error"),
     "row-collapsed": Wording("its embedding has collapsed to one direction", "error"),
-    "row-at-chance": Wording("no better than guessing ({chance})", "error"),
+    "row-at-chance": Wording("not shown to be better than guessing ({chance})", "error"),
     # Summaries of a result folder.
     "runs-failed": Wording(
         "planned runs that failed: {runs}; the numbers rest on the others", "error"

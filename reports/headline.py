@@ -18,6 +18,7 @@ from fer_bench.reports.summary import Row, Summary, Verdict
 from fer_bench.reports.text import capitalised, formatted, listed, with_unit
 from fer_bench.statistics.comparison import MIN_PAIRS
 
+OFTEN = 0.8  # a difference seen four times in five is one that the sweep would have shown
 BASELINES = {"erm": "ERM", "pixels": "pixels"}  # registered name -> what it is called
 # What may void all numbers of given embeddings: read before any of them.
 FIRST = frozenset(
@@ -134,8 +135,10 @@ def _leak(summary: Summary, troubles: Mapping[str, Caution]) -> Caution:
     ]
     erased = [row for row in able if row.method.startswith(ERASED)]
     trained = [row for row in able if row.role == "method" and row not in erased]
-    if column is None or not trained:
+    if column is None or not any(column.key in row.scores for row in summary.of_role("method")):
         return Caution("leak-unmeasured")
+    if not trained:
+        return Caution("leak-of-none")
     rivals = [row.label for row in trained if row.method != SOURCE]
     if not erased or not rivals or use is None:
         return _least(summary, trained, column)
@@ -184,18 +187,29 @@ def _open(summary: Summary) -> Caution:
     verdict = summary.verdict(use.key) if use is not None else None
     if use is None or verdict is None or verdict.comparable < 2:
         return Caution("one-method")
+    if at_null(verdict.value, use):
+        return Caution("none-to-rank")
     pairs = min((d.n_pairs for d in verdict.against.values()), default=0)
-    open_, others = len(verdict.tied), verdict.comparable - 1
-    if not open_:
+    if not verdict.tied:
         return Caution("all-separated", pairs=pairs)
+    open_ = _open_of(len(verdict.tied), verdict.comparable - 1)
     if any(verdict.against[label].verdict.code == "few-trainings" for label in verdict.tied):
-        return Caution("takes-trainings", open=open_, others=others)
+        return Caution("takes-trainings", open=open_)
+    if len(summary.folds) == 2:  # one degree of freedom, and no power is told from it
+        return Caution("takes-folds", open=open_)
     if verdict.outlook is not None:
-        return _outlook(verdict.outlook, use, open=open_, others=others)
+        return _outlook(verdict.outlook, use, open_)
     if "seeds" in verdict.missing:
-        return Caution("one-seed", open=open_, others=others)
+        return Caution("one-seed", open=open_)
     code = "too-few-runs" if pairs < MIN_PAIRS else "not-separated-from-best"
-    return Caution(code, open=open_, others=others, pairs=pairs, least=MIN_PAIRS)
+    return Caution(code, open=open_, pairs=pairs, least=MIN_PAIRS)
+
+
+def _open_of(tied: int, others: int) -> str:
+    """How many of the other methods, as the start of a sentence."""
+    if others == 1:
+        return "the other method"
+    return f"{tied} of {others} other methods"
 
 
 def _in_a_sentence(column: Column) -> str:
@@ -204,19 +218,19 @@ def _in_a_sentence(column: Column) -> str:
     return title if title[:2].isupper() else title[:1].lower() + title[1:]
 
 
-def _outlook(outlook: Outlook, use: Column, **counts: int) -> Caution:
+def _outlook(outlook: Outlook, use: Column, open_: str) -> Caution:
     """What a small difference would take, from the spreads of this sweep."""
     values: dict[str, str | int] = {
         "margin": _gain(outlook.difference, "", use).removesuffix(" above ").strip(),
         "chance": f"{outlook.chance:.0%}".replace("%", " %"),
         "seeds": outlook.seeds,
         "people": outlook.people,
-        **counts,
+        "open": open_,
     }
+    if outlook.chance >= OFTEN:
+        return Caution("would-be-seen", **values)
     if outlook.needed is None:
         return Caution("takes-seeds", **values)
-    if outlook.needed <= outlook.people:
-        return Caution("would-be-seen", **values)
     return Caution("takes-people", needed=outlook.needed, **values)
 
 

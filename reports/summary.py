@@ -8,7 +8,7 @@ reader has to be warned of. It is saved beside the results as `summary.json`.
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, fields, is_dataclass, replace
@@ -40,7 +40,8 @@ from fer_bench.reports.remarks import (
     said_of_runs,
 )
 from fer_bench.reports.scores import latest_records, of_weakest_tie, read_scores
-from fer_bench.reports.standing import SOURCE, sound
+from fer_bench.reports.standing import SOURCE, collapsed, sound
+from fer_bench.reports.text import listed
 from fer_bench.runs.store import RunRecord, RunStore, write_json
 from fer_bench.score import Aspect, Outcome
 
@@ -290,17 +291,23 @@ def _tie(first: RunRecord, records: Iterable[RunRecord]) -> dict[str, Any]:
 
 def _why_none(store: RunStore) -> str:
     """Why a folder has no finished run."""
-    reasons = Counter(str(facts.get("reason", "")) for facts in store.failures().values())
-    if not reasons:
+    failures = list(_failures(store))
+    if not failures:
         return (
             f"there is no finished run in {str(store.root)!r}: is it the folder given to "
             "`fer-bench run --out`?"
         )
-    (reason, times), *_ = reasons.most_common()
+    first = {failure.label: failure.reason for failure in reversed(failures)}
+    labels: dict[str, list[str]] = defaultdict(list)  # reason -> the methods it stopped
+    for label, reason in reversed(first.items()):
+        labels[reason].append(label)
+    told = "; ".join(
+        f"{listed(names, most=4)} failed because {reason.rstrip('.')}"
+        for reason, names in labels.items()
+    )
     return (
-        f"there is no finished run in {str(store.root)!r}: {reasons.total()} were tried, "
-        f"{times} of which failed because {reason.rstrip('.')}: mend that and give `fer-bench run` "
-        "again."
+        f"there is no finished run in {str(store.root)!r} ({len(failures)} tried): {told}. "
+        "Mend that and give `fer-bench run` again."
     )
 
 
@@ -462,13 +469,26 @@ def _with_intervals(
 ) -> tuple[Row, ...]:
     """The rows with the intervals of the crossed model in the columns of the leaderboard."""
     use = next((c for a in USES for c in columns_about(a) if c.key in columns), None)
-    apart = _apart(rows, use)
     labels = [row.label for row in rows]
+    apart = _apart(_judged(rows, use, paired), use)
     compared = {key: paired.compare(key, labels, own_spread=apart) for key in columns}
     crossed = {key: interval for key, interval in compared.items() if interval is not None}
     return tuple(
         replace(row, scores=with_intervals(row.scores, crossed, row.label)) for row in rows
     )
+
+
+def _judged(rows: Sequence[Row], use: Column | None, paired: PairedScores) -> Sequence[Row]:
+    """The rows with the intervals that tell who guesses: the spread over seeds of all methods.
+
+    Over the few seeds of one row, an interval reaches chance from far above it.
+    """
+    if use is None:
+        return rows
+    apart = {row.label for row in rows if row.role != "method" or collapsed(row.scores)}
+    compared = paired.compare(use.key, [row.label for row in rows], own_spread=apart)
+    crossed = {} if compared is None else {use.key: compared}
+    return [replace(row, scores=with_intervals(row.scores, crossed, row.label)) for row in rows]
 
 
 def _remarks(

@@ -55,6 +55,8 @@ def content(page: Material) -> Mapping[str, Any]:
     more = [column for column in more if column not in columns]
     there = {row.label for row in summary.rows}
     gone = {f.label: f for f in summary.failures if f.label not in there}
+    shown = cells(summary, [*columns, *more])
+    deciding = {column.key for column in columns}
     return {
         "columns": columns,
         "more": more,
@@ -63,10 +65,11 @@ def content(page: Material) -> Mapping[str, Any]:
             for role in ROLES
             if (rows := summary.of_role(role))
         ],
-        "cells": cells(summary, [*columns, *more]),
+        "cells": shown,
         "flags": _flags(summary),
         "gone": list(gone.values()),
-        "marks": any(v.key in {c.key for c in columns} and _decided(v) for v in summary.verdicts),
+        "marks": any(cell.rank for (_, key), cell in shown.items() if key in deciding),
+        "rivals": len(summary.of_role("method")) > 1,
     }
 
 

@@ -6,6 +6,8 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,8 +16,9 @@ from fer_bench.cautions import Caution
 from fer_bench.errors import RunError
 from fer_bench.reports.columns import leaderboard_columns
 from fer_bench.reports.scores import scores_frame
-from fer_bench.reports.summary import summarise
+from fer_bench.reports.summary import _apart, _judged, summarise
 from fer_bench.runs.store import RunStore, seal
+from fer_bench.statistics.crossed import RunScore, compare_crossed
 
 ACCURACY = "classification/test.accuracy"
 
@@ -119,7 +122,7 @@ def test_a_folder_where_all_failed_says_why(results, tmp_path):
     store, failed = RunStore(tmp_path), RunStore(results)
     spec = failed.records()[0].spec
     store.save_failure(spec, reason="the loss is not finite", kind="failed")
-    with pytest.raises(RunError, match="1 were tried, 1 of which failed because the loss is not"):
+    with pytest.raises(RunError, match="1 tried.: .* failed because the loss is not"):
         summarise(store)
 
 
@@ -144,3 +147,22 @@ def test_reading_results_needs_no_torch(results):
     )
     command = [sys.executable, "-c", code, str(results)]
     assert subprocess.check_output(command, text=True).strip() == "[]"
+
+
+def test_a_row_far_above_chance_is_no_guess_for_its_two_seeds(summary):
+    """Alone, two seeds give an interval of one degree of freedom, which reaches chance."""
+    rng, people = np.random.default_rng(0), np.arange(40)
+    own = {"DICE-FER": (0.41, 0.52), "ERM": (0.60, 0.61), "EIF": (0.55, 0.56)}
+    runs = [
+        RunScore.of_mean(label, seed, 0, value + rng.normal(0, 0.1, 40), people)
+        for label, values in own.items()
+        for seed, value in enumerate(values)
+    ]
+    paired = SimpleNamespace(compare=lambda key, labels, own_spread: compare_crossed(runs))
+    rows = [
+        replace(row, scores=row.scores | {summary.use.key: replace(value, low=0.0, null=0.15)})
+        for row in summary.rows
+        if row.label in own and (value := row.scores[summary.use.key])
+    ]
+    assert _apart(rows, summary.use) == set(own)
+    assert not _apart(_judged(rows, summary.use, paired), summary.use)
