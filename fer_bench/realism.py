@@ -174,7 +174,7 @@ def rating_table(ratings: pd.DataFrame, *, seed: int = 0) -> pd.DataFrame:
         seed: of the bootstrap.
 
     Returns:
-        One row a group and method: "1" to "4" (counts), "real" (share in [0, 1]), "low" and
+        One row per group and method: "1" to "4" (counts), "real" (share in [0, 1]), "low" and
         "high" (95 % bootstrap interval over raters; NaN with one rater), "raters".
 
     >>> table = rating_table(pd.DataFrame({

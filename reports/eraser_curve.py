@@ -121,7 +121,8 @@ def curve_front(
     """
     sign = _sign(leak)
     best: list[str] = []
-    for label in sorted(set(curve) & set(means), key=lambda k: (sign * means[k][1], -means[k][0])):
+    known = sorted(set(curve) & set(means))  # of equal rows always the same one
+    for label in sorted(known, key=lambda k: (sign * means[k][1], -means[k][0])):
         if not best or means[label][0] > means[best[-1]][0]:
             best.append(label)
     return tuple(best)

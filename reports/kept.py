@@ -7,12 +7,14 @@ import json
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
+from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 
+import fer_bench
 from fer_bench.reports.rendering import svg
 from fer_bench.runs.store import write_json
 
@@ -57,12 +59,14 @@ def _read(path: Path) -> dict[str, str]:
         content = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):
         return {}
-    return content if isinstance(content, dict) else {}
+    known = content if isinstance(content, dict) else {}
+    return {key: text for key, text in known.items() if isinstance(text, str)}
 
 
 @cache
 def _style() -> str:
-    """Changes with the code that draws."""
+    """Changes with the code that draws, ours and Matplotlib's."""
     modules = sorted(files("fer_bench.reports.figures").iterdir(), key=lambda module: module.name)
     code = b"".join(m.read_bytes() for m in modules if m.name.endswith(".py"))
-    return hashlib.sha256(code).hexdigest()
+    versions = f"{fer_bench.__version__} {version('matplotlib')}"
+    return hashlib.sha256(code + versions.encode()).hexdigest()

@@ -182,8 +182,8 @@ def test_rows_of_a_benchmark_are_kept_and_rendered(rerun, reference, tmp_path, m
     assert table[:4] == [
         "| a | b |",
         "|---|---|",
-        "| 0.512 [0.4,\u00a00.6] |  |",
-        "| 0.25 | x |",
+        "| 0.512 [0.400,\u00a00.600] |  |",
+        "| 0.250 | x |",
     ]
     assert "In every row: n 7." in table
 

@@ -1,4 +1,6 @@
-"""Labels to codes and their entropy, against a dictionary and scipy."""
+"""Labels to codes and their entropy, against a dictionary and scipy; tables against pandas."""
+
+from io import BytesIO
 
 import numpy as np
 import pandas as pd
@@ -15,6 +17,7 @@ from fer_bench.labels import (
     label_entropy,
     read_classes,
     read_groups,
+    read_label_table,
     read_labels,
     renumbered,
 )
@@ -141,3 +144,23 @@ def test_entropy_is_that_of_scipy_over_known_labels(codes):
     expected = stats.entropy(np.bincount(known)) if known else 0.0
     assert label_entropy(codes) == pytest.approx(expected, abs=1e-9)
     assert entropy_of_counts(np.bincount(known, minlength=1)) == pytest.approx(expected, abs=1e-9)
+
+
+COLUMNS = {
+    "text": st.none() | st.text(st.characters(exclude_categories=["Cs"]), max_size=3),
+    "number": st.none() | st.floats(width=32),
+    "whole": st.integers(-(2**63), 2**63 - 1),
+    "flag": st.none() | st.booleans(),
+    "missing": st.none(),
+}
+
+
+@given(st.lists(st.fixed_dictionaries(COLUMNS), max_size=4), st.booleans())
+def test_a_table_is_read_as_pandas_reads_it(rows, as_objects):
+    table = pd.DataFrame(rows, columns=list(COLUMNS), dtype=object)
+    if not as_objects:
+        table = table.astype({"text": "str", "number": "float64", "whole": "int64"})
+    file = BytesIO()
+    table.to_parquet(file, index=False)
+    theirs = pd.read_parquet(BytesIO(file.getvalue()))
+    pd.testing.assert_frame_equal(read_label_table(BytesIO(file.getvalue())), theirs)

@@ -43,5 +43,6 @@ def need_people(name: str, task: Task) -> None:
     """
     if task.n_train_subjects < 2:
         raise MethodError(
-            f"{name} needs at least two people among the training faces: these data name none."
+            f"{name} needs at least two people among the training faces: these data name "
+            f"{task.n_train_subjects or 'none'}."
         )

@@ -75,7 +75,7 @@ def _made(number: Mapping[str, Any]) -> bool:
 
 
 def write(name: str, stamp: Mapping[str, Any], rows: Rows) -> None:
-    """Keep a benchmark, a row a line."""
+    """Keep a benchmark, a row per line."""
     head = json.dumps(stamp, indent=1, ensure_ascii=False).removesuffix("\n}")
     lines = ",\n  ".join(json.dumps(row, ensure_ascii=False) for row in rows)
     text = f'{head},\n "rows": [\n  {lines}\n ]\n}}\n'

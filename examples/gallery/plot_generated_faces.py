@@ -13,7 +13,7 @@ data = fer_bench.load_dataset("generated", subjects=4, images_per_subject=7, siz
 print(f"{len(data)} faces of {len(data.subjects)} people, {len(data.classes)} expressions")
 
 # %%
-# A row a person, a column an expression.
+# A row per person, a column per expression.
 
 figure, axes = plt.subplots(4, 7, figsize=(8, 4.8))
 for row, subject in enumerate(data.subjects):

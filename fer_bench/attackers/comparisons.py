@@ -117,7 +117,8 @@ def compared_and_permuted(
     Returns:
         The comparisons, and the scores [g] of the genuine pairs after each deal; NaN for pairs that
         it brought together with one target again, which would put a share of the leak into the
-        null (one in seven, for seven expressions).
+        null (one in seven, for seven expressions). A deal that did so with all pairs, as happens
+        with few people, keeps their scores: it is as good as none, and counts against a small p.
     """
     scores = _pair_scorer(attacker, faces)
     return _compared(scores, faces), _permuted(scores, faces, draws, seed)
@@ -144,7 +145,9 @@ def _permuted(scores: PairScores, faces: Faces, draws: int, seed: int) -> Iterat
         orders = permutations(len(faces), draws=draws, seed=seed, within=faces.apart)
     for order in orders:
         first, second = order[genuine.first], order[genuine.second]
-        yield np.where(faces.target[first] == faces.target[second], np.nan, scores(first, second))
+        again = faces.target[first] == faces.target[second]
+        drawn = scores(first, second)
+        yield drawn if again.all() else np.where(again, np.nan, drawn)
 
 
 def _pair_scorer(attacker: Attacker, faces: Faces) -> PairScores:

@@ -316,8 +316,11 @@ class FaceData:
     def save_labels(self, folder: Path, **about: Any) -> None:
         """Write everything but the images (and further JSON facts) into a folder."""
         self.table.to_parquet(folder / "table.parquet", index=False)
+        rejects = folder / "rejects.parquet"
         if len(self.rejects):
-            self.rejects.to_parquet(folder / "rejects.parquet", index=False)
+            self.rejects.to_parquet(rejects, index=False)
+        else:
+            rejects.unlink(missing_ok=True)  # of faces that were saved here before
         about |= {"info": self.info.to_json(), "fingerprint": self.fingerprint}
         (folder / "info.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
 

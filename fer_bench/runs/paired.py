@@ -12,7 +12,7 @@ from fer_bench.statistics.crossed import RunScore
 
 
 def run_scores(records: Iterable[RunRecord], key: str) -> list[RunScore]:
-    """One entry a run that has a score, for `fer_bench.statistics.compare_crossed`.
+    """One entry per run that has a score, for `fer_bench.statistics.compare_crossed`.
 
     Runs are paired by person where the effects of people were saved; else the run's own interval
     tells how much people vary. A score without either says nothing of people and is left out.

@@ -123,12 +123,14 @@ def importing() -> Iterator[None]:
 
     A search takes a fifth of the time of imports, and in a child it copies every page.
     """
+    was = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
         gc.freeze()
-        gc.enable()
+        if was:
+            gc.enable()
 
 
 @contextmanager

@@ -16,7 +16,7 @@ SEPARATED, OPEN = "#0072B2", "#7A7A7A"
 
 
 def differences_figure(verdicts: Sequence[Verdict], *, paper: bool = False) -> Figure | None:
-    """A panel a measure: the best less each other method, with 95 % intervals."""
+    """A panel per measure: the best less each other method, with 95 % intervals."""
     verdicts = [verdict for verdict in verdicts if verdict.against]
     if not verdicts:
         return None

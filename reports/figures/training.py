@@ -23,7 +23,7 @@ def training_curves(records: Sequence[RunRecord], *, paper: bool = False) -> Fig
 
 
 def term_curves(records: Sequence[RunRecord], *, paper: bool = False) -> Figure | None:
-    """The terms that totals are made of (MI, L1, adversarial, ...), a panel a player and stage."""
+    """The terms that totals are made of (MI, L1, adversarial), a panel per player and stage."""
     return _drawn(records, _term_panels, paper=paper)
 
 
@@ -71,7 +71,7 @@ def _term_panels(history: pd.DataFrame) -> Any:
 
 
 def _curves(axes: Any, part: pd.DataFrame) -> None:
-    """A line a player or measure, its band from the lowest to the highest run."""
+    """A line per player or measure, its band from the lowest to the highest run."""
     import seaborn as sns
 
     names = [

@@ -69,7 +69,7 @@ class Line:
 
 
 def content(page: Material) -> Mapping[str, Any] | None:
-    """A line a row: methods with their place for both attackers, then the other rows."""
+    """A line per row: methods with their place for both attackers, then the other rows."""
     summary = page.summary
     columns, steps = asked(summary, "claims"), asked(summary, "ladder")
     compared = [c for key in (FIXED, TRAINED) for c in columns if c.key.endswith(f"/{key}")]
@@ -78,7 +78,8 @@ def content(page: Material) -> Mapping[str, Any] | None:
     fixed, trained = compared
     methods = _with(summary.of_role("method"), trained)
     others = _with([row for row in summary.rows if row.role != "method"], trained)
-    before, after = (places(methods, column) for column in (fixed, trained))
+    ranked = _with(methods, fixed)
+    before, after = (places(ranked, column) for column in compared)
     verdicts = curve_verdicts(page)
     lines = [
         Line(
@@ -96,8 +97,8 @@ def content(page: Material) -> Mapping[str, Any] | None:
         "steps": steps,
         "lines": lines,
         "moved": sum(line.places[0].at != line.places[1].at for line in lines if line.places),
-        "readings": [reading(methods, column) for column in compared] if methods else [],
-        "ranked": sum(line.places is not None for line in lines),
+        "readings": [reading(ranked, column) for column in compared] if ranked else [],
+        "ranked": len(ranked),
         "standings": {
             state: [label for label, verdict in verdicts.items() if verdict.state == state]
             for state in get_args(State)

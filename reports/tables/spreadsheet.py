@@ -11,7 +11,7 @@ from fer_bench.reports.text import plain
 
 
 def to_csv(table: Table) -> str:
-    """One line a row; mean and spread in columns of their own, in the unit of the head, unrounded.
+    """One line per row; mean and spread in columns of their own, unrounded, in the head's unit.
 
     >>> from fer_bench.reports.tables.model import Head
     >>> table = Table("Scores", [Head("Method"), Head("Acc. (%)", "high")],

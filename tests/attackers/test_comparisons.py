@@ -7,6 +7,8 @@ from fer_bench.attackers import comparisons
 from fer_bench.attackers.closed_forms import PLDA, Cosine
 from fer_bench.attackers.comparisons import compared_and_permuted
 from fer_bench.attackers.faces import Faces
+from fer_bench.attackers.numbers import verification_numbers
+from fer_bench.attackers.power import leak_p_value
 
 
 @pytest.mark.parametrize("attacker", [Cosine(), PLDA()])
@@ -26,4 +28,19 @@ def test_pairs_of_many_faces_are_scored_as_those_of_few(attacker, monkeypatch):
     monkeypatch.setattr(comparisons, "PAIR_BLOCK", 100)
     for one, other in zip(from_table, read(), strict=True):
         # Scores are kept to six digits of the largest, which a table and pairs do not share.
-        np.testing.assert_allclose(one, other, rtol=0, atol=3e-6 * np.abs(one).max())
+        np.testing.assert_allclose(one, other, rtol=0, atol=3e-6 * np.nanmax(np.abs(one)))
+
+
+@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize("people", [2, 3])
+def test_few_people_cannot_be_told_from_their_own_deals(people, tied):
+    """With so few arrangements a p-value of one in a hundred would be an artefact."""
+    subject = np.repeat(np.arange(people), 2)
+    apart = np.arange(2 * people) if tied else np.tile([0, 1], people)
+    faces = Faces.of_people(np.eye(people)[subject], subject, apart)
+    compared, drawn = compared_and_permuted(Cosine().fit(faces, faces), faces, draws=99)
+    auc = verification_numbers(compared, permuted=np.stack(list(drawn)), draws=20)["auc"]
+    assert np.isfinite([auc.null, auc.details["detectable"]]).all()
+    assert auc.value == 1
+    assert auc.p > 0.03
+    assert leak_p_value((faces, faces, faces), [Cosine()], permutations=99) > 0.03

@@ -3,12 +3,11 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-import fer_bench.reports.maps
-import fer_bench.reports.page
-import fer_bench.runs.store
+import fer_bench.atomic
 from fer_bench.experiment import parse_experiment
 from fer_bench.runs.store import RunStore
 from fer_bench.sweep.plan import plan
@@ -37,15 +36,14 @@ def results(tmp_path_factory):
 
 def refuse(monkeypatch, root, number):
     """Let nothing be written below a folder, whoever runs the tests."""
-    honest = fer_bench.runs.store.atomic_path
+    honest = os.replace
 
-    def atomic_path(path):
-        if path.is_relative_to(root):
-            raise OSError(number, os.strerror(number), str(path))
-        return honest(path)
+    def replace(source, target):
+        if Path(target).is_relative_to(root):
+            raise OSError(number, os.strerror(number), str(target))
+        honest(source, target)
 
-    for module in (fer_bench.runs.store, fer_bench.reports.maps, fer_bench.reports.page):
-        monkeypatch.setattr(module, "atomic_path", atomic_path)
+    monkeypatch.setattr(fer_bench.atomic.os, "replace", replace)
 
 
 @pytest.mark.parametrize("number", [13, 30, 28], ids=["permission", "read-only", "full"])

@@ -131,6 +131,13 @@ def test_a_saved_table_needs_no_second_reading(tmp_path, table):
     pd.testing.assert_frame_equal(back.table, standard_table(faces.table))
 
 
+def test_rejects_of_what_was_saved_there_before_are_gone(tmp_path, small_faces):
+    rejects = pd.DataFrame({"path": ["x.png"], "where": ["line 2"], "reason": ["unreadable"]})
+    bad = FaceData(np.asarray(small_faces.images), small_faces.table, rejects=rejects)
+    assert len(FaceData.open(bad.save(tmp_path / "x")).rejects) == 1
+    assert len(FaceData.open(small_faces.save(tmp_path / "x")).rejects) == 0
+
+
 def test_a_saved_table_of_fewer_columns_is_completed(tmp_path, small_faces):
     folder = small_faces.save(tmp_path / "x")
     small_faces.table.drop(columns="sequence").to_parquet(folder / "table.parquet", index=False)

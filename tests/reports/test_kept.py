@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 from matplotlib.figure import Figure
 
+from fer_bench.reports import kept as kept_module
 from fer_bench.reports.kept import KeptFigures
 
 
@@ -47,6 +50,27 @@ def test_what_changed_is_drawn(path, other):
     draw, kept = Drawn(), KeptFigures(path)
     kept.svg(draw, "a figure", shows=[1.0])
     kept.svg(draw, **other)
+    assert draw.times == 2
+
+
+def test_other_code_draws_anew(path, monkeypatch):
+    draw = Drawn()
+    for release in ("3.8.0", "3.9.0"):
+        kept_module._style.cache_clear()
+        monkeypatch.setattr(kept_module, "version", lambda name, release=release: release)
+        kept = KeptFigures(path)
+        kept.svg(draw, "a figure", shows=[1.0])
+        kept.save()
+    kept_module._style.cache_clear()
+    assert draw.times == 2
+
+
+def test_what_is_no_text_is_no_figure(path):
+    draw, kept = Drawn(), KeptFigures(path)
+    kept.svg(draw, "a figure", shows=0)
+    kept.save()
+    path.write_text(json.dumps(dict.fromkeys(json.loads(path.read_text()))))
+    assert "None" not in KeptFigures(path).svg(draw, "a figure", shows=0)
     assert draw.times == 2
 
 

@@ -15,7 +15,7 @@ from fer_bench.errors import DataError
 
 
 class Folder(Reader):
-    """One folder a class, optionally below split folders and above subject folders."""
+    """One folder per class, optionally below split folders and above subject folders."""
 
     info = DataInfo(
         name="folder",

@@ -61,6 +61,19 @@ def test_what_follows_is_told_of_the_methods_and_the_others_stand_below(summary)
     assert not any(content["standings"].values())
 
 
+def test_a_method_without_the_fixed_attacker_is_shown_and_not_ranked(summary):
+    made = with_scores(summary, {"ERM": (0.8, 0.9), "EIF": (0.6, 0.95), "DICE-FER": (0.7, 0.7)})
+    made.rows[[row.label for row in made.rows].index("EIF")].scores.pop(
+        "attackers/E.identity.fixed.auc"
+    )
+    content = SECTION.content(page_of(made))
+    shown = {line.row.label: line.places for line in content["lines"]}
+    assert shown["EIF"] is None
+    assert [p.at for p in shown["ERM"]] == [2, 2]
+    assert [told.least for told in content["readings"]] == ["DICE-FER", "DICE-FER"]
+    assert content["ranked"] == 2
+
+
 def test_all_attackers_stand_for_the_default_ones_where_they_were_asked(summary):
     made = with_scores(summary, {"ERM": (0.6, 0.9)})
     both = with_scores(made, {"ERM": (0.6, 0.95)}, "attackers-all")
