@@ -93,9 +93,10 @@ def test_kills_leave_a_complete_store(benchmark, experiment, cluster, tmp_path):
     file = tmp_path / "sweep.json"
     file.write_text(parse_experiment(content).model_dump_json())
     on_ray = ["--executor", "ray", "--workers", "1", "--address", cluster, "--no-report", "-q"]
-    started = time.perf_counter()
-    fer_bench.run(content, tmp_path / "timed", executor="ray", workers=1, quiet=True)
-    window = time.perf_counter() - started
+    for name in ("cold", "warm"):  # the first also starts Ray's workers: most kills came too late
+        started = time.perf_counter()
+        fer_bench.run(content, tmp_path / name, executor="ray", workers=1, quiet=True)
+        window = time.perf_counter() - started
 
     def kill_worker(out, delay):
         stop = threading.Event()
