@@ -34,6 +34,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "plan": (
         "fer-bench plan --pilot results",
+        "fer-bench plan my.toml --pilot results --difference 0.03",
         "fer-bench plan my.toml --sd-people 0.2 --sd-seeds 0.03",
     ),
     "score": ("fer-bench score results --attackers all",),

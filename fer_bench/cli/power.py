@@ -51,11 +51,7 @@ def plan(
 ) -> None:
     """Say how many test people and seeds would tell two methods apart.
 
-    The spreads come from a pilot (any result folder with two seeds or more), or are stated:
-
-      fer-bench plan --pilot results
-      fer-bench plan experiment.toml --pilot results --difference 0.03
-      fer-bench plan experiment.toml --sd-people 0.2 --sd-seeds 0.03
+    The spreads come from a pilot (any result folder with two seeds or more), or are stated.
     """
     from fer_bench.errors import FerBenchError
     from fer_bench.statistics.power import power
@@ -63,6 +59,10 @@ def plan(
     if experiment is None and pilot is None:
         raise FerBenchError(
             "there is nothing to plan: give an experiment file, or a result folder with --pilot."
+        )
+    if experiment is not None and experiment.is_dir():
+        raise FerBenchError(
+            f"{str(experiment)!r} is a folder: give the results of a pilot as --pilot {experiment}."
         )
     if pilot is not None:
         spread, own, source = _measured(pilot, score)

@@ -65,6 +65,8 @@ def test_stated_spreads_and_an_experiment(tmp_path, capsys) -> None:
 def test_what_cannot_be_planned_is_said(tmp_path) -> None:
     with pytest.raises(FerBenchError, match="nothing to plan"):
         power.plan()
+    with pytest.raises(FerBenchError, match="as --pilot"):
+        power.plan(tmp_path)
     with pytest.raises(FerBenchError, match="give both --sd-people"):
         power.plan(tmp_path / "x.toml", sd_people=0.1)
     with pytest.raises(FerBenchError, match="a pilot needs two of each"):
