@@ -45,11 +45,11 @@ def sums(record):
 
 
 def actors():
-    """Processes of Ray's workers that execute runs for us."""
+    """Processes of Ray's workers that execute a run for us, not those that are ending."""
     ours = []
     for process in psutil.Process().children(recursive=True):
         try:
-            if "ray::Worker" in " ".join(process.cmdline()):
+            if "ray::Worker.execute" in " ".join(process.cmdline()):
                 ours.append(process)
         except psutil.Error:
             continue
