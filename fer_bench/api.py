@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_bench import registry
-from fer_bench.arrays import Part, RunArrays
+from fer_bench.arrays import PartArrays, RunArrays
 from fer_bench.cautions import Caution
 from fer_bench.data.faces import FaceData
 from fer_bench.data.sources import FaceReader, joined
@@ -138,7 +138,7 @@ class Recognizer:
         self._params = {**own, **TrainingSpec().model_dump(), **training}
         self._session: Session | None = None
         self.cautions: tuple[Caution, ...] = ()
-        self._fitted: dict[str, Part] = {}
+        self._fitted: dict[str, PartArrays] = {}
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """What the recognizer was made with, defaults included; `sklearn.base.clone` uses it."""
@@ -189,7 +189,7 @@ class Recognizer:
         """The trained method; None before `fit`."""
         return self._session.method if self._session is not None else None
 
-    def arrays(self, data: Faces, *, name: str = "test") -> Part:
+    def arrays(self, data: Faces, *, name: str = "test") -> PartArrays:
         """Embeddings, predictions and labels of faces, as metrics take them."""
         session = self._trained()
         faces = self.reader(data, what=f"{name} faces")
@@ -309,7 +309,7 @@ class Recognizer:
             raise FerBenchError(f"no MIG for {self.adapter.info.title}: {reason}.")
         return dict(metric(run_arrays, seed=self.seed))
 
-    def _run_arrays(self, test: Part) -> RunArrays:
+    def _run_arrays(self, test: PartArrays) -> RunArrays:
         return RunArrays(
             {**self._fitted, "test": test},
             test.classes,

@@ -31,7 +31,7 @@ def further_of(arrays: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[n
 
 
 @dataclass(frozen=True)
-class Part:
+class PartArrays:
     """One evaluated part of a run ("train", "validation", "test", or "test:<name>").
 
     Attributes:
@@ -140,7 +140,7 @@ class RunArrays:
         read_faces: gives `faces` when they are first asked for.
     """
 
-    parts: Mapping[str, Part]
+    parts: Mapping[str, PartArrays]
     classes: tuple[str, ...]
     method: str = ""
     role: Literal["method", "reference", "oracle"] = "method"
@@ -158,6 +158,6 @@ class RunArrays:
         return None if self.read_faces is None else self.read_faces()
 
     @property
-    def test(self) -> Part:
+    def test(self) -> PartArrays:
         """The part that is read once."""
         return self.parts["test"]

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from fer_bench.arrays import Part
+from fer_bench.arrays import PartArrays
 from fer_bench.atomic import atomic_path, write_text
 from fer_bench.errors import FerBenchError
 from fer_bench.reports.scores import scores_frame
@@ -107,7 +107,7 @@ def _entry(
     return [*lines, "}"]
 
 
-def _metadata(part: Part) -> str:
+def _metadata(part: PartArrays) -> str:
     """Labels as tab-separated text: one line per face, no tab or line break inside a field."""
     columns = ["expression", "subject", "valence", "arousal", *map(str, part.attribute_names())]
     columns = [c for c in columns if c in part.labels]
@@ -123,7 +123,7 @@ def _field(value: Any) -> str:
     return "" if pd.isna(value) else plain(str(value))
 
 
-def _sprite(part: Part, thumbnails: np.ndarray | None) -> tuple[Image.Image, int] | None:
+def _sprite(part: PartArrays, thumbnails: np.ndarray | None) -> tuple[Image.Image, int] | None:
     """A square sheet, row after row, as the projector reads it."""
     if thumbnails is None or "row" not in part.labels:
         return None

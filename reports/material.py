@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_bench.arrays import Part
+from fer_bench.arrays import PartArrays
 from fer_bench.errors import FerBenchError
 from fer_bench.reports.confounding import Confounding, confounding
 from fer_bench.reports.faces import Faces, Sprite, sprite_of
@@ -89,7 +89,7 @@ class Material:
         return confounding(self.store, [row.label for row in self.summary.rows])
 
     @cached_property
-    def parts(self) -> dict[str, Part]:
+    def parts(self) -> dict[str, PartArrays]:
         """Label -> test part of the run that stands for the row."""
         return {
             row.label: self.store.record(row.representative).arrays.test
@@ -122,7 +122,7 @@ class Material:
         return {label: nearest(part) for label, part in self.parts.items()}
 
     @cached_property
-    def samples(self) -> tuple[Part, NDArray[np.int64]]:
+    def samples(self) -> tuple[PartArrays, NDArray[np.int64]]:
         """A test part, and a few rows of every expression in it."""
         part = self.parts[self.summary.rows[0].label]
         return part, sample_positions(part)

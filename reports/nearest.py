@@ -8,20 +8,20 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fer_bench.arrays import Part
+from fer_bench.arrays import PartArrays
 
 HITS = 6
 Grid = list[tuple[int, list[int]]]  # a query, and the rows nearest to it
 
 
-def data_rows(part: Part) -> NDArray[np.int64]:
+def data_rows(part: PartArrays) -> NDArray[np.int64]:
     """Rows of the data set that a part shows, -1 where it does not say."""
     if "row" not in part.labels:
         return np.full(len(part), -1, dtype=np.int64)
     return part.labels["row"].fillna(-1).to_numpy(dtype=np.int64)
 
 
-def face_facts(part: Part, at: int, query: int | None = None) -> dict[str, Any]:
+def face_facts(part: PartArrays, at: int, query: int | None = None) -> dict[str, Any]:
     """A face with its labels and, as an answer, whether it agrees with the query."""
     labels = part.labels.iloc[at]
     out = {
@@ -39,7 +39,7 @@ def _known(value: Any) -> str:
     return "unknown" if pd.isna(value) else str(value)
 
 
-def nearest(part: Part) -> dict[str, Grid]:
+def nearest(part: PartArrays) -> dict[str, Grid]:
     """Space -> for one face of every expression, the six nearest by cosine.
 
     The queries are the same for all methods of a sweep: of each expression the first face,
@@ -65,7 +65,7 @@ def _nearest(vectors: Any, queries: list[int]) -> Grid:
     return grid
 
 
-def sample_positions(part: Part, *, per_class: int = 4) -> NDArray[np.int64]:
+def sample_positions(part: PartArrays, *, per_class: int = 4) -> NDArray[np.int64]:
     """A few faces of every expression, of different subjects where possible."""
     picked: list[int] = []
     for c in range(len(part.classes)):

@@ -3,13 +3,13 @@
 import numpy as np
 import pandas as pd
 
-from fer_bench.arrays import Part
+from fer_bench.arrays import PartArrays
 
 
 def part(**columns):
     n = len(next(iter(columns.values())))
     labels = {"expression": ["happiness"] * n, "subject": [None] * n, "sequence": [None] * n}
-    return Part(
+    return PartArrays(
         name="test",
         expression=np.zeros((n, 2), dtype=np.float32),
         identity=None,

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from fer_bench.arrays import Part, RunArrays
+from fer_bench.arrays import PartArrays, RunArrays
 from fer_bench.cautions import Caution
 from fer_bench.errors import DataError
 from fer_bench.method import MethodInfo
@@ -77,7 +77,7 @@ class ErasedRun:
         cautions: what a reader must know.
     """
 
-    parts: tuple[Part, ...]
+    parts: tuple[PartArrays, ...]
     state: Mapping[str, NDArray[Any]]
     info: MethodInfo
     cautions: tuple[Caution, ...]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fer_bench.arrays import Part
+from fer_bench.arrays import PartArrays
 from fer_bench.metrics.common import Floats, Ints
 from fer_bench.metrics.probes import probe_unit
 from fer_bench.metrics.verification import Pairs, verification_pairs
@@ -207,7 +207,7 @@ def dealt_cells(faces: Faces, rng: np.random.Generator) -> Ints:
     return order[(np.cumsum(size) - size)[place] + turn(cell) % size[place]]
 
 
-def part_faces(part: Part, space: str, target: str) -> Faces:
+def part_faces(part: PartArrays, space: str, target: str) -> Faces:
     """The faces of a part, for the question whether two share the target.
 
     Where a sequence runs through several expressions, two faces of a person must be of

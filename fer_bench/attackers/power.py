@@ -44,7 +44,7 @@ BITS = 4  # of a code in products of signs
 QUANTILES = 300
 VERSION = 2
 
-Parts = tuple[Faces, Faces, Faces]
+Splits = tuple[Faces, Faces, Faces]
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def without_people(faces: Faces, rng: np.random.Generator) -> Faces:
     return faces.with_x(x)
 
 
-def plant(parts: Parts, kind: Kind, eer: float, *, seed: int = 0) -> Parts:
+def plant(parts: Splits, kind: Kind, eer: float, *, seed: int = 0) -> Splits:
     """Training, validation and test faces without their people, with a fresh code for each person.
 
     Args:
@@ -206,7 +206,7 @@ def _eer(genuine: Floats, impostor: Floats) -> float:
 
 
 def leak_p_value(
-    parts: Parts,
+    parts: Splits,
     attackers: Sequence[Attacker],
     *,
     permutations: int = PERMUTATIONS,
@@ -243,7 +243,7 @@ def _mean(scores: Floats, weights: Floats, low: float, high: float) -> float:
 
 
 def find_power(
-    parts: Parts,
+    parts: Splits,
     kind: Kind,
     attackers: Sequence[Attacker],
     *,
@@ -307,7 +307,7 @@ def psychometric(planted: Sequence[float], detected: Sequence[bool]) -> tuple[fl
 
 
 def calibrated_power(
-    parts: Parts,
+    parts: Splits,
     attackers: Sequence[Attacker],
     *,
     kinds: Sequence[Kind] = KINDS,
@@ -338,7 +338,7 @@ def calibrated_power(
 
 
 def size_key(
-    parts: Parts, attackers: Sequence[Attacker], kinds: Sequence[Kind], settings: Sequence[int]
+    parts: Splits, attackers: Sequence[Attacker], kinds: Sequence[Kind], settings: Sequence[int]
 ) -> str:
     """What a calibration depends on: how many people, faces and columns, and who attacks."""
     sizes = [(len(f), f.n_targets, len(f.pairs[0]), f.x.shape[1]) for f in parts]

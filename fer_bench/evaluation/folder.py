@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 import fer_bench
-from fer_bench.arrays import Part
+from fer_bench.arrays import PartArrays
 from fer_bench.cautions import Caution
 from fer_bench.data.decode import decode
 from fer_bench.data.faces import FaceData
@@ -229,7 +229,7 @@ def _hashes(arrays: Mapping[str, NDArray[np.float32]]) -> dict[str, str]:
     }
 
 
-def _parts(planned: Planned, model: Model, fold: Fold) -> Iterator[Part]:
+def _parts(planned: Planned, model: Model, fold: Fold) -> Iterator[PartArrays]:
     table = planned.data.table.drop(columns="split")
     text = [c for c in table if pd.api.types.is_string_dtype(table[c]) or table[c].dtype == object]
     for name, rows in (("train", fold.train), ("validation", fold.validation), ("test", fold.test)):
@@ -243,7 +243,7 @@ def _parts(planned: Planned, model: Model, fold: Fold) -> Iterator[Part]:
         if chosen["expression"] is None:  # an identity embedding alone
             chosen["expression"] = chosen.pop("identity")
             chosen["identity"] = None
-        yield Part(name, labels=labels, classes=planned.gathered.classes, **chosen)  # type: ignore[arg-type]
+        yield PartArrays(name, labels=labels, classes=planned.gathered.classes, **chosen)  # type: ignore[arg-type]
 
 
 def _environment(planned: Planned, model: Model) -> dict[str, Any]:

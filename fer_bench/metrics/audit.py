@@ -22,7 +22,7 @@ from itertools import pairwise, product
 import numpy as np
 from scipy.stats import binomtest, spearmanr
 
-from fer_bench.arrays import Part, RunArrays
+from fer_bench.arrays import PartArrays, RunArrays
 from fer_bench.metrics.common import Floats
 from fer_bench.metrics.metric import Metric, load_metrics, score_run
 from fer_bench.metrics.sanity import planted_run
@@ -69,7 +69,9 @@ def faulty_run(fault: float, *, seed: int = 0) -> RunArrays:
     return replace(run, parts=parts)
 
 
-def _faulty(part: Part, fault: float, axes: Mapping[str, Floats], rng: np.random.Generator) -> Part:
+def _faulty(
+    part: PartArrays, fault: float, axes: Mapping[str, Floats], rng: np.random.Generator
+) -> PartArrays:
     y = part.y
     s = part.labels["subject"].str[1:].astype(int).to_numpy()
     expression, person, noise = axes["y"][y], axes["s"][s], rng.normal(size=(3, len(y), 16))

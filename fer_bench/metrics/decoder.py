@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from threadpoolctl import threadpool_limits
 
-from fer_bench.arrays import Part, RunArrays
+from fer_bench.arrays import PartArrays, RunArrays
 from fer_bench.cautions import Caution
 from fer_bench.metrics.common import Floats, Ints, mean_scores, ratio_scores, undefined
 from fer_bench.metrics.face_decoder import BATCH, STEPS, Basis, explained, fit_decoder
@@ -238,7 +238,7 @@ def _probed(run: RunArrays, seed: int) -> Scores:
 class _Rows:
     """Some rows of a part with their faces."""
 
-    part: Part
+    part: PartArrays
     rows: Ints
     faces: Floats
 
@@ -408,7 +408,7 @@ class Probe:
         return np.clip(self.decoder(codes), 0.0, 1.0)
 
 
-def _rows_of(part: Part, faces: NDArray[np.uint8], seed: int) -> _Rows:
+def _rows_of(part: PartArrays, faces: NDArray[np.uint8], seed: int) -> _Rows:
     rows = np.arange(len(part))
     if len(rows) > MOST_ROWS:
         rows = np.sort(np.random.default_rng(seed).choice(rows, MOST_ROWS, replace=False))

@@ -20,7 +20,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fer_bench.arrays import Part, RunArrays
+from fer_bench.arrays import PartArrays, RunArrays
 from fer_bench.cautions import Caution
 from fer_bench.metrics.attacks import (
     FLOOR,
@@ -157,7 +157,7 @@ def leakage(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
 
 
 def identity_scores(
-    part: Part, embeddings: Mapping[str, ArrayLike], *, seed: int = 0
+    part: PartArrays, embeddings: Mapping[str, ArrayLike], *, seed: int = 0
 ) -> dict[str, Score]:
     """Identity cells: closed-set probes, label floor and verification."""
     problem = identity_problem(part, seed=seed)
@@ -303,7 +303,9 @@ def _cross_fitted(x: ArrayLike, y: Ints, halves: list[Split]) -> Probed:
     )
 
 
-def _retrieval(part: Part, embeddings: Mapping[str, ArrayLike], *, seed: int) -> dict[str, Score]:
+def _retrieval(
+    part: PartArrays, embeddings: Mapping[str, ArrayLike], *, seed: int
+) -> dict[str, Score]:
     """Cosine retrieval of persons in other expressions and of expressions on other persons."""
     out: dict[str, Score] = {}
     groups = part.groups

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fer_bench.arrays import Part, RunArrays
+from fer_bench.arrays import PartArrays, RunArrays
 from fer_bench.cautions import Caution, has
 from fer_bench.information import Estimator, estimate_mi
 from fer_bench.information.estimator import make
@@ -382,7 +382,7 @@ def _by(estimator: str, run: RunArrays, seed: int) -> dict[str, Score]:
     return {f"{estimator}.{key}": score for key, score in scores.items()}
 
 
-def _leaked_given_expression(part: Part, seed: int) -> Score:
+def _leaked_given_expression(part: PartArrays, seed: int) -> Score:
     """I(E; I | Y): what both embeddings share beyond the expression."""
     assert part.identity is not None
     rows, cautions = random_rows(np.flatnonzero(part.y >= 0), ROWS, seed=seed)
@@ -409,7 +409,7 @@ def mig_estimators(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
 
 
 def mig_of_part(
-    part: Part, *, estimator: str = PAIR_ESTIMATOR, seed: int = 0, **options: Any
+    part: PartArrays, *, estimator: str = PAIR_ESTIMATOR, seed: int = 0, **options: Any
 ) -> dict[str, Score]:
     """Modified MIG of one part (`modified_mig`), pairs drawn by `expression_pairs`.
 
@@ -452,7 +452,9 @@ def mig_of_part(
     }
 
 
-def _of_people(effects: Effects | None, part: Part, rows: NDArray[np.int64]) -> Effects | None:
+def _of_people(
+    effects: Effects | None, part: PartArrays, rows: NDArray[np.int64]
+) -> Effects | None:
     """Effects by the part's codes of people instead of those of the pairs alone."""
     if effects is None or part.groups is None:
         return None

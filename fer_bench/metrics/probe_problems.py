@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_bench.arrays import Part, RunArrays
+from fer_bench.arrays import PartArrays, RunArrays
 from fer_bench.cautions import Caution
 from fer_bench.metrics.common import Ints, random_rows
 from fer_bench.metrics.probes import Split, within_subject_split
@@ -29,7 +29,7 @@ class IdentityProblem:
         cautions: for the scores.
     """
 
-    part: Part
+    part: PartArrays
     split: Split
     subject: Ints
     people: int
@@ -52,7 +52,7 @@ class IdentityProblem:
         }
 
 
-def identity_problem(part: Part, *, seed: int = 0) -> IdentityProblem | Caution:
+def identity_problem(part: PartArrays, *, seed: int = 0) -> IdentityProblem | Caution:
     """The closed-set problem within the subjects of a part, or why there is none."""
     part, cautions = _thinned(part, seed)
     if not part.has_subjects:
@@ -81,7 +81,7 @@ class ExpressionProblem:
         cautions: for the scores.
     """
 
-    pools: tuple[Part, ...]
+    pools: tuple[PartArrays, ...]
     split: Split
     expression: Ints
     cautions: tuple[Caution, ...]
@@ -121,14 +121,14 @@ def expression_problem(run: RunArrays, *, seed: int = 0) -> ExpressionProblem | 
     return ExpressionProblem(tuple(pools), _expression_split(pools, seed), y, tuple(cautions))
 
 
-def _thinned(part: Part, seed: int) -> tuple[Part, list[Caution]]:
+def _thinned(part: PartArrays, seed: int) -> tuple[PartArrays, list[Caution]]:
     """A part of at most PROBE_ROWS random rows: more do not move a probe, and cost gigabytes."""
     rows, cautions = random_rows(
         np.arange(len(part)), PROBE_ROWS, seed=seed, of=f"{part.name} rows, for probes"
     )
     if not cautions:
         return part, []
-    thinned = Part(
+    thinned = PartArrays(
         name=part.name,
         expression=part.expression[rows],
         identity=None if part.identity is None else part.identity[rows],
@@ -141,7 +141,7 @@ def _thinned(part: Part, seed: int) -> tuple[Part, list[Caution]]:
     return thinned, cautions
 
 
-def _expression_split(pools: Sequence[Part], seed: int) -> Split:
+def _expression_split(pools: Sequence[PartArrays], seed: int) -> Split:
     """Fit on train, tune on validation (or on a quarter of the train subjects), test on test."""
     starts = np.cumsum([0, *(len(part) for part in pools)])
     rows = [start + np.flatnonzero(p.y >= 0) for start, p in zip(starts, pools, strict=False)]

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fer_bench.arrays import Part, RunArrays
+from fer_bench.arrays import PartArrays, RunArrays
 from fer_bench.cautions import has
 from fer_bench.metrics.leakage import leakage
 from fer_bench.metrics.mi import mi
@@ -77,7 +77,7 @@ def planted_run(
         if oracle is not None:
             e = i = _oracle(oracle, np.eye(7)[y], np.eye(people)[s], rng)
         labelled = rng.permutation(y) if random_labels else y
-        parts[name] = Part(
+        parts[name] = PartArrays(
             name=name,
             expression=e.astype(np.float32),
             identity=i.astype(np.float32),

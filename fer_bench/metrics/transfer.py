@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from scipy.special import log_softmax
 
-from fer_bench.arrays import Part, RunArrays
+from fer_bench.arrays import PartArrays, RunArrays
 from fer_bench.cautions import Caution
 from fer_bench.metrics.classification import classification_scores
 from fer_bench.metrics.common import bounds, half_width, undefined
@@ -57,7 +57,7 @@ def transfer(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
 
 
 def _transfer_scores(
-    home: Part, part: Part, classes: tuple[str, ...], seed: int
+    home: PartArrays, part: PartArrays, classes: tuple[str, ...], seed: int
 ) -> Mapping[str, Score]:
     # The classes a data set has are known before any image of it is looked at.
     shared = np.intersect1d(np.unique(part.y[part.y >= 0]), np.unique(home.y[home.y >= 0]))
@@ -65,7 +65,7 @@ def _transfer_scores(
     if len(shared) < 2:
         return {"accuracy": undefined(Caution("few-shared-classes"), unit="fraction")}
 
-    def scores(p: Part) -> dict[str, Score]:
+    def scores(p: PartArrays) -> dict[str, Score]:
         assert p.logits is not None
         y = np.where(np.isin(p.y, shared), np.searchsorted(shared, p.y), -1)
         logits = log_softmax(np.asarray(p.logits, dtype=np.float64)[:, shared], axis=1)

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from fer_bench.arrays import Part, RunArrays
+from fer_bench.arrays import PartArrays, RunArrays
 from fer_bench.errors import FerBenchError, did_you_mean
 from fer_bench.metrics.common import Floats, Ints
 from fer_bench.metrics.decoder import People, Probe
@@ -134,7 +134,7 @@ def traverse(
         ]
 
 
-def directions(train: Part, space: str) -> dict[str, Floats]:
+def directions(train: PartArrays, space: str) -> dict[str, Floats]:
     """Directions [d] of an embedding, by what they are called.
 
     All ones is as long as the embedding is wide: at t = 1 every element has moved by the mean

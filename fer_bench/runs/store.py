@@ -56,7 +56,7 @@ from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from fer_bench.arrays import FURTHER, Part, RunArrays, further_of
+from fer_bench.arrays import FURTHER, PartArrays, RunArrays, further_of
 from fer_bench.atomic import atomic_path, write_text
 from fer_bench.errors import RunError
 from fer_bench.experiment import Experiment, RunSpec
@@ -116,7 +116,7 @@ class RunRecord:
             raise damaged_file(path, "its checksum is not that of the finished run")
         return content
 
-    def add_part(self, part: Part, *, faces: str) -> None:
+    def add_part(self, part: PartArrays, *, faces: str) -> None:
         """Keep the part of another data set, `faces` its fingerprint, beside those of the run."""
         written = write_part(self.folder / "parts", part, faces=faces)
         added = self.folder / _ADDED
@@ -172,13 +172,13 @@ class RunRecord:
             read_faces=partial(store.thumbnails, self.spec.fingerprint),
         )
 
-    def _part(self, name: str, classes: tuple[str, ...]) -> Part:
+    def _part(self, name: str, classes: tuple[str, ...]) -> PartArrays:
         file = f"parts/{name.replace(':', '--')}"
         try:
             arrays = safetensors.numpy.load(self._written(f"{file}.safetensors"))
             labels = read_label_table(BytesIO(self._written(f"{file}.parquet")))
             loaded = {key: arrays.get(key) for key in _ARRAYS[1:]}
-            return Part(
+            return PartArrays(
                 name,
                 arrays["expression"],
                 labels=labels,
@@ -617,7 +617,7 @@ def read_sealed(folder: Path, name: str) -> bytes | None:
     return content if hashlib.sha256(content).hexdigest() == digest else None
 
 
-def write_part(folder: Path, part: Part, *, faces: str = "") -> list[Path]:
+def write_part(folder: Path, part: PartArrays, *, faces: str = "") -> list[Path]:
     """Save one part as arrays and a label table.
 
     Args:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fer_bench.arrays import Part
+from fer_bench.arrays import PartArrays
 from fer_bench.cautions import Caution
 from fer_bench.data.splits import FoldFile
 from fer_bench.errors import FerBenchError
@@ -92,7 +92,7 @@ def _files(record: RunRecord, run: str) -> Iterator[Caution]:
             yield Caution("file-added", run=run, file=name)
 
 
-def _rows(record: RunRecord, own: Mapping[str, Part], folds: FoldFile) -> Iterator[Caution]:
+def _rows(record: RunRecord, own: Mapping[str, PartArrays], folds: FoldFile) -> Iterator[Caution]:
     """The rows of each part are those that the fold file names."""
     run, fold = record.folder.name, folds[record.spec.fold]
     planned = {name: getattr(fold, name) for name in OWN_PARTS}
@@ -114,7 +114,7 @@ def _rows(record: RunRecord, own: Mapping[str, Part], folds: FoldFile) -> Iterat
         yield Caution("rows-elsewhere", run=run, part=name, n=len(planned[name]))
 
 
-def _people(run: str, own: Mapping[str, Part], said: set[str]) -> Iterator[Caution]:
+def _people(run: str, own: Mapping[str, PartArrays], said: set[str]) -> Iterator[Caution]:
     """People of the test part must be in no other part, unless the run itself says so."""
     if "test" not in own:
         return
@@ -124,7 +124,7 @@ def _people(run: str, own: Mapping[str, Part], said: set[str]) -> Iterator[Cauti
         yield Caution("people-across", run=run, people=len(tested & others))
 
 
-def _copies(run: str, own: Mapping[str, Part], said: set[str]) -> Iterator[Caution]:
+def _copies(run: str, own: Mapping[str, PartArrays], said: set[str]) -> Iterator[Caution]:
     """Equal embeddings of different rows: across parts, or of two people."""
     parts = list(own.values())
     values = np.concatenate([_joined(part) for part in parts])
@@ -144,7 +144,7 @@ def _copies(run: str, own: Mapping[str, Part], said: set[str]) -> Iterator[Cauti
         yield Caution("people-copied", run=run, n=twins)
 
 
-def _joined(part: Part) -> np.ndarray:
+def _joined(part: PartArrays) -> np.ndarray:
     arrays = [a for a in (part.expression, part.identity, part.logits) if a is not None]
     return np.concatenate(arrays, axis=1)
 

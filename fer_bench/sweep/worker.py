@@ -22,7 +22,7 @@ from safetensors.torch import save_file
 
 import fer_bench
 from fer_bench import registry
-from fer_bench.arrays import Part
+from fer_bench.arrays import PartArrays
 from fer_bench.atomic import atomic_path
 from fer_bench.attackers.erased import erase_run
 from fer_bench.cautions import Caution
@@ -278,7 +278,7 @@ def folds_path(store: RunStore, fold_hash: str) -> Path:
     return store.root / "folds" / f"{fold_hash[:16]}.json"
 
 
-def parts_of(spec: RunSpec, trained: Trained) -> Iterator[Part]:
+def parts_of(spec: RunSpec, trained: Trained) -> Iterator[PartArrays]:
     """The evaluated parts of a trained run: of its fold, then of the further test sets."""
     session, fold = trained.session, trained.rows.fold
     rows = {"train": fold.train, "validation": fold.validation, "test": fold.test}

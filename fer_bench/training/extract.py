@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fer_bench.arrays import FURTHER, Part, further_of
+from fer_bench.arrays import FURTHER, PartArrays, further_of
 from fer_bench.data.augment import denormalise
 from fer_bench.data.thumbnails import reduced
 from fer_bench.errors import MethodError
@@ -23,7 +23,7 @@ def extract(
     name: str,
     draw: bool = False,
     batch_size: int = 256,
-) -> Part:
+) -> PartArrays:
     """Embed and predict `rows`, in order, in eval mode.
 
     Args:
@@ -62,7 +62,7 @@ def extract(
             )
         if not np.isfinite(array).all():
             raise MethodError(f"{key} of part {name!r} holds values that are not finite.")
-    return Part(
+    return PartArrays(
         name=name,
         expression=arrays["expression"],
         identity=arrays.get("identity"),

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import scipy  # its parts load at first use
 
-from fer_bench.arrays import Part
+from fer_bench.arrays import PartArrays
 from fer_bench.cautions import Caution
 
 FEW_STEPS = 200
@@ -65,7 +65,7 @@ def _bound_cautions(
         yield Caution("bound-memorised", **where, train=train, validation=validation)
 
 
-def prediction_cautions(part: Part) -> Iterator[Caution]:
+def prediction_cautions(part: PartArrays) -> Iterator[Caution]:
     """What the predictions of a part say: one class, chance, worse than knowing nothing.
 
     Args:

@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from fer_bench.arrays import FURTHER, Part, further_of
+from fer_bench.arrays import FURTHER, PartArrays, further_of
 from fer_bench.atomic import atomic_path
 from fer_bench.cautions import Caution
 from fer_bench.errors import MethodError
@@ -44,7 +44,7 @@ class Saved:
     reader: Mapping[str, Any]
     cautions: tuple[Caution, ...]
     state: Mapping[str, Tensor]
-    parts: Mapping[str, Part]
+    parts: Mapping[str, PartArrays]
 
     def write(self, path: Path) -> None:
         """Write the file, atomically."""
@@ -88,7 +88,7 @@ class Saved:
         )
 
 
-def _tensors(part: Part) -> dict[str, Tensor]:
+def _tensors(part: PartArrays) -> dict[str, Tensor]:
     """A part as tensors, its table of labels as the bytes of a Parquet file."""
     table = BytesIO()
     part.labels.to_parquet(table, index=False)
@@ -98,12 +98,12 @@ def _tensors(part: Part) -> dict[str, Tensor]:
     return {key: torch.from_numpy(np.ascontiguousarray(value)) for key, value in arrays.items()}
 
 
-def _part(name: str, tensors: Mapping[str, Tensor], classes: tuple[str, ...]) -> Part:
+def _part(name: str, tensors: Mapping[str, Tensor], classes: tuple[str, ...]) -> PartArrays:
     stored = {key: value.numpy() for key, value in tensors.items()}
     arrays = {key: stored.get(key) for key in _ARRAYS}
     labels = read_label_table(BytesIO(stored["labels"].tobytes()))
     further = further_of(stored)
-    return Part(name=name, labels=labels, classes=classes, further=further, **arrays)  # type: ignore[arg-type]
+    return PartArrays(name=name, labels=labels, classes=classes, further=further, **arrays)  # type: ignore[arg-type]
 
 
 def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from fer_bench.arrays import Part
+from fer_bench.arrays import PartArrays
 from fer_bench.data.faces import FaceData
 from fer_bench.errors import MethodError
 from fer_bench.experiment import TrainingSpec
@@ -124,7 +124,7 @@ class Session:
 
     def extract(
         self, rows: Rows, *, name: str, data: FaceData | None = None, draw: bool = False
-    ) -> Part:
+    ) -> PartArrays:
         """The saved arrays of some faces, of this data set or of another one; see `extract`."""
         batcher = self.batcher
         if data is not None:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fer_bench.arrays import Part
+from fer_bench.arrays import PartArrays
 from fer_bench.reports.faces import Sprite
 from fer_bench.reports.figures.style import MARKERS, colour_of
 from fer_bench.reports.maps import TITLES, Maps
@@ -22,7 +22,7 @@ from fer_bench.reports.text import plain
 
 def explorer_data(
     summary: Summary,
-    parts: Mapping[str, Part],
+    parts: Mapping[str, PartArrays],
     maps_by_label: Mapping[str, Maps],
     sprite: Sprite,
     kinds: Sequence[str],
@@ -63,7 +63,7 @@ def explorer_data(
     }
 
 
-def _point_labels(part: Part, labels: Any, maps: Maps, sprite: Sprite) -> dict[str, Any]:
+def _point_labels(part: PartArrays, labels: Any, maps: Maps, sprite: Sprite) -> dict[str, Any]:
     columns = {"subject": labels["subject"]}
     for name in part.attribute_names():
         if labels[name].nunique() <= 24:

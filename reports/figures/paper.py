@@ -9,7 +9,7 @@ from typing import Any
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from fer_bench.arrays import Part
+from fer_bench.arrays import PartArrays
 from fer_bench.reports.confounding import confounding
 from fer_bench.reports.decoded import OWN, drawn_again
 from fer_bench.reports.figures.affect import affect_figure
@@ -156,7 +156,7 @@ def _reconstructions(store: RunStore, summary: Summary) -> Iterator[tuple[str, F
 
 def _affect_of_people(store: RunStore, summary: Summary) -> Figure | None:
     """The methods that predict valence and arousal of the same test faces, two at most."""
-    first: Part | None = None
+    first: PartArrays | None = None
     predictions: dict[str, NDArray[Any]] = {}
     for row in summary.of_role("method"):
         test = store.record(row.representative).arrays.test

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_bench.arrays import Part
+from fer_bench.arrays import PartArrays
 from fer_bench.metrics.traversals import MIDDLE, STEPS, Traversal, shifts
 from fer_bench.reports.decoded import strip
 from fer_bench.reports.faces import Faces
@@ -49,7 +49,7 @@ def step_name(t: float) -> str:
     return f"{MINUS}{text}" if t < 0 else text
 
 
-def misread(part: Part) -> NDArray[np.int64]:
+def misread(part: PartArrays) -> NDArray[np.int64]:
     """Rows whose expression is named wrongly, those with the surest wrong name first."""
     if part.logits is None:
         return np.empty(0, dtype=np.int64)
@@ -60,7 +60,9 @@ def misread(part: Part) -> NDArray[np.int64]:
     return wrong[np.argsort(-sure[wrong], kind="stable")]
 
 
-def _misread(part: Part, thumbnails: NDArray[np.uint8] | None, mode: Faces) -> list[dict[str, Any]]:
+def _misread(
+    part: PartArrays, thumbnails: NDArray[np.uint8] | None, mode: Faces
+) -> list[dict[str, Any]]:
     if thumbnails is None:
         return []
     rows = data_rows(part)

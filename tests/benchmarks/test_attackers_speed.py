@@ -15,7 +15,7 @@ import pytest
 from scipy.special import ndtr, ndtri
 from scipy.stats import beta
 
-from fer_bench.arrays import Part, RunArrays
+from fer_bench.arrays import PartArrays, RunArrays
 from fer_bench.attackers.closed_forms import Cosine
 from fer_bench.attackers.erase import ERASERS, make_eraser
 from fer_bench.attackers.faces import Faces
@@ -57,7 +57,7 @@ def part(name, people, first):
         }
     )
     arrays = [x.astype(np.float32), x[:, ::-1].astype(np.float32)]
-    return Part(name, *arrays, None, None, labels, CLASSES)
+    return PartArrays(name, *arrays, None, None, labels, CLASSES)
 
 
 def small_copies():

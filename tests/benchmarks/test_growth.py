@@ -15,7 +15,7 @@ import pytest
 import torch
 
 import fer_bench
-from fer_bench.arrays import Part, RunArrays
+from fer_bench.arrays import PartArrays, RunArrays
 from fer_bench.data.faces import FaceData
 from fer_bench.experiment import TrainingSpec
 from fer_bench.metrics.metric import load_metrics, score_run
@@ -122,7 +122,7 @@ def arrays(n, width, seed=0):
         e = (axes[code] + 3 * rng.normal(size=(size, width))).astype(np.float32)
         i = rng.normal(size=(size, width)).astype(np.float32)
         logits = (np.eye(len(CLASSES))[code] + rng.normal(size=(size, 7))).astype(np.float32)
-        parts[name] = Part(name, e, i, logits, None, table, CLASSES)
+        parts[name] = PartArrays(name, e, i, logits, None, table, CLASSES)
     return RunArrays(parts=parts, classes=CLASSES)
 
 

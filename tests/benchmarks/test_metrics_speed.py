@@ -14,7 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import mutual_info_score, roc_auc_score
 from sklearn.svm import LinearSVC
 
-from fer_bench.arrays import Part, RunArrays
+from fer_bench.arrays import PartArrays, RunArrays
 from fer_bench.metrics import (
     beta_vae_score,
     dci_importance,
@@ -165,7 +165,7 @@ def part(name, subjects, images, first=0, dims=64):
     i = 2 * s_axes[s] + rng.normal(size=(n, dims))
     logits = 2 * np.eye(7)[y] + rng.normal(size=(n, 7))
     arrays = [x.astype(np.float32) for x in (e, i, logits)]
-    return Part(name, *arrays, None, labels, classes)
+    return PartArrays(name, *arrays, None, labels, classes)
 
 
 def run(subjects, images):

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fer_bench.arrays import Part, RunArrays
+from fer_bench.arrays import PartArrays, RunArrays
 from fer_bench.metrics.metric import load_metrics, score_run
 from fer_bench.registry import metrics
 
@@ -55,7 +55,7 @@ def part(name, n, people, seed):
         }
     )
     predicted = (va + 0.3 * rng.normal(size=va.shape)).astype(np.float32)
-    return Part(
+    return PartArrays(
         name, code(0.4, 0.1), code(0, 0.4), logits.astype(np.float32), predicted, labels, CLASSES
     )
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fer_bench.arrays import Part, RunArrays
+from fer_bench.arrays import PartArrays, RunArrays
 
 CLASSES = ("neutral", "happiness", "sadness", "surprise", "fear", "disgust", "anger")
 
@@ -27,7 +27,7 @@ def build_part(
     classes: tuple[str, ...] = CLASSES,
     first_subject: int = 0,
     world: int = 99,
-) -> Part:
+) -> PartArrays:
     """A part whose embeddings are noise plus planted expression and identity directions."""
     rng = np.random.default_rng(seed + 1000 * first_subject)
     n = subjects * images
@@ -55,7 +55,7 @@ def build_part(
             "gender": [["f", "m"][k % 2] for k in s],
         }
     )
-    return Part(
+    return PartArrays(
         name=name,
         expression=mix(e_expression, e_identity),
         identity=mix(i_expression, i_identity),
@@ -83,10 +83,10 @@ def build_run(*, train_subjects: int = 20, extra: bool = False, **planted: objec
     return RunArrays(parts=parts, classes=test.classes, method="planted")
 
 
-def replaced(part: Part, **changes: object) -> Part:
+def replaced(part: PartArrays, **changes: object) -> PartArrays:
     """A part with some arrays replaced."""
-    fields = {k: getattr(part, k) for k in Part.__dataclass_fields__}
-    return Part(**{**fields, **changes})
+    fields = {k: getattr(part, k) for k in PartArrays.__dataclass_fields__}
+    return PartArrays(**{**fields, **changes})
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fer_bench.arrays import Part, RunArrays
+from fer_bench.arrays import PartArrays, RunArrays
 from fer_bench.cautions import Caution, has
 from fer_bench.metrics.decoder import Drawings, PersonReader, decoder
 from fer_bench.metrics.face_decoder import Basis, explained, fit_decoder
@@ -52,7 +52,7 @@ def planted_run(*, e="expression", i="person", channels=1, parts=tuple(PEOPLE), 
             }
         )
         identity = None if i is None else embedding[i]
-        made[name] = Part(name, embedding[e], identity, None, None, labels, CLASSES)
+        made[name] = PartArrays(name, embedding[e], identity, None, None, labels, CLASSES)
         start += len(s)
     everything = np.concatenate(faces)
     return RunArrays(made, CLASSES, read_faces=lambda: everything)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_curve
 
-from fer_bench.arrays import Part, RunArrays
+from fer_bench.arrays import PartArrays, RunArrays
 from fer_bench.errors import FerBenchError
 from fer_bench.metrics.traversals import MIDDLE, directions, equal_error, shifts, traverse
 
@@ -56,7 +56,7 @@ def planted(*, subjects=True):
                 "beard": np.where(looks[s, 0] > 0, "yes", "no"),
             }
         )
-        parts[name] = Part(name, e, None, None, None, labels, CLASSES)
+        parts[name] = PartArrays(name, e, None, None, None, labels, CLASSES)
         start += len(s)
     return RunArrays(parts, CLASSES, read_faces=lambda: np.concatenate(faces))
 

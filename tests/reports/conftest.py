@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from safetensors.numpy import save_file
 
-from fer_bench.arrays import Part
+from fer_bench.arrays import PartArrays
 from fer_bench.experiment import DataSpec, Experiment, RunSpec, SplitSpec, TrainingSpec
 from fer_bench.metrics.affect import affect as affect_metric
 from fer_bench.metrics.classification import classification
@@ -63,7 +63,7 @@ METHODS = {
 
 def simulate_part(
     name: str, method: Simulated, labels: pd.DataFrame, rng: np.random.Generator, *, affect: bool
-) -> Part:
+) -> PartArrays:
     """E = skill * class code + leak * subject code + noise, and I the other way round."""
     d, n = 16, len(labels)
     fixed = np.random.default_rng(7)
@@ -78,7 +78,7 @@ def simulate_part(
     logits = (e @ class_codes.T / 3).astype(np.float32)
     va = labels[["valence", "arousal"]].to_numpy(np.float32)
     va = va * min(method.skill, 1) + 0.2 * rng.normal(size=va.shape).astype(np.float32)
-    return Part(
+    return PartArrays(
         name,
         e.astype(np.float32),
         i.astype(np.float32) if method.identity else None,
@@ -289,12 +289,14 @@ def build_results(
     return root
 
 
-def _renamed(part: Part, rename: Callable[[str], str], classes: tuple[str, ...]) -> Part:
+def _renamed(
+    part: PartArrays, rename: Callable[[str], str], classes: tuple[str, ...]
+) -> PartArrays:
     labels = part.labels.rename(columns={"gender": rename("gender")})
     for column in ("expression", "subject", "sequence", "path", rename("gender")):
         labels[column] = labels[column].map(rename)
     arrays = (part.expression, part.identity, part.logits, part.valence_arousal)
-    return Part(part.name, *arrays, labels, classes)
+    return PartArrays(part.name, *arrays, labels, classes)
 
 
 def _write_facts(working, spec, name, method, rng, rename, classes) -> None:

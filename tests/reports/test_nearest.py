@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fer_bench.arrays import Part
+from fer_bench.arrays import PartArrays
 from fer_bench.reports.nearest import HITS, data_rows, face_facts, nearest, sample_positions
 
 
@@ -22,7 +22,7 @@ def part():
     )
     e = np.eye(2)[[c for c, _ in rows]] * 9 + rng.normal(size=(len(rows), 2))
     i = np.eye(10)[[s for _, s in rows]] * 9 + rng.normal(size=(len(rows), 10))
-    return Part("test", e, i, None, None, labels, ("calm", "glad"))
+    return PartArrays("test", e, i, None, None, labels, ("calm", "glad"))
 
 
 def test_the_nearest_by_e_share_the_expression_and_by_i_the_person(part):
@@ -50,13 +50,13 @@ def test_samples_are_of_different_people_where_there_are_any(part):
 
 
 def test_a_collapsed_embedding_has_neighbours_too(part):
-    flat = Part("test", np.zeros((40, 2)), None, None, None, part.labels, part.classes)
+    flat = PartArrays("test", np.zeros((40, 2)), None, None, None, part.labels, part.classes)
     assert all(len(hits) == HITS for _, hits in nearest(flat)["E"])
 
 
 def test_unknown_labels_are_said_and_agree_with_nothing(part):
     labels = part.labels.assign(subject=None).drop(columns="row")
-    blind = Part("test", part.expression, None, None, None, labels, part.classes)
+    blind = PartArrays("test", part.expression, None, None, None, labels, part.classes)
     facts = face_facts(blind, 1, query=0)
     assert (facts["subject"], facts["same_subject"], facts["row"]) == ("unknown", False, -1)
     assert facts["same_expression"]

@@ -7,7 +7,7 @@ import pandas as pd
 import torch
 from typer.testing import CliRunner
 
-from fer_bench.arrays import Part
+from fer_bench.arrays import PartArrays
 from fer_bench.cli.app import app
 from fer_bench.metrics.traversals import STEPS, Traversal
 from fer_bench.reports.figures.traversals import failures_figure, traversal_figure
@@ -53,7 +53,7 @@ def test_the_figure_has_a_face_a_step_and_shifts_are_framed():
 def test_the_surest_mistakes_come_first():
     logits = np.array([[2, 0], [0, 3], [0, 1], [5, 0]], np.float32)
     labels = pd.DataFrame({"expression": ["neutral", "neutral", "neutral", "anger"]})
-    part = Part("test", np.zeros((4, 1), np.float32), None, logits, None, labels, CLASSES)
+    part = PartArrays("test", np.zeros((4, 1), np.float32), None, logits, None, labels, CLASSES)
     assert misread(part).tolist() == [3, 1, 2]
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fer_bench.arrays import Part
+from fer_bench.arrays import PartArrays
 from fer_bench.errors import RunError
 from fer_bench.experiment import DataSpec, RunSpec, SplitSpec, TrainingSpec
 from fer_bench.runs.store import RunStore, file_name, write_json, write_part
@@ -44,7 +44,7 @@ def part(name="test", n=4):
     further = {"z_exp": features[:, 1:]}
     drawn = np.arange(n * 12, dtype=np.uint8).reshape(n, 2, 2, 3) if name == "test" else None
     classes = ("neutral", "anger")
-    return Part(name, features, None, features[:, :2], None, labels, classes, further, drawn)
+    return PartArrays(name, features, None, features[:, :2], None, labels, classes, further, drawn)
 
 
 def fill(working, spec):

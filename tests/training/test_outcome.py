@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from fer_bench.arrays import Part
+from fer_bench.arrays import PartArrays
 from fer_bench.cautions import has
 from fer_bench.method import Player, Stage
 from fer_bench.training.outcome import CODES, bounds_at, prediction_cautions, training_cautions
@@ -18,7 +18,7 @@ CLASSES = ("neutral", "happiness", "sadness", "anger")
 def part(logits, y, name="test"):
     labels = pd.DataFrame({"expression": [CLASSES[c] if c >= 0 else None for c in y]})
     logits = np.asarray(logits, dtype=np.float32)
-    return Part(name, logits, None, logits, None, labels, CLASSES)
+    return PartArrays(name, logits, None, logits, None, labels, CLASSES)
 
 
 def stage(**facts):
