@@ -242,12 +242,7 @@ def summarise(store: RunStore) -> Summary:
         verdicts=tuple(_verdicts(rows, columns, frame, paired)),
         cautions=_remarks(rows, records, frame, failures, superseded),
         failures=failures,
-        environment={
-            key: first.environment[key]
-            for key in ("python", "torch", "numpy", "device")
-            if key in first.environment
-        }
-        | {"code": dict(first.spec.code)},
+        environment=_environment(first),
         experiment=experiment.model_dump(mode="json") if experiment else {},
         tie=_tie(first, latest),
     )
@@ -255,6 +250,13 @@ def summarise(store: RunStore) -> Summary:
     with suppress(OSError):  # results that cannot be written to can be read
         write_json(store.root / "summary.json", summary.to_json(), indent=None)
     return summary
+
+
+def _environment(record: RunRecord) -> dict[str, Any]:
+    """What a run was made with."""
+    keys = ("python", "torch", "numpy", "device")
+    known = {key: record.environment[key] for key in keys if key in record.environment}
+    return known | {"code": dict(record.spec.code)}
 
 
 def _with_curve(summary: Summary, paired: PairedScores) -> Summary:
