@@ -330,6 +330,11 @@ WORDINGS: dict[str, Wording] = {
         "the attacker {attacker} reads AUC {auc:.3f} on its own training people, no more than the "
         "cosine ({ignorant:.3f}): it was not fitted"
     ),
+    "wide-embedding": Wording(
+        "attackers that learn see the first {kept} principal components of {columns} columns, "
+        "{variance:.0%} of their variance; the cosine sees them all",
+        "note",
+    ),
     "foreign-embedding": Wording(
         "the embeddings of training and test people have second moments of correlation "
         "{across:.2f} (two halves of the training people {within:.2f}): are they of one run?"
