@@ -361,6 +361,11 @@ WORDINGS: dict[str, Wording] = {
     "eraser-without-guarantee": Wording(
         "identity was taken out by {eraser}, which promises nothing about what is left", "note"
     ),
+    "class-scores-only": Wording(
+        "this embedding holds the scores of {classes} classes and no more: a line to beat for "
+        "accuracy alone, of no use for other classes, intensities or mutual information",
+        "note",
+    ),
     "pixels-as-descriptor": Wording(
         "pixels stand in for a face-recognition descriptor of the other photograph: light, hair "
         "and background of one session link it as well"
