@@ -239,15 +239,9 @@ def spread_over_ranks(fabric: Fabric, backbones: Sequence[Backbone], *seed: int)
 
 
 def average_gradients(fabric: Fabric, parameters: Sequence[nn.Parameter]) -> None:
-    """Replace the gradients of some parameters by their means over the ranks.
-
-    A parameter that the part of one rank does not reach has a gradient of 0 there.
-    """
+    """Replace the gradients of some parameters by their means over the ranks."""
     if fabric.world_size == 1:
         return
-    for parameter in parameters:
-        if parameter.grad is None:
-            parameter.grad = torch.zeros_like(parameter)
     gradients = [p.grad for p in parameters if p.grad is not None]
     total = sum_over_ranks(torch.cat([g.flatten() for g in gradients]))
     parts = (total / fabric.world_size).split([g.numel() for g in gradients])
