@@ -43,7 +43,7 @@ class Material:
         progress: as given.
 
     Raises:
-        FerBenchError: there is no finished run, or an option is unknown.
+        FerBenchError: nothing was run, or an option is unknown.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Material:
             raise FerBenchError(f"faces is {faces!r}: use 'show', 'blur' or 'none'.")
         progress("reading the results")
         self.store = RunStore(root)
-        self.summary: Summary = summarise(self.store)
+        self.summary: Summary = summarise(self.store, without_rows=True)
         wished = self.summary.experiment.get("report") or {}
         asked: Faces | None = faces or wished.get("faces")
         allowed: Faces = "show" if self.summary.data.get("publish_faces") else "none"
@@ -137,6 +137,8 @@ class Material:
     @cached_property
     def sprite(self) -> Sprite:
         """One sheet with every face of the page."""
+        if not self.summary.rows:
+            return sprite_of(None, np.empty(0, dtype=np.int64), mode="none")
         part, rows = self.samples
         wanted: list[Any] = [data_rows(part)[rows]]
         for label, part in self.parts.items():

@@ -53,7 +53,7 @@ def write_report(
         The path of the page.
 
     Raises:
-        FerBenchError: there is no finished run, or an option is unknown.
+        FerBenchError: nothing was run, or an option is unknown.
     """
     material = Material(
         root, faces=faces, against=against, maps=maps, max_points=max_points, answers=answers,
@@ -71,6 +71,8 @@ def page_of(material: Material) -> str:
     written: list[tuple[Section, Markup]] = []
     with drawing(paper=False):
         for section in sections():
+            if not (material.summary.rows or section.without_rows):
+                continue
             material.progress(section.title)
             html = section.render(material)
             if html is not None:
