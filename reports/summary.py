@@ -41,7 +41,7 @@ from fer_bench.reports.remarks import (
     said_of_runs,
 )
 from fer_bench.reports.scores import latest_records, of_weakest_tie, read_scores
-from fer_bench.reports.standing import SOURCE, collapsed, sound
+from fer_bench.reports.standing import SOURCE, sound
 from fer_bench.reports.text import listed
 from fer_bench.runs.store import RunRecord, RunStore, write_json
 from fer_bench.score import Aspect, Outcome
@@ -529,14 +529,10 @@ def _with_intervals(
 
 
 def _judged(rows: Sequence[Row], use: Column | None, paired: PairedScores) -> Sequence[Row]:
-    """The rows with the intervals that tell who guesses: the spread over seeds of all methods.
-
-    Over the few seeds of one row, an interval reaches chance from far above it.
-    """
+    """The rows with the intervals over people that tell who guesses."""
     if use is None:
         return rows
-    apart = {row.label for row in rows if row.role != "method" or collapsed(row.scores)}
-    compared = paired.compare(use.key, [row.label for row in rows], own_spread=apart)
+    compared = paired.compare(use.key, [row.label for row in rows])
     crossed = {} if compared is None else {use.key: compared}
     return [replace(row, scores=with_intervals(row.scores, crossed, row.label)) for row in rows]
 
