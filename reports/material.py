@@ -15,7 +15,7 @@ from fer_bench.errors import FerBenchError
 from fer_bench.reports.confounding import Confounding, confounding
 from fer_bench.reports.faces import Faces, Sprite, sprite_of
 from fer_bench.reports.kept import KeptFigures
-from fer_bench.reports.maps import KINDS, Kind, Maps, Which, maps_of
+from fer_bench.reports.maps import KINDS, MAX_POINTS, Kind, Maps, Which, maps_of
 from fer_bench.reports.nearest import Grid, data_rows, nearest, sample_positions
 from fer_bench.reports.summary import Row, Summary, summarise
 from fer_bench.runs.store import RunStore
@@ -53,7 +53,7 @@ class Material:
         faces: Faces | None = None,
         against: str | Path | None = None,
         maps: Which = "both",
-        max_points: int = 2500,
+        max_points: int = MAX_POINTS,
         answers: str | None = None,
         progress: Callable[[str], None] = lambda step: None,
     ) -> None:

@@ -17,7 +17,7 @@ from markupsafe import Markup
 from fer_bench.atomic import write_text
 from fer_bench.reports.faces import Faces
 from fer_bench.reports.figures.style import drawing
-from fer_bench.reports.maps import Which
+from fer_bench.reports.maps import MAX_POINTS, Which
 from fer_bench.reports.material import Material
 from fer_bench.reports.rendering import environment, template_text
 from fer_bench.reports.sections import sections
@@ -31,7 +31,7 @@ def write_report(
     faces: Faces | None = None,
     against: str | Path | None = None,
     maps: Which = "both",
-    max_points: int = 2500,
+    max_points: int = MAX_POINTS,
     answers: str | None = None,
     progress: Callable[[str], None] = lambda step: None,
 ) -> Path:
