@@ -122,7 +122,7 @@ def run(
         quiet=quiet,
     )
     _say_outcome(sweep)
-    if report and sweep.records():
+    if report and (sweep.failed or sweep.records()):
         from fer_bench.reports.page import write_report
         from fer_bench.terminal import steps_shown
 
