@@ -172,6 +172,7 @@ def _say_plan(
 ) -> None:
     """Say what would run, what it would take, and what would fail."""
     from fer_bench.cautions import Caution, merged
+    from fer_bench.reports.text import counted
     from fer_bench.runs.store import RunStore
     from fer_bench.sweep.forecast import forecast
     from fer_bench.sweep.plan import foreign_code, plan, planned_steps
@@ -206,7 +207,7 @@ def _say_plan(
         forecasts.append(one)
         if one.problem is None:
             took = f"at least {duration(one.seconds)}, {one.size / 2**20:.1f} MiB"
-            typer.echo(f"{one.label}: {one.runs} runs of {took}")
+            typer.echo(f"{one.label}: {counted(one.runs, 'run')} of {took}")
         else:
             typer.echo(f"{one.label}: all {one.runs} runs would fail: {one.problem}")
     if forecasts:
