@@ -155,6 +155,8 @@ def _seconds(written: str | None) -> float | None:
 
 def _say_outcome(sweep: Sweep) -> None:
     """Say what was skipped, what failed and why, and how many runs there are."""
+    from fer_bench.reports.text import counted
+
     for reason in sorted(set(sweep.skipped.values())):
         typer.echo(f"skipped: {reason}", err=True)
     for reason in dict.fromkeys(sweep.failed.values()):
@@ -162,9 +164,8 @@ def _say_outcome(sweep: Sweep) -> None:
         more = f" and {len(others)} more" if others else ""
         typer.echo(f"failed: {first}{more}: {reason}", err=True)
     busy = f", {sweep.busy} left to another command that is at them" if sweep.busy else ""
-    typer.echo(
-        f"{sweep.done} runs trained, {sweep.kept} kept, {len(sweep.failed)} failed{busy}", err=True
-    )
+    done, failed = counted(sweep.done, "run"), len(sweep.failed)
+    typer.echo(f"{done} trained, {sweep.kept} kept, {failed} failed{busy}", err=True)
 
 
 def _say_plan(
@@ -257,6 +258,7 @@ def score(
 
     processes.start_early()
     from fer_bench.metrics.metric import metric_names
+    from fer_bench.reports.text import counted
     from fer_bench.runs.store import RunStore
     from fer_bench.sweep.sweep import score_store
 
@@ -273,7 +275,7 @@ def score(
     }
     for line in sorted(failed):
         typer.echo(f"failed: {line}", err=True)
-    typer.echo(f"{len(records)} runs scored in {folder}")
+    typer.echo(f"{counted(len(records), 'run')} scored in {folder}")
     if failed:
         raise typer.Exit(1)
 
