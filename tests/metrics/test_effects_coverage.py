@@ -116,18 +116,11 @@ def test_jackknifed_differences_cover(score):
 
 
 def row(score, people, *, sweeps=300):
-    interval = share(coverage(score, people, sweeps=sweeps), sweeps)
+    share = coverage(score, people, sweeps=sweeps)
+    interval = binomtest(round(share * sweeps), sweeps).proportion_ci()
     name = {macro_f1: "macro F1", auc: "verification AUC", eer: "attackers' EER"}[score]
-    out = {"score": name, "people": people, "coverage": interval, "sweeps": sweeps, "seed": 0}
-    if score is auc:
-        bootstrap = bootstrap_coverage(people, sweeps=sweeps)
-        out["two-level bootstrap"] = share(bootstrap, sweeps)
-    return out
-
-
-def share(value, of):
-    """A share with its 95 % interval."""
-    return float(value), *binomtest(round(value * of), of).proportion_ci()
+    told = {"score": name, "people": people, "coverage": (float(share), *interval)}
+    return {**told, "sweeps": sweeps, "seed": 0}
 
 
 if __name__ == "__main__":
