@@ -155,6 +155,8 @@ def _seconds(written: str | None) -> float | None:
 
 def _say_outcome(sweep: Sweep) -> None:
     """Say what was skipped, what failed and why, and how many runs there are."""
+    from fer_bench.reports.text import counted
+
     for reason in sorted(set(sweep.skipped.values())):
         typer.echo(f"skipped: {reason}", err=True)
     for reason in dict.fromkeys(sweep.failed.values()):
@@ -162,9 +164,8 @@ def _say_outcome(sweep: Sweep) -> None:
         more = f" and {len(others)} more" if others else ""
         typer.echo(f"failed: {first}{more}: {reason}", err=True)
     busy = f", {sweep.busy} left to another command that is at them" if sweep.busy else ""
-    typer.echo(
-        f"{sweep.done} runs trained, {sweep.kept} kept, {len(sweep.failed)} failed{busy}", err=True
-    )
+    done, failed = counted(sweep.done, "run"), len(sweep.failed)
+    typer.echo(f"{done} trained, {sweep.kept} kept, {failed} failed{busy}", err=True)
 
 
 def _say_plan(
@@ -172,6 +173,7 @@ def _say_plan(
 ) -> None:
     """Say what would run, what it would take, and what would fail."""
     from fer_bench.cautions import Caution, merged
+    from fer_bench.reports.text import counted
     from fer_bench.runs.store import RunStore
     from fer_bench.sweep.forecast import forecast
     from fer_bench.sweep.plan import foreign_code, plan, planned_steps
@@ -206,7 +208,7 @@ def _say_plan(
         forecasts.append(one)
         if one.problem is None:
             took = f"at least {duration(one.seconds)}, {one.size / 2**20:.1f} MiB"
-            typer.echo(f"{one.label}: {one.runs} runs of {took}")
+            typer.echo(f"{one.label}: {counted(one.runs, 'run')} of {took}")
         else:
             typer.echo(f"{one.label}: all {one.runs} runs would fail: {one.problem}")
     if forecasts:
@@ -256,6 +258,7 @@ def score(
 
     processes.start_early()
     from fer_bench.metrics.metric import metric_names
+    from fer_bench.reports.text import counted
     from fer_bench.runs.store import RunStore
     from fer_bench.sweep.sweep import score_store
 
@@ -272,7 +275,7 @@ def score(
     }
     for line in sorted(failed):
         typer.echo(f"failed: {line}", err=True)
-    typer.echo(f"{len(records)} runs scored in {folder}")
+    typer.echo(f"{counted(len(records), 'run')} scored in {folder}")
     if failed:
         raise typer.Exit(1)
 
