@@ -135,7 +135,7 @@ class Renderer(ABC):
         return self.maker()(size=size, color=color, **options)
 
     def version(self) -> str:
-        """Changes with the code beside the maker: other pixels may then come of the same options."""
+        """Changes with the code beside the maker, as the pixels of the same options may."""
         return source_hash(Path(inspect.getfile(self.maker())).parent)
 
     def options(self) -> tuple[str, ...]:
