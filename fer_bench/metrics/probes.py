@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fer_bench.errors import DataError
 from fer_bench.labels import read_labels, renumbered
-from fer_bench.metrics.common import Floats, Ints, standardise
+from fer_bench.metrics.common import Floats, Ints, random_rows, standardise
 from fer_bench.reading import read_matrix, read_rows
 
 SHRINKAGES = (0.001, 0.01, 0.05, 0.2, 0.5, 0.9)
@@ -467,23 +467,16 @@ class KnnProbe:
     def _tuning(self) -> tuple[Ints, Ints, NDArray[np.float32]]:
         """Rows to train on, and those nearest to each validation row with their cosines."""
         queries = self._rows[self._split.validation]
-        train = thinned(self._split.train, KNN_PAIRS // len(queries))
+        train, _ = random_rows(self._split.train, KNN_PAIRS // len(queries), seed=0)
         return train, *_neighbours(queries, self._rows[train], max(NEIGHBOURS))
 
     def _tested(self, k: int) -> tuple[Ints, Ints, NDArray[np.float32]]:
         """Rows to fit on, and the k nearest to each test row with their cosines."""
         if k not in self._known:
             queries = self._rows[self._split.test]
-            gallery = thinned(self._split.fit, KNN_PAIRS // max(1, len(queries)))
+            gallery, _ = random_rows(self._split.fit, KNN_PAIRS // max(1, len(queries)), seed=0)
             self._known[k] = gallery, *_neighbours(queries, self._rows[gallery], k)
         return self._known[k]
-
-
-def thinned(rows: Ints, limit: int) -> Ints:
-    """A fixed random subset of at most `limit` rows."""
-    if len(rows) <= limit:
-        return rows
-    return np.sort(np.random.default_rng(0).choice(rows, size=limit, replace=False))
 
 
 def _by_code(codes: Ints) -> list[Ints]:
