@@ -8,11 +8,9 @@ from typing import Annotated, Any, Optional
 import typer
 
 from fer_bench.cautions import Caution
-from fer_bench.cli.help import Command, Commands
+from fer_bench.cli.help import Command, group
 
-app = typer.Typer(
-    cls=Commands, no_args_is_help=True, help="Mutual information: estimate, bench, check."
-)
+app = group("mi", "Mutual information: estimate, bench, check.")
 
 
 @app.command(cls=Command)

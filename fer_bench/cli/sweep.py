@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fer_bench.cli.help import Folder
+
 if TYPE_CHECKING:
     from fer_bench.experiment import Experiment
     from fer_bench.sweep.executors import Options
     from fer_bench.sweep.sweep import Sweep
-
-Folder = Annotated[Path, typer.Argument(help="Result folder.", show_default=False)]
 
 
 def run(

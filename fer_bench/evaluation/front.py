@@ -361,7 +361,7 @@ def _contents(
     pictures: Any,
 ) -> Contents:
     """The arrays of one model with what the call says of the rows."""
-    arrays = {_ours(key): value for key, value in own.items() if value is not None}
+    arrays = {_OURS.get(key, key): value for key, value in own.items() if value is not None}
     applied = arrays.pop("model", None)
     if applied is not None:
         arrays |= {k: v for k, v in _applied(applied, inputs).items() if k not in arrays}
@@ -374,10 +374,6 @@ def _contents(
 
 
 _OURS = {"expression": "E", "identity": "I", "predictions": "prediction"}
-
-
-def _ours(key: str) -> str:
-    return _OURS.get(key, key)
 
 
 def _applied(model: Any, inputs: Any) -> dict[str, Any]:

@@ -56,7 +56,7 @@ from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from fer_bench.arrays import FURTHER, PartArrays, RunArrays, further_of
+from fer_bench.arrays import PartArrays, RunArrays
 from fer_bench.atomic import atomic_path, write_text
 from fer_bench.errors import RunError
 from fer_bench.experiment import Experiment, RunSpec
@@ -67,7 +67,6 @@ from fer_bench.score import Outcome
 RESUME = "resume.safetensors"  # where training stands, while it goes on
 STAGE = "stage.safetensors"  # where it stands at the end of a stage that runs have in common
 
-_ARRAYS = ("expression", "identity", "logits", "valence_arousal")
 _SEALED = ("spec.json", "environment.json", "history.csv")  # of every run
 _ADDED = "parts/checksums.json"  # of parts that came later
 _HARMLESS = re.compile(r"[^/\\\x00-\x1f\x7f]+")
@@ -177,16 +176,8 @@ class RunRecord:
         try:
             arrays = safetensors.numpy.load(self._written(f"{file}.safetensors"))
             labels = read_label_table(BytesIO(self._written(f"{file}.parquet")))
-            loaded = {key: arrays.get(key) for key in _ARRAYS[1:]}
-            return PartArrays(
-                name,
-                arrays["expression"],
-                labels=labels,
-                classes=classes,
-                further=further_of(arrays),
-                drawn=arrays.get("drawn"),
-                **loaded,
-            )
+            arrays["expression"]  # every part has one
+            return PartArrays.of_stored(name, arrays, labels, classes)
         except RunError:
             raise
         except Exception as error:
@@ -630,17 +621,7 @@ def write_part(folder: Path, part: PartArrays, *, faces: str = "") -> list[Path]
     """
     stem = file_name(part.name.replace(":", "--"))
     folder.mkdir(parents=True, exist_ok=True)
-    arrays = {
-        name: np.ascontiguousarray(getattr(part, name), dtype=np.float32)
-        for name in _ARRAYS
-        if getattr(part, name) is not None
-    }
-    arrays |= {
-        f"{FURTHER}{name}": np.ascontiguousarray(value, dtype=np.float32)
-        for name, value in part.further.items()
-    }
-    if part.drawn is not None:
-        arrays["drawn"] = np.ascontiguousarray(part.drawn)
+    arrays = {k: v if k == "drawn" else v.astype(np.float32) for k, v in part.stored.items()}
     table, file = folder / f"{stem}.parquet", folder / f"{stem}.safetensors"
     with atomic_path(table) as aside:
         part.labels.to_parquet(aside, index=False)
