@@ -246,21 +246,21 @@ def subject_halves(subject: ArrayLike, expression: ArrayLike, *, seed: int = 0) 
 # --- what every probe is asked ------------------------------------------------------------
 
 
-def split_labels(y: ArrayLike, split: Split, *, name: str = "y") -> tuple[Ints, Ints]:
+def split_labels(y: ArrayLike, split: Split) -> tuple[Ints, Ints]:
     """Codes [n] of the labels of a split's rows, and the given code of each [k].
 
     Raises:
         DataError: a row of the split does not exist or has no label, or none is fitted.
     """
-    labels = read_labels(y, name)
+    labels = read_labels(y, "y")
     rows = split.rows
     if not len(split.fit):
         raise DataError("the split has no rows to fit on.")
     if rows.max() >= len(labels):
-        raise DataError(f"the split has row {rows.max()}, and {name} has {len(labels)} rows only.")
+        raise DataError(f"the split has row {rows.max()}, and y has {len(labels)} rows only.")
     if (labels[rows] < 0).any():
         row = rows[np.argmax(labels[rows] < 0)]
-        raise DataError(f"{name} has no label in row {row}, which the split uses: leave it out.")
+        raise DataError(f"y has no label in row {row}, which the split uses: leave it out.")
     codes = bounded(labels)
     given = np.arange(codes.max() + 1) if codes is labels else np.unique(labels[labels >= 0])
     return codes, given
