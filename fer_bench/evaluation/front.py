@@ -35,7 +35,8 @@ SHOWN: Mapping[str, str] = {
     "leakage/I.expression.strongest": "expression from I, % (chance)",
     "mig/normalised": "MIG, normalised (null)",
 }
-_COLUMNS = ["model", "score", "value", "low", "high", "null", "p", "n", "unit", "seed", "fold"]
+_NUMBERS = ("value", "low", "high", "null", "p", "n", "unit")
+_COLUMNS = ["model", "score", *_NUMBERS, "seed", "fold"]
 
 
 @dataclass(frozen=True)
@@ -140,13 +141,7 @@ class Evaluation:
             {
                 "model": record.spec.label,
                 "score": f"{metric}/{key}",
-                "value": score.value,
-                "low": score.low,
-                "high": score.high,
-                "null": score.null,
-                "p": score.p,
-                "n": score.n,
-                "unit": score.unit,
+                **{name: getattr(score, name) for name in _NUMBERS},
                 "seed": record.spec.seed,
                 "fold": record.spec.fold,
             }

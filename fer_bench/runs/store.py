@@ -256,13 +256,15 @@ class RunRecord:
         Raises:
             RunError: `done.json` itself is damaged.
         """
-        sealed = [n for n, digest in self.checksums.items() if _differs(self.folder, n, digest)]
-        return sealed + self._score_damage()
+        return self._changed() + self._score_damage()
+
+    def _changed(self) -> list[str]:
+        return [n for n, digest in self.checksums.items() if _differs(self.folder, n, digest)]
 
     def damage(self) -> str | None:
         """What is wrong with the sealed files, in one sentence; None if nothing is."""
         try:
-            wrong = [n for n, digest in self.checksums.items() if _differs(self.folder, n, digest)]
+            wrong = self._changed()
             if not wrong:
                 self.spec  # noqa: B018
                 return None
@@ -340,7 +342,8 @@ class RunStore:
 
     def set_aside(self, run_id: str, reason: str) -> Path:
         """Move a damaged run out of the way, with the reason, so that it can be trained again."""
-        place = _free_name(self.root / "damaged" / run_id)
+        names = (f"{run_id}-{i}" if i else run_id for i in count())
+        place = next(p for p in (self.root / "damaged" / n for n in names) if not p.exists())
         place.parent.mkdir(parents=True, exist_ok=True)
         os.replace(self.runs / run_id, place)
         write_json(place / "damage.json", {"run": run_id, "reason": reason})
@@ -379,12 +382,7 @@ class RunStore:
             "reason": f"why it failed cannot be read: {str(path)!r} is damaged.",
             "deaths": 0,
         }
-        try:
-            content = _read_json(path)
-        except RunError:
-            return unknown
-        if not isinstance(content, dict):
-            return unknown
+        content = read_mapping(path) or {}
         return {k: content[k] if type(content.get(k)) is type(v) else v for k, v in unknown.items()}
 
     def save_failure(
@@ -479,11 +477,8 @@ class RunStore:
         }
 
     def _read_card(self, path: Path) -> dict[str, Any] | None:
-        try:
-            content = _read_json(path)
-        except RunError:
-            return None
-        return content if isinstance(content, dict) and "fingerprint" in content else None
+        content = read_mapping(path) or {}
+        return content if "fingerprint" in content else None
 
     def has_data_card(self, fingerprint: str) -> bool:
         """Whether card and thumbnails of a data set are there, as far as there are any."""
@@ -498,9 +493,7 @@ class RunStore:
         try:
             with np.load(path, allow_pickle=False) as content:
                 faces = content["faces"]
-        except FileNotFoundError:
-            return None
-        except Exception:  # damaged: whatever numpy and zipfile make of it
+        except Exception:  # there are none, or whatever numpy and zipfile make of damaged ones
             return None
         return faces if faces.ndim == 4 and faces.dtype == np.uint8 else None
 
@@ -520,11 +513,7 @@ class RunStore:
 
     def planned(self) -> dict[str, str]:
         """What the last command planned: run id -> label and place; empty where it is unknown."""
-        try:
-            content = _read_json(self.root / "plan.json")
-        except RunError:
-            return {}
-        return content if isinstance(content, dict) else {}
+        return read_mapping(self.root / "plan.json") or {}
 
     def is_claimed(self, run_id: str) -> bool:
         """Whether a process is at work on a run."""
@@ -675,6 +664,15 @@ def _read_json(path: Path) -> Any:
     return _parse(path, _read_bytes(path))
 
 
+def read_mapping(path: Path) -> dict[str, Any] | None:
+    """The JSON object of a file; None where there is no such file, or it is damaged."""
+    try:
+        content = _read_json(path)
+    except RunError:
+        return None
+    return content if isinstance(content, dict) else None
+
+
 def sha256(path: Path) -> str:
     """Hex digest of a file."""
     with path.open("rb") as file:
@@ -714,11 +712,3 @@ def remove(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
-
-
-def _free_name(path: Path) -> Path:
-    for i in count():
-        candidate = path.with_name(f"{path.name}{f'-{i}' if i else ''}")
-        if not candidate.exists():
-            return candidate
-    raise AssertionError
