@@ -373,7 +373,7 @@ def score_record(
     again: bool = False,
     tell: Tell = lambda **message: None,
 ) -> None:
-    """Score a finished run into its folder: only metrics that are missing, failed or of another version.
+    """Score a finished run into its folder: only what is missing, failed or of another version.
 
     Args:
         metrics: names; by default all default ones.
