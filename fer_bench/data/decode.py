@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from fer_bench.errors import DataError
 
 Fit = Literal["crop", "pad", "stretch"]
-FITS = ("crop", "pad", "stretch")
+FITS = get_args(Fit)
 
 MAX_PIXELS = 100_000_000
 """Larger images are refused from their header, before anything is decompressed."""
