@@ -324,6 +324,11 @@ WORDINGS: dict[str, Wording] = {
         "the attacker {attacker} reads AUC {auc:.3f} on its own training people, no more than the "
         "cosine ({ignorant:.3f}): it was not fitted"
     ),
+    "wide-embedding": Wording(
+        "attackers that learn see the first {kept} principal components of {columns} columns, "
+        "{variance:.0%} of their variance; the cosine sees them all",
+        "note",
+    ),
     "foreign-embedding": Wording(
         "the embeddings of training and test people have second moments of correlation "
         "{across:.2f} (two halves of the training people {within:.2f}): are they of one run?"
@@ -349,6 +354,11 @@ WORDINGS: dict[str, Wording] = {
     ),
     "eraser-without-guarantee": Wording(
         "identity was taken out by {eraser}, which promises nothing about what is left", "note"
+    ),
+    "class-scores-only": Wording(
+        "this embedding holds the scores of {classes} classes and no more: a line to beat for "
+        "accuracy alone, of no use for other classes, intensities or mutual information",
+        "note",
     ),
     "pixels-as-descriptor": Wording(
         "pixels stand in for a face-recognition descriptor of the other photograph: light, hair "
@@ -573,6 +583,14 @@ WORDINGS: dict[str, Wording] = {
     ),
     "never-scored": Wording("{run} has no scores"),
     # The headline of a page.
+    "all-failed": Wording("all {runs} planned runs failed: there is no number to compare", "error"),
+    "none-finished": Wording(
+        "none of {runs} planned runs finished ({states}): there is no number to compare", "error"
+    ),
+    "main-reason": Wording("why, for {share}: {reason}", "error"),
+    "run-again": Wording(
+        "once that is mended, the same experiment into the same folder starts them again", "note"
+    ),
     "best-alone": Wording(
         "{best} has the best {measure}: {value}{margins}, ahead of every other method", "note"
     ),

@@ -398,6 +398,7 @@ class RunStore:
 
     def _read_failure(self, path: Path) -> dict[str, Any]:
         unknown = {"label": path.stem, "method": "", "seed": 0, "fold": 0, "kind": "failed"}
+        unknown |= {"fingerprint": "", "fold_hash": ""}
         unknown |= {
             "reason": f"why it failed cannot be read: {str(path)!r} is damaged.",
             "deaths": 0,
@@ -428,6 +429,8 @@ class RunStore:
             "method": spec.method,
             "seed": spec.seed,
             "fold": spec.fold,
+            "fingerprint": spec.fingerprint,
+            "fold_hash": spec.fold_hash,
             "kind": kind,
             "reason": reason,
             "deaths": deaths,

@@ -134,10 +134,10 @@ def test_run_then_score(invoke, tmp_path):
     arguments = ["run", "--out", out, "--executor", "serial", "--no-report", *SMALL]
     status, _, err = invoke(*arguments, "--set", "scores.metrics=['classification']")
     assert status == 0, err
-    assert "1 runs trained, 0 kept, 0 failed" in err
+    assert "1 run trained, 0 kept, 0 failed" in err
     status, stdout, _ = invoke("score", out, "--metrics", "classification", "--again")
     assert status == 0
-    assert "1 runs scored" in stdout
+    assert "1 run scored" in stdout
 
 
 def test_the_module_is_the_command():
