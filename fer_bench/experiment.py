@@ -608,14 +608,20 @@ def canonical_json(content: Any) -> str:
     return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
+def written_value(text: str) -> Any:
+    """What somebody wrote behind KEY=: a value of TOML where it is one, else a plain string."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text.strip()
+
+
 def _apply_override(content: dict[str, Any], override: str) -> None:
     key, equals, raw = override.partition("=")
     if not equals or not key.strip():
         raise ExperimentError(f"--set {override!r}: write it as KEY=VALUE, such as seeds=[0,1].")
     try:
-        value = tomllib.loads(f"value = {raw}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = raw.strip()
+        value = written_value(raw)
     except RecursionError:
         raise ExperimentError(
             f"--set {key}: brackets stand in brackets more than {_MOST_LEVELS} levels deep."

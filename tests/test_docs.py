@@ -151,12 +151,13 @@ def test_links_of_the_readme_lead_somewhere() -> None:
 
 
 def test_numbers_stand_where_their_list_says(rerun) -> None:
-    """Each with a command (or the word that none was kept), commit, machine and date."""
+    """Each with a command, commit, machine and date."""
     stamp = {"command", "commit", "date", "machine"}
     for number in rerun.numbers()["number"]:
         page = (DOCS / number["page"]).read_text(encoding="utf-8")
         assert number["states"] in re.sub(r"\s+", " ", page), number
         assert {*number} - {"cpu_minutes", "estimated_minutes"} == {"page", "states", *stamp}
+        assert number["command"]
 
 
 def test_every_benchmark_is_kept_and_shown(rerun, reference) -> None:

@@ -257,10 +257,8 @@ def _numbers() -> str:
     for number in numbers()["number"]:
         page = number["page"].removesuffix(".md")
         where = f"{{doc}}`{number['states']} </{page}>`"
-        command = f"`{number['command']}`" if number["command"] else "none was kept"
-        estimate = f"about {number.get('estimated_minutes')}, an estimate"
-        cost = number.get("cpu_minutes", estimate if number["command"] else "")
-        cells = (where, command, *(number[key] for key in stamp), str(cost))
+        cost = number.get("cpu_minutes", f"about {number.get('estimated_minutes')}, an estimate")
+        cells = (where, f"`{number['command']}`", *(number[key] for key in stamp), str(cost))
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fer_bench.cli.help import Folder
+
 if TYPE_CHECKING:
     from fer_bench.experiment import Experiment
     from fer_bench.sweep.executors import Options
     from fer_bench.sweep.sweep import Sweep
-
-Folder = Annotated[Path, typer.Argument(help="Result folder.", show_default=False)]
 
 
 def run(
@@ -105,7 +106,8 @@ def run(
         sbatch=tuple(sbatch or ()),
     )
     if dry_run:
-        _say_plan(parsed, folder, options, method or ())
+        with naming(experiment):
+            _say_plan(parsed, folder, options, method or ())
         return
     if not quiet:
         typer.echo(f"{parsed.name}: results go to {folder}", err=True)
@@ -113,16 +115,17 @@ def run(
             typer.echo(line, err=True)
     from fer_bench.sweep.sweep import run_experiment
 
-    sweep = run_experiment(
-        parsed,
-        folder,
-        options=options,
-        methods=method or (),
-        rehearse=options.is_local,
-        quiet=quiet,
-    )
+    with naming(experiment):
+        sweep = run_experiment(
+            parsed,
+            folder,
+            options=options,
+            methods=method or (),
+            rehearse=options.is_local,
+            quiet=quiet,
+        )
     _say_outcome(sweep)
-    if report and sweep.records():
+    if report and (sweep.failed or sweep.records()):
         from fer_bench.reports.page import write_report
         from fer_bench.terminal import steps_shown
 
@@ -131,6 +134,17 @@ def run(
         typer.echo(f"report: {page.resolve()}")
     if sweep.failed:
         raise typer.Exit(1)
+
+
+@contextmanager
+def naming(experiment: Path | None) -> Iterator[None]:
+    """What is wrong with the data that an experiment asks for is told with its file."""
+    from fer_bench.errors import DataError
+
+    try:
+        yield
+    except DataError as error:
+        raise DataError(f"{experiment}: {error}" if experiment else str(error)) from None
 
 
 def _seconds(written: str | None) -> float | None:
@@ -155,6 +169,8 @@ def _seconds(written: str | None) -> float | None:
 
 def _say_outcome(sweep: Sweep) -> None:
     """Say what was skipped, what failed and why, and how many runs there are."""
+    from fer_bench.reports.text import counted
+
     for reason in sorted(set(sweep.skipped.values())):
         typer.echo(f"skipped: {reason}", err=True)
     for reason in dict.fromkeys(sweep.failed.values()):
@@ -162,9 +178,8 @@ def _say_outcome(sweep: Sweep) -> None:
         more = f" and {len(others)} more" if others else ""
         typer.echo(f"failed: {first}{more}: {reason}", err=True)
     busy = f", {sweep.busy} left to another command that is at them" if sweep.busy else ""
-    typer.echo(
-        f"{sweep.done} runs trained, {sweep.kept} kept, {len(sweep.failed)} failed{busy}", err=True
-    )
+    done, failed = counted(sweep.done, "run"), len(sweep.failed)
+    typer.echo(f"{done} trained, {sweep.kept} kept, {failed} failed{busy}", err=True)
 
 
 def _say_plan(
@@ -172,6 +187,7 @@ def _say_plan(
 ) -> None:
     """Say what would run, what it would take, and what would fail."""
     from fer_bench.cautions import Caution, merged
+    from fer_bench.reports.text import counted
     from fer_bench.runs.store import RunStore
     from fer_bench.sweep.forecast import forecast
     from fer_bench.sweep.plan import foreign_code, plan, planned_steps
@@ -206,7 +222,7 @@ def _say_plan(
         forecasts.append(one)
         if one.problem is None:
             took = f"at least {duration(one.seconds)}, {one.size / 2**20:.1f} MiB"
-            typer.echo(f"{one.label}: {one.runs} runs of {took}")
+            typer.echo(f"{one.label}: {counted(one.runs, 'run')} of {took}")
         else:
             typer.echo(f"{one.label}: all {one.runs} runs would fail: {one.problem}")
     if forecasts:
@@ -256,6 +272,7 @@ def score(
 
     processes.start_early()
     from fer_bench.metrics.metric import metric_names
+    from fer_bench.reports.text import counted
     from fer_bench.runs.store import RunStore
     from fer_bench.sweep.sweep import score_store
 
@@ -272,7 +289,7 @@ def score(
     }
     for line in sorted(failed):
         typer.echo(f"failed: {line}", err=True)
-    typer.echo(f"{len(records)} runs scored in {folder}")
+    typer.echo(f"{counted(len(records), 'run')} scored in {folder}")
     if failed:
         raise typer.Exit(1)
 

@@ -80,8 +80,13 @@ class Planned:
             shapes = ", ".join(f"{k} {a.shape[1]}" for k, a in model.arrays.items())
             seed = f" (seed {model.seed})" if model.seed else ""
             lines.append(f"{model.name}{seed}: {shapes} columns")
-        of_models = (caution for model in self.gathered.models for caution in model.cautions)
-        said = dict.fromkeys([*self.cautions, *of_models])
+        models = self.gathered.models
+        of_models = (
+            f"{model.name}: {caution}" if len(models) > 1 else str(caution)
+            for model in models
+            for caution in model.cautions
+        )
+        said = dict.fromkeys([*map(str, self.cautions), *of_models])
         return [*lines, *(f"caution: {caution}" for caution in said)]
 
 

@@ -26,6 +26,7 @@ import torch
 
 import fer_bench
 from fer_bench import registry
+from fer_bench.arrays import PartArrays
 from fer_bench.cautions import Caution
 from fer_bench.errors import FerBenchError, RunError
 from fer_bench.metrics.metric import score_run
@@ -402,6 +403,15 @@ def retrain(record: RunRecord) -> dict[str, Any]:
     kept = record.arrays.test
     if again.expression.shape != kept.expression.shape:
         raise RunError("the test part has another shape than when it was trained.")
+    return distance(kept, again)
+
+
+def distance(kept: PartArrays, again: PartArrays) -> dict[str, Any]:
+    """How far the arrays of a second training are from the first, for the same faces.
+
+    Returns:
+        {"difference", "agreement", "accuracy": (first, second)}; see `Cell`.
+    """
     scale = float(np.sqrt(np.mean(np.square(kept.expression, dtype=np.float64)))) or 1.0
     apart = np.asarray(again.expression, np.float64) - kept.expression
     out: dict[str, Any] = {

@@ -442,7 +442,7 @@ class Trainer:
         if self.training.target == "valence_arousal":
             name, title, none = "ccc", "CCC", "no valence-arousal"
         else:
-            name, title, none = "balanced_accuracy", "accuracy", "no prediction"
+            name, title, none = "balanced_accuracy", "balanced accuracy", "no prediction"
         if name not in scores:
             return None, none
         standing = (scores[name], -scores.get("cross_entropy", 0.0))

@@ -177,6 +177,9 @@ def test_shuffled_rows_beside_predictions_are_called_by_name(made, table, tmp_pa
     file = save(tmp_path / "m.npz", e=made.expression, id=ids, logits=made.logits)
     plan = planned([file], table, classes=made.classes)
     assert [c.code for c in plan.gathered.models[0].cautions] == ["predictions-at-chance"]
+    other = save(tmp_path / "other.npz", e=made.expression, logits=made.logits, id=made.ids)
+    lines = planned([file, other], table, classes=made.classes).describe()
+    assert any(line.startswith("caution: m: predictions agree with") for line in lines)
 
 
 def test_labels_without_expressions_or_people_are_refused(made, tmp_path):

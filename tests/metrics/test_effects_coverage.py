@@ -17,7 +17,7 @@ from fer_bench.attackers.comparisons import compared_pairs
 from fer_bench.attackers.faces import Faces
 from fer_bench.attackers.numbers import person_effects, verification_numbers
 from fer_bench.metrics.classification import classification_scores
-from fer_bench.metrics.verification import verification_pairs, verification_scores
+from fer_bench.metrics.verification import pair_cosines, verification_pairs, verification_scores
 from fer_bench.statistics.crossed import RunScore, compare_crossed
 
 FACES, CLASSES, SEEDS = 8, ("a", "b", "c", "d"), 2
@@ -41,8 +41,8 @@ def eer(people, seen, who, own):
     return replace(score, effects=person_effects(compared)["eer"])
 
 
-def sweep(score, people, rng):
-    """Two equal methods with two seeds each, tested on the same people."""
+def runs(people, rng):
+    """(method, seed, what it sees of expressions, of people, labels): two equal methods."""
     own = {"s": np.repeat(np.arange(people), FACES), "y": np.tile(np.arange(FACES) % 4, people)}
     n = people * FACES
     easy = 0.7 * rng.normal(size=people)[own["s"]]
@@ -53,8 +53,14 @@ def sweep(score, people, rng):
             skill = 1 + 0.1 * rng.normal() + easy + suits
             seen = skill[:, None] * np.eye(4)[own["y"]] + rng.normal(size=(n, 4))
             who = (0.8 + 0.1 * rng.normal() + 0.2 * suits)[:, None] * face
-            found = score(people, seen, who + rng.normal(size=(n, 6)), own)
-            yield RunScore.of_effects(method, seed, 0, found.value, found.effects)
+            yield method, seed, seen, who + rng.normal(size=(n, 6)), own
+
+
+def sweep(score, people, rng):
+    """Two equal methods with two seeds each, tested on the same people."""
+    for method, seed, seen, who, own in runs(people, rng):
+        told = score(people, seen, who, own)
+        yield RunScore.of_effects(method, seed, 0, told.value, told.effects)
 
 
 def coverage(score, people, *, sweeps, seed=0):
@@ -62,6 +68,46 @@ def coverage(score, people, *, sweeps, seed=0):
     rng = np.random.default_rng(seed)
     pairs = [compare_crossed(sweep(score, people, rng)).pairs[0] for _ in range(sweeps)]
     return np.mean([pair.difference.low <= 0 <= pair.difference.high for pair in pairs])
+
+
+def drawn_auc(who, own, times):
+    """AUC of "the same person?" where people stand in the test part `times` [draws, people]."""
+    genuine, impostor = verification_pairs(own["s"], own["y"])
+    g, m = pair_cosines(who, genuine), pair_cosines(who, impostor)
+    order = np.argsort(m)
+    first, second = own["s"][impostor.first][order], own["s"][impostor.second][order]
+    below = np.searchsorted(m[order], g)
+    out = []
+    for weights in times:
+        heavy = weights[own["s"][genuine.first]]
+        sums = np.r_[0, np.cumsum(weights[first] * weights[second])]
+        out.append(heavy @ sums[below] / heavy.sum() / sums[-1])
+    return np.array(out)
+
+
+def bootstrap_coverage(people, *, sweeps, seed=0, draws=200):
+    """Coverage of a two-level bootstrap of the AUC's difference: people, then seeds."""
+    rng = np.random.default_rng(seed)
+    holds = []
+    for _ in range(sweeps):
+        times = rng.multinomial(people, np.full(people, 1 / people), size=draws)
+        auc_of = {(m, k): drawn_auc(who, own, times) for m, k, _, who, own in runs(people, rng)}
+        means = [
+            np.mean([np.choose(pick, [auc_of[m, k] for k in range(SEEDS)]) for pick in picks], 0)
+            for m, picks in zip("ab", rng.integers(SEEDS, size=(2, SEEDS, draws)), strict=True)
+        ]
+        low, high = np.quantile(means[0] - means[1], [0.025, 0.975])
+        holds.append(low <= 0 <= high)
+    return np.mean(holds)
+
+
+def test_a_drawn_auc_is_that_of_the_people_drawn():
+    *_, who, own = next(runs(6, np.random.default_rng(0)))
+    times = np.array([[1, 1, 1, 1, 1, 1], [2, 0, 1, 1, 0, 2]])
+    rows = np.flatnonzero(times[1][own["s"]])
+    some = {key: value[rows] for key, value in own.items()}
+    assert drawn_auc(who, own, times[:1]) == pytest.approx(auc(6, None, who, own).value)
+    assert drawn_auc(who, own, times[1:] > 0) == pytest.approx(auc(4, None, who[rows], some).value)
 
 
 @pytest.mark.parametrize("score", [macro_f1, auc, eer])
@@ -78,5 +124,5 @@ def row(score, people, *, sweeps=300):
 
 
 if __name__ == "__main__":
-    scores = (macro_f1, auc, eer)
-    print(json.dumps([row(score, people) for score in scores for people in (8, 15, 30)]))
+    cells = [(score, people) for score in (macro_f1, auc, eer) for people in (8, 15, 30)]
+    print(json.dumps([row(*cell) for cell in (*cells, (auc, 60))]))
