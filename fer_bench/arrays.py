@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -13,21 +13,13 @@ from numpy.typing import NDArray
 
 from fer_bench.labels import label_codes
 
+STORED = ("expression", "identity", "logits", "valence_arousal", "drawn")
 FURTHER = "further/"
 """Before the names of further embeddings, where arrays are stored."""
 
 FROZEN_ATTACKER = "frozen_attacker"
 """The further embedding of a method that was trained against a fixed recogniser of people: what
 that recogniser compares. Such a method's paper measures its leak by this recogniser."""
-
-
-def further_of(arrays: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
-    """The further embeddings among stored arrays, by name.
-
-    >>> list(further_of({"expression": np.zeros((1, 1)), "further/z_exp": np.zeros((1, 1))}))
-    ['z_exp']
-    """
-    return {k.removeprefix(FURTHER): v for k, v in arrays.items() if k.startswith(FURTHER)}
 
 
 @dataclass(frozen=True)
@@ -58,6 +50,26 @@ class PartArrays:
     classes: tuple[str, ...]
     further: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     drawn: NDArray[np.uint8] | None = None
+
+    @classmethod
+    def of_stored(
+        cls,
+        name: str,
+        arrays: Mapping[str, NDArray[Any]],
+        labels: pd.DataFrame,
+        classes: tuple[str, ...],
+    ) -> PartArrays:
+        """The part whose `stored` arrays these are; what is not among them it does not have."""
+        known: dict[str, Any] = {key: arrays.get(key) for key in STORED}
+        further = {k.removeprefix(FURTHER): v for k, v in arrays.items() if k.startswith(FURTHER)}
+        return cls(name, labels=labels, classes=classes, further=further, **known)
+
+    @property
+    def stored(self) -> dict[str, NDArray[Any]]:
+        """Its arrays by name, those of `further` with `FURTHER` before it."""
+        arrays = {key: getattr(self, key) for key in STORED}
+        arrays |= {f"{FURTHER}{name}": value for name, value in self.further.items()}
+        return {k: np.ascontiguousarray(v) for k, v in arrays.items() if v is not None}
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from string import Formatter
 from typing import Any, Literal
 
@@ -48,7 +49,8 @@ class Caution:
 
     def __init__(self, code: str, /, **values: Value) -> None:
         object.__setattr__(self, "code", code)
-        object.__setattr__(self, "values", {k: _plain(v) for k, v in values.items()})
+        plain = {k: v.item() if hasattr(v, "item") else v for k, v in values.items()}
+        object.__setattr__(self, "values", plain)
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError("a caution cannot be changed")
@@ -62,7 +64,7 @@ class Caution:
         return hash((self.code, tuple(sorted(self.values.items()))))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _caution, (self.code, dict(self.values))
+        return partial(Caution, self.code, **self.values), ()
 
     def __repr__(self) -> str:
         values = "".join(f", {name}={value!r}" for name, value in self.values.items())
@@ -94,7 +96,7 @@ class Caution:
         """Inverse of `to_json`; a sentence, as older results hold them, becomes uncoded."""
         if isinstance(data, str):
             return uncoded(data)
-        return _caution(data["code"], data["values"])
+        return Caution(data["code"], **data["values"])
 
 
 def uncoded(text: str) -> Caution:
@@ -175,14 +177,6 @@ def declare(code: str, text: str, level: Level = "warning") -> None:
     '3 faces are darker than 10%'
     """
     WORDINGS[code] = Wording(text, level)
-
-
-def _caution(code: str, values: Mapping[str, Value]) -> Caution:
-    return Caution(code, **values)
-
-
-def _plain(value: Any) -> Value:
-    return value.item() if hasattr(value, "item") else value
 
 
 WORDINGS: dict[str, Wording] = {
@@ -330,6 +324,11 @@ WORDINGS: dict[str, Wording] = {
         "the attacker {attacker} reads AUC {auc:.3f} on its own training people, no more than the "
         "cosine ({ignorant:.3f}): it was not fitted"
     ),
+    "wide-embedding": Wording(
+        "attackers that learn see the first {kept} principal components of {columns} columns, "
+        "{variance:.0%} of their variance; the cosine sees them all",
+        "note",
+    ),
     "foreign-embedding": Wording(
         "the embeddings of training and test people have second moments of correlation "
         "{across:.2f} (two halves of the training people {within:.2f}): are they of one run?"
@@ -355,6 +354,11 @@ WORDINGS: dict[str, Wording] = {
     ),
     "eraser-without-guarantee": Wording(
         "identity was taken out by {eraser}, which promises nothing about what is left", "note"
+    ),
+    "class-scores-only": Wording(
+        "this embedding holds the scores of {classes} classes and no more: a line to beat for "
+        "accuracy alone, of no use for other classes, intensities or mutual information",
+        "note",
     ),
     "pixels-as-descriptor": Wording(
         "pixels stand in for a face-recognition descriptor of the other photograph: light, hair "
@@ -579,6 +583,14 @@ WORDINGS: dict[str, Wording] = {
     ),
     "never-scored": Wording("{run} has no scores"),
     # The headline of a page.
+    "all-failed": Wording("all {runs} planned runs failed: there is no number to compare", "error"),
+    "none-finished": Wording(
+        "none of {runs} planned runs finished ({states}): there is no number to compare", "error"
+    ),
+    "main-reason": Wording("why, for {share}: {reason}", "error"),
+    "run-again": Wording(
+        "once that is mended, the same experiment into the same folder starts them again", "note"
+    ),
     "best-alone": Wording(
         "{best} has the best {measure}: {value}{margins}, ahead of every other method", "note"
     ),

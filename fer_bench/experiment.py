@@ -133,8 +133,9 @@ class TrainingSpec(_Strict):
         channels_last, compile: speed switches (compile: the backbones, by torch.compile); the
             numbers agree within the interval. See tests/benchmarks/test_switches_speed.py.
         device: "auto", "cpu" or "cuda".
-        devices: processes that train one run, each on a device of its own with its part of every
-            batch; more than one for methods that declare `MethodInfo.data_parallel`.
+        devices: processes that train one run, each on a device of its own; more than one for
+            methods that declare `MethodInfo.data_parallel`. They learn what one does, up to
+            rounding.
     """
 
     epochs: Annotated[int, Field(ge=1)] = 20
@@ -155,16 +156,6 @@ class TrainingSpec(_Strict):
     compile: bool = False
     device: Literal["auto", "cpu", "cuda"] = "auto"
     devices: Annotated[int, Field(ge=1)] = 1
-
-    @field_validator("devices")
-    @classmethod
-    def _equal_parts(cls, devices: int, info: Any) -> int:
-        size = info.data.get("batch_size", devices)
-        if devices > 1 and (size % devices or size // devices < 2):
-            raise ValueError(
-                f"must divide the batch_size of {size} into equal parts of at least two"
-            )
-        return devices
 
 
 class MethodSpec(_Strict):
@@ -588,7 +579,8 @@ class RunSpec(_Strict):
     def digest(self) -> str:
         """SHA-256 of the canonical JSON of what determines the outcome.
 
-        Where data and weights lie, what the row is called, and which device ran it are left out.
+        Where data and weights lie, what the row is called, and which device ran it, or how many,
+        are left out.
         """
         content = self.model_dump(mode="json")
         for section in weight_sections(content["parameters"]):
@@ -600,9 +592,7 @@ class RunSpec(_Strict):
             data.pop("root")
         content["split"] = {"fold_hash": self.fold_hash}
         training = content["training"]
-        training.pop("device")
-        if self.training.devices == 1:
-            del training["devices"]
+        del training["device"], training["devices"]
         if self.training.steps is None:
             del training["steps"]
         if self.training.schedule != "step":
@@ -618,14 +608,20 @@ def canonical_json(content: Any) -> str:
     return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
+def written_value(text: str) -> Any:
+    """What somebody wrote behind KEY=: a value of TOML where it is one, else a plain string."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text.strip()
+
+
 def _apply_override(content: dict[str, Any], override: str) -> None:
     key, equals, raw = override.partition("=")
     if not equals or not key.strip():
         raise ExperimentError(f"--set {override!r}: write it as KEY=VALUE, such as seeds=[0,1].")
     try:
-        value = tomllib.loads(f"value = {raw}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = raw.strip()
+        value = written_value(raw)
     except RecursionError:
         raise ExperimentError(
             f"--set {key}: brackets stand in brackets more than {_MOST_LEVELS} levels deep."

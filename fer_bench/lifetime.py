@@ -1,11 +1,14 @@
-"""What becomes of a process when the one that started it ends. Linux alone can say."""
+"""Lifetimes: of a process when the one that started it ends (Linux alone can say), of objects."""
 
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 
@@ -24,6 +27,18 @@ def end_with(parent: int) -> None:
 def adopt_orphans() -> None:
     """Let descendants whose parent ends become children of this process."""
     _prctl(_PR_SET_CHILD_SUBREAPER)
+
+
+@contextmanager
+def garbage_kept() -> Iterator[None]:
+    """No search for circles of garbage inside: among many new objects it takes a while."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 def _prctl(option: int, value: int = 1) -> None:

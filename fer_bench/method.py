@@ -68,8 +68,8 @@ class MethodInfo:
             labels of what it embeds, to pin the scale of every metric; nothing else ever is.
         needs: what the training data must have.
         produces_identity: whether `embed` gives an identity embedding.
-        data_parallel: whether the mean of its losses over equal parts of a batch may stand for
-            the loss of the batch, so that several devices can train one run.
+        data_parallel: whether several devices can train one run: they share the work of its
+            `Backbone`s, and each computes all that follows for the whole batch.
         published: numbers printed in papers.
         deviations: every deviation from the source, and why.
     """

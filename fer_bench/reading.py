@@ -83,22 +83,21 @@ def read_vector(
     return refuse_gaps(as_floats(array, name), name, missing=missing).astype(np.float64)
 
 
-def read_rows(values: Any, name: str, *, total: int | None = None) -> NDArray[np.int64]:
-    """Row numbers [m], none possible, each from 0 to `total` - 1.
+def read_rows(values: Any, name: str) -> NDArray[np.int64]:
+    """Row numbers [m], none possible, from 0 on.
 
-    >>> read_rows([2, 0], "test", total=3).tolist()
+    >>> read_rows([2, 0], "test").tolist()
     [2, 0]
     """
     array = column(as_array(values, name), name)
     if not len(array):
         return np.empty(0, dtype=np.int64)
     numbers = read_vector(array, name)
-    odd = (numbers < 0) | (numbers % 1 != 0) | (numbers >= (np.inf if total is None else total))
+    odd = (numbers < 0) | (numbers % 1 != 0)
     if odd.any():
-        top = "" if total is None else f" to {total - 1}"
         raise DataError(
             f"{name} holds {numbers[odd][0]:g} (first at position {int(odd.argmax())}): "
-            f"give row numbers, 0{top}."
+            "give row numbers, from 0 on."
         )
     return numbers.astype(np.int64)
 

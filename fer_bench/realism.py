@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from markupsafe import Markup
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
@@ -62,18 +63,13 @@ def pictures_below(root: str | Path) -> list[Picture]:
         if len(parts) < 2:
             raise DataError(f"{file} is in no folder of a method: use {root}/<method>/{file.name}.")
         name = "/".join(parts)
-        pictures.append(
-            Picture(_id(name, file), parts[0], "/".join(parts[1:-1]), str(file.relative_to(root)))
-        )
+        content = name.encode("utf-8", "surrogateescape") + file.read_bytes()
+        digest = hashlib.sha256(content).hexdigest()[:16]
+        path = str(file.relative_to(root))
+        pictures.append(Picture(digest, parts[0], "/".join(parts[1:-1]), path))
     if not pictures:
         raise DataError(f"{root} holds no pictures: use <method>/[<group>/]<picture>.png.")
     return pictures
-
-
-def _id(name: str, file: Path) -> str:
-    return hashlib.sha256(name.encode("utf-8", "surrogateescape") + file.read_bytes()).hexdigest()[
-        :16
-    ]
 
 
 def rating_page(root: str | Path, out: str | Path, *, title: str = "How real is it?") -> Path:
@@ -96,7 +92,7 @@ def rating_page(root: str | Path, out: str | Path, *, title: str = "How real is 
     study = hashlib.sha256("".join(sorted(shown)).encode()).hexdigest()[:12]
     content = json.dumps({"study": study, "pictures": shown}).replace("<", "\\u003c")
     out.parent.mkdir(parents=True, exist_ok=True)
-    body = render(_BODY, content=_safe(content), script=_safe(_SCRIPT))
+    body = render(_BODY, content=Markup(content), script=Markup(_SCRIPT))
     write_page(out, title, body, extra_style=_STYLE)
     key = out.with_name(out.name + ".key.json")
     key.write_text(
@@ -114,12 +110,6 @@ def _shown(file: Path) -> str:
             return data_uri(image.convert("RGB"), quality=92)
     except (OSError, UnidentifiedImageError) as error:
         raise DataError(f"{file} cannot be decoded: {error}") from None
-
-
-def _safe(text: str) -> Any:
-    from markupsafe import Markup
-
-    return Markup(text)
 
 
 def read_ratings(files: Sequence[str | Path], key: str | Path) -> pd.DataFrame:

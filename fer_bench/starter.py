@@ -124,7 +124,8 @@ def _split(layout: Layout) -> Iterator[str]:
     folds = min(5, layout.people or 5)
     unit = "person" if layout.people else "image"
     yield f"folds = {folds} # every {unit} is tested once, by a model that has not seen it"
-    yield f"# use = [0] # the first fold alone: a first look in a {_part(folds)} of the time"
+    part = {2: "half", 3: "third", 4: "quarter", 5: "fifth"}[folds]
+    yield f"# use = [0] # the first fold alone: a first look in a {part} of the time"
 
 
 def _training(layout: Layout) -> Iterator[str]:
@@ -161,10 +162,6 @@ def _methods(layout: Layout) -> Iterator[str]:
 def experiment_name(file: Path) -> str:
     """The name of an experiment in a file: letters, digits, dots, hyphens and underscores."""
     return re.sub(r"[^\w.-]+", "-", file.stem).strip("-.") or "experiment"
-
-
-def _part(folds: int) -> str:
-    return {2: "half", 3: "third", 4: "quarter"}.get(folds, "fifth")
 
 
 def _size(layout: Layout) -> int:

@@ -46,6 +46,9 @@ class Estimate:
         values: one per run, in the order of seed and fold.
         cautions: of any run.
         p: of the runs' own tests, combined (`combined_p`), or None where there is none.
+        floor: lower bound over people alone, by which guessing is judged: who guesses does so
+            with every seed and on every fold, and two of these tell too little of how far they
+            vary. None where runs say nothing of people.
     """
 
     mean: float
@@ -60,6 +63,7 @@ class Estimate:
     values: tuple[float, ...]
     cautions: tuple[Caution, ...] = ()
     p: float | None = None
+    floor: float | None = None
 
 
 @dataclass(frozen=True)
@@ -244,7 +248,8 @@ def _with_interval(estimate: Estimate, interval: Interval) -> Estimate:
     sources = [part.source for part in interval.components if part.variance > 0]
     if low is None or not sources:
         return estimate
-    return replace(estimate, low=low, high=high, how=f"varying {' and '.join(sources)}")
+    how, floor = f"varying {' and '.join(sources)}", _finite(interval.over("people").low)
+    return replace(estimate, low=low, high=high, how=how, floor=floor)
 
 
 def _for_statistics(frame: pd.DataFrame) -> pd.DataFrame:

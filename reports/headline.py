@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from fer_bench.cautions import Caution
 from fer_bench.reports.columns import Column
 from fer_bench.reports.eraser_curve import AboveCurve
+from fer_bench.reports.failed import reasons_of
 from fer_bench.reports.paired import Outlook
 from fer_bench.reports.remarks import Remark
 from fer_bench.reports.standing import ERASED, SOURCE, at_null, collapsed, null_of
@@ -31,8 +33,8 @@ class Headline:
     """Three sentences and a list.
 
     Attributes:
-        best: who recognises best, and by how much.
-        leak: whether anybody keeps less of the person than an eraser leaves.
+        best: who recognises best, and by how much; or that no run finished.
+        leak: whether anybody keeps less of the person than an eraser leaves; or why none did.
         open: what these results cannot say, and what it would take.
         troubles: label -> why nothing can be claimed for that method.
         first: what may void all numbers, in words, with the rows it is said of.
@@ -60,9 +62,28 @@ class Headline:
 
 def headline(summary: Summary) -> Headline:
     """The headline of a result folder."""
+    if not summary.rows:
+        return _of_failures(summary)
     troubles = dict(_troubles(summary))
     first = tuple(_said_of(r, summary) for r in summary.cautions if r.kind and r.kind[0] in FIRST)
     return Headline(_best(summary), _leak(summary, troubles), _open(summary), troubles, first)
+
+
+def _of_failures(summary: Summary) -> Headline:
+    """The headline where no run finished: how many, why, and what next."""
+    states = Counter(failure.kind for failure in summary.failures)
+    states["not begun"] = max(summary.planned - states.total(), 0)
+    runs = states.total()
+    if states["failed"] == runs:
+        state = Caution("all-failed", runs=runs)
+    else:
+        parts = [f"{n} {name}" for name, n in states.items() if n]
+        state = Caution("none-finished", runs=runs, states=", ".join(parts))
+    main = reasons_of(summary.failures)[0]
+    count = len(main.failures)
+    share = f"{count} of them" if count < runs else "all of them"
+    why = Caution("main-reason", share=share, reason=main.text.rstrip("."))
+    return Headline(state, why, Caution("run-again"), {})
 
 
 def _said_of(remark: Remark, summary: Summary) -> str:

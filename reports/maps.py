@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from fer_bench.arrays import PartArrays
 from fer_bench.atomic import atomic_path
 from fer_bench.runs.store import RunRecord
 
@@ -33,6 +34,8 @@ KINDS: dict[str, tuple[Kind, ...]] = {
     "both": ("tsne", "umap"),
 }
 TITLES = {"tsne": "t-SNE", "umap": "UMAP"}
+
+MAX_POINTS = 800  # faces of a map: more take longer than the rest of the page, and hide each other
 
 _VERSION = "1"
 _NEIGHBOURS = 15
@@ -69,7 +72,7 @@ def maps_of(
     record: RunRecord,
     *,
     kinds: Sequence[Kind] = ("tsne", "umap"),
-    max_points: int = 2500,
+    max_points: int = MAX_POINTS,
     seed: int = 0,
     progress: Callable[[str], None] = lambda step: None,
 ) -> Maps:
@@ -78,17 +81,18 @@ def maps_of(
     Args:
         record: a finished run.
         kinds: which maps are wanted.
-        max_points: a larger test part is thinned to as many random rows.
+        max_points: of a larger test part as many rows are drawn at random, evenly over people
+            and expressions.
         seed: of the thinning and the algorithms.
         progress: told which map is computed next.
     """
     path = record.folder / "maps.safetensors"
-    known = _load(path, seed=seed, max_points=max_points)
-    wanted = [f"{space}.{kind}" for space in record.arrays.test.spaces for kind in kinds]
+    part = record.arrays.test
+    rows = _drawn(part, max_points, seed)
+    known = _load(path, rows, seed=seed)
+    wanted = [f"{space}.{kind}" for space in part.spaces for kind in kinds]
     if known is not None and all(key in known.points for key in wanted):
         return known
-    part = record.arrays.test
-    rows = known.rows if known is not None else _thinned(len(part), max_points, seed)
     points = dict(known.points) if known is not None else {}
     trust = dict(known.trust) if known is not None else {}
     for key in wanted:
@@ -101,8 +105,23 @@ def maps_of(
         trust[key] = trust_of(vectors, points[key], seed=seed)
     maps = Maps(rows, points, trust, seed)
     with suppress(OSError):  # results that cannot be written to can be read
-        _save(path, maps, max_points=max_points)
+        _save(path, maps)
     return maps
+
+
+def _drawn(part: PartArrays, max_points: int, seed: int) -> NDArray[np.int64]:
+    """Rows of a test part: first one of every person and expression, then a second one, ...
+
+    Of faces that are the same in this, those come first whose expression has fewer so far.
+    """
+    if len(part) <= max_points:
+        return np.arange(len(part))
+    order = np.random.default_rng(seed).permutation(len(part))
+    labels = part.labels.iloc[order]
+    of_person = labels.groupby(["subject", "expression"], dropna=False, sort=False).cumcount()
+    of_class = of_person.groupby([of_person, labels["expression"]], dropna=False).cumcount()
+    first = np.lexsort((of_class, of_person))[:max_points]
+    return np.sort(order[first])
 
 
 def _thinned(n: int, max_points: int, seed: int) -> NDArray[np.int64]:
@@ -183,29 +202,29 @@ def trust_of(
     return float(trustworthiness(x, points[pick], n_neighbors=neighbours))
 
 
-def _save(path: Path, maps: Maps, *, max_points: int) -> None:
+def _save(path: Path, maps: Maps) -> None:
     facts = {
         "version": _VERSION,
         "seed": str(maps.seed),
-        "max_points": str(max_points),
         "trust": json.dumps({k: None if v != v else v for k, v in maps.trust.items()}),
     }
     with atomic_path(path) as aside:
         save_file({"rows": maps.rows, **maps.points}, aside, metadata=facts)
 
 
-def _load(path: Path, *, seed: int, max_points: int) -> Maps | None:
-    """Stored maps of the same version, seed and size; None otherwise."""
+def _load(path: Path, rows: NDArray[np.int64], *, seed: int) -> Maps | None:
+    """Stored maps of the same version, seed and rows; None otherwise."""
     if not path.exists():
         return None
     try:
         with safe_open(path, framework="numpy") as file:
             facts = file.metadata() or {}
-            asked = {"version": _VERSION, "seed": str(seed), "max_points": str(max_points)}
+            asked = {"version": _VERSION, "seed": str(seed)}
             if any(facts.get(key) != value for key, value in asked.items()):
                 return None
             arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         trust = {k: np.nan if v is None else v for k, v in json.loads(facts["trust"]).items()}
-        return Maps(arrays.pop("rows"), arrays, trust, seed)
+        same = np.array_equal(arrays.pop("rows"), rows)
+        return Maps(rows, arrays, trust, seed) if same else None
     except (SafetensorError, OSError, KeyError, ValueError):  # damaged: they are drawn again
         return None

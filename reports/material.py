@@ -15,7 +15,7 @@ from fer_bench.errors import FerBenchError
 from fer_bench.reports.confounding import Confounding, confounding
 from fer_bench.reports.faces import Faces, Sprite, sprite_of
 from fer_bench.reports.kept import KeptFigures
-from fer_bench.reports.maps import KINDS, Kind, Maps, Which, maps_of
+from fer_bench.reports.maps import KINDS, MAX_POINTS, Kind, Maps, Which, maps_of
 from fer_bench.reports.nearest import Grid, data_rows, nearest, sample_positions
 from fer_bench.reports.summary import Row, Summary, summarise
 from fer_bench.runs.store import RunStore
@@ -43,7 +43,7 @@ class Material:
         progress: as given.
 
     Raises:
-        FerBenchError: there is no finished run, or an option is unknown.
+        FerBenchError: nothing was run, or an option is unknown.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Material:
         faces: Faces | None = None,
         against: str | Path | None = None,
         maps: Which = "both",
-        max_points: int = 2500,
+        max_points: int = MAX_POINTS,
         answers: str | None = None,
         progress: Callable[[str], None] = lambda step: None,
     ) -> None:
@@ -63,7 +63,7 @@ class Material:
             raise FerBenchError(f"faces is {faces!r}: use 'show', 'blur' or 'none'.")
         progress("reading the results")
         self.store = RunStore(root)
-        self.summary: Summary = summarise(self.store)
+        self.summary: Summary = summarise(self.store, without_rows=True)
         wished = self.summary.experiment.get("report") or {}
         asked: Faces | None = faces or wished.get("faces")
         allowed: Faces = "show" if self.summary.data.get("publish_faces") else "none"
@@ -137,6 +137,8 @@ class Material:
     @cached_property
     def sprite(self) -> Sprite:
         """One sheet with every face of the page."""
+        if not self.summary.rows:
+            return sprite_of(None, np.empty(0, dtype=np.int64), mode="none")
         part, rows = self.samples
         wanted: list[Any] = [data_rows(part)[rows]]
         for label, part in self.parts.items():

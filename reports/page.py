@@ -17,7 +17,7 @@ from markupsafe import Markup
 from fer_bench.atomic import write_text
 from fer_bench.reports.faces import Faces
 from fer_bench.reports.figures.style import drawing
-from fer_bench.reports.maps import Which
+from fer_bench.reports.maps import MAX_POINTS, Which
 from fer_bench.reports.material import Material
 from fer_bench.reports.rendering import environment, template_text
 from fer_bench.reports.sections import sections
@@ -31,7 +31,7 @@ def write_report(
     faces: Faces | None = None,
     against: str | Path | None = None,
     maps: Which = "both",
-    max_points: int = 2500,
+    max_points: int = MAX_POINTS,
     answers: str | None = None,
     progress: Callable[[str], None] = lambda step: None,
 ) -> Path:
@@ -53,7 +53,7 @@ def write_report(
         The path of the page.
 
     Raises:
-        FerBenchError: there is no finished run, or an option is unknown.
+        FerBenchError: nothing was run, or an option is unknown.
     """
     material = Material(
         root, faces=faces, against=against, maps=maps, max_points=max_points, answers=answers,
@@ -71,6 +71,8 @@ def page_of(material: Material) -> str:
     written: list[tuple[Section, Markup]] = []
     with drawing(paper=False):
         for section in sections():
+            if not (material.summary.rows or section.without_rows):
+                continue
             material.progress(section.title)
             html = section.render(material)
             if html is not None:

@@ -26,7 +26,8 @@ def at_null(value: Estimate, column: Column) -> bool:
     null = null_of(value, column)
     if null is None or column.better != "high":
         return False
-    return (value.mean if value.low is None else value.low) <= null
+    known = (bound for bound in (value.floor, value.low, value.mean) if bound is not None)
+    return next(known) <= null
 
 
 def collapsed(scores: Mapping[str, Estimate]) -> bool:

@@ -21,6 +21,7 @@ import pandas as pd
 
 from fer_bench.cautions import Caution
 from fer_bench.errors import RunError
+from fer_bench.experiment import Experiment
 from fer_bench.reports.aggregate import (
     Difference,
     Estimate,
@@ -40,7 +41,7 @@ from fer_bench.reports.remarks import (
     said_of_runs,
 )
 from fer_bench.reports.scores import latest_records, of_weakest_tie, read_scores
-from fer_bench.reports.standing import SOURCE, collapsed, sound
+from fer_bench.reports.standing import SOURCE, sound
 from fer_bench.reports.text import listed
 from fer_bench.runs.store import RunRecord, RunStore, write_json
 from fer_bench.score import Aspect, Outcome
@@ -146,7 +147,8 @@ class Summary:
     """Everything a report says in numbers.
 
     `tie` is of a confounding experiment: {"attribute", "rho", "strengths"}, the strength of the
-    rows and all that were trained at.
+    rows and all that were trained at. `planned` is the number of runs that the last command
+    planned.
     """
 
     title: str
@@ -169,6 +171,7 @@ class Summary:
     curve: tuple[str, ...] = ()
     above: tuple[AboveCurve, ...] = ()
     tie: Mapping[str, Any] = field(default_factory=dict)
+    planned: int = 0
 
     def of_role(self, role: str) -> list[Row]:
         """Rows of one role, best first in the first column they have."""
@@ -196,8 +199,12 @@ class Summary:
         return cast(dict[str, Any], _plain(self))
 
 
-def summarise(store: RunStore) -> Summary:
+def summarise(store: RunStore, *, without_rows: bool = False) -> Summary:
     """Summarise a result folder and save it there as `summary.json`, where it may be written.
+
+    Args:
+        store: the result folder.
+        without_rows: where every run failed, give a summary that has failures and no rows.
 
     Raises:
         RunError: there is no finished run in the folder.
@@ -205,7 +212,10 @@ def summarise(store: RunStore) -> Summary:
     latest, superseded = latest_records(store)
     records = of_weakest_tie(latest)
     if not records:
-        raise RunError(_why_none(store))
+        failures = (*_failures(store), *_damages(store, ()))
+        if not (without_rows and failures):
+            raise RunError(_why_none(store))
+        return _saved(store, _all_failed(store, failures))
     frame, without = read_scores(records)
     grouped: dict[str, list[RunRecord]] = defaultdict(list)
     for record in records:
@@ -224,10 +234,8 @@ def summarise(store: RunStore) -> Summary:
     failures = (*_failures(store), *_damages(store, unscored))
     first = records[0]
     summary = Summary(
-        title=_title(experiment, first),
-        notes=experiment.notes if experiment else "",
-        created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        command="fer-bench run experiment.json --out a-new-folder" if experiment else "",
+        title=_title(experiment, first.spec.data.name),
+        **_of_experiment(store, experiment),
         data=store.data_card(first.spec.fingerprint),
         tests={
             name: store.data_card(fingerprint)
@@ -243,10 +251,50 @@ def summarise(store: RunStore) -> Summary:
         cautions=_remarks(rows, records, frame, failures, superseded),
         failures=failures,
         environment=_environment(first),
-        experiment=experiment.model_dump(mode="json") if experiment else {},
         tie=_tie(first, latest),
     )
-    summary = _with_curve(summary, paired)
+    return _saved(store, _with_curve(summary, paired))
+
+
+def _all_failed(store: RunStore, failures: tuple[Failure, ...]) -> Summary:
+    """The summary of a folder in which no run finished."""
+    experiment = store.experiment()
+    known = store.failures().values()
+    fingerprint, fold_hash = (
+        next((facts[name] for facts in known if facts[name]), "")
+        for name in ("fingerprint", "fold_hash")
+    )
+    data = store.data_card(fingerprint)
+    return Summary(
+        title=_title(experiment, data["name"]),
+        **_of_experiment(store, experiment),
+        data=data,
+        tests={},
+        classes=tuple(data["classes"]),
+        seeds=tuple(sorted({failure.seed for failure in failures})),
+        folds=tuple(sorted({failure.fold for failure in failures})),
+        fold_hash=fold_hash,
+        columns=(),
+        rows=(),
+        verdicts=(),
+        cautions=(),
+        failures=failures,
+        environment={},
+    )
+
+
+def _of_experiment(store: RunStore, experiment: Experiment | None) -> dict[str, Any]:
+    """What a summary says of the experiment, and when it was written."""
+    return {
+        "notes": experiment.notes if experiment else "",
+        "created": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "command": "fer-bench run experiment.json --out a-new-folder" if experiment else "",
+        "experiment": experiment.model_dump(mode="json") if experiment else {},
+        "planned": len(store.planned()),
+    }
+
+
+def _saved(store: RunStore, summary: Summary) -> Summary:
     with suppress(OSError):  # results that cannot be written to can be read
         write_json(store.root / "summary.json", summary.to_json(), indent=None)
     return summary
@@ -481,14 +529,10 @@ def _with_intervals(
 
 
 def _judged(rows: Sequence[Row], use: Column | None, paired: PairedScores) -> Sequence[Row]:
-    """The rows with the intervals that tell who guesses: the spread over seeds of all methods.
-
-    Over the few seeds of one row, an interval reaches chance from far above it.
-    """
+    """The rows with the intervals over people that tell who guesses."""
     if use is None:
         return rows
-    apart = {row.label for row in rows if row.role != "method" or collapsed(row.scores)}
-    compared = paired.compare(use.key, [row.label for row in rows], own_spread=apart)
+    compared = paired.compare(use.key, [row.label for row in rows])
     crossed = {} if compared is None else {use.key: compared}
     return [replace(row, scores=with_intervals(row.scores, crossed, row.label)) for row in rows]
 
@@ -555,9 +599,9 @@ def _experiment_order(store: RunStore, grouped: Mapping[str, list[RunRecord]]) -
     return sorted(grouped, key=place)
 
 
-def _title(experiment: Any, first: RunRecord) -> str:
+def _title(experiment: Experiment | None, data: str) -> str:
     if experiment is None:
-        return first.spec.data.name
+        return data
     return experiment.report.title or experiment.name
 
 

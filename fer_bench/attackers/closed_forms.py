@@ -11,9 +11,10 @@ from typing import TypeVar
 import numpy as np
 
 from fer_bench.attackers.attacker import Attacker, Form, unit
+from fer_bench.attackers.columns import Columns, columns_of
 from fer_bench.attackers.comparisons import compared_pairs
 from fer_bench.attackers.faces import Faces
-from fer_bench.metrics.common import Floats, Ints, standardise
+from fer_bench.metrics.common import Floats, Ints
 from fer_bench.statistics.bootstrap import cluster_sums
 
 SHRINKAGES = (0.01, 0.1, 0.3, 0.7)
@@ -57,22 +58,22 @@ class Basis:
     """Coordinates in which faces of one target have covariance 1 and targets diagonal covariance.
 
     Attributes:
-        like: [n, d] training rows, whose mean and spread standardise others.
-        axes: [d, k] of standardised columns, by falling variance between targets.
+        columns: what is learnt from.
+        axes: [columns, k], by falling variance between targets.
         between: [k] variance between targets on each axis, above 0.
     """
 
-    like: Floats = field(repr=False)
+    columns: Columns = field(repr=False)
     axes: Floats = field(repr=False)
     between: Floats
 
     def coordinates(self, x: Floats) -> Floats:
         """[n, k] coordinates of rows [n, d]."""
-        return standardise(x, self.like) @ self.axes
+        return self.columns(x) @ self.axes
 
     def first(self, k: int) -> Basis:
         """The leading k axes."""
-        return Basis(self.like, self.axes[:, :k], self.between[:k])
+        return Basis(self.columns, self.axes[:, :k], self.between[:k])
 
 
 def two_covariances(x: Floats, target: Ints) -> tuple[Floats, Floats]:
@@ -100,11 +101,12 @@ def two_covariances(x: Floats, target: Ints) -> tuple[Floats, Floats]:
 def bases(train: Faces, shrinkages: tuple[float, ...] = SHRINKAGES) -> tuple[Basis, ...]:
     """The basis of the training people for several shrinkages of the within-target covariance.
 
-    `(1 - a) W + a tr(W) / d I` is inverted for each shrinkage a.
+    `(1 - a) W + a tr(W) / d I` is inverted for each shrinkage a, d of the embedding.
     """
-    within, between = two_covariances(standardise(train.x), train.target)
+    columns = columns_of(train)
+    within, between = two_covariances(columns(train.x), train.target)
     values, vectors = np.linalg.eigh(within)
-    level = max(float(values.mean()), LEAST_VARIANCE)
+    level = max(float(values.sum()) / train.x.shape[1], LEAST_VARIANCE)
     rotated = vectors.T @ between @ vectors
     out = []
     for a in shrinkages:
@@ -113,7 +115,7 @@ def bases(train: Faces, shrinkages: tuple[float, ...] = SHRINKAGES) -> tuple[Bas
         kept = np.flatnonzero(variances > 1e-9)[::-1]
         kept = kept if len(kept) else np.array([len(variances) - 1])
         axes = (vectors * scale) @ directions[:, kept]
-        out.append(Basis(train.x, axes, np.clip(variances[kept], 1e-9, None)))
+        out.append(Basis(columns, axes, np.clip(variances[kept], 1e-9, None)))
     return tuple(out)
 
 

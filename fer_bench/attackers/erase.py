@@ -1,9 +1,9 @@
 """Erasers: take identity out of an embedding after the fact, fitted on training people only.
 
-All have the interface of scikit-learn (`fit(E, subjects)`, `transform(E)`), and one dial: how many
-directions go (`rank`), or how many people share an average (`k`). Sweeping it draws the curve
+All have the interface of scikit-learn (`fit(E, subjects)`, `transform(E)`), and most one dial: how
+many directions go (`rank`), or how many people share an average (`k`). Sweeping it draws the curve
 of utility against leak that every claim of identity invariance has to beat; see
-`fer_bench.attackers.frontier`.
+`fer_bench.attackers.frontier`. `ClassScores` has no dial: it keeps what a head reads, and no more.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from fer_bench.metrics.common import Floats, Ints, standardise
 from fer_bench.metrics.probes import unit_rows
 
 SINGULAR = 1e-7  # of the largest singular value; below is rounding
+READ = 1e-6  # the same of rows in single precision
+SCORES = "scores"  # the eraser without a dial: `ClassScores`
 
 
 class _Eraser(TransformerMixin, BaseEstimator):  # type: ignore[misc] # no types in scikit-learn
@@ -229,6 +231,43 @@ class KSame(_Eraser):
         return total
 
 
+class ClassScores(_Eraser):
+    """Keep only the directions that a linear head reads: classes - 1 of them.
+
+    The class scores stay, and so does the accuracy, by construction; the person stays as far as the
+    scores tell it. It is the line to beat for whoever claims that recognition needs no identity,
+    and for accuracy alone: other classes, intensities and all else in the embedding are gone.
+
+    >>> x = np.array([[2.0, 1.0], [1.0, -1.0], [-2.0, 1.0], [-1.0, -1.0]])
+    >>> scores = np.stack([x[:, 0], -x[:, 0]], axis=1)
+    >>> ClassScores().fit(x, [0, 1, 0, 1], scores).transform(x).round(6).tolist()
+    [[2.0, 0.0], [1.0, 0.0], [-2.0, 0.0], [-1.0, 0.0]]
+    """
+
+    def fit(self, X: ArrayLike, subjects: ArrayLike, scores: ArrayLike) -> Self:
+        """Fit on rows [n, d] with subjects [n] and what a head gives for them [n, classes].
+
+        Scores that are not linear in the rows, such as one-hot labels, are replaced by their least
+        squares fit.
+
+        Raises:
+            DataError: there are not scores of two classes for every row.
+        """
+        self._checked(X, subjects)
+        x, y = np.asarray(X, dtype=np.float64), np.asarray(scores, dtype=np.float64)
+        if y.ndim != 2 or len(y) != len(x) or y.shape[1] < 2:
+            raise DataError(
+                f"the eraser takes rows [n, d] with scores [n, classes] of two classes at least, "
+                f"and got shapes {x.shape} and {y.shape}: give the head's scores of every row."
+            )
+        y = y - y.mean(axis=1, keepdims=True)  # what all classes share decides nothing
+        weights = np.linalg.lstsq(x - x.mean(axis=0), y - y.mean(axis=0), rcond=READ)[0]
+        axes, size, _ = np.linalg.svd(weights)
+        read = min(y.shape[1] - 1, int(np.count_nonzero(size > SINGULAR * size[0])))
+        self.left_, self.right_ = axes[:, read:], axes[:, read:].T
+        return self
+
+
 ERASERS: dict[str, type[_Eraser]] = {
     "mean": MeanProjection,
     "leace": LEACE,
@@ -248,6 +287,31 @@ def make_eraser(name: str, strength: int | None) -> _Eraser:
     if strength is None:
         return ERASERS[name]()
     return ERASERS[name](**{"k" if name == "k-same" else "rank": strength})
+
+
+def fit_eraser(
+    name: str,
+    strength: int | None,
+    x: ArrayLike,
+    subjects: ArrayLike,
+    scores: ArrayLike | None = None,
+) -> _Eraser:
+    """An eraser by name, fitted on rows [n, d].
+
+    Args:
+        name: "scores", or as of `make_eraser`.
+        strength: as of `make_eraser`; "scores" has none.
+        x, subjects: rows [n, d] and their subjects [n].
+        scores: [n, classes] of a head, for "scores".
+
+    Raises:
+        DataError: the eraser refuses, or "scores" has none to keep.
+    """
+    if name != SCORES:
+        return make_eraser(name, strength).fit(x, subjects)
+    if scores is None:
+        raise DataError(f"the run has no class scores, which the eraser {SCORES!r} keeps.")
+    return ClassScores().fit(x, subjects, scores)
 
 
 def strengths(name: str, *, columns: int, people: int) -> tuple[int, ...]:

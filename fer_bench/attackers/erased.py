@@ -18,11 +18,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from fer_bench.arrays import PartArrays, RunArrays
 from fer_bench.cautions import Caution
@@ -33,8 +33,14 @@ from fer_bench.metrics.probes import SHRINKAGES, Discriminant
 from fer_bench.registry import ERASED
 
 LEAST_LOGIT = -1e6  # of classes that no training face has
-Eraser = Literal["mean", "leace", "inlp", "k-same"]
-TITLES = {"mean": "mean projection", "leace": "LEACE", "inlp": "INLP", "k-same": "k-Same"}
+Eraser = Literal["mean", "leace", "inlp", "k-same", "scores"]
+TITLES = {
+    "mean": "mean projection",
+    "leace": "LEACE",
+    "inlp": "INLP",
+    "k-same": "k-Same",
+    "scores": "class scores only",
+}
 
 
 class Erased:
@@ -53,9 +59,10 @@ class Erased:
         """Parameters of an erased row.
 
         Attributes:
-            eraser: see `fer_bench.attackers.erase`.
+            eraser: see `fer_bench.attackers.erase`. "scores" keeps what the encoder's head reads of
+                E, classes - 1 directions, and no more: the line to beat for accuracy alone.
             rank: directions that go (people that are averaged over, for "k-same"); None erases
-                all that the eraser can.
+                all that the eraser can. "scores" has none.
             oracle: fit the eraser on the test people: the end of the scale, no method.
         """
 
@@ -64,6 +71,12 @@ class Erased:
         eraser: Eraser = "leace"
         rank: int | None = Field(default=None, ge=1)
         oracle: bool = False
+
+        @model_validator(mode="after")
+        def _has_a_rank(self) -> Self:
+            if self.eraser == "scores" and self.rank is not None:
+                raise ValueError("the eraser 'scores' has no rank: take it out")
+            return self
 
 
 @dataclass(frozen=True)
@@ -109,9 +122,9 @@ def erase_run(run: RunArrays, parameters: Mapping[str, Any]) -> ErasedRun:
     fitted = run.test if config.oracle else run.parts["train"]
     if not fitted.has_subjects:
         raise DataError(f"the {fitted.name} part has no subjects: an eraser needs them.")
-    from fer_bench.attackers.erase import make_eraser  # scikit-learn: who plans does without
+    from fer_bench.attackers.erase import fit_eraser  # scikit-learn: who plans does without
 
-    eraser = make_eraser(config.eraser, config.rank).fit(fitted.expression, fitted.s)
+    eraser = fit_eraser(config.eraser, config.rank, fitted.expression, fitted.s, fitted.logits)
     embedded = {name: eraser.transform(part.expression) for name, part in run.parts.items()}
     head = _fit_head(run, embedded)
     parts = tuple(
@@ -124,7 +137,11 @@ def erase_run(run: RunArrays, parameters: Mapping[str, Any]) -> ErasedRun:
         )
         for name, part in run.parts.items()
     )
-    said = () if eraser.guarantee else (Caution("eraser-without-guarantee", eraser=config.eraser),)
+    said: tuple[Caution, ...] = ()
+    if config.eraser == "scores":
+        said = (Caution("class-scores-only", classes=len(run.classes)),)
+    elif not eraser.guarantee:
+        said = (Caution("eraser-without-guarantee", eraser=config.eraser),)
     info = replace(Erased.info, role="oracle") if config.oracle else Erased.info
     arrays = {k: np.asarray(v) for k, v in vars(eraser).items() if k.endswith("_")}
     state = {f"eraser.{name}": array for name, array in arrays.items()} | head.state()

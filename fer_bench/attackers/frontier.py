@@ -4,6 +4,9 @@ Whoever wants identity out of an embedding can erase it after the fact. Sweeping
 eraser on the embeddings of a plain encoder (ERM) draws a curve, and a method separates expression
 from identity only if it lies above it.
 
+One point of it has no strength: the class scores alone (`ClassScores`), which keep the utility and
+little of the person. They are the line to beat for accuracy, and hold nothing else of E.
+
 Leak (the axis) is the AUC of the attacker that is best on validation people, in pairs of one
 person's different expressions; utility is the balanced accuracy of a linear head, refitted on the
 training people for every embedding, methods and erased ones alike. The curve is the best utility at
@@ -36,6 +39,7 @@ from fer_bench.statistics.bootstrap import bootstrap_draws, cluster_sums, interv
 
 State = Literal["above", "below", "no verdict"]
 ERASER = "leace"  # whose curve a run keeps
+SCORES_ALONE = -1  # strength of the point that holds the class scores and no more
 DRAWS = 300
 OUTSIDE = 0.1  # share of resamples that may leave the range of the curve
 
@@ -73,11 +77,13 @@ class Encoded:
     validation: Labelled
     test: Labelled
 
-    def erased(self, name: str, strength: int) -> Encoded:
-        """Without identity, by an eraser fitted on the training people."""
-        from fer_bench.attackers.erase import make_eraser  # heavy
+    def erased(self, name: str, strength: int | None = None) -> Encoded:
+        """Without identity, by an eraser fitted on the training people (`fit_eraser`)."""
+        from fer_bench.attackers.erase import fit_eraser  # heavy
 
-        eraser = make_eraser(name, strength).fit(self.train.x, self.train.subject)
+        train = self.train
+        classes = np.eye(int(train.expression.max()) + 1)[train.expression]
+        eraser = fit_eraser(name, strength, train.x, train.subject, classes)
         return Encoded(
             *(
                 part.with_x(eraser.transform(part.x))
@@ -91,7 +97,7 @@ class Point:
     """Where one embedding stands.
 
     Attributes:
-        strength: of the eraser; 0 without one.
+        strength: of the eraser; 0 without one, -1 for the class scores alone.
         leak, utility: AUC of the attacker and balanced accuracy of the head.
         leaks, utilities: [draws] the same on resampled people, paired between points.
         people: of the test part.
@@ -221,25 +227,40 @@ SPECS = (
         "Balanced accuracy of a linear head once LEACE took so many directions.",
         range=(0, 1),
     ),
+    ScoreSpec(
+        "scores.leak",
+        "Leak of the class scores",
+        "AUC of the best attacker on validation people for what a linear head reads, and no more.",
+        "",
+        range=(0, 1),
+    ),
+    ScoreSpec(
+        "scores.utility",
+        "Utility of the class scores",
+        "Balanced accuracy of a linear head for what a linear head reads, and no more.",
+        range=(0, 1),
+    ),
 )
 
 
-@metric("frontier", needs=("subjects",), default=False, scores=SPECS)
+@metric("frontier", version=2, needs=("subjects",), default=False, scores=SPECS)
 def frontier(run: RunArrays, *, seed: int = 0) -> Scores:
-    """What LEACE would leave of this embedding: utility against leak, the rank swept.
+    """What erasers would leave of this embedding: utility against leak, LEACE's rank swept.
 
-    Rank 0 is the embedding as it is. Resamples are kept with the run (`points_of`), so that a
-    method is compared with the curve of another encoder without its embeddings.
+    Rank 0 is the embedding as it is; last stands what its class scores alone hold. Resamples are
+    kept with the run (`points_of`), so that a method is compared with the curve of another encoder
+    without its embeddings.
     """
-    points = eraser_curve(encoded(run), ERASER, seed=seed)
+    embedded = encoded(run)
+    points = eraser_curve(embedded, ERASER, seed=seed)
+    points.append(measure(embedded.erased("scores"), strength=SCORES_ALONE, seed=seed))
     scores = {}
     for point in points:
+        prefix = f"{ERASER}.{point.strength}" if point.strength >= 0 else "scores"
         for key, unit in (("leak", ""), ("utility", "fraction")):
             score = Score(getattr(point, key), n=point.people, unit=unit)
             drawn = point.leaks if key == "leak" else point.utilities
-            scores[f"{ERASER}.{point.strength}.{key}"] = with_interval(
-                score, drawn, clusters=point.people
-            )
+            scores[f"{prefix}.{key}"] = with_interval(score, drawn, clusters=point.people)
     kept = {
         "strength": np.array([point.strength for point in points]),
         "people": np.array([point.people for point in points]),

@@ -16,6 +16,7 @@ import numpy as np
 from fer_bench.attackers.alarms import fitting_alarms, people_alarms, reading_alarms
 from fer_bench.attackers.attacker import Attacker
 from fer_bench.attackers.closed_forms import PLDA, Cosine, WhitenedLDA
+from fer_bench.attackers.columns import columns_of
 from fer_bench.attackers.comparisons import (
     Comparisons,
     compared_and_permuted,
@@ -131,19 +132,21 @@ def climb(
         train, validation = train.halves(seed=seed)
     validation = validation.at_most(seed=seed)
     fitted = [attacker.fit(train, validation) for attacker in attackers or closed_forms()]
-    rungs = {}
+    rungs: dict[str, Rung] = {}
     for attacker in fitted:
         compared, drawn = compared_and_permuted(attacker, test, draws=permutations, seed=seed)
         permuted = np.stack(list(drawn)) if permutations else None
         scores = verification_numbers(compared, permuted=permuted, draws=draws, seed=seed)
         training, tuned = (compared_pairs(attacker, part).auc for part in (train, validation))
-        cautions = fitting_alarms(attacker, training, fitted[0], train)
+        first = next(iter(rungs.values()), None)
+        cautions = fitting_alarms(attacker, training, first.training) if first else ()
         rungs[attacker.name] = Rung(attacker, training, tuned, compared, scores, cautions)
     chosen = max(rungs.values(), key=lambda rung: (rung.validation, -rung.attacker.step))
     ignorant = rungs[fitted[0].name]
     alarms = (
         *reading_alarms(train, validation, test, chosen.validation, chosen.scores),
         *people_alarms(ignorant.training, ignorant.validation),
+        *columns_of(train).cautions,
     )
     return Ladder(rungs, chosen.attacker.name, train, validation, test, alarms)
 

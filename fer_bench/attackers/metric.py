@@ -16,6 +16,7 @@ import numpy as np
 from fer_bench.arrays import FROZEN_ATTACKER, RunArrays
 from fer_bench.attackers.attacker import Attacker
 from fer_bench.attackers.closed_forms import PLDA, Cosine
+from fer_bench.attackers.columns import columns_of
 from fer_bench.attackers.comparisons import Comparisons, compared_pairs
 from fer_bench.attackers.faces import Faces, part_faces
 from fer_bench.attackers.ladder import (
@@ -341,7 +342,11 @@ def power_score(ladder: Ladder, *, seed: int = 0) -> Score:
     `details` hold every kind. A product of signs ("xor") stands apart: no closed form can see it,
     and it is looked for with the network.
     """
-    parts = (ladder.train, ladder.validation, ladder.test)
+    columns = columns_of(ladder.train)
+    train, validation, test = (
+        columns.narrow(faces) for faces in (ladder.train, ladder.validation, ladder.test)
+    )
+    parts = (train, validation, test)
     powers = calibrated_power(parts, closed_forms(), seed=seed)
     network = (PLDA(), MetricNetwork(widths=(256,), epochs=30, seeds=1))
     unseen = calibrated_power(parts, network, kinds=("xor",), draws=TRAINED_DRAWS, seed=seed)

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from fer_bench.attackers.attacker import Form, unit
+from fer_bench.attackers.columns import Columns, columns_of
 from fer_bench.attackers.comparisons import compared_pairs
 from fer_bench.attackers.faces import Faces
-from fer_bench.metrics.common import Floats, Ints, standardise
+from fer_bench.metrics.common import Floats, Ints
 
 OUTPUTS = 32
 TEMPERATURE = 0.1
@@ -32,7 +33,7 @@ class MetricNetwork:
         epochs: at most.
         seeds: networks that are trained for each width.
         networks: the trained ones.
-        like: training rows, whose mean and spread standardise others.
+        columns: what it learns from; None while it sees these, and not the embedding.
     """
 
     name: str = "network"
@@ -41,28 +42,31 @@ class MetricNetwork:
     epochs: int = 40
     seeds: int = 3
     networks: tuple[Any, ...] = field(default=(), repr=False)
-    like: Floats | None = field(default=None, repr=False)
+    columns: Columns | None = field(default=None, repr=False)
 
     def fit(self, train: Faces, validation: Faces) -> MetricNetwork:
         """Train on the training people."""
-        fitted = replace(self, like=train.x)
+        columns = columns_of(train)
+        learnt, held = columns.of(train), columns.of(validation)
+        inner = replace(self, columns=None)
         tried = [
             replace(
-                fitted,
+                inner,
                 networks=tuple(
-                    _train(fitted, train, validation, width, seed) for seed in range(self.seeds)
+                    _train(inner, learnt, held, width, seed) for seed in range(self.seeds)
                 ),
             )
             for width in self.widths
         ]
-        return max(tried, key=lambda each: compared_pairs(each, validation).auc)
+        best = max(tried, key=lambda each: compared_pairs(each, held).auc)
+        return replace(best, columns=columns)
 
     def embed(self, x: Floats) -> Floats:
         """Unit outputs of all networks, [n, seeds x outputs]."""
         import torch
 
-        assert self.like is not None
-        rows = torch.from_numpy(standardise(x, self.like).astype(np.float32))
+        seen = x if self.columns is None else self.columns(x)
+        rows = torch.from_numpy(seen.astype(np.float32))
         with torch.no_grad():
             outputs = [unit(network(rows).double().numpy()) for network in self.networks]
         return np.concatenate(outputs, axis=1) / np.sqrt(len(outputs))
@@ -77,14 +81,14 @@ class MetricNetwork:
 
 
 def _train(attacker: MetricNetwork, train: Faces, validation: Faces, width: int, seed: int) -> Any:
-    """One network, as it was in the epoch that served best on the validation people."""
+    """One network, as it was in the epoch that served best; faces in the columns it learns from."""
     import torch
 
     rng = np.random.default_rng([seed, width])
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = _network(train.x.shape[1], width)
-    x = torch.from_numpy(standardise(train.x).astype(np.float32))
+    x = torch.from_numpy(train.x.astype(np.float32))
     target, apart = torch.from_numpy(train.target), torch.from_numpy(train.apart)
     optimiser = torch.optim.AdamW(network.parameters(), lr=2e-3, weight_decay=1e-2)
     steps = max(LEAST_STEPS, len(train) // (PEOPLE * EACH))

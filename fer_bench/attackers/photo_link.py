@@ -25,6 +25,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fer_bench.arrays import RunArrays
 from fer_bench.attackers.attacker import Form, unit
+from fer_bench.attackers.columns import Columns, columns_of
 from fer_bench.attackers.comparisons import Searches, searched
 from fer_bench.attackers.faces import Faces, part_faces
 from fer_bench.attackers.numbers import search_numbers, verification_numbers
@@ -32,7 +33,7 @@ from fer_bench.cautions import Caution
 from fer_bench.data.cache import cache_folder, entry
 from fer_bench.data.faces import hash_pixels
 from fer_bench.errors import DataError
-from fer_bench.metrics.common import Floats, standardise, undefined, with_interval
+from fer_bench.metrics.common import Floats, column_scale, scaled, undefined, with_interval
 from fer_bench.metrics.metric import metric
 from fer_bench.score import Score, ScoreSpec
 
@@ -86,15 +87,16 @@ class PhotoLink:
 
     Attributes:
         kind: "ridge" predicts the descriptor; "cca" compares canonical variates of both.
-        from_e, from_descriptor: [d, k] and [d', k] maps of standardised columns.
-        like_e, like_descriptor: rows whose mean and spread standardise others.
+        from_e, from_descriptor: maps [columns, k] and [d', k] of what is learnt from.
+        columns: of E.
+        scale: mean and spread [d'] of the descriptors.
     """
 
     kind: Kind
     from_e: Floats = field(repr=False)
     from_descriptor: Floats = field(repr=False)
-    like_e: Floats = field(repr=False)
-    like_descriptor: Floats = field(repr=False)
+    columns: Columns = field(repr=False)
+    scale: tuple[Floats, Floats] = field(repr=False)
     name: str = "photo-link"
     step: int = 4
 
@@ -104,11 +106,11 @@ class PhotoLink:
 
     def embed(self, x: Floats) -> Floats:
         """Unit predictions from E [n, d]."""
-        return unit(standardise(x, self.like_e) @ self.from_e)
+        return unit(self.columns(x) @ self.from_e)
 
     def enrol(self, descriptor: Floats) -> Floats:
         """What is compared with them: unit rows of descriptors [n, d']."""
-        return unit(standardise(descriptor, self.like_descriptor) @ self.from_descriptor)
+        return unit(scaled(descriptor, *self.scale) @ self.from_descriptor)
 
     def template(self, rows: Floats) -> Floats:
         """The direction of the mean."""
@@ -137,7 +139,8 @@ def fit_link(
     both = np.r_[np.c_[genuine.first, genuine.second], np.c_[genuine.second, genuine.first]]
     kept = rng.permutation(len(both))[: PAIRS * len(faces)]
     first, second = both[kept].T
-    x, z = standardise(faces.x)[first], standardise(photographs)[second]
+    columns, scale = columns_of(faces), column_scale(photographs)
+    x, z = columns(faces.x)[first], scaled(photographs, *scale)[second]
     xx, zz, xz = (a.T @ b / len(x) for a, b in ((x, x), (z, z), (x, z)))
     if kind == "ridge":
         maps = np.linalg.solve(_ridged(xx, strength), xz), np.eye(z.shape[1])
@@ -146,7 +149,7 @@ def fit_link(
         u, values, v = np.linalg.svd(left @ xz @ right, full_matrices=False)
         k = min(DIRECTIONS, len(values))
         maps = left @ u[:, :k] * values[:k], right @ v[:k].T
-    return PhotoLink(kind, *maps, faces.x, photographs)
+    return PhotoLink(kind, *maps, columns, scale)
 
 
 def _ridged(covariance: Floats, strength: float) -> Floats:

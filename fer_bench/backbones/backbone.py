@@ -12,6 +12,8 @@ from fer_bench.errors import MethodError, did_you_mean
 
 ALL = "all"
 
+Encode = Callable[[Tensor], Tensor]
+
 
 class Backbone(nn.Module):
     """An encoder with a feature map and a feature vector.
@@ -23,6 +25,7 @@ class Backbone(nn.Module):
             random ones.
         cached: whether features of frozen parts are kept; the harness switches it off where
             faces are augmented beyond mirroring, since no face would be met twice.
+        spread: computes `features` on several devices; set by the harness while they train.
 
     >>> from fer_bench.backbones import build_backbone
     >>> net = build_backbone("conv4", size=32, width=8)
@@ -47,6 +50,7 @@ class Backbone(nn.Module):
         self.num_features = num_features if num_features is not None else map_channels
         self.weights_report = ""
         self.cached = True
+        self.spread: Callable[[Encode, Tensor], Tensor] | None = None
         self._to_map = to_map
         self._frozen: list[nn.Module] = []
         self._known: FeatureCache | None = None
@@ -54,8 +58,7 @@ class Backbone(nn.Module):
 
     def features(self, images: Tensor) -> Tensor:
         """[B, C, H, W] images -> feature map [B, M, h, w]."""
-        encoded = self._encoded(images)
-        return encoded if self._to_map is None else self._to_map(encoded)
+        return self._map(images) if self.spread is None else self.spread(self._map, images)
 
     def forward(self, images: Tensor) -> Tensor:
         """[B, C, H, W] images -> feature vectors [B, F]."""
@@ -111,6 +114,10 @@ class Backbone(nn.Module):
         for part in self._frozen:
             part.eval()
         return self
+
+    def _map(self, images: Tensor) -> Tensor:
+        encoded = self._encoded(images)
+        return encoded if self._to_map is None else self._to_map(encoded)
 
     def _encoded(self, images: Tensor) -> Tensor:
         if not self.caches:

@@ -23,17 +23,9 @@ from fer_bench.cli import (
     store,
     sweep,
 )
-from fer_bench.cli.help import Command, Commands
+from fer_bench.cli.help import Command, group
 
-app = typer.Typer(
-    name="fer-bench",
-    cls=Commands,
-    help="Compare methods that separate facial expression from identity.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+app = group("fer-bench", "Compare methods that separate facial expression from identity.")
 
 app.command("init", cls=Command)(init.init)
 app.command("run", cls=Command)(sweep.run)

@@ -8,16 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from fer_bench.cli.help import Commands
+from fer_bench.cli.help import group
 
-app = typer.Typer(
-    name="data",
-    cls=Commands,
-    help="Look at, prepare, audit and record faces.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+app = group("data", "Look at, prepare, audit and record faces.")
 
 Name = Annotated[
     str, typer.Argument(help="A data set (see `fer-bench list datasets`), or a folder of your own.")
@@ -237,17 +230,13 @@ def _load(name: str, root: Path | None, size: int, options: list[str] | None) ->
 
 def _values(options: list[str] | None) -> dict[str, Any]:
     """KEY=VALUE words; values are TOML where they can be, else text."""
-    import tomllib
-
     from fer_bench.errors import DataError
+    from fer_bench.experiment import written_value
 
     values: dict[str, Any] = {}
     for option in options or []:
         key, equals, raw = option.partition("=")
         if not equals or not key.strip():
             raise DataError(f"--set {option!r}: write it as KEY=VALUE, such as version=raw_256.")
-        try:
-            values[key.strip()] = tomllib.loads(f"value = {raw}")["value"]
-        except tomllib.TOMLDecodeError:
-            values[key.strip()] = raw.strip()
+        values[key.strip()] = written_value(raw)
     return values

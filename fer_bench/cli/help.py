@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
+import typer
 import typer.core
 
 EXAMPLES: dict[str, tuple[str, ...]] = {
@@ -94,6 +96,9 @@ class _WithExamples:
                     formatter.write(f"{'':{formatter.current_indent}}{example}\n")
 
 
+Folder = Annotated[Path, typer.Argument(help="Result folder.", show_default=False)]
+
+
 class Command(_WithExamples, typer.core.TyperCommand):
     """A command whose help ends with examples."""
 
@@ -109,3 +114,16 @@ class Commands(_WithExamples, typer.core.TyperGroup):
         ]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
+
+
+def group(name: str, about: str) -> typer.Typer:
+    """A group of commands that looks like the program itself."""
+    return typer.Typer(
+        name=name,
+        cls=Commands,
+        help=about,
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )

@@ -8,11 +8,9 @@ from typing import Annotated, Any, Optional
 import typer
 
 from fer_bench.cautions import Caution
-from fer_bench.cli.help import Command, Commands
+from fer_bench.cli.help import Command, group
 
-app = typer.Typer(
-    cls=Commands, no_args_is_help=True, help="Mutual information: estimate, bench, check."
-)
+app = group("mi", "Mutual information: estimate, bench, check.")
 
 
 @app.command(cls=Command)
@@ -194,19 +192,13 @@ def _check_consistency(estimator: str) -> int:
 
 def _run(settings: list[dict[str, Any]], path: Path) -> Any:
     """Run settings with a progress bar (plain lines without a terminal); say what failed."""
-    from rich.progress import Progress
-
+    from fer_bench.data.progress import progress_bar
     from fer_bench.information.bench import KEY, failures, read
     from fer_bench.information.bench import bench as run_bench
-    from fer_bench.terminal import make_console
 
-    console = make_console(stderr=True)
-    with Progress(console=console, disable=not console.is_terminal) as progress:
-        bar = progress.add_task("estimating", total=len(settings))
-        for i, _ in enumerate(run_bench(settings, path)):
-            progress.advance(bar)
-            if not console.is_terminal and (i + 1) % 20 == 0:
-                console.print(f"{i + 1} of {len(settings)}")
+    with progress_bar("estimating", len(settings)) as advance:
+        for _ in run_bench(settings, path):
+            advance(1)
     wanted = {tuple(job[k] for k in KEY) for job in settings}
     results = read(path)
     keep = [tuple(row) in wanted for row in results[KEY].itertuples(index=False)]

@@ -7,16 +7,9 @@ from typing import Annotated
 
 import typer
 
-from fer_bench.cli.help import Commands
+from fer_bench.cli.help import group
 
-app = typer.Typer(
-    name="realism",
-    cls=Commands,
-    help="Have generated pictures rated by people, and tabulate their ratings.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+app = group("realism", "Have generated pictures rated by people, and tabulate their ratings.")
 
 
 @app.command()

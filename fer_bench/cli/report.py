@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-Folder = Annotated[Path, typer.Argument(help="Result folder.", show_default=False)]
+from fer_bench.cli.help import Folder
+
 Maps = Annotated[
     str, typer.Option(help="Maps of the embeddings: both, tsne, umap or none.", metavar="WHICH")
 ]

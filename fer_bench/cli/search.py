@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from fer_bench.cli.sweep import naming
+
 
 def search(
     experiment: Annotated[
@@ -49,14 +51,11 @@ def search(
     from fer_bench.sweep.search import search_experiment
 
     folder = out or Path("fer-bench-results") / f"{parsed.name}-search"
-    result = search_experiment(
-        parsed,
-        folder,
-        trials=trials,
-        seed=seed,
-        options=Options.of(executor, workers),
-        quiet=quiet,
-    )
+    options = Options.of(executor, workers)
+    with naming(experiment):
+        result = search_experiment(
+            parsed, folder, trials=trials, seed=seed, options=options, quiet=quiet
+        )
     for study in result.studies:
         own, best = study.trials[0].score, study.best
         name = f"{study.spec.label}, fold {study.spec.fold}"

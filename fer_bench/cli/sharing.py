@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from fer_bench.cli.help import Folder
+
 
 def verify(
     source: Annotated[
@@ -43,7 +45,7 @@ def verify(
 
 
 def pack(
-    folder: Annotated[Path, typer.Argument(help="Result folder.", show_default=False)],
+    folder: Folder,
     out: Annotated[
         Path | None, typer.Option(help="File to write; <folder>.json here if not given.")
     ] = None,
@@ -89,7 +91,7 @@ def board(
 
 
 def cite(
-    folder: Annotated[Path, typer.Argument(help="Result folder.", show_default=False)],
+    folder: Folder,
     out: Annotated[Path | None, typer.Option(help="File to write; printed if not given.")] = None,
 ) -> None:
     """Write the BibTeX of the suite and of every method, data set and estimator used."""
@@ -99,7 +101,7 @@ def cite(
 
 
 def checklist(
-    folder: Annotated[Path, typer.Argument(help="Result folder.", show_default=False)],
+    folder: Folder,
     out: Annotated[Path | None, typer.Option(help="File to write; printed if not given.")] = None,
 ) -> None:
     """Draft the NeurIPS paper checklist, with links to the evidence in a result folder."""

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-Folder = Annotated[Path, typer.Argument(help="Result folder.", show_default=False)]
+from fer_bench.cli.help import Folder
 
 
 def status(

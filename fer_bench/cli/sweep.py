@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fer_bench.cli.help import Folder
+
 if TYPE_CHECKING:
     from fer_bench.experiment import Experiment
     from fer_bench.sweep.executors import Options
     from fer_bench.sweep.sweep import Sweep
-
-Folder = Annotated[Path, typer.Argument(help="Result folder.", show_default=False)]
 
 
 def run(
@@ -105,7 +106,8 @@ def run(
         sbatch=tuple(sbatch or ()),
     )
     if dry_run:
-        _say_plan(parsed, folder, options, method or ())
+        with naming(experiment):
+            _say_plan(parsed, folder, options, method or ())
         return
     if not quiet:
         typer.echo(f"{parsed.name}: results go to {folder}", err=True)
@@ -113,16 +115,17 @@ def run(
             typer.echo(line, err=True)
     from fer_bench.sweep.sweep import run_experiment
 
-    sweep = run_experiment(
-        parsed,
-        folder,
-        options=options,
-        methods=method or (),
-        rehearse=options.is_local,
-        quiet=quiet,
-    )
+    with naming(experiment):
+        sweep = run_experiment(
+            parsed,
+            folder,
+            options=options,
+            methods=method or (),
+            rehearse=options.is_local,
+            quiet=quiet,
+        )
     _say_outcome(sweep)
-    if report and sweep.records():
+    if report and (sweep.failed or sweep.records()):
         from fer_bench.reports.page import write_report
         from fer_bench.terminal import steps_shown
 
@@ -131,6 +134,17 @@ def run(
         typer.echo(f"report: {page.resolve()}")
     if sweep.failed:
         raise typer.Exit(1)
+
+
+@contextmanager
+def naming(experiment: Path | None) -> Iterator[None]:
+    """What is wrong with the data that an experiment asks for is told with its file."""
+    from fer_bench.errors import DataError
+
+    try:
+        yield
+    except DataError as error:
+        raise DataError(f"{experiment}: {error}" if experiment else str(error)) from None
 
 
 def _seconds(written: str | None) -> float | None:

@@ -6,7 +6,7 @@ An attribute reader is a function from faces to `Answers`, registered under the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,9 +52,6 @@ class Answers:
     def percent(self, attribute: str) -> NDArray[np.float64]:
         """[N] the largest share in per cent."""
         return 100 * np.asarray(self.shares[attribute]).max(axis=1)
-
-
-AttributeReader = Callable[[FaceData], Answers]
 
 
 @dataclass(frozen=True)

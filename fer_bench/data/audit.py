@@ -19,11 +19,11 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
+from scipy.stats.contingency import association, crosstab
 from sklearn.decomposition import PCA
 from sklearn.metrics import balanced_accuracy_score
 from torch.nn import functional
 
-from fer_bench.data.confound import dependence
 from fer_bench.data.cross_validation import held_out_probabilities
 from fer_bench.data.decisions import DECISIONS
 from fer_bench.data.detect import Detector
@@ -367,18 +367,14 @@ def _dependences(data: FaceData, *, seed: int) -> dict[str, dict[str, float]]:
         a, y = codes[known], data.expression[known]
         if len(np.unique(a)) < 2 or len(np.unique(y)) < 2 or len(np.unique(a)) > len(a) / 2:
             continue
-        value = _association(a, y)
-        null = float(np.mean([_association(a, rng.permutation(y)) for _ in range(20)]))
+        value = _cramers_v(a, y)
+        null = float(np.mean([_cramers_v(a, rng.permutation(y)) for _ in range(20)]))
         dependences[name] = {"cramers_v": value, "cramers_v_permuted": null, "faces": len(a)}
     return dependences
 
 
-def _association(a: NDArray[np.int64], y: NDArray[np.int64]) -> float:
-    counts = np.zeros((a.max() + 1, y.max() + 1), dtype=np.int64)
-    np.add.at(counts, (a, y), 1)
-    counts = counts[counts.sum(1) > 0][:, counts.sum(0) > 0]
-    tied = np.zeros(counts.shape, dtype=bool)
-    return dependence(counts, tied, counts.sum(1) / counts.sum())["cramers_v"]
+def _cramers_v(a: NDArray[np.int64], y: NDArray[np.int64]) -> float:
+    return float(association(crosstab(a, y).count, method="cramer"))
 
 
 def _problems(data: FaceData, audit: Audit) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -11,8 +11,9 @@ from torch.nn import functional
 
 from fer_bench.errors import DataError, did_you_mean
 
-NORMALISATIONS = ("image", "unit", "imagenet")
-AUGMENTATIONS = ("none", "flip", "rotations", "affine")
+Normalisation = Literal["image", "unit", "imagenet"]
+Augmentation = Literal["none", "flip", "rotations", "affine"]
+NORMALISATIONS, AUGMENTATIONS = get_args(Normalisation), get_args(Augmentation)
 
 ROTATIONS = (-15.0, -10.0, -5.0, 0.0, 5.0, 10.0, 15.0)
 """Degrees; with and without a flip they are the 14 views of the DICE-FER report."""
@@ -21,7 +22,7 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
-def normalise(images: Tensor, mode: Literal["image", "unit", "imagenet"] = "image") -> Tensor:
+def normalise(images: Tensor, mode: Normalisation = "image") -> Tensor:
     """uint8 [B, C, H, W] -> float32 [B, C, H, W].
 
     Args:
@@ -51,12 +52,7 @@ def normalise(images: Tensor, mode: Literal["image", "unit", "imagenet"] = "imag
     raise DataError(f"normalisation {mode!r} is unknown: {did_you_mean(str(mode), NORMALISATIONS)}")
 
 
-def denormalise(
-    images: Tensor,
-    mode: Literal["image", "unit", "imagenet"] = "image",
-    *,
-    light: tuple[float, float],
-) -> Tensor:
+def denormalise(images: Tensor, mode: Normalisation, *, light: tuple[float, float]) -> Tensor:
     """Inverse of `normalise`: float images [B, C, H, W] -> pixels from 0 to 255, unrounded.
 
     Args:
@@ -80,7 +76,7 @@ def denormalise(
 
 def augment(
     images: Tensor,
-    mode: Literal["none", "flip", "rotations", "affine"] = "flip",
+    mode: Augmentation = "flip",
     generator: torch.Generator | None = None,
 ) -> Tensor:
     """Vary a batch of float faces [B, C, H, W]; every face draws its own variation.

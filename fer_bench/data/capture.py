@@ -233,7 +233,7 @@ def camera_frames(camera: int | str | Path) -> Iterator[NDArray[np.uint8]]:
         DataError: it cannot be opened, or gives no picture.
         MissingExtraError: OpenCV is not installed.
     """
-    cv2 = _opencv()
+    cv2 = opencv()
     source = int(str(camera)) if str(camera).isdigit() else str(camera)
     video = cv2.VideoCapture(source)
     try:
@@ -256,7 +256,7 @@ class Window:
     TITLE = "fer-bench data capture"
 
     def __init__(self, *, wait: int = 15) -> None:
-        self._cv2 = _opencv()
+        self._cv2 = opencv()
         self._wait = wait
         try:
             self._cv2.namedWindow(self.TITLE, self._cv2.WINDOW_AUTOSIZE)
@@ -290,9 +290,14 @@ def checked_name(subject: str) -> str:
     return name
 
 
-def _opencv() -> Any:
+def opencv(what: str = "recording") -> Any:
+    """The package cv2.
+
+    Raises:
+        MissingExtraError: it is not installed; the message says what needs it.
+    """
     try:
         import cv2
     except ImportError:
-        raise MissingExtraError("opencv-python", "capture", "recording") from None
+        raise MissingExtraError("opencv-python", "capture", what) from None
     return cv2

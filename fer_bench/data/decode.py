@@ -6,10 +6,11 @@ import io
 import os
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from fer_bench.errors import DataError
 
 Fit = Literal["crop", "pad", "stretch"]
-FITS = ("crop", "pad", "stretch")
+FITS = get_args(Fit)
 
 MAX_PIXELS = 100_000_000
 """Larger images are refused from their header, before anything is decompressed."""
@@ -117,18 +118,12 @@ def decode(
     Raises:
         DataError: the file cannot be used; the message says why.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file) as image:
-                _check(image)
-                if box is None and image.format == "JPEG":
-                    # Lets libjpeg skip detail that would be thrown away (2x stays for quality).
-                    image.draft("RGB" if color else "L", (2 * size, 2 * size))
-                ImageOps.exif_transpose(image, in_place=True)  # a copy would lose its tags
-                return to_square(image, size=size, color=color, fit=fit, box=box)
-    except Exception as error:
-        raise _reason(file, error) from error
+    with _opened(file) as image:
+        if box is None and image.format == "JPEG":
+            # Lets libjpeg skip detail that would be thrown away (2x stays for quality).
+            image.draft("RGB" if color else "L", (2 * size, 2 * size))
+        ImageOps.exif_transpose(image, in_place=True)  # a copy would lose its tags
+        return to_square(image, size=size, color=color, fit=fit, box=box)
 
 
 def open_rgb(source: Path | bytes | NDArray[np.uint8]) -> Image.Image:
@@ -139,13 +134,20 @@ def open_rgb(source: Path | bytes | NDArray[np.uint8]) -> Image.Image:
     """
     if isinstance(source, np.ndarray):
         return Image.fromarray(source).convert("RGB")
+    with _opened(source) as image:
+        ImageOps.exif_transpose(image, in_place=True)
+        return to_rgb(image).convert("RGB")
+
+
+@contextmanager
+def _opened(source: Path | bytes) -> Iterator[Image.Image]:
+    """An image file that is not too large; whatever fails while it is used is told in words."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
                 _check(image)
-                ImageOps.exif_transpose(image, in_place=True)
-                return to_rgb(image).convert("RGB")
+                yield image
     except Exception as error:
         raise _reason(source, error) from error
 

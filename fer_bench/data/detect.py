@@ -9,6 +9,7 @@ versions of Python and OpenCV no longer have.
 from __future__ import annotations
 
 from importlib.util import find_spec
+from operator import mul
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -83,14 +84,9 @@ class Mtcnn:
             small = image.resize(size, Image.Resampling.BILINEAR, reducing_gap=3.0)
         faces = self._search(small) or self._search_with_border(small)
         x, y = image.width / small.width, image.height / small.height
+        scale = (x, y, x, y)
         return [
-            Face(
-                (f.box[0] * x, f.box[1] * y, f.box[2] * x, f.box[3] * y),
-                f.eyes * [x, y],
-                f.score,
-                f.stretch,
-            )
-            for f in faces
+            f._replace(box=tuple(map(mul, f.box, scale)), eyes=f.eyes * scale[:2]) for f in faces
         ]
 
     def _search(self, image: Image.Image) -> list[Face]:
@@ -114,11 +110,9 @@ class Mtcnn:
         border = round(self.BORDER * max(image.size))
         padded = np.pad(np.asarray(image), ((border, border), (border, border), (0, 0)), "edge")
         return [
-            Face(
-                (face.box[0] - border, face.box[1] - border, *face.box[2:]),
-                face.eyes - border,
-                face.score,
-                face.stretch,
+            face._replace(
+                box=(face.box[0] - border, face.box[1] - border, *face.box[2:]),
+                eyes=face.eyes - border,
             )
             for face in self._search(Image.fromarray(padded))
         ]
@@ -171,11 +165,7 @@ class Mtcnn:
         boxes, eyes = _shifted(boxes[good], shift[good]), eyes[good]
         keep = suppress(boxes, 0.7, of_smaller=True)
         return [
-            Face(
-                (b[0], b[1], b[2] - b[0], b[3] - b[1]),
-                e[np.argsort(e[:, 0])],
-                float(b[4]),
-            )
+            Face((b[0], b[1], b[2] - b[0], b[3] - b[1]), e[np.argsort(e[:, 0])], float(b[4]))
             for b, e in zip(boxes[keep], eyes[keep], strict=True)
         ]
 

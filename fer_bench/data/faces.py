@@ -19,7 +19,6 @@ from fer_bench.errors import DataError, did_you_mean
 from fer_bench.labels import label_codes, read_label_table
 from fer_bench.reading import as_array
 
-TEXT_COLUMNS = ("expression", "subject", "split", "sequence", "path")
 NUMBER_COLUMNS = ("valence", "arousal")
 COLUMNS = ("path", "expression", "subject", "valence", "arousal", "split", "sequence")
 

@@ -7,6 +7,7 @@ import io
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup
 from PIL import Image
 
 from fer_bench.atomic import write_text
@@ -48,8 +49,6 @@ def write_page(
     file: Path, title: str, body: str, *, lead: tuple[str, ...] = (), extra_style: str = ""
 ) -> Path:
     """Write one page; `body` is HTML, the rest is text."""
-    from markupsafe import Markup
-
     html = render(
         _PAGE,
         title=title,

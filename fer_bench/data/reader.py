@@ -22,6 +22,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
+from fer_bench.data.cache import source_hash
 from fer_bench.data.decode import picture_kind
 from fer_bench.data.faces import DataInfo
 from fer_bench.data.tables import read_text
@@ -124,18 +125,22 @@ class Renderer(ABC):
     folder: ClassVar[str] = ""
 
     @abstractmethod
+    def maker(self) -> Callable[..., Any]:
+        """The function that makes faces; its keyword arguments are the options."""
+
     def render(
         self, root: Path | None, *, size: int, color: bool, **options: Any
     ) -> tuple[NDArray[np.uint8], pd.DataFrame, Mapping[str, Any]]:
         """Make faces: uint8 [N, size, size, 3 or 1], their table, and what was achieved."""
+        return self.maker()(size=size, color=color, **options)
 
-    @abstractmethod
     def version(self) -> str:
-        """Changes whenever the same options would give other pixels."""
+        """Changes with the code beside the maker, as the pixels of the same options may."""
+        return source_hash(Path(inspect.getfile(self.maker())).parent)
 
-    @abstractmethod
     def options(self) -> tuple[str, ...]:
-        """Names of the options of `render`, beside size and color."""
+        """Names of the options of the maker, beside size and color."""
+        return tuple(o for o in keyword_options(self.maker()) if o not in ("size", "color"))
 
 
 def keyword_options(function: Callable[..., Any]) -> tuple[str, ...]:

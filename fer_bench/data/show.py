@@ -46,14 +46,13 @@ def sheets(
     if mode not in AUGMENTATIONS:
         raise DataError(f"augmentation {mode!r} is unknown: {did_you_mean(mode, AUGMENTATIONS)}")
     drawn: dict[str, Image.Image] = {}
+    columns = {name: name for name in data.attributes}
+    columns |= {"classes": "expression"} if data.classes else {}
+    columns |= {"subjects": "subject"} if data.has_subjects else {}
     for kind in what:
-        if kind == "classes" and data.classes:
-            drawn["Faces by expression"] = contact_sheet(
-                data, "expression", per_row=per_row, max_rows=max_rows, seed=seed
-            )
-        elif kind == "subjects" and data.has_subjects:
-            drawn["Faces by subject"] = contact_sheet(
-                data, "subject", per_row=per_row, max_rows=max_rows, seed=seed
+        if kind in columns:
+            drawn[f"Faces by {columns[kind]}"] = contact_sheet(
+                data, columns[kind], per_row=per_row, max_rows=max_rows, seed=seed
             )
         elif kind == "pairs" and data.classes:
             drawn["Pairs: same expression, different subject"] = pair_sheet(
@@ -61,10 +60,6 @@ def sheets(
             )
         elif kind == "augmentation":
             drawn[f"Augmentation: {mode}"] = augmentation_sheet(data, mode=mode, seed=seed)
-        elif kind in data.attributes:
-            drawn[f"Faces by {kind}"] = contact_sheet(
-                data, kind, per_row=per_row, max_rows=max_rows, seed=seed
-            )
         elif kind not in WHAT:
             raise DataError(f"sheet {kind!r}: {did_you_mean(kind, [*WHAT, *data.attributes])}")
     return drawn

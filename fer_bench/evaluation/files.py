@@ -129,8 +129,7 @@ def _read_table(file: Path) -> dict[str, NDArray[Any]]:
 
 
 def _header(file: Path) -> list[str]:
-    with file.open(encoding="utf-8-sig", errors="replace", newline="") as stream:
-        head = stream.readline().strip("\r\n")
+    head = _first_line(file).strip("\r\n")
     return [name.strip().strip('"') for name in head.split(_delimiter(head))]
 
 
@@ -145,7 +144,7 @@ def _read_wide(file: Path, header: list[str]) -> dict[str, NDArray[Any]]:
     try:
         table = pd.read_csv(
             file,
-            sep=_delimiter(",".join(header) if len(header) == 1 else _first_line(file)),
+            sep=_delimiter(_first_line(file)),
             dtype=kinds,
             keep_default_na=False,
             na_values={name: ["", "nan", "NaN", "NA"] for name in numbered},

@@ -35,7 +35,8 @@ SHOWN: Mapping[str, str] = {
     "leakage/I.expression.strongest": "expression from I, % (chance)",
     "mig/normalised": "MIG, normalised (null)",
 }
-_COLUMNS = ["model", "score", "value", "low", "high", "null", "p", "n", "unit", "seed", "fold"]
+_NUMBERS = ("value", "low", "high", "null", "p", "n", "unit")
+_COLUMNS = ["model", "score", *_NUMBERS, "seed", "fold"]
 
 
 @dataclass(frozen=True)
@@ -140,13 +141,7 @@ class Evaluation:
             {
                 "model": record.spec.label,
                 "score": f"{metric}/{key}",
-                "value": score.value,
-                "low": score.low,
-                "high": score.high,
-                "null": score.null,
-                "p": score.p,
-                "n": score.n,
-                "unit": score.unit,
+                **{name: getattr(score, name) for name in _NUMBERS},
                 "seed": record.spec.seed,
                 "fold": record.spec.fold,
             }
@@ -361,7 +356,7 @@ def _contents(
     pictures: Any,
 ) -> Contents:
     """The arrays of one model with what the call says of the rows."""
-    arrays = {_ours(key): value for key, value in own.items() if value is not None}
+    arrays = {_OURS.get(key, key): value for key, value in own.items() if value is not None}
     applied = arrays.pop("model", None)
     if applied is not None:
         arrays |= {k: v for k, v in _applied(applied, inputs).items() if k not in arrays}
@@ -374,10 +369,6 @@ def _contents(
 
 
 _OURS = {"expression": "E", "identity": "I", "predictions": "prediction"}
-
-
-def _ours(key: str) -> str:
-    return _OURS.get(key, key)
 
 
 def _applied(model: Any, inputs: Any) -> dict[str, Any]:

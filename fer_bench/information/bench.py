@@ -271,17 +271,13 @@ def bench(
         DataError: another process is writing to the file, or the file does not hold results.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path.with_name(f".{path.name}.lock"))
     try:
-        lock.acquire(timeout=0)
+        with FileLock(path.with_name(f".{path.name}.lock"), timeout=0):
+            yield from _bench(settings, path, seeds_per_pass)
     except Timeout:
         raise DataError(
             f"another run is writing to {path}: wait for it, or choose another folder."
         ) from None
-    try:
-        yield from _bench(settings, path, seeds_per_pass)
-    finally:
-        lock.release()
 
 
 def _bench(

@@ -396,12 +396,11 @@ def _base_score(
     return float(judge([product_scores(left, right) for left, right in blocks]))
 
 
-def _inverse_root(values: Tensor, ridge: float | None = None) -> Tensor:
+def _inverse_root(values: Tensor) -> Tensor:
     """Inverse square root of the (regularised) covariance of centred columns."""
     n, d = values.shape
-    covariance = values.T @ values / n
-    ridge = max(1e-3, d / n) if ridge is None else ridge
-    spectrum, vectors = torch.linalg.eigh(covariance)
+    ridge = max(1e-3, d / n)
+    spectrum, vectors = torch.linalg.eigh(values.T @ values / n)
     return vectors @ torch.diag((spectrum.clamp(min=0) + ridge + 1e-9) ** -0.5) @ vectors.T
 
 

@@ -129,6 +129,10 @@ class Estimator:
 
     def estimate_many(self, problems: Sequence[Problem]) -> list[Estimate]:
         """Estimate several problems; networks of problems of one shape are trained in one pass."""
+        return [self._one(problem) for problem in problems]
+
+    def _one(self, problem: Problem) -> Estimate:
+        """Estimate one problem; what trains networks overrides `estimate_many` instead."""
         raise NotImplementedError
 
     def fit(
@@ -199,10 +203,8 @@ class WrappedEstimator(Estimator):
         self.name = str(name or getattr(tool, "name", type(tool).__name__))  # type: ignore[misc]
         self.sides = sides_of(tool)  # type: ignore[misc]
 
-    def estimate_many(self, problems: Sequence[Problem]) -> list[Estimate]:
-        return [self._one(problem.paired) for problem in problems]
-
-    def _one(self, sample: Sample) -> Estimate:
+    def _one(self, problem: Problem) -> Estimate:
+        sample = problem.paired
         self.tool.fit(sample.x.copy(), sample.y.copy())  # it may well work in place
         result = self.tool.estimate()
         if isinstance(result, Estimate):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -59,7 +58,7 @@ def donsker_varadhan(scores: Scores, state: dict[str, Tensor] | None = None) -> 
     return scores.positive.mean(1) - torch.exp(log_mean - average)
 
 
-def nguyen_wainwright_jordan(scores: Scores, state: dict[str, Tensor] | None = None) -> Tensor:
+def nguyen_wainwright_jordan(scores: Scores) -> Tensor:
     """1 + E T - E exp T, which is E T' - E exp(T' - 1) for T' = T + 1: 0 for a silent critic.
 
     Belghazi et al. call it MINE-f.
@@ -67,7 +66,7 @@ def nguyen_wainwright_jordan(scores: Scores, state: dict[str, Tensor] | None = N
     return 1 + scores.positive.mean(1) - torch.exp(_log_mean_exp(scores))
 
 
-def jensen_shannon(scores: Scores, state: dict[str, Tensor] | None = None) -> Tensor:
+def jensen_shannon(scores: Scores) -> Tensor:
     """Log-likelihood of telling pairs from permuted ones, in excess of a coin toss.
 
     At its best T is the log density ratio.
@@ -76,20 +75,16 @@ def jensen_shannon(scores: Scores, state: dict[str, Tensor] | None = None) -> Te
     return 2 * math.log(2) - F.softplus(-scores.positive).mean(1) - per_row.mean(1)
 
 
-def info_nce(scores: Scores, state: dict[str, Tensor] | None = None) -> Tensor:
+def info_nce(scores: Scores) -> Tensor:
     """Log-probability of the right partner among 1 + K, plus log(1 + K) (van den Oord 2018)."""
     log_sum = torch.logaddexp(scores.positive, log_sum_exp(scores.negative))
     return (scores.positive - log_sum).mean(1) + math.log(1 + scores.per_row)
 
 
-def interpolated(alpha: float) -> Callable[..., Tensor]:
+def interpolated(scores: Scores, alpha: float) -> Tensor:
     """I_alpha of Poole et al. 2019, between NWJ (alpha 0) and InfoNCE (alpha 1)."""
-
-    def objective(scores: Scores, state: dict[str, Tensor] | None = None) -> Tensor:
-        log_row = log_sum_exp(scores.negative) - math.log(scores.per_row)
-        return interpolated_rows(scores.positive, log_row, scores.per_row, alpha).mean(1)
-
-    return objective
+    log_row = log_sum_exp(scores.negative) - math.log(scores.per_row)
+    return interpolated_rows(scores.positive, log_row, scores.per_row, alpha).mean(1)
 
 
 def interpolated_rows(positive: Tensor, log_row: Tensor, per_row: int, alpha: float) -> Tensor:

@@ -7,56 +7,48 @@ import math
 from pathlib import Path
 
 import pandas as pd
-from jinja2 import Environment
 
-from fer_bench.atomic import write_text
+from fer_bench.data.pages import render
+from fer_bench.data.pages import write_page as write_data_page
 from fer_bench.information.bench import by_estimator, by_failure, by_task, varying
 
-TEMPLATE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Mutual information: estimators on tasks of known truth</title>
-<style>
- body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 1100px;
-        padding: 0 1rem; color: #1b1f24; }
- table { border-collapse: collapse; margin: 1rem 0; font-variant-numeric: tabular-nums; }
- th, td { padding: .25rem .7rem; text-align: right; border-bottom: 1px solid #e3e6ea; }
- th { background: #f6f7f9; position: sticky; top: 0; }
- td:first-child, th:first-child, td.text { text-align: left; }
- .off { color: #b42318; } .wide { overflow-x: auto; } svg { max-width: 100%; height: auto; }
-</style></head><body>
-<h1>Mutual information: estimators on tasks of known truth</h1>
+TITLE = "Mutual information: estimators on tasks of known truth"
+STYLE = """
+td, th { text-align: right } td:first-child, th:first-child, td.text { text-align: left }
+th { background: var(--paper); position: sticky; top: 0 }
+"""
+TEMPLATE = """
 <p>{{ count }} estimates, {{ failed }} failed{% if skipped %}; {{ skipped }} more were skipped, as
 the estimator does not read such sides{% endif %}. Values in nats. "Right" is within 0.05 nats or
 5 % of the truth; "covers" is the share of 95 % intervals that hold the truth. Values that are off
 by more are in red.</p>
-<h2>By estimator</h2><div class="wide"><table>
+<h2>By estimator</h2><div class="scroll"><table>
 <tr><th>estimator</th>{% for v in variants %}<th>{{ v }}</th>{% endfor %}<th>n</th><th>tasks</th>
 <th>seeds</th><th>mean |error|</th><th>worst</th><th>right</th><th>covers</th><th>CPU s</th>
 <th>failed</th><th>skipped</th></tr>
 {% for r in estimators %}<tr><td>{{ r.estimator }}</td>
 {% for v in variants %}<td>{{ r[v] }}</td>{% endfor %}<td>{{ r.n }}</td><td>{{ r.tasks }}</td>
-<td>{{ r.seeds }}</td><td>{{ r.mae|number("%.3f") }}</td><td>{{ r.worst|number("%.3f") }}</td>
-<td>{{ (100 * r.right)|number("%.0f %%") }}</td><td>{{ (100 * r.covers)|number("%.0f %%") }}</td>
-<td>{{ r.cpu_seconds|number("%.1f") }}</td><td>{{ r.failed }}</td>
+<td>{{ r.seeds }}</td><td>{{ number(r.mae, "%.3f") }}</td><td>{{ number(r.worst, "%.3f") }}</td>
+<td>{{ number(100 * r.right, "%.0f %%") }}</td><td>{{ number(100 * r.covers, "%.0f %%") }}</td>
+<td>{{ number(r.cpu_seconds, "%.1f") }}</td><td>{{ r.failed }}</td>
 <td>{{ r.skipped }}</td></tr>{% endfor %}
 </table></div>
-{% if failures %}<h2>Failures</h2><div class="wide"><table>
+{% if failures %}<h2>Failures</h2><div class="scroll"><table>
 <tr><th>estimator</th><th>error</th><th>tasks</th><th>failed</th></tr>
 {% for r in failures %}<tr><td>{{ r.estimator }}</td><td class="text">{{ r.error }}</td>
 <td class="text">{{ r.tasks }}</td><td>{{ r.failed }}</td></tr>{% endfor %}
 </table></div>{% endif %}
 {% for figure in figures %}<h2>{{ figure.title }}</h2>{{ figure.svg|safe }}{% endfor %}
-<h2>By task</h2><div class="wide"><table>
+<h2>By task</h2><div class="scroll"><table>
 <tr><th>estimator</th>{% for v in variants %}<th>{{ v }}</th>{% endfor %}<th>task</th><th>n</th>
 <th>truth</th><th>mean</th><th>bias</th><th>sd</th><th>MSE</th><th>CPU s</th><th>peak MB</th></tr>
 {% for r in tasks %}<tr><td>{{ r.estimator }}</td>
 {% for v in variants %}<td>{{ r[v] }}</td>{% endfor %}<td class="text">{{ r.task }}</td>
-<td>{{ r.n }}</td><td>{{ r.truth|number("%.3f") }}</td><td>{{ r["mean"]|number("%.3f") }}</td>
-<td{% if r.off %} class="off"{% endif %}>{{ r.bias|number("%+.3f") }}</td>
-<td>{{ r.sd|number("%.3f") }}</td><td>{{ r.mse|number("%.4f") }}</td>
-<td>{{ r.cpu_seconds|number("%.1f") }}</td><td>{{ r.peak_mb|number("%.0f") }}</td></tr>
-{% endfor %}</table></div></body></html>
+<td>{{ r.n }}</td><td>{{ number(r.truth, "%.3f") }}</td><td>{{ number(r["mean"], "%.3f") }}</td>
+<td{% if r.off %} class="warn"{% endif %}>{{ number(r.bias, "%+.3f") }}</td>
+<td>{{ number(r.sd, "%.3f") }}</td><td>{{ number(r.mse, "%.4f") }}</td>
+<td>{{ number(r.cpu_seconds, "%.1f") }}</td><td>{{ number(r.peak_mb, "%.0f") }}</td></tr>
+{% endfor %}</table></div>
 """
 
 
@@ -69,10 +61,10 @@ def write_page(results: pd.DataFrame, path: Path) -> None:
         {"title": f"Estimate against truth, n = {n:,}", "svg": _figure(part, variants)}
         for n, part in detail.groupby("n")
     ]
-    environment = Environment(autoescape=True)
-    environment.filters["number"] = _number
     skipped = results["skipped"].notna()
-    html = environment.from_string(TEMPLATE).render(
+    body = render(
+        TEMPLATE,
+        number=_number,
         count=int((~skipped).sum()),
         failed=int((results["value"].isna() & ~skipped).sum()),
         skipped=int(skipped.sum()),
@@ -82,7 +74,7 @@ def write_page(results: pd.DataFrame, path: Path) -> None:
         tasks=detail.to_dict("records"),
         figures=figures,
     )
-    write_text(path, html)
+    write_data_page(path, TITLE, body, extra_style=STYLE)
 
 
 def _number(value: float, form: str) -> str:

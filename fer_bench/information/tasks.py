@@ -572,17 +572,9 @@ def _embeddings() -> list[Task]:
     ]  # fmt: skip
 
 
-def _images() -> list[Task]:
-    return [faces(with_information(3, 1.0)), faces(clusters(3, 3, 1.5)), faces(independent(3, 3))]
-
-
 def _independent() -> list[Task]:
     labels = [channel(7, 6 / 7), clusters(7, 64, 0.0)]
     return [independent(1, 1), independent(5, 5), independent(64, 64), *labels]
-
-
-def _high() -> list[Task]:
-    return [with_information(d, nats) for d in (5, 20) for nats in (2, 4, 6, 8, 10)]
 
 
 _SUITES: dict[str, Callable[[], list[Task]]] = {
@@ -590,9 +582,11 @@ _SUITES: dict[str, Callable[[], list[Task]]] = {
     "bmi2": _bmi2,
     "labels": _labels,
     "embeddings": _embeddings,
-    "images": _images,
+    "images": lambda: [
+        faces(task) for task in (with_information(3, 1.0), clusters(3, 3, 1.5), independent(3, 3))
+    ],
     "independent": _independent,
-    "high": _high,
+    "high": lambda: [with_information(d, nats) for d in (5, 20) for nats in (2, 4, 6, 8, 10)],
     "random": lambda: [random_covariance(d) for d in (3, 10)],
 }
 

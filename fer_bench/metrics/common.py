@@ -183,9 +183,20 @@ def standardise(x: ArrayLike, like: ArrayLike | None = None) -> Floats:
     Columns without spread become 0, and so do those that vary by no more than rounding in the
     precision `like` is given in.
     """
-    base = np.asarray(x if like is None else like)
+    return scaled(x, *column_scale(x if like is None else like))
+
+
+def column_scale(like: ArrayLike) -> tuple[Floats, Floats]:
+    """Mean and spread [d] of columns [n, d] for `scaled`; the spread is 0 where it is rounding."""
+    base = np.asarray(like)
     mean, spread = _moments(base)
     flat = spread <= rounding(base.dtype) * np.maximum(np.abs(mean), np.finfo(np.float64).tiny)
+    return mean, np.where(flat, 0.0, spread)
+
+
+def scaled(x: ArrayLike, mean: Floats, spread: Floats) -> Floats:
+    """Columns of x [n, d] with a mean and spread [d] removed; 0 where there is no spread."""
+    flat = spread == 0
     values = np.asarray(x, dtype=np.float64)
     return np.where(flat, 0.0, (values - mean) / np.where(flat, 1.0, spread))
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -28,7 +28,14 @@ from threadpoolctl import threadpool_limits
 
 from fer_bench.arrays import PartArrays, RunArrays
 from fer_bench.cautions import Caution
-from fer_bench.metrics.common import Floats, Ints, mean_scores, ratio_scores, undefined
+from fer_bench.metrics.common import (
+    Floats,
+    Ints,
+    mean_scores,
+    random_rows,
+    ratio_scores,
+    undefined,
+)
 from fer_bench.metrics.face_decoder import BATCH, STEPS, Basis, explained, fit_decoder
 from fer_bench.metrics.metric import Scores, metric
 from fer_bench.score import Score, ScoreSpec
@@ -409,9 +416,7 @@ class Probe:
 
 
 def _rows_of(part: PartArrays, faces: NDArray[np.uint8], seed: int) -> _Rows:
-    rows = np.arange(len(part))
-    if len(rows) > MOST_ROWS:
-        rows = np.sort(np.random.default_rng(seed).choice(rows, MOST_ROWS, replace=False))
+    rows, _ = random_rows(np.arange(len(part)), MOST_ROWS, seed=seed)
     at = part.labels["row"].to_numpy(dtype=np.int64)[rows]
     return _Rows(part, rows, faces[at].reshape(len(rows), -1) / 255.0)
 
@@ -538,25 +543,14 @@ class Drawings:
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Drawings:
         """Inverse of `to_arrays`."""
         drawn = {k.removeprefix("drawn."): v for k, v in arrays.items() if k.startswith("drawn.")}
-        return cls(
-            arrays["rows"], arrays["expression"], drawn, arrays.get("swap"), arrays["towards"],
-            int(arrays["start"][0]), arrays["means"], arrays["axes_e"], arrays.get("axes_i"),
-        )  # fmt: skip
+        kept: dict[str, Any] = {field.name: arrays.get(field.name) for field in fields(cls)}
+        return cls(**{**kept, "drawn": drawn, "start": int(arrays["start"][0])})
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Plain arrays by name."""
-        arrays = {
-            "rows": self.rows,
-            "expression": self.expression,
-            **{f"drawn.{name}": faces for name, faces in self.drawn.items()},
-            "swap": self.swap,
-            "towards": self.towards,
-            "start": np.asarray([self.start]),
-            "means": self.means,
-            "axes_e": self.axes_e,
-            "axes_i": self.axes_i,
-        }
-        return {name: value for name, value in arrays.items() if value is not None}
+        kept = vars(self) | {"start": np.asarray([self.start])}
+        kept |= {f"drawn.{name}": faces for name, faces in kept.pop("drawn").items()}
+        return {name: value for name, value in kept.items() if value is not None}
 
 
 def _drawings(

@@ -25,11 +25,9 @@ from fer_bench.cautions import Caution
 from fer_bench.metrics.attacks import (
     FLOOR,
     Attack,
-    attack_scores,
     centred,
     excess_score,
     identity_attacks,
-    label_strata,
     named_setting,
 )
 from fer_bench.metrics.common import Ints, undefined
@@ -166,32 +164,20 @@ def identity_scores(
         return _undefined_cells("identity", embeddings, keys, problem)
     if problem.part is not part:
         embeddings = {name: problem.part.spaces[name] for name in embeddings}
-    out = _named_people(problem, embeddings, seed)
-    out = {key: score.with_caution(*problem.cautions) for key, score in out.items()}
-    return out | _verified_people(problem, embeddings, seed)
+    return _named_people(problem, embeddings, seed) | _verified_people(problem, embeddings, seed)
 
 
 def _named_people(
     problem: IdentityProblem, embeddings: Mapping[str, ArrayLike], seed: int
 ) -> dict[str, Score]:
     """Closed-set probes of each embedding, the label floor, and what E leaks above it."""
-    part, truth = problem.part, problem.truth
+    part = problem.part
     columns = max(1, len(part.classes))  # one constant column where no expression is known
     one_hot = np.eye(len(part.classes) + 1)[part.y][:, :columns]
     attacks = identity_attacks(
         {**embeddings, FLOOR: one_hot}, problem.subject, part.y, problem.split, seed=seed
     )
-    scores = {
-        name: attack_scores(
-            by_probe,
-            truth,
-            groups=truth,
-            chance=1 / problem.people,
-            details=problem.details,
-            seed=seed,
-        )
-        for name, by_probe in attacks.items()
-    }
+    scores = {name: problem.scores(by_probe, seed=seed) for name, by_probe in attacks.items()}
     out = {
         f"{name}.identity.{key}": score
         for name in embeddings
@@ -200,9 +186,10 @@ def _named_people(
     if "E" not in embeddings:
         return out
     out["E.identity.floor"] = scores[FLOOR]["strongest"]
-    out["E.identity.excess"] = excess_score(
-        attacks["E"], attacks[FLOOR], truth, details=problem.details, seed=seed
+    excess = excess_score(
+        attacks["E"], attacks[FLOOR], problem.truth, details=problem.details, seed=seed
     )
+    out["E.identity.excess"] = excess.with_caution(*problem.cautions)
     return out
 
 
@@ -229,23 +216,11 @@ def expression_scores(run: RunArrays, names: list[str], *, seed: int = 0) -> dic
     problem = expression_problem(run, seed=seed)
     if isinstance(problem, Caution):
         return _undefined_cells("expression", names, ("linear", "knn", "mlp", "strongest"), problem)
-    truth, groups = problem.truth, problem.group
-    out: dict[str, Score] = {}
-    for name, attacks in _expression_attacks(problem, names, seed).items():
-        scores = attack_scores(
-            attacks,
-            truth,
-            groups=groups,
-            strata=label_strata(groups, truth),
-            chance=1 / len(run.classes),
-            details=problem.details,
-            seed=seed,
-        )
-        out |= {
-            f"{name}.expression.{key}": score.with_caution(*problem.cautions)
-            for key, score in scores.items()
-        }
-    return out
+    return {
+        f"{name}.expression.{key}": score
+        for name, attacks in _expression_attacks(problem, names, seed).items()
+        for key, score in problem.scores(attacks, seed=seed).items()
+    }
 
 
 def _expression_attacks(

@@ -13,8 +13,8 @@ from torch.nn import functional
 
 from fer_bench.errors import DataError
 from fer_bench.information.training import BestWeights, Parameters
-from fer_bench.metrics.common import standardise
-from fer_bench.metrics.probes import Probed, Split, read_problem, thinned
+from fer_bench.metrics.common import random_rows, standardise
+from fer_bench.metrics.probes import Probed, Split, read_problem
 
 ROWS = 50_000  # that the network is fitted on at most (a random subset, stated)
 VALIDATION_ROWS = 10_000
@@ -56,7 +56,8 @@ def mlp_probes(
         raise DataError(f"there are {len(xs)} embeddings and {len(ys)} labels: give one for each.")
     problems = [read_problem(x, y, split) for x, y in zip(xs, ys, strict=True)]
     labels = torch.from_numpy(np.stack([codes for _, codes, _ in problems]))
-    train, held = thinned(split.train, ROWS), thinned(split.validation, VALIDATION_ROWS)
+    train, _ = random_rows(split.train, ROWS, seed=0)
+    held, _ = random_rows(split.validation, VALIDATION_ROWS, seed=0)
     inputs = _stacked([standardise(values, values[train]) for values, _, _ in problems])
     generator = torch.Generator().manual_seed(seed)
     classes = int(labels[:, split.fit].max()) + 1

@@ -18,9 +18,7 @@ from fer_bench.arrays import RunArrays
 from fer_bench.cautions import Caution
 from fer_bench.metrics.attacks import (
     Attack,
-    attack_scores,
     attacker_views,
-    label_strata,
     named_setting,
 )
 from fer_bench.metrics.common import Floats, Ints, standardise
@@ -80,32 +78,14 @@ def probe_curves(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
             seed=seed,
         )
         for name, attacks in curves.items():
-            scores = attack_scores(
-                attacks,
-                who.truth,
-                groups=who.truth,
-                chance=1 / who.people,
-                details=who.details,
-                seed=seed,
-            )
-            out |= _kept(f"{name}.identity", scores, who.cautions)
+            out |= _kept(f"{name}.identity", who.scores(attacks, seed=seed))
     what = expression_problem(run, seed=seed)
     if not isinstance(what, Caution):
-        group, truth = what.group, what.truth
         curves = _curves(
             {k: {"": what.stacked(k)} for k in names}, what.expression, what.split, seed=seed
         )
         for name, attacks in curves.items():
-            scores = attack_scores(
-                attacks,
-                truth,
-                groups=group,
-                strata=label_strata(group, truth),
-                chance=1 / len(run.classes),
-                details=what.details,
-                seed=seed,
-            )
-            out |= _kept(f"{name}.expression", scores, what.cautions)
+            out |= _kept(f"{name}.expression", what.scores(attacks, seed=seed))
     return out
 
 
@@ -144,12 +124,6 @@ def _principal(x: ArrayLike, split: Split) -> Floats:
     return z @ axes[:, ::-1]
 
 
-def _kept(
-    prefix: str, scores: Mapping[str, Score], cautions: tuple[Caution, ...]
-) -> dict[str, Score]:
+def _kept(prefix: str, scores: Mapping[str, Score]) -> dict[str, Score]:
     """The curve alone: the strongest attacker is the leakage metric's, over all its probes."""
-    return {
-        f"{prefix}.{key}": score.with_caution(*cautions)
-        for key, score in scores.items()
-        if key != "strongest"
-    }
+    return {f"{prefix}.{key}": score for key, score in scores.items() if key != "strongest"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 
 from fer_bench.arrays import PartArrays, RunArrays
 from fer_bench.cautions import Caution
+from fer_bench.metrics.attacks import Attack, attack_scores, label_strata
 from fer_bench.metrics.common import Ints, random_rows
 from fer_bench.metrics.probes import Split, within_subject_split
+from fer_bench.score import Score
 
 PROBE_ROWS = 50_000  # rows of a part that probes see at most (a random subset, stated)
 
@@ -44,12 +46,23 @@ class IdentityProblem:
     @property
     def details(self) -> dict[str, object]:
         """To be carried along by the scores."""
-        return {
-            "unit": self.unit,
-            "subjects": self.people,
-            "fitted": len(self.split.train),
-            "validated": len(self.split.validation),
-        }
+        return {"unit": self.unit, "subjects": self.people, **_sizes(self.split)}
+
+    def scores(self, attacks: Mapping[str, Attack], *, seed: int) -> dict[str, Score]:
+        """`attack_scores` of attackers of this problem, with its cautions."""
+        scores = attack_scores(
+            attacks,
+            self.truth,
+            groups=self.truth,
+            chance=1 / self.people,
+            details=self.details,
+            seed=seed,
+        )
+        return {key: score.with_caution(*self.cautions) for key, score in scores.items()}
+
+
+def _sizes(split: Split) -> dict[str, object]:
+    return {"fitted": len(split.train), "validated": len(split.validation)}
 
 
 def identity_problem(part: PartArrays, *, seed: int = 0) -> IdentityProblem | Caution:
@@ -102,10 +115,18 @@ class ExpressionProblem:
         groups = test.groups
         return None if groups is None else groups[test.y >= 0]
 
-    @property
-    def details(self) -> dict[str, object]:
-        """To be carried along by the scores."""
-        return {"fitted": len(self.split.train), "validated": len(self.split.validation)}
+    def scores(self, attacks: Mapping[str, Attack], *, seed: int) -> dict[str, Score]:
+        """`attack_scores` of attackers of this problem, with its cautions."""
+        scores = attack_scores(
+            attacks,
+            self.truth,
+            groups=self.group,
+            strata=label_strata(self.group, self.truth),
+            chance=1 / len(self.pools[-1].classes),
+            details=_sizes(self.split),
+            seed=seed,
+        )
+        return {key: score.with_caution(*self.cautions) for key, score in scores.items()}
 
 
 def expression_problem(run: RunArrays, *, seed: int = 0) -> ExpressionProblem | Caution:

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fer_bench.errors import DataError
 from fer_bench.labels import read_labels, renumbered
-from fer_bench.metrics.common import Floats, Ints, standardise
+from fer_bench.metrics.common import Floats, Ints, random_rows, standardise
 from fer_bench.reading import read_matrix, read_rows
 
 SHRINKAGES = (0.001, 0.01, 0.05, 0.2, 0.5, 0.9)
@@ -246,21 +246,21 @@ def subject_halves(subject: ArrayLike, expression: ArrayLike, *, seed: int = 0) 
 # --- what every probe is asked ------------------------------------------------------------
 
 
-def split_labels(y: ArrayLike, split: Split, *, name: str = "y") -> tuple[Ints, Ints]:
+def split_labels(y: ArrayLike, split: Split) -> tuple[Ints, Ints]:
     """Codes [n] of the labels of a split's rows, and the given code of each [k].
 
     Raises:
         DataError: a row of the split does not exist or has no label, or none is fitted.
     """
-    labels = read_labels(y, name)
+    labels = read_labels(y, "y")
     rows = split.rows
     if not len(split.fit):
         raise DataError("the split has no rows to fit on.")
     if rows.max() >= len(labels):
-        raise DataError(f"the split has row {rows.max()}, and {name} has {len(labels)} rows only.")
+        raise DataError(f"the split has row {rows.max()}, and y has {len(labels)} rows only.")
     if (labels[rows] < 0).any():
         row = rows[np.argmax(labels[rows] < 0)]
-        raise DataError(f"{name} has no label in row {row}, which the split uses: leave it out.")
+        raise DataError(f"y has no label in row {row}, which the split uses: leave it out.")
     codes = bounded(labels)
     given = np.arange(codes.max() + 1) if codes is labels else np.unique(labels[labels >= 0])
     return codes, given
@@ -467,23 +467,16 @@ class KnnProbe:
     def _tuning(self) -> tuple[Ints, Ints, NDArray[np.float32]]:
         """Rows to train on, and those nearest to each validation row with their cosines."""
         queries = self._rows[self._split.validation]
-        train = thinned(self._split.train, KNN_PAIRS // len(queries))
+        train, _ = random_rows(self._split.train, KNN_PAIRS // len(queries), seed=0)
         return train, *_neighbours(queries, self._rows[train], max(NEIGHBOURS))
 
     def _tested(self, k: int) -> tuple[Ints, Ints, NDArray[np.float32]]:
         """Rows to fit on, and the k nearest to each test row with their cosines."""
         if k not in self._known:
             queries = self._rows[self._split.test]
-            gallery = thinned(self._split.fit, KNN_PAIRS // max(1, len(queries)))
+            gallery, _ = random_rows(self._split.fit, KNN_PAIRS // max(1, len(queries)), seed=0)
             self._known[k] = gallery, *_neighbours(queries, self._rows[gallery], k)
         return self._known[k]
-
-
-def thinned(rows: Ints, limit: int) -> Ints:
-    """A fixed random subset of at most `limit` rows."""
-    if len(rows) <= limit:
-        return rows
-    return np.sort(np.random.default_rng(0).choice(rows, size=limit, replace=False))
 
 
 def _by_code(codes: Ints) -> list[Ints]:

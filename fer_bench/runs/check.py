@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from fer_bench.data.splits import FoldFile
 from fer_bench.errors import FerBenchError
-from fer_bench.runs.store import STAGE, RunStore, read_sealed
+from fer_bench.runs.store import STAGE, RunStore, read_mapping, read_sealed
 
 
 @dataclass(frozen=True)
@@ -50,15 +48,8 @@ def check_store(store: RunStore) -> Iterator[Damage]:
     if (store.root / "experiment.json").exists() and store.experiment() is None:
         yield Damage(None, f"{str(store.root / 'experiment.json')!r} is damaged: {again}")
     for card in sorted([*store.root.glob("data/*.json"), *store.root.glob("failures/*.json")]):
-        if not _is_mapping(card):
+        if read_mapping(card) is None:
             yield Damage(None, f"{str(card)!r} is damaged: {again}")
     for faces in sorted(store.root.glob("data/*.npz")):
         if store.thumbnails(faces.stem) is None:
             yield Damage(None, f"{str(faces)!r} is damaged: {again}")
-
-
-def _is_mapping(path: Path) -> bool:
-    try:
-        return isinstance(json.loads(path.read_bytes()), dict)
-    except (OSError, ValueError, RecursionError):
-        return False

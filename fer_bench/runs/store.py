@@ -56,7 +56,7 @@ from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from fer_bench.arrays import FURTHER, PartArrays, RunArrays, further_of
+from fer_bench.arrays import PartArrays, RunArrays
 from fer_bench.atomic import atomic_path, write_text
 from fer_bench.errors import RunError
 from fer_bench.experiment import Experiment, RunSpec
@@ -67,7 +67,6 @@ from fer_bench.score import Outcome
 RESUME = "resume.safetensors"  # where training stands, while it goes on
 STAGE = "stage.safetensors"  # where it stands at the end of a stage that runs have in common
 
-_ARRAYS = ("expression", "identity", "logits", "valence_arousal")
 _SEALED = ("spec.json", "environment.json", "history.csv")  # of every run
 _ADDED = "parts/checksums.json"  # of parts that came later
 _HARMLESS = re.compile(r"[^/\\\x00-\x1f\x7f]+")
@@ -177,16 +176,8 @@ class RunRecord:
         try:
             arrays = safetensors.numpy.load(self._written(f"{file}.safetensors"))
             labels = read_label_table(BytesIO(self._written(f"{file}.parquet")))
-            loaded = {key: arrays.get(key) for key in _ARRAYS[1:]}
-            return PartArrays(
-                name,
-                arrays["expression"],
-                labels=labels,
-                classes=classes,
-                further=further_of(arrays),
-                drawn=arrays.get("drawn"),
-                **loaded,
-            )
+            arrays["expression"]  # every part has one
+            return PartArrays.of_stored(name, arrays, labels, classes)
         except RunError:
             raise
         except Exception as error:
@@ -265,13 +256,15 @@ class RunRecord:
         Raises:
             RunError: `done.json` itself is damaged.
         """
-        sealed = [n for n, digest in self.checksums.items() if _differs(self.folder, n, digest)]
-        return sealed + self._score_damage()
+        return self._changed() + self._score_damage()
+
+    def _changed(self) -> list[str]:
+        return [n for n, digest in self.checksums.items() if _differs(self.folder, n, digest)]
 
     def damage(self) -> str | None:
         """What is wrong with the sealed files, in one sentence; None if nothing is."""
         try:
-            wrong = [n for n, digest in self.checksums.items() if _differs(self.folder, n, digest)]
+            wrong = self._changed()
             if not wrong:
                 self.spec  # noqa: B018
                 return None
@@ -349,7 +342,8 @@ class RunStore:
 
     def set_aside(self, run_id: str, reason: str) -> Path:
         """Move a damaged run out of the way, with the reason, so that it can be trained again."""
-        place = _free_name(self.root / "damaged" / run_id)
+        names = (f"{run_id}-{i}" if i else run_id for i in count())
+        place = next(p for p in (self.root / "damaged" / n for n in names) if not p.exists())
         place.parent.mkdir(parents=True, exist_ok=True)
         os.replace(self.runs / run_id, place)
         write_json(place / "damage.json", {"run": run_id, "reason": reason})
@@ -384,16 +378,12 @@ class RunStore:
 
     def _read_failure(self, path: Path) -> dict[str, Any]:
         unknown = {"label": path.stem, "method": "", "seed": 0, "fold": 0, "kind": "failed"}
+        unknown |= {"fingerprint": "", "fold_hash": ""}
         unknown |= {
             "reason": f"why it failed cannot be read: {str(path)!r} is damaged.",
             "deaths": 0,
         }
-        try:
-            content = _read_json(path)
-        except RunError:
-            return unknown
-        if not isinstance(content, dict):
-            return unknown
+        content = read_mapping(path) or {}
         return {k: content[k] if type(content.get(k)) is type(v) else v for k, v in unknown.items()}
 
     def save_failure(
@@ -419,6 +409,8 @@ class RunStore:
             "method": spec.method,
             "seed": spec.seed,
             "fold": spec.fold,
+            "fingerprint": spec.fingerprint,
+            "fold_hash": spec.fold_hash,
             "kind": kind,
             "reason": reason,
             "deaths": deaths,
@@ -488,11 +480,8 @@ class RunStore:
         }
 
     def _read_card(self, path: Path) -> dict[str, Any] | None:
-        try:
-            content = _read_json(path)
-        except RunError:
-            return None
-        return content if isinstance(content, dict) and "fingerprint" in content else None
+        content = read_mapping(path) or {}
+        return content if "fingerprint" in content else None
 
     def has_data_card(self, fingerprint: str) -> bool:
         """Whether card and thumbnails of a data set are there, as far as there are any."""
@@ -507,9 +496,7 @@ class RunStore:
         try:
             with np.load(path, allow_pickle=False) as content:
                 faces = content["faces"]
-        except FileNotFoundError:
-            return None
-        except Exception:  # damaged: whatever numpy and zipfile make of it
+        except Exception:  # there are none, or whatever numpy and zipfile make of damaged ones
             return None
         return faces if faces.ndim == 4 and faces.dtype == np.uint8 else None
 
@@ -529,11 +516,7 @@ class RunStore:
 
     def planned(self) -> dict[str, str]:
         """What the last command planned: run id -> label and place; empty where it is unknown."""
-        try:
-            content = _read_json(self.root / "plan.json")
-        except RunError:
-            return {}
-        return content if isinstance(content, dict) else {}
+        return read_mapping(self.root / "plan.json") or {}
 
     def is_claimed(self, run_id: str) -> bool:
         """Whether a process is at work on a run."""
@@ -630,17 +613,7 @@ def write_part(folder: Path, part: PartArrays, *, faces: str = "") -> list[Path]
     """
     stem = file_name(part.name.replace(":", "--"))
     folder.mkdir(parents=True, exist_ok=True)
-    arrays = {
-        name: np.ascontiguousarray(getattr(part, name), dtype=np.float32)
-        for name in _ARRAYS
-        if getattr(part, name) is not None
-    }
-    arrays |= {
-        f"{FURTHER}{name}": np.ascontiguousarray(value, dtype=np.float32)
-        for name, value in part.further.items()
-    }
-    if part.drawn is not None:
-        arrays["drawn"] = np.ascontiguousarray(part.drawn)
+    arrays = {k: v if k == "drawn" else v.astype(np.float32) for k, v in part.stored.items()}
     table, file = folder / f"{stem}.parquet", folder / f"{stem}.safetensors"
     with atomic_path(table) as aside:
         part.labels.to_parquet(aside, index=False)
@@ -694,6 +667,15 @@ def _read_json(path: Path) -> Any:
     return _parse(path, _read_bytes(path))
 
 
+def read_mapping(path: Path) -> dict[str, Any] | None:
+    """The JSON object of a file; None where there is no such file, or it is damaged."""
+    try:
+        content = _read_json(path)
+    except RunError:
+        return None
+    return content if isinstance(content, dict) else None
+
+
 def sha256(path: Path) -> str:
     """Hex digest of a file."""
     with path.open("rb") as file:
@@ -733,11 +715,3 @@ def remove(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
-
-
-def _free_name(path: Path) -> Path:
-    for i in count():
-        candidate = path.with_name(f"{path.name}{f'-{i}' if i else ''}")
-        if not candidate.exists():
-            return candidate
-    raise AssertionError

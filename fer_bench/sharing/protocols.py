@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Any
+
+from pydantic import BaseModel, ConfigDict
 
 from fer_bench import registry
 from fer_bench.errors import FerBenchError, RunError, UnknownNameError, did_you_mean
@@ -16,8 +17,7 @@ from fer_bench.experiment import DataSpec, SplitSpec, canonical_json
 from fer_bench.runs.store import RunRecord
 
 
-@dataclass(frozen=True)
-class Card:
+class Card(BaseModel):
     """A protocol that people refer to by name and version.
 
     Attributes:
@@ -27,6 +27,8 @@ class Card:
         metrics: names; their versions enter the hash.
         attackers, nulls: who asks for the person, and what numbers are without any effect.
     """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
     version: int
@@ -65,22 +67,7 @@ def cards() -> tuple[Card, ...]:
     ['cmu-faces', 'generated', 'london', 'raf-db']
     """
     text = files("fer_bench.sharing").joinpath("protocols.toml").read_text(encoding="utf-8")
-    all_cards = [
-        Card(
-            name=name,
-            version=about["version"],
-            title=about["title"],
-            why=about["why"],
-            data=DataSpec.model_validate(about["data"]),
-            split=SplitSpec.model_validate(about["split"]),
-            seeds=tuple(about["seeds"]),
-            metrics=tuple(about["metrics"]),
-            attackers=about["attackers"],
-            nulls=about["nulls"],
-        )
-        for name, about in tomllib.loads(text).items()
-    ]
-    return tuple(sorted(all_cards, key=lambda card: card.name))
+    return tuple(Card(name=name, **about) for name, about in sorted(tomllib.loads(text).items()))
 
 
 def card(name: str) -> Card:

@@ -28,6 +28,7 @@ Source = Literal["people", "seeds", "folds"]
 SMALL_MARGIN = 0.05  # of a score: nearer than this, two seeds are too few for a claim
 NORMAL_95 = 1.959963984540054  # scipy.stats.norm.ppf(0.975)
 SPREADS_DIFFER = 0.05  # level of the test that seed spreads are equal
+FEW_DOF = 4  # of a source of variation: with fewer, Satterthwaite's intervals fall short
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,7 @@ class Component:
 
 @dataclass(frozen=True)
 class Interval:
-    """An estimate with a Student interval over all sources that varied.
+    """An estimate with an interval over all sources that varied.
 
     Attributes:
         value: the mean over folds of the mean over seeds (or the difference of two such).
@@ -162,6 +163,10 @@ class Interval:
     dof: float
     p: float
     components: tuple[Component, ...]
+
+    def over(self, source: Source) -> Interval:
+        """The 95 % interval over one source alone."""
+        return _student(self.value, [c for c in self.components if c.source == source], 0.95)
 
     def variance(self, source: Source) -> float:
         """What one source adds to the squared error; 0 where it was not estimated."""
@@ -260,9 +265,12 @@ def compare_crossed(
     - *folds*: what the differences of folds vary beyond the other two, with the correction of
       Nadeau and Bengio (2003) for training sets that overlap: `1 / K + 1 / (K - 1)`.
 
-    Degrees of freedom are Satterthwaite's. Two methods are *separated* where the Holm-adjusted p
-    is below `alpha` and something about training varied: two seeds (three for differences of 5
-    points and less) or three folds.
+    Degrees of freedom are Satterthwaite's. Where a source has fewer than four, as two seeds of two
+    methods have, the tails of the sources' Student distributions are averaged instead, weighted by
+    variance as Cochran and Cox (1950) weighted their quantiles.
+
+    Two methods are *separated* where the Holm-adjusted p is below `alpha` and something about
+    training varied: two seeds (three for differences of 5 points and less) or three folds.
 
     Args:
         runs: one entry per method, seed and fold.
@@ -608,9 +616,28 @@ def _student(value: float, parts: Sequence[Component], level: float) -> Interval
         p = 1.0 if abs(value) <= 1e-12 else 0.0
         return Interval(value, value, value, 0.0, float("inf"), p, tuple(known))
     dof = _satterthwaite([(part.variance, part.dof) for part in known])
-    half = float(scipy.stats.t.ppf((1 + level) / 2, dof)) * error
-    p = float(2 * scipy.stats.t.sf(abs(value) / error, dof))
+    shares = [(part.variance / variance, part.dof) for part in known if part.variance > 0]
+    tails = shares if min(f for _, f in shares) < FEW_DOF else [(1.0, dof)]
+    half = _quantile((1 - level) / 2, tails) * error
+    p = 2 * _tail(abs(value) / error, tails)
     return Interval(value, value - half, value + half, error, dof, p, tuple(known))
+
+
+_Tails = Sequence[tuple[float, float]]  # share, degrees of freedom
+
+
+def _tail(t: float, tails: _Tails) -> float:
+    """Chance of a value above `t` under a mixture of Student distributions."""
+    return float(sum(share * scipy.special.stdtr(dof, -t) for share, dof in tails))
+
+
+def _quantile(chance: float, tails: _Tails) -> float:
+    """The value that is exceeded with a chance under a mixture of Student distributions."""
+    each = [-float(scipy.special.stdtrit(dof, chance)) for _, dof in tails]
+    low, high = min(each), max(each)
+    if high - low < 1e-12:
+        return high
+    return float(scipy.optimize.brentq(lambda t: _tail(t, tails) - chance, low, high))
 
 
 def _satterthwaite(parts: Sequence[tuple[float, float]]) -> float:

@@ -78,7 +78,7 @@ def rehearse(spec: RunSpec) -> tuple[dict[str, float], int]:
     Returns:
         Seconds of its training by stage, and bytes of what it will write. A step counts as the
         quickest of those tried, in CPU time where it runs on the CPU, so that neither a first
-        batch nor a busy neighbour is multiplied; several devices share it without loss.
+        batch nor a busy neighbour is multiplied; several devices are taken to share all of it.
     """
     data = data_of(spec)
     rows = rows_of(data, spec, folds_of(data, spec.split))

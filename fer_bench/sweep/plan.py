@@ -401,7 +401,7 @@ def _check_labels(experiment: Experiment, entries: list[tuple[type[Method], Any]
 
 
 def _check_devices(experiment: Experiment, entries: list[tuple[type[Method], Any]]) -> None:
-    """Refuse several devices for a method whose losses need their batch in one place."""
+    """Refuse several devices for a method that does not declare them."""
     for i, (entry, (method, _)) in enumerate(zip(experiment.methods, entries, strict=True)):
         devices = training_of(experiment, entry).devices
         if devices > 1 and entry.name != ERASED and not method.info.data_parallel:

@@ -424,15 +424,11 @@ def _rounded(value: Any, mark: Range) -> Any:
 
 @contextmanager
 def _alone(root: Path) -> Iterator[None]:
-    lock = FileLock(root / ".search.lock")
     try:
-        lock.acquire(timeout=0)
+        with FileLock(root / ".search.lock", timeout=0):
+            yield
     except Timeout:
         raise RunError(f"another search is at work in {str(root)!r}: wait for it.") from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _optuna() -> Any:

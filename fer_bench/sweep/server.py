@@ -28,7 +28,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.reduction import recv_handle
 from typing import Any, NoReturn
 
-from fer_bench.lifetime import adopt_orphans, end_with
+from fer_bench.lifetime import adopt_orphans, end_with, garbage_kept
 
 # Set before anything is imported: none of these libraries then starts a thread of its own.
 QUIET = {
@@ -123,14 +123,11 @@ def importing() -> Iterator[None]:
 
     A search takes a fifth of the time of imports, and in a child it copies every page.
     """
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        if was:
-            gc.enable()
+    with garbage_kept():
+        try:
+            yield
+        finally:
+            gc.freeze()
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from fer_bench.sweep.job import Job
 from fer_bench.sweep.plan import Plan, data_card, plan
 from fer_bench.sweep.processes import Processes
 from fer_bench.sweep.progress import Progress
-from fer_bench.sweep.worker import folds_path, metrics_to_do, score_only
+from fer_bench.sweep.worker import folds_path, metrics_to_do, score_record
 from fer_bench.terminal import duration
 from fer_bench.threads import RUN_THREADS
 from fer_bench.training.scalars import require as require_tensorboard
@@ -212,7 +212,7 @@ def score_store(
         for record in records:
             if record in todo:
                 arguments = {"record": record, "metrics": names, "seed": seed, "again": again}
-                job = Job(score_only, arguments, threads=RUN_THREADS, wants_tell=True)
+                job = Job(score_record, arguments, threads=RUN_THREADS, wants_tell=True)
                 processes.submit(record, job, partial(_scoring, progress, record))
             else:
                 progress.finished(record.spec, "kept", "scored already")

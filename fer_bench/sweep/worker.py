@@ -35,7 +35,6 @@ from fer_bench.method import Method, MethodInfo
 from fer_bench.metrics.metric import Metric, load_metrics, score_run
 from fer_bench.runs.log import RunLog
 from fer_bench.runs.store import RESUME, RunRecord, RunStore, write_json, write_part
-from fer_bench.score import Outcome
 from fer_bench.sweep.gpus import Gpus
 from fer_bench.sweep.job import Job, Tell
 from fer_bench.sweep.plan import RunRows, load_faces, published_folds, rows_of
@@ -373,8 +372,8 @@ def score_record(
     seed: int = 0,
     again: bool = False,
     tell: Tell = lambda **message: None,
-) -> dict[str, Outcome]:
-    """Score a finished run: only metrics that are missing, failed or of another version.
+) -> None:
+    """Score a finished run into its folder: only what is missing, failed or of another version.
 
     Args:
         metrics: names; by default all default ones.
@@ -388,12 +387,6 @@ def score_record(
             record.arrays, todo, seed=seed, on_metric=lambda *step: tell(scoring=step)
         )
         record.save_outcomes(outcomes)
-    return record.outcomes()
-
-
-def score_only(record: RunRecord, **options: Any) -> None:
-    """`score_record` as a job: the scores are in the folder."""
-    score_record(record, **options)
 
 
 def metrics_to_do(

@@ -188,17 +188,8 @@ class EpochPlan:
         """What the pair sampler had to fall back to."""
         return self._sampler.cautions if self._sampler is not None else ()
 
-    def epoch(
-        self, epoch: int, *, rank: int = 0, ranks: int = 1
-    ) -> Iterator[tuple[Rows, Rows | None]]:
-        """Rows (and partners) of each batch of one epoch.
-
-        Args:
-            epoch: which.
-            rank, ranks: give the part of a batch that one of several devices has. Their parts
-                are of one size, no row is in two of them, and a row has the partner that it has
-                in the batch of a single device.
-        """
+    def epoch(self, epoch: int) -> Iterator[tuple[Rows, Rows | None]]:
+        """Rows (and partners) of each batch of one epoch."""
         rng = np.random.default_rng([*self.seed, epoch])
         order = self._order(rng)
         for start in range(0, len(self) * self.batch_size, self.batch_size):
@@ -206,9 +197,7 @@ class EpochPlan:
             partners = None
             if self._sampler is not None:
                 partners = self.rows[self._sampler.partners(anchors, rng)]
-            size = len(anchors) // ranks
-            part = slice(rank * size, (rank + 1) * size)
-            yield self.rows[anchors[part]], None if partners is None else partners[part]
+            yield self.rows[anchors], partners
 
     def _order(self, rng: np.random.Generator) -> Rows:
         if not self.balanced:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fer_bench.arrays import FURTHER, PartArrays, further_of
+from fer_bench.arrays import FURTHER, PartArrays
 from fer_bench.data.augment import denormalise
 from fer_bench.data.thumbnails import reduced
 from fer_bench.errors import MethodError
@@ -62,19 +64,10 @@ def extract(
             )
         if not np.isfinite(array).all():
             raise MethodError(f"{key} of part {name!r} holds values that are not finite.")
-    return PartArrays(
-        name=name,
-        expression=arrays["expression"],
-        identity=arrays.get("identity"),
-        logits=arrays.get("logits"),
-        valence_arousal=arrays.get("valence_arousal"),
-        labels=batcher.labels.iloc[rows]
-        .reset_index(drop=True)
-        .assign(row=np.asarray(rows, dtype=np.int64)),
-        classes=method.task.classes,
-        further=further_of(arrays),
-        drawn=drawings.pixels(),
-    )
+    labels = batcher.labels.iloc[rows].reset_index(drop=True)
+    labels = labels.assign(row=np.asarray(rows, dtype=np.int64))
+    part = PartArrays.of_stored(name, arrays, labels, method.task.classes)
+    return replace(part, drawn=drawings.pixels())
 
 
 @torch.no_grad()

@@ -33,7 +33,12 @@ from fer_bench.training.checkpoint import (
     save_resume,
 )
 from fer_bench.training.concordance import concordance
-from fer_bench.training.devices import average_gradients, make_fabric, rank_mean, share_buffers
+from fer_bench.training.devices import (
+    average_gradients,
+    make_fabric,
+    share_buffers,
+    spread_over_ranks,
+)
 from fer_bench.training.outcome import bounds_at, training_cautions
 from fer_bench.training.shared import CommonState, SharedStages
 
@@ -268,23 +273,10 @@ class Trainer:
         with torch.no_grad():
             self.method.fit_arrays(self.batcher.batch(rows).images)
 
-    def _check_parts(self, plan: EpochPlan, stage: Stage) -> None:
-        """Refuse a batch that several devices could not share without leaving faces out."""
-        devices, size = self.fabric.world_size, plan.batch_size
-        if size % devices:
-            fits = size - size % devices
-            raise MethodError(
-                f"a batch of stage {stage.name!r} has {size} faces (of {len(self.train_rows)} to "
-                f"train on), which {devices} devices cannot share equally: set "
-                + (f"training.batch_size to {fits}, or " if fits else "")
-                + "training.devices to 1."
-            )
-
     def _begun(self, stage: Stage, index: int, resumed: Resume | None) -> _StageRun:
         """A stage at its beginning, or where training stopped in it."""
         validate_stage(stage)
         plan = self._plan(stage, self.train_rows, index, balanced=self.training.balanced)
-        self._check_parts(plan, stage)
         self.position.note(plan.cautions)
         fused = self.training.precision != "16-mixed"
         optimizers: dict[str, Any] = {
@@ -347,7 +339,8 @@ class Trainer:
         """Train for an epoch, validate, and keep the state if no earlier one was better."""
         position, epoch = self.position, self.position.epoch
         known = len(position.history)
-        self._take_steps(run, epoch)
+        with spread_over_ranks(self.fabric, backbones_of(self.method), self.seed, run.index, epoch):
+            self._take_steps(run, epoch)
         if len(self.validation_rows) or epoch + 1 == run.budget.epochs:
             self._estimate_statistics(run)
         share_buffers(self.fabric, self.method)
@@ -362,15 +355,11 @@ class Trainer:
 
     def _take_steps(self, run: _StageRun, epoch: int) -> None:
         stage, budget = run.stage, run.budget
-        rank = self.fabric.global_rank
-        own = (rank,) if rank else ()  # the first of several draws as a single one does
-        generator = seed_everything(self.seed, run.index, epoch, *own, device=self.batcher.device)
+        generator = seed_everything(self.seed, run.index, epoch, device=self.batcher.device)
         set_modes(self.method, stage)
         totals = _Means()
         watch = _FiniteWatch(every=1 if self.batcher.device.type == "cpu" else 50)
-        batches = islice(
-            run.plan.epoch(epoch, rank=rank, ranks=self.fabric.world_size), budget.of_epoch(epoch)
-        )
+        batches = islice(run.plan.epoch(epoch), budget.of_epoch(epoch))
         for number, (rows, partners) in enumerate(batches):
             done = epoch * budget.per_epoch + number
             if stage.on_step is not None:
@@ -384,10 +373,8 @@ class Trainer:
                     losses = self._step(player, run.optimizers[player.name], batch, factor)
                 watch.see(losses["total"], f"player {player.name!r}", stage.name, epoch, number)
                 totals.add(player.name, losses)
-            seen = len(batch) * (2 if partners is not None else 1)
-            self.position.images_seen += seen * self.fabric.world_size
+            self.position.images_seen += len(batch) * (2 if partners is not None else 1)
         watch.flush()
-        totals.average(self.fabric)
         self._record(stage, epoch, "train", totals)
 
     def _losses(self, player: Player, batch: Batch) -> dict[str, Tensor]:
@@ -455,7 +442,7 @@ class Trainer:
         if self.training.target == "valence_arousal":
             name, title, none = "ccc", "CCC", "no valence-arousal"
         else:
-            name, title, none = "balanced_accuracy", "accuracy", "no prediction"
+            name, title, none = "balanced_accuracy", "balanced accuracy", "no prediction"
         if name not in scores:
             return None, none
         standing = (scores[name], -scores.get("cross_entropy", 0.0))
@@ -662,10 +649,6 @@ class _Means:
             value = torch.as_tensor(value).detach().float()
             self._sums[key] = self._sums[key] + value if key in self._sums else value.clone()
             self._counts[key] = self._counts.get(key, 0) + 1
-
-    def average(self, fabric: Fabric) -> None:
-        """Make them those of all processes that train the run; each has seen as many batches."""
-        self._sums = {key: rank_mean(fabric, value) for key, value in self._sums.items()}
 
     def mean(self, player: str, term: str) -> float:
         return float(self._sums[player, term]) / self._counts[player, term]

@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from fer_bench.arrays import FURTHER, PartArrays, further_of
+from fer_bench.arrays import PartArrays
 from fer_bench.atomic import atomic_path
 from fer_bench.cautions import Caution
 from fer_bench.errors import MethodError
@@ -23,7 +23,6 @@ from fer_bench.labels import read_label_table
 from fer_bench.method import Task
 
 _HEADER = "fer-bench recognizer"
-_ARRAYS = ("expression", "identity", "logits", "valence_arousal")
 
 
 @dataclass(frozen=True)
@@ -92,18 +91,14 @@ def _tensors(part: PartArrays) -> dict[str, Tensor]:
     """A part as tensors, its table of labels as the bytes of a Parquet file."""
     table = BytesIO()
     part.labels.to_parquet(table, index=False)
-    arrays = {key: getattr(part, key) for key in _ARRAYS if getattr(part, key) is not None}
-    arrays |= {f"{FURTHER}{name}": value for name, value in part.further.items()}
-    arrays["labels"] = np.frombuffer(table.getvalue(), dtype=np.uint8).copy()
-    return {key: torch.from_numpy(np.ascontiguousarray(value)) for key, value in arrays.items()}
+    labels = np.frombuffer(table.getvalue(), dtype=np.uint8).copy()
+    return {k: torch.from_numpy(v) for k, v in (part.stored | {"labels": labels}).items()}
 
 
 def _part(name: str, tensors: Mapping[str, Tensor], classes: tuple[str, ...]) -> PartArrays:
     stored = {key: value.numpy() for key, value in tensors.items()}
-    arrays = {key: stored.get(key) for key in _ARRAYS}
     labels = read_label_table(BytesIO(stored["labels"].tobytes()))
-    further = further_of(stored)
-    return PartArrays(name=name, labels=labels, classes=classes, further=further, **arrays)  # type: ignore[arg-type]
+    return PartArrays.of_stored(name, stored, labels, classes)
 
 
 def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -15,4 +15,4 @@ def content(page: Material) -> Mapping[str, Any]:
     return {"headline": headline(page.summary)}
 
 
-SECTION = Section("headline", "In short", 20, content)
+SECTION = Section("headline", "In short", 20, content, without_rows=True)

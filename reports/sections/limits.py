@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fer_bench.reports.columns import columns_of
+from fer_bench.reports.failed import reasons_of, with_files
 from fer_bench.reports.material import Material
 from fer_bench.reports.remarks import Remark
 from fer_bench.reports.sections.section import Section
@@ -41,7 +42,8 @@ def content(page: Material) -> Mapping[str, Any]:
     groups: dict[str, list[tuple[int, Remark]]] = {title: [] for title in GROUPS}
     for number, remark in known.items():
         groups[_group(page.summary, remark)].append((number, remark))
-    return {"groups": groups, "shown": SHOWN, **_calibrated(page.summary)}
+    reasons = with_files(reasons_of(page.summary.failures), page.store)
+    return {"groups": groups, "shown": SHOWN, "reasons": reasons, **_calibrated(page.summary)}
 
 
 def _calibrated(summary: Summary) -> dict[str, Any]:

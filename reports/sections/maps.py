@@ -19,6 +19,8 @@ def content(page: Material) -> Mapping[str, Any] | None:
         "kinds": [(kind, TITLES[kind]) for kind in page.kinds],
         "explorer": explorer_data(page.summary, page.parts, page.maps, page.sprite, page.kinds),
         "bokeh": bokeh_item(),
+        "drawn": max(len(maps.rows) for maps in page.maps.values()),
+        "tested": max(len(page.parts[label]) for label in page.maps),
     }
 
 

@@ -40,4 +40,4 @@ def bibtex(summary: Summary) -> str:
     )
 
 
-SECTION = Section("repeat", "Repeat it", 110, content)
+SECTION = Section("repeat", "Repeat it", 110, content, without_rows=True)

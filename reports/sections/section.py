@@ -26,6 +26,7 @@ class Section:
             leaves the section out.
         short: its title in the navigation, where that is another.
         style: further CSS classes.
+        without_rows: whether it is also of use where no run finished.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Section:
     content: Content
     short: str = ""
     style: str = ""
+    without_rows: bool = False
 
     def render(self, material: Material) -> Markup | None:
         """The section without its heading, or None where it has nothing to say."""

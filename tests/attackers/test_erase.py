@@ -15,8 +15,10 @@ from fer_bench.attackers.erase import (
     ERASERS,
     INLP,
     LEACE,
+    ClassScores,
     KSame,
     MeanProjection,
+    fit_eraser,
     make_eraser,
     strengths,
 )
@@ -114,6 +116,32 @@ def test_they_are_scikit_learns(name):
     pipe = make_pipeline(eraser, LogisticRegression(max_iter=200)).fit(x, s)
     assert pipe.predict(x).shape == s.shape
     assert np.array_equal(clone(eraser).fit_transform(x, s), eraser.fit(x, s).transform(x))
+
+
+@given(st.integers(2, 5), st.integers(6, 12), st.integers(0, 10_000))
+def test_class_scores_stay_and_all_else_goes(classes, columns, seed):
+    x, s = rows(6, columns, each=12, seed=seed)
+    rng = np.random.default_rng(seed)
+    weights, bias = rng.normal(size=(columns, classes)), rng.normal(size=classes)
+    shared = 10 * rng.normal(size=(len(x), 1))  # of all classes: decides nothing
+    eraser = ClassScores().fit(x, s, x @ weights + bias + shared)
+    z = eraser.transform(x)
+    assert np.linalg.matrix_rank(z - z.mean(axis=0), tol=1e-6) == classes - 1
+    before, after = (rows @ weights + bias for rows in (x, z))
+    differences = [a - a[:, :1] for a in (before, after)]
+    assert np.allclose(*differences, atol=1e-6)
+    assert np.allclose(eraser.transform(z), z)
+
+
+@pytest.mark.parametrize("scores", [np.zeros((5, 1)), np.zeros(5), np.zeros((4, 2))])
+def test_scores_of_another_shape_are_told(scores):
+    with pytest.raises(DataError, match="scores of every row"):
+        ClassScores().fit(np.eye(5), [0, 0, 1, 1, 1], scores)
+
+
+def test_a_run_without_class_scores_is_told():
+    with pytest.raises(DataError, match="no class scores"):
+        fit_eraser("scores", None, np.eye(5), [0, 0, 1, 1, 1])
 
 
 def test_k_same_averages_faces_of_k_people():

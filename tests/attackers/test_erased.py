@@ -59,6 +59,16 @@ def test_full_erasure_of_six_people_has_its_guarantee_and_the_oracle_sees_the_te
     assert np.abs(means - means[0]).max() < 1e-3
 
 
+def test_class_scores_only_keep_few_directions_and_say_what_is_gone():
+    run = planted_run(leak=1.0)
+    erased = erase_run(run, {"eraser": "scores"})
+    (test,) = (part for part in erased.parts if part.name == "test")
+    spread = np.linalg.svd(test.expression - test.expression.mean(axis=0), compute_uv=False)
+    assert np.count_nonzero(spread > 1e-4 * spread[0]) == len(run.classes) - 1
+    assert np.mean(test.logits.argmax(axis=1) == test.y) > 0.7
+    assert [caution.code for caution in erased.cautions] == ["class-scores-only"]
+
+
 def test_a_run_without_people_in_training_is_refused():
     run = planted_run(leak=1.0)
     train = run.parts["train"]
@@ -70,6 +80,7 @@ def test_a_run_without_people_in_training_is_refused():
 
 def test_titles():
     assert row_title("ERM", {"eraser": "k-same", "rank": 4}) == "ERM + k-Same (4)"
+    assert row_title("ERM", {"eraser": "scores"}) == "ERM + class scores only"
     assert "test people" in row_title("ERM", {"oracle": True})
 
 
@@ -82,6 +93,10 @@ def test_titles():
         ({"name": "erased", "of": "erm", "seeds": [3]}, "seeds, folds and training of 'erm'"),
         ({"name": "erased", "of": "erm", "parameters": {"eraser": "lease"}}, "eraser"),
         ({"name": "erased", "of": "erm", "parameters": {"rank": 0}}, "rank"),
+        (
+            {"name": "erased", "of": "erm", "parameters": {"eraser": "scores", "rank": 4}},
+            "has no rank",
+        ),
     ],
 )
 def test_wrong_rows_are_told(row, said):

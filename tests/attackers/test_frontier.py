@@ -105,12 +105,23 @@ def test_a_method_that_separates_is_above_the_line_of_one_that_does_not():
     assert against_curve([itself], [line]).state != "above"
 
 
+def test_class_scores_keep_the_utility_and_lower_the_line_for_everybody_else():
+    plain, method = encoder(tangled=1.0), measure(encoder(tangled=0.0, leak=0.7), draws=60)
+    line = eraser_curve(plain, "leace", sweep=(1, 3, 5), draws=60)
+    alone = measure(plain.erased("scores"), draws=60)
+    assert alone.utility > line[0].utility - 0.02
+    assert alone.leak <= line[0].leak + 0.01
+    with_scores = against_curve([method], [[*line, alone]])
+    assert with_scores.difference <= against_curve([method], [line]).difference
+
+
 def test_a_run_keeps_its_curve():
     kept = frontier(planned := planted_run(leak=0.5))
     points = points_of(kept.arrays)
     assert points[0].strength == 0
     assert kept["leace.0.leak"].value == points[0].leak
-    assert kept[f"leace.{points[-1].strength}.utility"].value == points[-1].utility
+    assert kept[f"leace.{points[-2].strength}.utility"].value == points[-2].utility
+    assert kept["scores.utility"].value == points[-1].utility
     assert measure(encoded(planned)).leak == points[0].leak
     assert against_curve([points[0]], [points]).difference <= 0
 

@@ -109,6 +109,15 @@ def test_expected_failures_are_one_sentence_and_status_2(invoke, tmp_path):
     assert "no finished run" in err
 
 
+@pytest.mark.parametrize("dry", [["--dry-run"], []])
+def test_wrong_options_of_the_data_are_told_with_the_file(invoke, tmp_path, dry):
+    file = tmp_path / "mine.toml"
+    file.write_text("[data]\nsubjects = 'x'\n[[methods]]\nname = 'erm'\n")
+    code, _, err = invoke("run", str(file), "--out", str(tmp_path / "out"), "--quiet", *dry)
+    assert code == 2
+    assert err == f"fer-bench: {file}: subjects = 'x': give a whole number of at least 1.\n"
+
+
 @pytest.mark.parametrize(("steps", "few"), [(7, True), (200, False)])
 def test_a_dry_run_counts_steps_warns_of_few_and_leaves_no_folder(invoke, tmp_path, steps, few):
     budget = ("--set", f"training.steps={steps}")

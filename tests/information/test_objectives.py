@@ -41,7 +41,7 @@ def test_objectives_agree_with_their_formulas():
         assert nguyen_wainwright_jordan(scores)[p] == pytest.approx(float(nwj), abs=1e-5)
         assert jensen_shannon(scores)[p] == pytest.approx(float(jsd), abs=1e-5)
         assert info_nce(scores)[p] == pytest.approx(float(nce), abs=1e-5)
-    assert torch.allclose(interpolated(0.0)(scores), nguyen_wainwright_jordan(scores), atol=1e-4)
+    assert torch.allclose(interpolated(scores, 0.0), nguyen_wainwright_jordan(scores), atol=1e-4)
 
 
 def test_the_moving_average_starts_where_the_batches_are():

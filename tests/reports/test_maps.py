@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 
 import numpy as np
+import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from fer_bench.arrays import PartArrays
 from fer_bench.reports import maps as maps_module
-from fer_bench.reports.maps import maps_of, project, trust_of
+from fer_bench.reports.maps import _drawn, maps_of, project, trust_of
 from fer_bench.runs.store import RunStore
 
 
@@ -67,6 +72,35 @@ def test_maps_are_computed_once_and_kept(results, tmp_path, monkeypatch):
     np.testing.assert_array_equal(first.points["E.tsne"], again.points["E.tsne"])
     assert again.trust == pytest.approx(first.trust)
     assert record.verify() == []  # a sealed run stays sealed
+
+
+def part_of(labels):
+    e = np.zeros((len(labels), 2), np.float32)
+    return PartArrays("test", e, None, None, None, labels, ("x", "y", "z"))
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("xyz")), min_size=1, max_size=60),
+    st.integers(1, 60),
+)
+def test_faces_are_drawn_evenly_over_people_and_expressions(faces, most):
+    labels = pd.DataFrame(faces, columns=["subject", "expression"])
+    part = part_of(labels)
+    rows = _drawn(part, most, 0)
+    assert len(rows) == min(most, len(faces))
+    assert (np.diff(rows) > 0).all()
+    had, all_of = Counter(faces[row] for row in rows), Counter(faces)
+    for cell, count in had.items():  # nobody else could have had the last one of these instead
+        assert all(had[other] >= min(all_of[other], count - 1) for other in all_of), cell
+
+
+def test_of_strangers_every_expression_has_its_share():
+    labels = pd.DataFrame(
+        {"subject": [f"s{i}" for i in range(400)], "expression": ["x"] * 370 + ["y"] * 30}
+    )
+    part = part_of(labels)
+    drawn = labels["expression"].iloc[_drawn(part, 80, 0)]
+    assert drawn.value_counts().to_dict() == {"x": 50, "y": 30}
 
 
 def test_other_seed_or_size_is_computed_anew(results, tmp_path):

@@ -1,11 +1,16 @@
 """Who may be called best."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
 from fer_bench.cautions import Caution
-from fer_bench.reports.aggregate import Estimate
+from fer_bench.reports.aggregate import Estimate, with_intervals
 from fer_bench.reports.columns import columns_about
 from fer_bench.reports.standing import at_null, collapsed, sound
+from fer_bench.statistics import compare_crossed
+from fer_bench.statistics.crossed import RunScore
 
 USE = columns_about("recognition")[0]
 LEAK = columns_about("leak")[1]
@@ -20,6 +25,24 @@ def estimate(mean, half=0.1, null=0.2, cautions=()):
 @pytest.mark.parametrize(("mean", "guess"), [(0.25, True), (0.3, True), (0.31, False)])
 def test_what_an_interval_shares_with_chance_is_a_guess(mean, guess):
     assert at_null(estimate(mean), USE) == guess
+
+
+@pytest.mark.parametrize("training", [{"folds": 2, "seeds": 1}, {"folds": 1, "seeds": 2}])
+@pytest.mark.parametrize(("mean", "guess"), [(0.48, False), (0.14, True)])
+def test_two_trainings_do_not_make_a_guess_of_good_recognition(training, mean, guess):
+    """With one degree of freedom, an interval reaches chance from wherever it is."""
+    rng = np.random.default_rng(0)
+    runs = [
+        RunScore.of_mean("a", seed, fold, values, fold * 40 + np.arange(40))
+        for fold in range(training["folds"])
+        for seed in range(training["seeds"])
+        for values in [mean + 0.1 * (fold + seed) + rng.normal(0, 0.2, 40)]
+    ]
+    value = replace(estimate(mean), null=0.143 + 0.1 * guess)
+    crossed = {USE.key: compare_crossed(runs)}
+    told = with_intervals({USE.key: value}, crossed, "a")[USE.key]
+    assert told.low < told.null
+    assert at_null(told, USE) == guess
 
 
 @pytest.mark.parametrize("mean", [0.05, 0.2, 0.5])

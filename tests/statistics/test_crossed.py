@@ -64,13 +64,43 @@ def test_people_by_seed_noise_is_counted_once() -> None:
         SweepModel(people=8, seeds=3, folds=5),
         SweepModel(people=15, seeds=2, heavy_tails=True),
         SweepModel(people=50, seeds=5, sd_seeds=(0.06, 0.02, 0.02, 0.02)),
+        SweepModel(people=50, seeds=2, means=(0.6, 0.6), sd_seeds=(0.06, 0.06)),
     ],
-    ids=["two-seeds", "three-seeds", "folds", "heavy-tails", "unequal-spreads"],
+    ids=["two-seeds", "three-seeds", "folds", "heavy-tails", "unequal-spreads", "two-by-two"],
 )
 def test_intervals_cover_and_equal_methods_are_rarely_apart(model: SweepModel) -> None:
     verdict = simulate(model, sweeps=150)
     assert 0.92 <= verdict.coverage <= 0.985
     assert verdict.false_separation <= 0.065 + 2 * np.sqrt(0.065 / 150)
+
+
+def test_with_few_degrees_of_freedom_the_tails_are_averaged() -> None:
+    """Two seeds of two methods: p is the mean of both tails, and 5 % where the interval ends."""
+    rng = np.random.default_rng(9)
+    model = SweepModel(people=40, seeds=2, means=(0.7, 0.6), sd_seeds=(0.04, 0.04))
+    difference = compare_crossed(model.draw(rng)).pairs[0].difference
+    shares = [part.variance / difference.error**2 for part in difference.components]
+    dofs = [part.dof for part in difference.components]
+    assert_allclose(dofs, [39, 2])
+
+    def p_of(distance: float) -> float:
+        t = distance / difference.error
+        return sum(w * 2 * stats.t.sf(t, f) for w, f in zip(shares, dofs, strict=True))
+
+    assert_allclose(difference.p, p_of(abs(difference.value)))
+    assert_allclose(p_of(difference.high - difference.value), 0.05)
+
+
+def test_an_interval_over_people_alone_is_that_of_a_deterministic_method() -> None:
+    runs = list(SweepModel(people=20, folds=2).draw(np.random.default_rng(10)))
+    interval = compare_crossed(runs).means["m0"]
+    people = interval.over("people")
+    assert people.error**2 == pytest.approx(interval.variance("people"))
+    assert people.dof == interval.components[0].dof
+    one_fold = [run for run in runs if run.fold == 0]
+    fixed = compare_crossed(one_fold, deterministic=["m0"]).means["m0"]
+    assert compare_crossed(one_fold).means["m0"].over("people") == fixed.over("people")
+    assert fixed.over("people").low == pytest.approx(fixed.low)
 
 
 def test_a_naive_interval_would_fail_the_same_check() -> None:

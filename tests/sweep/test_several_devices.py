@@ -15,7 +15,9 @@ from fer_bench.errors import ExperimentError, FerBenchError, MethodError
 from fer_bench.experiment import TrainingSpec, parse_experiment
 from fer_bench.runs.log import RunLog
 from fer_bench.runs.store import RunStore
-from fer_bench.sweep.plan import plan
+from fer_bench.sweep import worker
+from fer_bench.sweep.plan import folds_of, load_faces, plan
+from fer_bench.training import loop
 from fer_bench.training.devices import check_devices
 
 
@@ -27,7 +29,7 @@ def linear():
     spec.loader.exec_module(module)
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(registry.methods._local, "linear", module.Linear)
-        yield
+        yield module
 
 
 def experiment(*methods):
@@ -42,6 +44,33 @@ def experiment(*methods):
 
 def entry(label, name="linear", count=2, **parameters):
     return {"name": name, "label": label, "parameters": parameters, "training": {"devices": count}}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "parameters", "devices"),
+    [("erm", {}, 3), ("dice-fer", {"bound": "dv", "critic_hidden": 64}, 2)],
+)
+def test_ten_steps_are_those_of_one_process(linear, monkeypatch, name, parameters, devices):
+    """With batch normalisation, augmentation, negatives, moving averages, and unequal parts."""
+    backbone = {"name": "conv4", "width": 8}
+    content = experiment({"name": name, "parameters": {"backbone": backbone, **parameters}})
+    content["training"] |= {"steps": 10, "batch_size": 10, "lr": 0.05, "augment": "affine"}
+    [spec] = plan(parse_experiment(content)).runs
+    folds = folds_of(load_faces(spec.data), spec.split)
+    monkeypatch.setattr(loop, "make_optimizer", linear.gradient_descent)
+    monkeypatch.setattr(worker, "_train_rank", linear.descend)
+    one, several = (
+        worker.train(spec.model_copy(update={"training": training}), folds)
+        for training in (spec.training, spec.training.model_copy(update={"devices": devices}))
+    )
+    for (*what, a), (*same, b) in zip(one.position.history, several.position.history, strict=True):
+        assert what == same
+        assert a == pytest.approx(b, abs=1e-4)
+    assert one.position.images_seen == several.position.images_seen
+    weights = several.session.method.state_dict()
+    for key, value in one.session.method.state_dict().items():
+        torch.testing.assert_close(weights[key], value, rtol=1e-4, atol=1e-5)
 
 
 def history(record):

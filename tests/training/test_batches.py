@@ -1,8 +1,6 @@
 import numpy as np
 import pandas as pd
 import torch
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from fer_bench.experiment import TrainingSpec
 from fer_bench.training.batches import Batcher, EpochPlan, make_task
@@ -74,23 +72,3 @@ def test_balanced_epochs_even_out_the_classes(small_faces):
     drawn = np.concatenate([r for e in range(40) for r, _ in plan.epoch(e)])
     share = np.bincount(small_faces.expression[drawn]) / len(drawn)
     assert np.abs(share - 0.25).max() < 0.04
-
-
-@given(ranks=st.integers(1, 5), size=st.integers(2, 6), pairs=st.booleans(), balanced=st.booleans())
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-def test_ranks_divide_every_batch_among_them(small_faces, ranks, size, pairs, balanced):
-    """Together they have the batch of a single device, each row once and with its partner."""
-    plan = EpochPlan(
-        small_faces,
-        np.arange(70),
-        batch_size=ranks * size,
-        pairs=pairs,
-        balanced=balanced,
-        seed=(1, 0),
-    )
-    parts = [list(plan.epoch(3, rank=rank, ranks=ranks)) for rank in range(ranks)]
-    for (rows, partners), *shares in zip(plan.epoch(3), *parts, strict=True):
-        assert {len(mine) for mine, _ in shares} == {size}
-        assert np.concatenate([mine for mine, _ in shares]).tolist() == rows.tolist()
-        if pairs:
-            assert np.concatenate([theirs for _, theirs in shares]).tolist() == partners.tolist()

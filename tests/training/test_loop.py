@@ -5,7 +5,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from safetensors.torch import save_file
 from torch import nn
 
@@ -335,24 +334,3 @@ def test_a_hook_under_its_old_name_is_refused_at_once(two_players):
         class Old(two_players):
             def warnings(self):
                 return ["read with care"]
-
-
-@pytest.mark.parametrize(
-    ("batch_size", "faces", "advice"),
-    [(6, 60, "batch_size to 4,"), (64, 30, "batch_size to 28,"), (64, 3, "devices to 1")],
-)
-def test_a_batch_that_devices_cannot_share_is_refused(
-    make_trainer, two_players, batch_size, faces, advice
-):
-    """Else each would leave out what does not divide, and all of it where faces are few."""
-
-    class FourDevices(type(make_fabric(TrainingSpec(device="cpu")))):
-        world_size = 4
-
-    _, trainer = make_trainer(two_players, batch_size=batch_size, devices=1)
-    trainer.train_rows = trainer.train_rows[:faces]
-    trainer.training = trainer.training.model_copy(update={"devices": 4})
-    trainer.fabric = FourDevices(accelerator="cpu", devices=1, plugins=LightningEnvironment())
-    with pytest.raises(MethodError, match=rf"4 devices cannot share.* set training.{advice}"):
-        trainer.run()
-    assert trainer.position.history == []

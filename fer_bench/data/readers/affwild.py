@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_bench.data.capture import opencv
 from fer_bench.data.faces import DataInfo
 from fer_bench.data.reader import (
     Listing,
@@ -25,7 +26,7 @@ from fer_bench.data.reader import (
     require,
     text_lines,
 )
-from fer_bench.errors import DataError, MissingExtraError
+from fer_bench.errors import DataError
 
 VIDEOS = (".mp4", ".avi")
 EXPRESSIONS = {
@@ -140,11 +141,7 @@ class VideoFrames:
 
 def capture(file: Path) -> Any:
     """Open a video with OpenCV."""
-    try:
-        import cv2
-    except ImportError:
-        raise MissingExtraError("opencv-python", "capture", "reading videos") from None
-    video = cv2.VideoCapture(str(file))
+    video = opencv("reading videos").VideoCapture(str(file))
     if not video.isOpened():
         raise DataError(f"the video {file} cannot be opened.")
     return video
@@ -152,9 +149,7 @@ def capture(file: Path) -> Any:
 
 def count_frames(file: Path) -> int:
     """Number of frames, as the container states it."""
-    import cv2
-
-    return int(capture(file).get(cv2.CAP_PROP_FRAME_COUNT))
+    return int(capture(file).get(opencv().CAP_PROP_FRAME_COUNT))
 
 
 class AffWild2(Reader):

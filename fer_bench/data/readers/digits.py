@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
-
-from fer_bench.data.cache import source_hash
 from fer_bench.data.faces import DataInfo
-from fer_bench.data.reader import Renderer, keyword_options
+from fer_bench.data.reader import Renderer
 
 
 class Digits(Renderer):
@@ -31,25 +25,11 @@ class Digits(Renderer):
         protocol="folds disjoint in pairs of colours; every digit is used once",
     )
 
-    def render(
-        self, root: Path | None, *, size: int, color: bool, **options: Any
-    ) -> tuple[NDArray[np.uint8], pd.DataFrame, Mapping[str, Any]]:
-        """Paint the digits."""
+    def maker(self) -> Callable[..., Any]:
+        """`coloured_digits`."""
         from fer_bench.data.synthetic.digits import coloured_digits
 
-        return coloured_digits(size=size, color=color, **options)
-
-    def version(self) -> str:
-        """Changes with the code that paints them."""
-        from fer_bench.data import synthetic
-
-        return source_hash(Path(synthetic.__file__).parent)
-
-    def options(self) -> tuple[str, ...]:
-        """Options of `coloured_digits`."""
-        from fer_bench.data.synthetic.digits import coloured_digits
-
-        return tuple(o for o in keyword_options(coloured_digits) if o not in ("size", "color"))
+        return coloured_digits
 
 
 reader = Digits()

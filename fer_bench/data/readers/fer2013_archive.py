@@ -54,7 +54,12 @@ def archived(root: Path, labels: str, copies: str) -> Listing:
     groups, no_group = _groups(table[COPIES])
     wrong = {**no_group, **wrong}
     copied = _copied(table["split"], groups) if copies == "drop" else np.zeros(len(table), bool)
-    left_out = np.asarray(undecided) | copied
+    undecided = np.asarray(undecided) & ~copied
+    left_out = undecided | copied
+    notes = {
+        "with a copy in a later part": copied.sum(),
+        "without an agreed expression": undecided.sum(),
+    }
     keep = ~left_out & ~table.index.isin(list(wrong))
     chosen = table[keep].reset_index(drop=True)
     columns = {
@@ -73,7 +78,7 @@ def archived(root: Path, labels: str, copies: str) -> Listing:
         ],
         pixels=_reader(archive, chosen["path"].tolist()),
         sources=(archive,),
-        notes=_notes(int(copied.sum()), int((np.asarray(undecided) & ~copied).sum())),
+        notes=tuple(f"{n:,} faces {what} are left out" for what, n in notes.items() if n),
     )
 
 
@@ -109,12 +114,3 @@ def _reader(archive: Path, paths: list[str]) -> Callable[[int], bytes]:
     """Row -> bytes of its JPG; the archive is opened once, and may be read by several threads."""
     content = zipfile.ZipFile(archive)
     return lambda row: content.read(paths[row])
-
-
-def _notes(copied: int, undecided: int) -> tuple[str, ...]:
-    notes = []
-    if copied:
-        notes.append(f"{copied:,} faces with a copy in a later part are left out")
-    if undecided:
-        notes.append(f"{undecided:,} faces without an agreed expression are left out")
-    return tuple(notes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fer_bench.data.cache import source_hash
 from fer_bench.data.faces import DataInfo
-from fer_bench.data.reader import Renderer, keyword_options
+from fer_bench.data.reader import Renderer
 
 
 class Generated(Renderer):
@@ -28,26 +27,18 @@ class Generated(Renderer):
         protocol="subject-disjoint folds; the training part may tie expression to subject group",
     )
 
+    def maker(self) -> Callable[..., Any]:
+        """`generate`."""
+        from fer_bench.data.synthetic.generated import generate
+
+        return generate
+
     def render(
         self, root: Path | None, *, size: int, color: bool, **options: Any
     ) -> tuple[NDArray[np.uint8], pd.DataFrame, Mapping[str, Any]]:
         """Render the faces; options as for `generate`."""
-        from fer_bench.data.synthetic.generated import generate
-
-        images, table, about = generate(size=size, color=color, **options)
+        images, table, about = self.maker()(size=size, color=color, **options)
         return images, table, dependence_notes(about)
-
-    def version(self) -> str:
-        """Version of the renderer, as part of the cache key."""
-        from fer_bench.data import synthetic
-
-        return source_hash(Path(synthetic.__file__).parent)
-
-    def options(self) -> tuple[str, ...]:
-        """The options that `generate` takes."""
-        from fer_bench.data.synthetic.generated import generate
-
-        return tuple(o for o in keyword_options(generate) if o not in ("size", "color"))
 
 
 def dependence_notes(about: Mapping[str, Any]) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fer_bench.data.cache import source_hash
 from fer_bench.data.faces import DataInfo
-from fer_bench.data.reader import Renderer, keyword_options
+from fer_bench.data.reader import Renderer
 from fer_bench.data.readers.generated import dependence_notes
 from fer_bench.errors import DataError
 
@@ -33,12 +32,16 @@ class Morphable(Renderer):
     )
     folder = "ict_facekit"
 
+    def maker(self) -> Callable[..., Any]:
+        """`generate_morphable`."""
+        from fer_bench.data.synthetic.morphable import generate_morphable
+
+        return generate_morphable
+
     def render(
         self, root: Path | None, *, size: int, color: bool, **options: Any
     ) -> tuple[NDArray[np.uint8], pd.DataFrame, Mapping[str, Any]]:
         """Make faces from the `.npz` of the model or the official folder of OBJ files."""
-        from fer_bench.data.synthetic.morphable import generate_morphable
-
         if root is None:
             raise DataError(
                 "data set 'morphable' needs the ICT-FaceKit model: pass root= (the .npz or the "
@@ -46,20 +49,8 @@ class Morphable(Renderer):
             )
         models = sorted(root.glob("*.npz")) if root.is_dir() else []
         model = models[0] if models else root
-        images, table, about = generate_morphable(model, size=size, color=color, **options)
+        images, table, about = self.maker()(model, size=size, color=color, **options)
         return images, table, dependence_notes(about)
-
-    def version(self) -> str:
-        """Changes with the code of the renderer."""
-        from fer_bench.data import synthetic
-
-        return source_hash(Path(synthetic.__file__).parent)
-
-    def options(self) -> tuple[str, ...]:
-        """Options of `generate_morphable`."""
-        from fer_bench.data.synthetic.morphable import generate_morphable
-
-        return tuple(o for o in keyword_options(generate_morphable) if o not in ("size", "color"))
 
 
 reader = Morphable()

@@ -17,6 +17,16 @@ from fer_bench.data.readers.manifest import Manifest
 EYES = ["left_eye_x", "left_eye_y", "right_eye_x", "right_eye_y"]
 
 
+class _Listed(Reader):
+    """A set that lists its images in `manifest.csv`."""
+
+    def read(self, root: Path) -> Listing:
+        """List the images."""
+        listing = Manifest().read(root)
+        listing.info = self.info
+        return listing
+
+
 class London(Reader):
     """Face Research Lab London Set: 102 people, neutral and smiling, studio."""
 
@@ -70,8 +80,11 @@ def _aligned(root: Path, table: pd.DataFrame) -> Callable[[int], NDArray[np.uint
     return cut
 
 
-class CmuFaces(Reader):
-    """CMU Face Images: 20 people x 4 expressions x 4 poses x sunglasses, 64x60 gray."""
+class CmuFaces(_Listed):
+    """CMU Face Images: 20 people x 4 expressions x 4 poses x sunglasses, 64x60 gray.
+
+    Choose poses with `where={"pose": "forward"}`.
+    """
 
     folder = "cmu_faces"
     info = DataInfo(
@@ -86,15 +99,12 @@ class CmuFaces(Reader):
         expected={"images": 624, "subjects": 20},
     )
 
-    def read(self, root: Path) -> Listing:
-        """List the images; choose poses with `where={"pose": "forward"}`."""
-        listing = Manifest().read(root)
-        listing.info = self.info
-        return listing
 
+class LfwExpressions(_Listed):
+    """Labelled Faces in the Wild with expression labels: many people, uneven classes.
 
-class LfwExpressions(Reader):
-    """Labelled Faces in the Wild with expression labels: many people, uneven classes."""
+    `classes=["neutral", "happiness"]` leaves out the rare classes.
+    """
 
     folder = "lfw_expressions"
     info = DataInfo(
@@ -109,12 +119,6 @@ class LfwExpressions(Reader):
         "faces",
         expected={"images": 10229, "subjects": 4451, "neutral": 5400, "happiness": 4207},
     )
-
-    def read(self, root: Path) -> Listing:
-        """List the images; `classes=["neutral", "happiness"]` leaves out the rare classes."""
-        listing = Manifest().read(root)
-        listing.info = self.info
-        return listing
 
 
 london = London()

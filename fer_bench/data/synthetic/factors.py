@@ -329,23 +329,11 @@ def sample_factors(
     >>> table.groupby("subject")["expression"].value_counts().unique().tolist()
     [2]
     """
+    settings = {key: value for key, value in locals().items() if key not in ("n", "subjects")}
     check_integer("subjects", subjects, 1)
     check_integer("first_subject", first_subject, 0)
     check_integer("seed", seed, 0)
-    return animate(
-        sample_subjects(subjects, first=first_subject, seed=seed),
-        n,
-        first_subject=first_subject,
-        classes=classes,
-        rho=rho,
-        reverse=reverse,
-        group=group,
-        intensity=intensity,
-        style=style,
-        nuisance=nuisance,
-        noise=noise,
-        seed=seed,
-    )
+    return animate(sample_subjects(subjects, first=first_subject, seed=seed), n, **settings)
 
 
 def animate(

@@ -15,6 +15,7 @@ from fer_bench.data.synthetic.factors import EXPRESSIONS, check_integer, check_r
 from fer_bench.data.synthetic.renderer import render
 
 _VERSION = 1  # raise it when the same parameters give other pixels or labels
+_SHARED = ("classes", "group", "intensity", "style", "nuisance", "noise", "seed")  # by all parts
 
 
 def generate(
@@ -84,20 +85,9 @@ def generate(
     """
     given = dict(locals())
 
-    def part(count: int, first: int, **tie: Any) -> pd.DataFrame:
-        return sample_factors(
-            count * images_per_subject,
-            subjects=count,
-            first_subject=first,
-            classes=classes,
-            group=group,
-            intensity=intensity,
-            style=style,
-            nuisance=nuisance,
-            noise=noise,
-            seed=seed,
-            **tie,
-        )
+    def part(count: int, first: int, **settings: Any) -> pd.DataFrame:
+        n = count * images_per_subject
+        return sample_factors(n, subjects=count, first_subject=first, **settings)
 
     table, info = with_facts(
         part,
@@ -120,7 +110,8 @@ def with_facts(
     """The label table of all parts that are asked for, and what is known about it.
 
     Args:
-        part: (number of people, number of the first, rho=, reverse=) -> table of one part.
+        part: (number of people, number of the first, and what else `sample_factors` takes) ->
+            table of one part.
         given: what the generator was called with.
         name: of the data.
         terms: its licence.
@@ -134,9 +125,11 @@ def with_facts(
     check_integer("seed", given["seed"], 0)
     check_range("test_rho", given["test_rho"], 0, 1)
     train, others = given["subjects"], given["test_subjects"]
-    parts = [part(train, 0, rho=given["rho"], reverse=given["reverse"])]
+    shared = {key: given[key] for key in _SHARED}
+    parts = [part(train, 0, rho=given["rho"], reverse=given["reverse"], **shared)]
     if others:
-        parts.append(part(others, train, rho=given["test_rho"], reverse=given["test_reverse"]))
+        tie = {"rho": given["test_rho"], "reverse": given["test_reverse"]}
+        parts.append(part(others, train, **tie, **shared))
     table = pd.concat(parts, ignore_index=True) if others else parts[0]
     names = np.repeat(["train", "test"], [len(part) for part in parts]) if others else None
     table.insert(4, "split", pd.Series(names, index=table.index, dtype="str"))

@@ -373,21 +373,10 @@ test_reverse, intensity, style, nuisance, noise, seed, threads
     if modes > len(model.identity):
         raise DataError(f"modes = {modes}: the model has {len(model.identity)} modes of identity.")
 
-    def part(count: int, first: int, **tie: Any) -> pd.DataFrame:
-        table = animate(
-            sample_people(count, modes=modes, first=first, seed=seed),
-            count * images_per_subject,
-            first_subject=first,
-            classes=classes,
-            group=group,
-            intensity=intensity,
-            style=style,
-            nuisance=nuisance,
-            noise=noise,
-            seed=seed,
-            recipes=RECIPES_3D,
-            **tie,
-        )
+    def part(count: int, first: int, **settings: Any) -> pd.DataFrame:
+        people = sample_people(count, modes=modes, first=first, seed=seed)
+        n = count * images_per_subject
+        table = animate(people, n, first_subject=first, recipes=RECIPES_3D, **settings)
         camera = [
             uniforms(images_per_subject, seed=seed, key=(_CAMERA, first + i)) for i in range(count)
         ]

@@ -43,9 +43,6 @@ _PARTS = {
 _VERTICES = 24591
 
 
-_EXPRESSION_SHAPES = 57
-
-
 # What each action unit does to the shapes; `+` stands for the left and the right one.
 _SHAPES: dict[str, dict[str, float]] = {
     "au1": {"browInnerUp+": 1.8},

@@ -77,12 +77,9 @@ class Auto(Estimator):
                         seed=self.seed, device=self.device)  # fmt: skip
 
     def as_chosen(self, score: Score, n: int, *, seed: int) -> Estimator:
-        """The estimator that was chosen for the rows of a score."""
-        return make(self.by_name(score.details["chosen"], n), seed=seed)
-
-    def by_name(self, chosen: str, n: int) -> str | Estimator:
         """The estimator that a score of n rows names in `details["chosen"]`, to use it again."""
-        return self.critic(n) if chosen == Contrast.name else chosen
+        chosen = score.details["chosen"]
+        return make(self.critic(n) if chosen == Contrast.name else chosen, seed=seed)
 
     def estimate_many(self, problems: Sequence[Problem]) -> list[Estimate]:
         chosen: list[Estimate | None] = [None] * len(problems)

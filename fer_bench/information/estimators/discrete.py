@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -18,9 +17,6 @@ class PlugIn(Estimator):
     name: ClassVar[str] = "plugin"
     sides: ClassVar[str] = "discrete"
     null_runs: ClassVar[int] = 200
-
-    def estimate_many(self, problems: Sequence[Problem]) -> list[Estimate]:
-        return [self._one(problem) for problem in problems]
 
     def _one(self, problem: Problem) -> Estimate:
         x, y, n = problem.paired.x, problem.paired.y, problem.sample.n

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -35,9 +34,6 @@ class Gaussian(Estimator):
     def __init__(self, *, seed: int = 0, max_dim: int | None = None) -> None:
         super().__init__(seed=seed)
         self.max_dim = None if max_dim is None else read_integer("max_dim", max_dim, 1)
-
-    def estimate_many(self, problems: Sequence[Problem]) -> list[Estimate]:
-        return [self._one(problem) for problem in problems]
 
     def model(
         self, sample: Sample
@@ -149,12 +145,9 @@ class StudentCopula(Estimator):
     sides: ClassVar[str] = "continuous"
     null_runs: ClassVar[int] = 5
 
-    def estimate_many(self, problems: Sequence[Problem]) -> list[Estimate]:
-        estimates = []
-        for problem in problems:
-            x, y = (normal_scores(side) for side in (problem.paired.x, problem.paired.y))
-            estimates.append(self.read(StudentModel.fit(x, y), x, y))
-        return estimates
+    def _one(self, problem: Problem) -> Estimate:
+        x, y = (normal_scores(side) for side in (problem.paired.x, problem.paired.y))
+        return self.read(StudentModel.fit(x, y), x, y)
 
     @staticmethod
     def read(model: StudentModel, x: np.ndarray, y: np.ndarray) -> Estimate:

@@ -7,7 +7,7 @@ faster than a tree from five dimensions on, and needs no memory.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, ClassVar, NamedTuple
@@ -51,12 +51,6 @@ class _Neighbours(Estimator):
         if any(len(np.unique(column)) < len(column) for column in values.T):
             values = values + JITTER * rng.standard_normal(values.shape)
         return np.ascontiguousarray(values.T)
-
-    def estimate_many(self, problems: Sequence[Problem]) -> list[Estimate]:
-        return [self._one(problem) for problem in problems]
-
-    def _one(self, problem: Problem) -> Estimate:
-        raise NotImplementedError
 
     def _neighbours(self, n: int) -> int:
         """`k`, where so many rows have so many neighbours."""

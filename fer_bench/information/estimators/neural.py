@@ -305,7 +305,7 @@ class NWJ(Neural):
     name: ClassVar[str] = "nwj"
 
     def objective(self, scores: Scores, state: dict[str, Tensor] | None = None) -> Tensor:
-        return nguyen_wainwright_jordan(scores, state)
+        return nguyen_wainwright_jordan(scores)
 
     def value(self, test: Test) -> Tensor:
         # Rows of 1 + E T - E exp T.
@@ -403,7 +403,7 @@ class Alpha(Neural):
         self.alpha = alpha
 
     def objective(self, scores: Scores, state: dict[str, Tensor] | None = None) -> Tensor:
-        return interpolated(self.alpha)(scores)
+        return interpolated(scores, self.alpha)
 
     def value(self, test: Test) -> Tensor:
         return interpolated_rows(test.positive, test.log_row, test.per_row, self.alpha)

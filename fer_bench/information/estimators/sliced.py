@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -36,9 +35,6 @@ class Sliced(Estimator):
         super().check(sample)
         if is_discrete(sample.x) and is_discrete(sample.y):
             KSG().check(sample)  # raises: labels have no directions
-
-    def estimate_many(self, problems: Sequence[Problem]) -> list[Estimate]:
-        return [self._one(problem) for problem in problems]
 
     def _one(self, problem: Problem) -> Estimate:
         sample = problem.paired
