@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any, get_args
@@ -94,7 +93,7 @@ class _Check:
 
     def part(self, name: str) -> Iterator[Finding]:
         """The findings of one of `PARTS`."""
-        with _keeping_random_state():
+        with torch.random.fork_rng(devices=[]):
             try:
                 yield from getattr(self, f"_{name}")()
             except Exception as error:
@@ -410,19 +409,6 @@ def _frozen_stays(method: Method, stage: Stage, batch: Batch) -> Iterator[Findin
             else (f"{where}: only owned parameters move")
         )
         yield Finding("frozen", True, text)
-
-
-# The sign audit -----------------------------------------------------------------------------
-
-
-@contextmanager
-def _keeping_random_state() -> Iterator[None]:
-    """Leave the caller's random numbers as they were."""
-    state = torch.get_rng_state()
-    try:
-        yield
-    finally:
-        torch.set_rng_state(state)
 
 
 def _listed(names: Sequence[str]) -> str:

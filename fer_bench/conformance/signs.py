@@ -173,15 +173,11 @@ def _weight(losses: dict[str, Tensor], term: str) -> float | None:
 
 def _measure(claim: Claim, batch: Batch) -> Tensor:
     """The claim's measure, once for each of a few random draws; the same before and after."""
-    state = torch.get_rng_state()
     values = []
-    try:
-        with torch.no_grad():
-            for draw in range(_DRAWS):
-                torch.manual_seed(draw)
-                values.append(float(claim.measure(batch)))
-    finally:
-        torch.set_rng_state(state)
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        for draw in range(_DRAWS):
+            torch.manual_seed(draw)
+            values.append(float(claim.measure(batch)))
     return torch.tensor(values, dtype=torch.float64)
 
 

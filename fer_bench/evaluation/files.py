@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from fer_bench.data.readers.manifest import NUMBER
 from fer_bench.data.tables import read_table
 from fer_bench.errors import DataError
 from fer_bench.evaluation.meanings import Contents, understand
@@ -179,7 +180,7 @@ def _words(column: pd.Series) -> NDArray[Any]:
     words = column.astype("str").str.strip()
     words = words.mask(words.isin(_MISSING))
     present = words.dropna()
-    plain = present.str.fullmatch(r"[-+]?(0|[1-9]\d*)?(\.\d*)?([eE][-+]?\d+)?")
+    plain = present.str.fullmatch(NUMBER.pattern)
     if len(present) and bool(plain.all()):
         numbers = pd.to_numeric(words, errors="coerce")
         integers = numbers.notna().all() and bool((numbers == numbers.round()).all())

@@ -175,20 +175,12 @@ def write_results(planned: Planned, root: str | Path) -> RunStore:
 
 def _refuse_others(store: RunStore, planned: Planned) -> None:
     """Do not mix results on other rows into a folder, nor scatter them over other files."""
-    if store.root.is_file():
-        raise RunError(f"{str(store.root)!r} is a file: name a folder for the results.")
+    store.refuse_other_files()
     for record in store.records():
         spec = record.spec
         if spec.fingerprint != planned.data.fingerprint or spec.fold_hash != planned.folds.hash:
             raise RunError(
                 f"{str(store.root)!r} holds results on other rows, labels or parts: name a new "
-                "folder with --out."
-            )
-    if store.root.is_dir() and not store.runs.exists():
-        strange = sorted(p.name for p in store.root.iterdir() if not p.name.startswith("."))
-        if strange:
-            raise RunError(
-                f"{str(store.root)!r} holds other files ({', '.join(strange[:3])}): name a new "
                 "folder with --out."
             )
 

@@ -299,6 +299,26 @@ class RunStore:
         """The folder of stages that runs have in common (see `fer_bench.training.shared`)."""
         return self.root / "stages"
 
+    def refuse_other_files(self, *own: str) -> None:
+        """Do not scatter results over a folder that holds something else.
+
+        Args:
+            own: files that mark a folder of results even before its first run.
+
+        Raises:
+            RunError: the folder is a file, or holds files and no results.
+        """
+        if self.root.is_file():
+            raise RunError(f"{str(self.root)!r} is a file: name a folder for the results.")
+        if not self.root.is_dir() or any((self.root / n).exists() for n in (*own, "runs")):
+            return
+        strange = sorted(p.name for p in self.root.iterdir() if not p.name.startswith("."))
+        if strange:
+            raise RunError(
+                f"{str(self.root)!r} holds other files ({', '.join(strange[:3])}): name a new "
+                "folder or one with results."
+            )
+
     def run_size(self, most: int = 20) -> int | None:
         """Bytes that a finished run takes, the mean of the last few; None without any."""
         folders = [self.runs / run_id for run_id in self.run_ids()[-most:]]

@@ -83,7 +83,7 @@ def run_experiment(
             in `Sweep.failed` and in the report.
     """
     store = RunStore(out)
-    _refuse_other_folders(store)
+    store.refuse_other_files("experiment.json")
     if experiment.report.tensorboard:
         require_tensorboard()
     planned = plan(experiment).only(methods)
@@ -227,18 +227,3 @@ def score_store(
 def _scoring(progress: Progress, record: RunRecord, message: Mapping[str, Any]) -> None:
     if "scoring" in message:
         progress.step(record.spec, "scoring", *message["scoring"])
-
-
-def _refuse_other_folders(store: RunStore) -> None:
-    """Do not scatter results over a folder that holds something else."""
-    root = store.root
-    if root.is_file():
-        raise RunError(f"{str(root)!r} is a file: name a folder for the results.")
-    if not root.is_dir() or (root / "experiment.json").exists() or store.runs.exists():
-        return
-    strange = sorted(p.name for p in root.iterdir() if not p.name.startswith("."))
-    if strange:
-        raise RunError(
-            f"{str(root)!r} holds other files ({', '.join(strange[:3])}): name a new folder or "
-            "one with results."
-        )
