@@ -1,5 +1,7 @@
 """Erased rows: a finished run with identity taken out of its E, and a head fitted anew.
 
+The eraser "scores" keeps the directions that the encoder's own head reads, and with them that head.
+
 In an experiment::
 
     [[methods]]
@@ -33,6 +35,7 @@ from fer_bench.metrics.probes import SHRINKAGES, Discriminant
 from fer_bench.registry import ERASED
 
 LEAST_LOGIT = -1e6  # of classes that no training face has
+LEAST_READ = 1e-6  # of the largest singular value; below is rounding in single precision
 Eraser = Literal["mean", "leace", "inlp", "k-same", "scores"]
 TITLES = {
     "mean": "mean projection",
@@ -109,7 +112,7 @@ def row_title(of: str, parameters: Mapping[str, Any]) -> str:
 
 
 def erase_run(run: RunArrays, parameters: Mapping[str, Any]) -> ErasedRun:
-    """Take identity out of a finished run and fit its head anew on the training people.
+    """Take identity out of a finished run; its head is fitted anew on the training people.
 
     Args:
         run: of the encoder, with subjects in its train part.
@@ -126,7 +129,11 @@ def erase_run(run: RunArrays, parameters: Mapping[str, Any]) -> ErasedRun:
 
     eraser = fit_eraser(config.eraser, config.rank, fitted.expression, fitted.s, fitted.logits)
     embedded = {name: eraser.transform(part.expression) for name, part in run.parts.items()}
-    head = _fit_head(run, embedded)
+    head: _Head | _OwnHead
+    if config.eraser == "scores":
+        head = _OwnHead.of(embedded["train"], run.parts["train"].logits)
+    else:
+        head = _fit_head(run, embedded)
     parts = tuple(
         replace(
             part,
@@ -163,6 +170,37 @@ class _Head(Discriminant):
         columns = self._like.shape[1]
         bias = self.logits(np.zeros((1, columns)))
         return {"head.weight": self.logits(np.eye(columns)) - bias, "head.bias": bias}
+
+
+@dataclass(frozen=True)
+class _OwnHead:
+    """The encoder's own head, read from the directions that are kept of what it read.
+
+    Attributes:
+        weight, bias: [d, classes] and [1, classes] of the affine map, by least squares.
+    """
+
+    weight: Floats
+    bias: Floats
+
+    @classmethod
+    def of(cls, x: Floats, logits: NDArray[Any] | None) -> _OwnHead:
+        assert logits is not None  # else the eraser refused
+        scores = logits - logits.mean(axis=1, keepdims=True, dtype=np.float64)
+        mean = x.mean(axis=0)
+        weight = np.linalg.lstsq(x - mean, scores - scores.mean(axis=0), rcond=LEAST_READ)[0]
+        return cls(weight, scores.mean(axis=0) - mean[None] @ weight)
+
+    def logits(self, x: Floats) -> NDArray[np.float32]:
+        """[n, classes] of rows [n, d]."""
+        return np.asarray(x @ self.weight + self.bias, dtype=np.float32)
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Weights and bias."""
+        return {
+            "head.weight": self.weight.astype(np.float32),
+            "head.bias": self.bias.astype(np.float32),
+        }
 
 
 def _fit_head(run: RunArrays, embedded: Mapping[str, Floats]) -> _Head:

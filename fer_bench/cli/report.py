@@ -9,6 +9,7 @@ import typer
 
 from fer_bench.cli.help import Folder
 
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
 Maps = Annotated[
     str, typer.Option(help="Maps of the embeddings: both, tsne, umap or none.", metavar="WHICH")
 ]
@@ -33,12 +34,13 @@ def report(
         Path | None, typer.Option(help="File to write; in the folder if not given.")
     ] = None,
     open_: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Write one self-contained HTML file about a result folder."""
     from fer_bench.reports.page import write_report
     from fer_bench.terminal import steps_shown
 
-    with steps_shown("report") as progress:
+    with steps_shown("report", quiet=quiet) as progress:
         page = write_report(
             folder,
             out=out,
@@ -75,18 +77,22 @@ def table(
         ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="File to write, besides printing.")] = None,
+    quiet: Quiet = False,
 ) -> None:
     """Print a table that a paper can include."""
     from fer_bench.reports.tables import write_table
+    from fer_bench.terminal import steps_shown
 
-    text = write_table(
-        folder,
-        format=format_,  # type: ignore[arg-type]
-        layout=layout,
-        method=method,
-        columns=[key.strip() for key in columns.split(",")] if columns else None,
-        out=out,
-    )
+    with steps_shown("table", quiet=quiet) as progress:
+        progress("reading the results")
+        text = write_table(
+            folder,
+            format=format_,  # type: ignore[arg-type]
+            layout=layout,
+            method=method,
+            columns=[key.strip() for key in columns.split(",")] if columns else None,
+            out=out,
+        )
     typer.echo(text, nl=False)
 
 
@@ -96,12 +102,13 @@ def figures(
         Path | None, typer.Option(help="Folder for the files; <folder>/figures if not given.")
     ] = None,
     maps: Maps = "tsne",
+    quiet: Quiet = False,
 ) -> None:
     """Write every figure as PDF and SVG in a paper's column widths."""
     from fer_bench.reports.figures.paper import write_figures
     from fer_bench.terminal import steps_shown
 
-    with steps_shown("figures") as progress:
+    with steps_shown("figures", quiet=quiet) as progress:
         written = write_figures(folder, out=out, maps=maps, progress=progress)  # type: ignore[arg-type]
     typer.echo(
         f"{len(written)} files in {written[0].parent.resolve()}" if written else "no figures"
@@ -130,13 +137,14 @@ def traverse(
     pictures: Annotated[
         Path | None, typer.Option(help="Folder for every drawing, as `realism page` takes them.")
     ] = None,
+    quiet: Quiet = False,
 ) -> None:
     """Draw faces while an embedding moves: does the expression change, does the person stay?"""
     from fer_bench.reports.text import with_unit
     from fer_bench.reports.traversals import traverse_folder
     from fer_bench.terminal import steps_shown
 
-    with steps_shown("traverse") as progress:
+    with steps_shown("traverse", quiet=quiet) as progress:
         walks = traverse_folder(
             folder, spaces=space or ("E",), labels=method or (), generator=generator,
             weights=recognition, pictures=pictures, progress=progress,

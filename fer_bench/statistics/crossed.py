@@ -634,9 +634,7 @@ def _tail(t: float, tails: _Tails) -> float:
 def _quantile(chance: float, tails: _Tails) -> float:
     """The value that is exceeded with a chance under a mixture of Student distributions."""
     each = [-float(scipy.special.stdtrit(dof, chance)) for _, dof in tails]
-    low, high = min(each), max(each)
-    if high - low < 1e-12:
-        return high
+    low, high = 0.999 * min(each), 1.001 * max(each)  # an end may be the root, but for rounding
     return float(scipy.optimize.brentq(lambda t: _tail(t, tails) - chance, low, high))
 
 

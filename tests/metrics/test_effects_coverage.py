@@ -124,5 +124,5 @@ def row(score, people, *, sweeps=300):
 
 
 if __name__ == "__main__":
-    cells = [(score, people) for score in (macro_f1, auc, eer) for people in (8, 15, 30)]
-    print(json.dumps([row(*cell) for cell in (*cells, (auc, 60))]))
+    scores = (macro_f1, auc, eer)
+    print(json.dumps([row(score, people) for score in scores for people in (8, 15, 30)]))

@@ -28,7 +28,7 @@ def test_report_names_its_page(call, small_results, tmp_path):
 
 def test_table_prints_and_writes_the_same(call, results, tmp_path):
     done = call("table", results, "--format", "csv", "--layout", "mig", "--out", tmp_path / "t.csv")
-    assert done.output == (tmp_path / "t.csv").read_text("utf-8")
+    assert done.stdout == (tmp_path / "t.csv").read_text("utf-8")
 
 
 def test_wrong_layout_is_a_sentence(call, results):

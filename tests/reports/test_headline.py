@@ -27,7 +27,7 @@ def with_scores(row, **scores):
     for key, (mean, half) in scores.items():
         place = {"use": "classification/test.accuracy", "leak": LEAK}[key]
         known = out.get(place) or next(iter(out.values()))
-        out[place] = replace(known, mean=mean, low=mean - half, high=mean + half,
+        out[place] = replace(known, mean=mean, low=mean - half, high=mean + half, floor=None,
                              null=null if key == "use" else None, cautions=())  # fmt: skip
     return replace(row, scores=out)
 

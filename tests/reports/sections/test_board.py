@@ -53,7 +53,7 @@ def test_nobody_separated_is_no_colour(summary):
 
 
 def test_a_guess_has_no_star(summary):
-    value = replace(summary.verdict(USE).value, mean=0.25, low=0.1, high=0.4, null=0.2)
+    value = replace(summary.verdict(USE).value, mean=0.25, low=0.1, high=0.4, floor=0.1, null=0.2)
     assert ranks(with_verdict(summary, tied=(), value=value)) == {}
 
 

@@ -1,5 +1,6 @@
 """A section is one file and one partial template."""
 
+import re
 from importlib.resources import files
 
 from fer_bench.reports.sections import sections
@@ -27,3 +28,11 @@ def test_no_score_key_is_typed_in_a_template():
     for path in TEMPLATES.iterdir():
         text = path.read_text("utf-8")
         assert not [key for key in keys if key in text]
+
+
+def test_what_scrolls_sideways_can_be_reached_by_keyboard():
+    for path in TEMPLATES.iterdir():
+        for tag in re.findall(
+            r'<\w+ class="(?:[\w -]* )?(?:scroll|wide)(?: [\w -]*)?"[^>]*>', path.read_text("utf-8")
+        ):
+            assert 'tabindex="0"' in tag, (path.name, tag)
