@@ -69,7 +69,7 @@ class MethodInfo:
         needs: what the training data must have.
         produces_identity: whether `embed` gives an identity embedding.
         data_parallel: whether several devices can train one run: they share the work of its
-            `Backbone`s, and each computes all that follows for the whole batch.
+            `Backbone` modules, and each computes all that follows for the whole batch.
         published: numbers printed in papers.
         deviations: every deviation from the source, and why.
     """

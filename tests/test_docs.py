@@ -217,6 +217,12 @@ def test_links_lead_to_pages(page) -> None:
         assert built or (page.parent / f"{name}.md").exists(), f"{page.name}: {name}"
 
 
+def test_no_name_in_a_docstring_runs_into_a_letter() -> None:
+    """A plural behind a closing backquote is a warning of the site."""
+    for path in sorted((ROOT / "fer_bench").rglob("*.py")):
+        assert not re.findall(r"(?<!`)`[\w.]+`\w+", path.read_text(encoding="utf-8")), path
+
+
 @pytest.mark.parametrize("script", GALLERY, ids=lambda p: p.stem)
 def test_an_example_of_the_gallery_runs(script, monkeypatch) -> None:
     import matplotlib.pyplot as plt

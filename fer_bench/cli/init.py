@@ -16,7 +16,7 @@ def init(
         ),
     ],
     out: Annotated[
-        Path | None, typer.Option(help="File to write; <folder>.toml here if not given.")
+        Path | None, typer.Option(help="File to write; if not given, here, named after the folder.")
     ] = None,
     label: Annotated[
         list[str] | None,
@@ -37,7 +37,9 @@ def init(
     from fer_bench.starter import describe, experiment_name, starter
 
     layout = recognise(folder, labels=_labels(label or []))
-    file = out or Path(experiment_name(Path(f"{folder.resolve().name}.toml")) + ".toml")
+    place = folder.resolve()
+    name = place.stem if place.is_file() else place.name
+    file = out or Path(experiment_name(Path(f"{name}.toml")) + ".toml")
     for line in describe(layout):
         typer.echo(line)
     text = starter(layout, file)

@@ -1,4 +1,4 @@
-"""From rows of a `FaceData` to `Batch`es on the device."""
+"""From rows of a `FaceData` to batches on the device."""
 
 from __future__ import annotations
 

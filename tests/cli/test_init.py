@@ -38,6 +38,15 @@ def test_the_file_can_be_planned_at_once(invoke, photographs):
     assert "is there already" in err
 
 
+def test_a_table_gives_the_file_its_name(invoke, photographs):
+    rows = [f"{p},{p.parts[-3]},{p.parts[-2]}" for p in sorted(photographs.glob("*/*/*.png"))]
+    table = photographs.parent / "faces.csv"
+    table.write_text("\n".join(["path,expression,subject", *rows]), encoding="utf-8")
+    status, out, err = invoke("init", table, "--label", "grin=happy")
+    assert status == 0, err
+    assert "wrote faces.toml" in out
+
+
 def test_words_that_mean_no_expression_are_named_and_nothing_is_written(invoke, photographs):
     status, _, err = invoke("init", photographs)
     assert status == 2
