@@ -583,11 +583,13 @@ WORDINGS: dict[str, Wording] = {
     ),
     "never-scored": Wording("{run} has no scores"),
     # The headline of a page.
-    "all-failed": Wording("all {runs} planned runs failed: there is no number to compare", "error"),
-    "none-finished": Wording(
-        "none of {runs} planned runs finished ({states}): there is no number to compare", "error"
+    "all-failed": Wording(
+        "every planned run failed ({runs} of {runs}): there is no number to compare", "error"
     ),
-    "main-reason": Wording("why, for {share}: {reason}", "error"),
+    "none-finished": Wording(
+        "no planned run finished ({states}): there is no number to compare", "error"
+    ),
+    "main-reason": Wording("why{share}: {reason}", "error"),
     "run-again": Wording(
         "once that is mended, the same experiment into the same folder starts them again", "note"
     ),

@@ -78,10 +78,10 @@ def _of_failures(summary: Summary) -> Headline:
         state = Caution("all-failed", runs=runs)
     else:
         parts = [f"{n} {name}" for name, n in states.items() if n]
-        state = Caution("none-finished", runs=runs, states=", ".join(parts))
+        state = Caution("none-finished", states=", ".join(parts))
     main = reasons_of(summary.failures)[0]
     count = len(main.failures)
-    share = f"{count} of them" if count < runs else "all of them"
+    share = f", for {count} of them" if count < runs else ""
     why = Caution("main-reason", share=share, reason=main.text.rstrip("."))
     return Headline(state, why, Caution("run-again"), {})
 

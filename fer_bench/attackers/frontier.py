@@ -287,7 +287,8 @@ def against_curve(
     Args:
         method: its point for every run (seed and fold).
         curves: the curve of the plain encoder for every one of the same runs; each with the same
-            test people and resamples as the method's.
+            test people and resamples as the method's. A strength counts where all of
+            them have it: older results lack the class scores.
         seed: of the resampling of runs.
 
     Raises:
@@ -302,6 +303,8 @@ def against_curve(
             "a method is compared with the curve on the same seeds, test people and resamples: "
             f"there are {len(method)} runs and {len(curves)} curves, or their people differ."
         )
+    shared = set.intersection(*({p.strength for p in curve} for curve in curves))
+    curves = [[p for p in curve if p.strength in shared] for curve in curves]
     draws, people, runs = len(method[0].leaks), min(p.people for p in method), len(method)
     leak, utility = (float(np.mean([getattr(p, k) for p in method])) for k in ("leak", "utility"))
     line = np.mean([[(p.leak, p.utility) for p in curve] for curve in curves], axis=0)

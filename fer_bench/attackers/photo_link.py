@@ -162,7 +162,7 @@ def _root(covariance: Floats) -> Floats:
     return (vectors / np.sqrt(values)) @ vectors.T
 
 
-@metric("photo-link", version=2, needs=("subjects", "faces"), default=False, scores=SPECS)
+@metric("photo-link", version=3, needs=("subjects", "faces"), default=False, scores=SPECS)
 def photo_scores(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
     """Is E linked to another photograph of its person among those of all test people?
 

@@ -59,6 +59,9 @@ def power(spread: Spread, design: Design, difference: float, *, level: float = 0
     The noncentral t distribution with the variance and the degrees of freedom that
     `compare_crossed` would find on average.
 
+    Where seeds have fewer than four degrees of freedom, as two seeds of two methods have, it is too
+    high: `compare_crossed` averages tails there, and finds less than Satterthwaite's approximation.
+
     Args:
         spread: of people and seeds.
         design: of the sweep.

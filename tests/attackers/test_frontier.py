@@ -1,11 +1,14 @@
 """The curve of an eraser, and who lies above it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fer_bench.attackers.frontier import (
+    SCORES_ALONE,
     Encoded,
     Labelled,
     Point,
@@ -73,6 +76,13 @@ def test_unpaired_points_are_refused():
         against_curve([point(0.7, 0.8)] * 2, [CURVE])
     with pytest.raises(DataError, match="same seeds"):
         against_curve([point(0.7, 0.8, draws=9)], [CURVE])
+
+
+def test_curves_of_older_results_are_compared_at_the_strengths_that_all_have():
+    line = [replace(each, strength=rank) for rank, each in enumerate(CURVE)]
+    alone = replace(point(0.52, 0.8), strength=SCORES_ALONE)
+    both = [point(0.7, 0.8)] * 2
+    assert against_curve(both, [line, [*line, alone]]) == against_curve(both, [line, line])
 
 
 lines = st.lists(st.tuples(st.floats(0.5, 1), st.floats(0, 1)), min_size=2, max_size=8)

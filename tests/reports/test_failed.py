@@ -46,8 +46,8 @@ def words(page: Path) -> str:
 def test_the_page_says_that_all_failed_and_why(small_results, tmp_path):
     root = failed_folder(small_results, tmp_path / "failed", {})
     text = words(write_report(root))
-    assert "All 4 planned runs failed: there is no number to compare." in text
-    assert "Why, for all of them: the loss of player &#39;all&#39;, batch 0" in text
+    assert "Every planned run failed (4 of 4): there is no number to compare." in text
+    assert "Why: the loss of player &#39;all&#39;, batch 0" in text
     assert "4 runs failed: the loss" in text  # though no two sentences have the same batch
     assert "DICE-FER and ERM (seed 0, folds 0 and 1)" in text
     assert "learning rate &lt;b&gt;" in text
@@ -63,8 +63,7 @@ def test_what_was_skipped_or_not_begun_did_not_fail(small_results, tmp_path):
     root = failed_folder(small_results, tmp_path / "failed", {"ERM": "skipped"}, planned=3)
     said = headline(summarise(RunStore(root), without_rows=True))
     assert said.sentences[0] == (
-        "None of 7 planned runs finished (2 failed, 2 skipped, 3 not begun): "
-        "there is no number to compare"
+        "No planned run finished (2 failed, 2 skipped, 3 not begun): there is no number to compare"
     )
     assert said.sentences[1].startswith("Why, for 2 of them: the loss")
     assert said.troubles == {}
@@ -77,7 +76,7 @@ def test_a_record_of_an_earlier_version_names_no_data(tmp_path, small_results):
     for path in (root / "failures").glob("*.json"):
         path.write_text(re.sub(r'\n "(fingerprint|fold_hash)".*', "", path.read_text()))
     text = words(write_report(root))
-    assert "All 4 planned runs failed" in text
+    assert "Every planned run failed" in text
     assert "damaged" not in text
 
 
@@ -118,4 +117,4 @@ def test_a_sweep_that_fails_ends_with_its_page(tmp_path):
     )
     assert done.exit_code == 1
     assert done.output.splitlines()[-1] == f"report: {tmp_path.resolve() / 'report.html'}"
-    assert "All 2 planned runs failed" in words(tmp_path / "report.html")
+    assert "Every planned run failed (2 of 2)" in words(tmp_path / "report.html")
