@@ -35,7 +35,6 @@ from fer_bench.metrics.probes import SHRINKAGES, Discriminant
 from fer_bench.registry import ERASED
 
 LEAST_LOGIT = -1e6  # of classes that no training face has
-LEAST_READ = 1e-6  # of the largest singular value; below is rounding in single precision
 Eraser = Literal["mean", "leace", "inlp", "k-same", "scores"]
 TITLES = {
     "mean": "mean projection",
@@ -185,10 +184,12 @@ class _OwnHead:
 
     @classmethod
     def of(cls, x: Floats, logits: NDArray[Any] | None) -> _OwnHead:
+        from fer_bench.attackers.erase import READ  # scikit-learn: who plans does without
+
         assert logits is not None  # else the eraser refused
         scores = logits - logits.mean(axis=1, keepdims=True, dtype=np.float64)
         mean = x.mean(axis=0)
-        weight = np.linalg.lstsq(x - mean, scores - scores.mean(axis=0), rcond=LEAST_READ)[0]
+        weight = np.linalg.lstsq(x - mean, scores - scores.mean(axis=0), rcond=READ)[0]
         return cls(weight, scores.mean(axis=0) - mean[None] @ weight)
 
     def logits(self, x: Floats) -> NDArray[np.float32]:

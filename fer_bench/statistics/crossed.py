@@ -618,7 +618,7 @@ def _student(value: float, parts: Sequence[Component], level: float) -> Interval
     dof = _satterthwaite([(part.variance, part.dof) for part in known])
     shares = [(part.variance / variance, part.dof) for part in known if part.variance > 0]
     tails = shares if min(f for _, f in shares) < FEW_DOF else [(1.0, dof)]
-    half = _quantile((1 - level) / 2, tails) * error
+    half = quantile((1 - level) / 2, tails) * error
     p = 2 * _tail(abs(value) / error, tails)
     return Interval(value, value - half, value + half, error, dof, p, tuple(known))
 
@@ -631,7 +631,7 @@ def _tail(t: float, tails: _Tails) -> float:
     return float(sum(share * scipy.special.stdtr(dof, -t) for share, dof in tails))
 
 
-def _quantile(chance: float, tails: _Tails) -> float:
+def quantile(chance: float, tails: _Tails) -> float:
     """The value that is exceeded with a chance under a mixture of Student distributions."""
     each = [-float(scipy.special.stdtrit(dof, chance)) for _, dof in tails]
     low, high = 0.999 * min(each), 1.001 * max(each)  # an end may be the root, but for rounding

@@ -8,11 +8,12 @@ import numpy as np
 import scipy  # its parts load at first use
 
 from fer_bench.errors import FerBenchError
-from fer_bench.statistics.crossed import CrossedComparison, Design, Pair
+from fer_bench.statistics.crossed import FEW_DOF, CrossedComparison, Design, Pair, quantile
 
 __all__ = ["Design", "Spread", "people_needed", "power"]
 
 MOST_PEOPLE = 100_000
+QUANTILES = (np.arange(50) + 0.5) / 50  # of a variance estimated with few degrees of freedom
 
 
 @dataclass(frozen=True)
@@ -56,11 +57,10 @@ class Spread:
 def power(spread: Spread, design: Design, difference: float, *, level: float = 0.95) -> float:
     """Chance that a sweep finds a true difference of two methods significant.
 
-    The noncentral t distribution with the variance and the degrees of freedom that
-    `compare_crossed` would find on average.
-
-    Where seeds have fewer than four degrees of freedom, as two seeds of two methods have, it is too
-    high: `compare_crossed` averages tails there, and finds less than Satterthwaite's approximation.
+    The variance and the degrees of freedom are those that `compare_crossed` would find on average,
+    and the difference follows a noncentral t distribution. Where seeds have few degrees of freedom,
+    as two seeds of two methods have, the chance is averaged over what their variance may be
+    estimated to be, since that decides how wide an interval is.
 
     Args:
         spread: of people and seeds.
@@ -71,29 +71,33 @@ def power(spread: Spread, design: Design, difference: float, *, level: float = 0
     >>> round(power(Spread(people=0.2, seeds=0.03), Design(people=50, seeds=3), 0.05), 2)
     0.25
     """
-    error, dof = _error(spread, design)
-    if not np.isfinite(error):
-        return 0.0
-    if error == 0:
-        return 1.0 if difference else 1 - level
-    critical = float(scipy.stats.t.ppf((1 + level) / 2, dof))
-    shift = abs(difference) / error
-    below = scipy.stats.nct.cdf(-critical, dof, shift)
-    wrong_sign = np.nan_to_num(below)  # NaN where it underflows
-    return float(scipy.stats.nct.sf(critical, dof, shift) + wrong_sign)
-
-
-def _error(spread: Spread, design: Design) -> tuple[float, float]:
-    """Standard error of a difference and its degrees of freedom (Satterthwaite)."""
     people = spread.people**2 / design.people
     seeds = 2 * spread.seeds**2 / (design.seeds * design.folds)
     free_people = design.people - design.folds
     free_seeds = design.methods * design.folds * (design.seeds - 1)
     if free_people < 1 or (seeds > 0 and free_seeds < 1):
-        return float("inf"), 1.0
+        return 0.0
+    error = float(np.sqrt(people + seeds))
+    if error == 0:
+        return 1.0 if difference else 1 - level
+    shift, tail = abs(difference) / error, (1 - level) / 2
+    if seeds > 0 and free_seeds < FEW_DOF:
+        estimates = seeds * scipy.stats.chi2.ppf(QUANTILES, free_seeds) / free_seeds
+        errors = np.sqrt(people + estimates)
+        shares = [(people / (people + v), v / (people + v)) for v in estimates]
+        critical = np.array(
+            [quantile(tail, [(p, free_people), (v, free_seeds)]) for p, v in shares]
+        )
+        bounds = critical * errors / error
+        return float(
+            np.mean(scipy.stats.norm.sf(bounds - shift) + scipy.stats.norm.cdf(-bounds - shift))
+        )
     spent = people**2 / free_people + (seeds**2 / free_seeds if seeds else 0.0)
-    total = people + seeds
-    return float(np.sqrt(total)), float(total**2 / spent) if spent else float("inf")
+    dof = (people + seeds) ** 2 / spent
+    bound = float(scipy.stats.t.isf(tail, dof))
+    below = scipy.stats.nct.cdf(-bound, dof, shift)
+    wrong_sign = np.nan_to_num(below)  # NaN where it underflows
+    return float(scipy.stats.nct.sf(bound, dof, shift) + wrong_sign)
 
 
 def people_needed(

@@ -132,6 +132,7 @@ def plan(experiment: Experiment) -> Plan:
                 runs.append(spec)
             else:
                 skipped.append((spec, reason))
+    _check_ids(runs)
     by_fingerprint = {faces.fingerprint: faces for faces in (data, *tests.values())}
     return Plan(tuple(runs), tuple(skipped), by_fingerprint, folds)
 
@@ -398,6 +399,18 @@ def _check_labels(experiment: Experiment, entries: list[tuple[type[Method], Any]
                     "give one of them another 'label'."
                 )
         seen.append((label, entry))
+
+
+def _check_ids(runs: Sequence[RunSpec]) -> None:
+    """Refuse two rows that would be one run."""
+    labels: dict[str, str] = {}
+    for spec in runs:
+        other = labels.setdefault(spec.id, spec.label)
+        if other != spec.label:
+            raise ExperimentError(
+                f"the methods {other!r} and {spec.label!r} are the same run: they differ in "
+                "nothing that changes results (device and devices do not); take one of them out."
+            )
 
 
 def _check_devices(experiment: Experiment, entries: list[tuple[type[Method], Any]]) -> None:

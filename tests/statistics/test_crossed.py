@@ -13,7 +13,7 @@ from scipy import stats
 
 from fer_bench.errors import FerBenchError
 from fer_bench.statistics import compare_crossed
-from fer_bench.statistics.crossed import RunScore, _quantile
+from fer_bench.statistics.crossed import RunScore, quantile
 from fer_bench.statistics.simulation import SweepModel, simulate
 
 
@@ -94,9 +94,9 @@ def test_with_few_degrees_of_freedom_the_tails_are_averaged() -> None:
 @given(st.floats(0, 1), st.floats(1, 1e6), st.floats(1, 1e6))
 def test_a_quantile_of_averaged_tails_is_exceeded_as_often_as_it_says(share, one, other) -> None:
     tails = [(share, one), (1 - share, other)]
-    t = _quantile(0.025, tails)
+    t = quantile(0.025, tails)
     assert sum(w * stats.t.sf(t, f) for w, f in tails) == pytest.approx(0.025)
-    assert_allclose(_quantile(0.025, [(1.0, one)]), stats.t.ppf(0.975, one))
+    assert_allclose(quantile(0.025, [(1.0, one)]), stats.t.ppf(0.975, one))
 
 
 def test_an_interval_over_people_alone_is_that_of_a_deterministic_method() -> None:

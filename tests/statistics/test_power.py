@@ -11,6 +11,15 @@ from fer_bench.statistics.power import Design, Spread, people_needed, power
 from fer_bench.statistics.simulation import SweepModel, simulate
 
 
+@pytest.mark.parametrize(("spread", "gap"), [(0.06, 0.25), (0.03, 0.1)])
+def test_power_of_two_methods_with_two_seeds_is_realised(spread: float, gap: float) -> None:
+    """Two degrees of freedom for the spread of seeds: intervals are wide, and vary in width."""
+    model = SweepModel(people=80, seeds=2, means=(0.5 + gap, 0.5), sd_seeds=(spread, spread))
+    people = float(np.sqrt(2 * (model.sd_interaction**2 + model.sd_noise**2 / 2)))
+    predicted = power(Spread(people, spread), Design(80, 2), gap)
+    assert abs(predicted - simulate(model, sweeps=200).power) < 0.1
+
+
 @pytest.mark.parametrize(("people", "seeds"), [(30, 2), (60, 3), (120, 5)])
 def test_power_is_realised(people: int, seeds: int) -> None:
     gap = 0.1

@@ -73,6 +73,11 @@ def test_ten_steps_are_those_of_one_process(linear, monkeypatch, name, parameter
         torch.testing.assert_close(weights[key], value, rtol=1e-4, atol=1e-5)
 
 
+def test_rows_that_differ_in_devices_alone_are_one_run(linear):
+    with pytest.raises(ExperimentError, match="'one' and 'two' are the same run"):
+        plan(parse_experiment(experiment(entry("one", count=1), entry("two"))))
+
+
 def history(record):
     with (record.folder / "history.csv").open() as file:
         return [(row["stage"], row["split"], float(row["value"])) for row in csv.DictReader(file)]
