@@ -136,7 +136,7 @@ class Renderer(ABC):
 
     def version(self) -> str:
         """Changes with the code beside the maker, as the pixels of the same options may."""
-        return source_hash(Path(inspect.getfile(self.maker())).parent)
+        return source_hash(Path(inspect.getfile(inspect.unwrap(self.maker()))).parent)
 
     def options(self) -> tuple[str, ...]:
         """Names of the options of the maker, beside size and color."""

@@ -154,6 +154,8 @@ def _announced(store: RunStore, specs: Sequence[RunSpec], options: Options) -> S
 def outlook(forecasts: Sequence[Forecast], store: RunStore, options: Options) -> str:
     """How long some runs will take and how much space, in one line."""
     able = [one for one in forecasts if one.problem is None]
+    if not able:
+        return "no run can be trained"
     runs = sum(one.runs for one in able)
     seconds = sum(one.runs * one.seconds for one in able) / min(options.workers, max(1, runs))
     size = sum(one.runs * one.size for one in able)
