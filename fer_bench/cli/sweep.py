@@ -125,7 +125,7 @@ def run(
             quiet=quiet,
         )
     _say_outcome(sweep)
-    if report and (sweep.failed or sweep.records()):
+    if report and (sweep.failed or sweep.skipped or sweep.records()):
         from fer_bench.reports.page import write_report
         from fer_bench.terminal import steps_shown
 
@@ -177,9 +177,10 @@ def _say_outcome(sweep: Sweep) -> None:
         first, *others = (run_id for run_id, why in sweep.failed.items() if why == reason)
         more = f" and {len(others)} more" if others else ""
         typer.echo(f"failed: {first}{more}: {reason}", err=True)
+    skipped = f", {len(sweep.skipped)} skipped" if sweep.skipped else ""
     busy = f", {sweep.busy} left to another command that is at them" if sweep.busy else ""
     done, failed = counted(sweep.done, "run"), len(sweep.failed)
-    typer.echo(f"{done} trained, {sweep.kept} kept, {failed} failed{busy}", err=True)
+    typer.echo(f"{done} trained, {sweep.kept} kept, {failed} failed{skipped}{busy}", err=True)
 
 
 def _say_plan(

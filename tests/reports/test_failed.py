@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from fer_bench.cli.app import app
@@ -118,3 +119,22 @@ def test_a_sweep_that_fails_ends_with_its_page(tmp_path):
     assert done.exit_code == 1
     assert done.output.splitlines()[-1] == f"report: {tmp_path.resolve() / 'report.html'}"
     assert "Every planned run failed (2 of 2)" in words(tmp_path / "report.html")
+
+
+def test_a_sweep_that_was_skipped_as_a_whole_ends_with_its_page(tmp_path):
+    for expression in ("anger", "neutral"):
+        for subject in range(6):
+            file = tmp_path / "faces" / expression / f"s{subject}" / "0.png"
+            file.parent.mkdir(parents=True)
+            Image.effect_noise((40, 40), 60 + subject).save(file)
+    experiment = tmp_path / "plain.toml"
+    experiment.write_text(
+        f'seeds = [0]\n[data]\nname = "folder"\nroot = "{tmp_path / "faces"}"\nsize = 32\n'
+        '[split]\nfolds = 3\nuse = [0]\n[[methods]]\nname = "caf"\n'
+    )
+    ended = CliRunner().invoke(app, ["run", str(experiment), "--out", str(tmp_path / "out")])
+    assert ended.exit_code == 0
+    assert "0 runs trained, 0 kept, 0 failed, 1 skipped" in ended.output
+    text = words(tmp_path / "out" / "report.html")
+    assert "No planned run finished (1 skipped)" in text
+    assert "CAF needs valence-arousal" in text
