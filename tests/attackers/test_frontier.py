@@ -136,6 +136,18 @@ def test_a_run_keeps_its_curve():
     assert against_curve([points[0]], [points]).difference <= 0
 
 
+def test_the_widest_embeddings_have_the_ends_of_the_curve_alone(monkeypatch):
+    run = planted_run(leak=0.5)
+    monkeypatch.setattr(
+        "fer_bench.attackers.frontier.WIDEST", run.parts["train"].expression.shape[1]
+    )
+    whole = points_of(frontier(run).arrays)
+    monkeypatch.setattr("fer_bench.attackers.frontier.WIDEST", 1)
+    ends = points_of(frontier(run).arrays)
+    assert [p.strength for p in ends] == [0, -1]
+    assert [p.leak for p in ends] == [whole[0].leak, whole[-1].leak]
+
+
 def test_parts_of_a_run_are_taken_over():
     run = planted_run(leak=0.5)
     assert encoded(run).test.x.shape == run.test.expression.shape
