@@ -5,7 +5,10 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+
+from fer_bench.threads import cores
 
 EVERY = 10.0  # seconds between lines
 
@@ -33,6 +36,36 @@ def progress_bar(
             yield lambda count: progress.advance(task, count)
     else:
         yield _Lines(what, total)
+
+
+def in_parts(
+    work: Callable[[slice], None],
+    rows: int,
+    step: int,
+    *,
+    what: str,
+    threads: int | None = None,
+    progress: bool | None = None,
+) -> None:
+    """Do a piece of work on all rows, some at a time, in several threads.
+
+    An error, or an interrupt, ends it as soon as the parts that have begun are done.
+
+    Args:
+        work: is given the rows of a part.
+        rows: how many there are.
+        step: rows of a part.
+        what, progress: see `progress_bar`.
+        threads: all cores by default.
+    """
+    parts = [slice(i, min(i + step, rows)) for i in range(0, rows, step)]
+    pool = ThreadPoolExecutor(min(threads or cores(), max(1, len(parts))))
+    try:
+        with progress_bar(what, rows, progress) as advance:
+            for part, _ in zip(parts, pool.map(work, parts), strict=True):
+                advance(part.stop - part.start)
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 class _Lines:
