@@ -7,10 +7,22 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 from fer_bench.threads import cores
 
 EVERY = 10.0  # seconds between lines
+_QUIET = ContextVar("_QUIET", default=False)
+
+
+@contextmanager
+def quietly(quiet: bool = True) -> Iterator[None]:
+    """Inside, progress is shown only where it is asked for."""
+    before = _QUIET.set(quiet)
+    try:
+        yield
+    finally:
+        _QUIET.reset(before)
 
 
 @contextmanager
@@ -24,7 +36,7 @@ def progress_bar(
         show: True draws the bar anywhere, False is silent; by default the bar is drawn on a
             terminal, and elsewhere a line is written to the error stream every ten seconds.
     """
-    if show is False:
+    if show is False or (show is None and _QUIET.get()):
         yield lambda count: None
     elif show or sys.stderr.isatty():
         from rich.progress import Progress

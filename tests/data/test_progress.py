@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fer_bench.data import progress
-from fer_bench.data.progress import in_parts
+from fer_bench.data.progress import in_parts, quietly
 
 
 @given(
@@ -36,6 +36,16 @@ def test_lines_say_how_far_it_is(monkeypatch, capsys):
     in_parts(lambda part: None, 5, 2, what="counting", threads=2)
     lines = capsys.readouterr().err.splitlines()
     assert [line.split(",")[0] for line in lines] == [f"counting: {n} of 5" for n in (2, 4, 5)]
+
+
+def test_quietly_nothing_is_said_but_what_is_asked_for(monkeypatch, capsys):
+    monkeypatch.setattr(progress, "EVERY", 0.0)
+    with quietly():
+        in_parts(lambda part: None, 5, 2, what="counting")
+    assert capsys.readouterr().err == ""
+    with quietly(quiet=False):
+        in_parts(lambda part: None, 5, 2, what="counting")
+    assert "counting" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("where", ["in a thread", "between two parts"])
