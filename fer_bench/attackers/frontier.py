@@ -311,7 +311,7 @@ def against_curve(
     curves = _shared(curves)
     draws, people, runs = len(method[0].leaks), min(p.people for p in method), len(method)
     leak, utility = (float(np.mean([getattr(p, k) for p in method])) for k in ("leak", "utility"))
-    line = mean_curve(curves)
+    line = mean_curve(curves)[:, 1:]
     difference = utility - utility_at(leak, line)
     weights = np.random.default_rng(seed).multinomial(runs, np.full(runs, 1 / runs), size=draws)
     own = np.array([(p.leaks, p.utilities) for p in method])  # [seeds, 2, draws]
@@ -333,11 +333,13 @@ def against_curve(
 
 
 def mean_curve(curves: Sequence[Sequence[Point]]) -> Floats:
-    """Leak and utility [points, 2] of an encoder's curve, averaged over its runs.
+    """Strength, leak and utility [points, 3] of an encoder's curve, averaged over its runs.
 
     In the order of the points, without those that some run lacks.
     """
-    return np.mean([[(p.leak, p.utility) for p in curve] for curve in _shared(curves)], axis=0)
+    return np.mean(
+        [[(p.strength, p.leak, p.utility) for p in curve] for curve in _shared(curves)], axis=0
+    )
 
 
 def _shared(curves: Sequence[Sequence[Point]]) -> list[list[Point]]:

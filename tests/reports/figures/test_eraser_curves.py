@@ -1,4 +1,4 @@
-"""What erasers leave is drawn as the verdict reads it."""
+"""What erasers leave is drawn, and the line that the verdict reads."""
 
 from __future__ import annotations
 
@@ -6,27 +6,33 @@ import numpy as np
 
 from fer_bench.attackers.frontier import utility_at
 from fer_bench.reports.figures.eraser_curves import eraser_curves
-from fer_bench.reports.figures.style import INK, colour_of, drawing
+from fer_bench.reports.figures.style import colour_of, drawing
 
 METHODS = ["ERM", "EIF"]
 CURVES = {
-    "ERM": np.array([[0.9, 0.8], [0.6, 0.5], [0.7, 0.4], [0.55, 0.3]]),
-    "EIF": np.array([[0.7, 0.75], [0.5, 0.2]]),
+    "ERM": np.array([[0, 0.9, 0.8], [1, 0.6, 0.5], [2, 0.7, 0.4], [4, 0.55, 0.3], [-1, 0.58, 0.7]]),
+    "EIF": np.array([[0, 0.7, 0.75], [1, 0.5, 0.2]]),
 }
 
 
-def test_lines_are_the_curves_and_markers_what_was_not_erased():
+def test_the_line_to_beat_is_what_the_verdict_reads_and_curves_are_the_points():
     with drawing(paper=False):
         axes = eraser_curves(CURVES, methods=METHODS, line="ERM").axes[0]
-    lines = axes.get_lines()
-    for label, curve, marker in zip(CURVES, lines[::2], lines[1::2], strict=True):
-        for leak, height in curve.get_xydata():
-            assert np.isclose(height, 100 * utility_at(leak, CURVES[label]))
-        np.testing.assert_allclose(marker.get_xydata(), [CURVES[label][0] * (1, 100)])
-        assert marker.get_label() == label
-    assert lines[0].get_color() == INK
-    assert lines[2].get_color() == colour_of(METHODS)["EIF"]
-    assert lines[0].get_linewidth() > lines[2].get_linewidth()
+    beaten, *rest = axes.get_lines()
+    for leak, height in beaten.get_xydata():
+        assert np.isclose(height, 100 * utility_at(leak, CURVES["ERM"][:, 1:]))
+    for label, swept, alone in zip(CURVES, rest[::3], rest[2::3], strict=True):
+        by_rank = CURVES[label][CURVES[label][:, 0] >= 0, 1:] * (1, 100)
+        np.testing.assert_allclose(swept.get_xydata(), by_rank)
+        assert swept.get_label() == label
+        assert swept.get_color() == colour_of(METHODS)[label]
+        assert len(alone.get_xydata()) == (label == "ERM")
+
+
+def test_without_the_plain_encoder_there_is_no_line_to_beat():
+    with drawing(paper=True):
+        axes = eraser_curves(CURVES, methods=METHODS, line="", paper=True).axes[0]
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == METHODS
 
 
 def test_without_curves_there_is_no_figure():
