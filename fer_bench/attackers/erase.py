@@ -276,19 +276,6 @@ ERASERS: dict[str, type[_Eraser]] = {
 }
 
 
-def make_eraser(name: str, strength: int | None) -> _Eraser:
-    """An eraser by name, with a rank (or number of people for "k-same").
-
-    Raises:
-        FerBenchError: there is no such eraser.
-    """
-    if name not in ERASERS:
-        raise FerBenchError(f"there is no eraser {name!r}: {did_you_mean(name, ERASERS)}")
-    if strength is None:
-        return ERASERS[name]()
-    return ERASERS[name](**{"k" if name == "k-same" else "rank": strength})
-
-
 def fit_eraser(
     name: str,
     strength: int | None,
@@ -299,19 +286,25 @@ def fit_eraser(
     """An eraser by name, fitted on rows [n, d].
 
     Args:
-        name: "scores", or as of `make_eraser`.
-        strength: as of `make_eraser`; "scores" has none.
+        name: one of `ERASERS`, or "scores".
+        strength: rank (number of people for "k-same"), None for its default; "scores" has none.
         x, subjects: rows [n, d] and their subjects [n].
         scores: [n, classes] of a head, for "scores".
 
     Raises:
+        FerBenchError: there is no such eraser.
         DataError: the eraser refuses, or "scores" has none to keep.
     """
-    if name != SCORES:
-        return make_eraser(name, strength).fit(x, subjects)
-    if scores is None:
-        raise DataError(f"the run has no class scores, which the eraser {SCORES!r} keeps.")
-    return ClassScores().fit(x, subjects, scores)
+    if name == SCORES:
+        if scores is None:
+            raise DataError(f"the run has no class scores, which the eraser {SCORES!r} keeps.")
+        return ClassScores().fit(x, subjects, scores)
+    if name not in ERASERS:
+        raise FerBenchError(
+            f"there is no eraser {name!r}: {did_you_mean(name, [*ERASERS, SCORES])}"
+        )
+    eraser = ERASERS[name]() if strength is None else ERASERS[name](strength)
+    return eraser.fit(x, subjects)
 
 
 def strengths(name: str, *, columns: int, people: int) -> tuple[int, ...]:
