@@ -17,8 +17,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from fer_bench.attackers.closed_forms import two_covariances
 from fer_bench.errors import DataError, FerBenchError, did_you_mean
+from fer_bench.labels import read_labels
 from fer_bench.metrics.common import Floats, Ints, standardise
 from fer_bench.metrics.probes import unit_rows
+from fer_bench.reading import read_matrix
 
 SINGULAR = 1e-7  # of the largest singular value; below is rounding
 READ = 1e-6  # the same of rows in single precision
@@ -44,26 +46,17 @@ class _Eraser(TransformerMixin, BaseEstimator):  # type: ignore[misc] # no types
             DataError: the rows have other columns than those it was fitted on.
         """
         check_is_fitted(self)
-        x = np.asarray(X, dtype=np.float64)
-        if x.ndim != 2 or x.shape[1] != self.n_features_in_:
-            raise DataError(
-                f"the eraser was fitted on {self.n_features_in_} columns and got an array of shape "
-                f"{x.shape}: give rows of the same embedding."
-            )
-        return self._erased(x)
+        x = read_matrix(X, "embeddings", columns=self.n_features_in_, least=0)
+        return self._erased(np.asarray(x, dtype=np.float64))
 
     def _erased(self, x: Floats) -> Floats:
         return x - (x - self.mean_) @ self.left_ @ self.right_
 
     def _checked(self, X: ArrayLike, subjects: ArrayLike) -> tuple[Floats, Ints]:
         """Rows whose subject is known, and codes 0..people-1."""
-        x, s = np.asarray(X, dtype=np.float64), np.asarray(subjects)
-        if x.ndim != 2 or len(x) != len(s):
-            raise DataError(
-                f"an eraser takes rows [n, d] and n subjects, and got shapes {x.shape} and "
-                f"{s.shape}: give one subject per row."
-            )
-        known = s >= 0 if s.dtype.kind in "iu" else s == s
+        x = np.asarray(read_matrix(X, "embeddings"), dtype=np.float64)
+        s = read_labels(subjects, "subjects", rows=len(x))
+        known = s >= 0
         x, (names, codes) = x[known], np.unique(s[known], return_inverse=True)
         if len(names) < 2:
             raise DataError("an eraser needs faces of two people at least: give more subjects.")

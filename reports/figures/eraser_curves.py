@@ -35,12 +35,12 @@ def eraser_curves(
     colours = colour_of(methods)
     for label, curve in curves.items():
         marker = MATPLOTLIB_MARKERS[methods.index(label) % len(MATPLOTLIB_MARKERS)]
-        look = {"color": colours[label], "linewidth": 1.2, "label": plain(label, 28)}
+        colour, name = colours[label], plain(label, 28)
         swept = curve[curve[:, 0] != SCORES_ALONE][:, 1:] * (1, 100)
-        axes.plot(*swept.T, marker=marker, markevery=[0], **look)
-        axes.plot(*swept.T, linestyle="none", marker=".", markersize=4, color=colours[label])
+        axes.plot(*swept.T, marker=marker, markevery=[0], linewidth=1.2, color=colour, label=name)
+        axes.plot(*swept.T, linestyle="none", marker=".", markersize=4, color=colour)
         alone = curve[curve[:, 0] == SCORES_ALONE][:, 1:] * (1, 100)
-        axes.plot(*alone.T, linestyle="none", marker=marker, color=colours[label], fillstyle="none")
+        axes.plot(*alone.T, linestyle="none", marker=marker, color=colour, fillstyle="none")
     axes.set(xlabel="Trained attacker AUC: less is better", ylabel="Balanced accuracy (%)")
     axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0)
     return figure

@@ -161,10 +161,12 @@ def test_inlp_projects_out_what_lda_would_use_first():
 @pytest.mark.parametrize(
     ("x", "s", "said"),
     [
-        (np.zeros((3, 2)), [0, 1], "one subject per row"),
+        (np.zeros((3, 2)), [0, 1], "subjects has 2 entries for 3 rows"),
+        (np.zeros((3, 2)), ["ann", None, None], "two people"),
+        (np.full((3, 2), np.nan), [0, 1, 2], "embeddings"),
         (np.zeros((3, 2)), [0, 0, 0], "two people"),
         (np.zeros((3, 2)), [0, -1, -1], "two people"),
-        (np.zeros(3), [0, 1, 2], "one subject per row"),
+        (np.zeros(3), [0, 1, 2], r"give \[n, d\]"),
     ],
 )
 def test_what_cannot_be_fitted_is_told(x, s, said):
@@ -174,7 +176,7 @@ def test_what_cannot_be_fitted_is_told(x, s, said):
 
 def test_other_columns_and_unknown_names_are_told():
     x, s = rows(4, 6)
-    with pytest.raises(DataError, match="fitted on 6 columns"):
+    with pytest.raises(DataError, match=r"give \[n, 6\]"):
         MeanProjection().fit(x, s).transform(x[:, :5])
     with pytest.raises(FerBenchError, match="did you mean 'leace'"):
         fit_eraser("lease", 2, x, s)
