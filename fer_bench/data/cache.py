@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import uuid
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,7 +31,8 @@ def entry(cache: Path, name: str, key: str, make: Callable[[Path], None]) -> Pat
     with FileLock(folder.with_suffix(".lock")):
         if folder.is_dir():  # somebody else made it meanwhile
             return folder
-        aside = folder.with_name(f".{key}.{uuid.uuid4().hex[:8]}")
+        aside = folder.with_name(f".{key}")
+        shutil.rmtree(aside, ignore_errors=True)  # of one that was killed
         aside.mkdir()
         try:
             make(aside)

@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from fer_bench.data.cache import cache_folder, entry
 from fer_bench.data.faces import FaceData, combine_hashes
+from fer_bench.data.progress import progress_bar
 from fer_bench.data.splits import FoldFile
 
 BLOCK = 2048
@@ -40,7 +41,9 @@ def exact_groups(*sets: FaceData) -> list[NDArray[np.int64]]:
     return [np.sort(group) for group in np.split(order, edges) if len(group) > 1]
 
 
-def near_pairs(*sets: FaceData) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def near_pairs(
+    *sets: FaceData, progress: bool | None = False
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Pairs of rows [K, 2] that show the same picture, and their correlation [K].
 
     Rows of several sets are counted on from one to the next; sets may differ in size and colour.
@@ -51,6 +54,10 @@ def near_pairs(*sets: FaceData) -> tuple[NDArray[np.int64], NDArray[np.float64]]
     deviations: so a copy is known after compression, scaling, noise or other light, while
     another expression of the same person, which changes a patch, does not count. A copy that was
     cropped differently is not found.
+
+    Args:
+        sets: of faces.
+        progress: see `progress_bar`; None on a terminal.
     """
     n = sum(map(len, sets))
     small = np.empty((n, SIDE, SIDE), dtype=np.float32)
@@ -67,16 +74,19 @@ def near_pairs(*sets: FaceData) -> tuple[NDArray[np.int64], NDArray[np.float64]]
     candidates = _candidates(bits)
     candidates = candidates[(deviation[candidates] > 1).all(axis=1)]  # blank ones are no copies
     pairs, values = [np.zeros((0, 2), dtype=np.int64)], [np.zeros(0)]
-    for chosen in blocks(len(candidates), 16384):
-        a, b = candidates[chosen].T
-        near = (bits[a] != bits[b]).sum(1) <= MAX_BITS
-        a, b = a[near], b[near]
-        correlation = np.einsum("nd,nd->n", flat[a], flat[b]) / SIDE**2
-        patches = (flat[a] - flat[b]).reshape(-1, 8, SIDE // 8, 8, SIDE // 8).mean((2, 4))
-        local = np.abs(patches).max((1, 2), initial=0)
-        same = (correlation >= MIN_CORRELATION) & (local <= MAX_LOCAL)
-        pairs.append(np.column_stack([a[same], b[same]]))
-        values.append(correlation[same].astype(np.float64))
+    with progress_bar("looking for copies", len(candidates), progress) as advance:
+        for chosen in blocks(len(candidates), 16384):
+            a, b = candidates[chosen].T
+            near = (bits[a] != bits[b]).sum(1) <= MAX_BITS
+            a, b = a[near], b[near]
+            correlation = np.einsum("nd,nd->n", flat[a], flat[b]) / SIDE**2
+            alike = correlation >= MIN_CORRELATION
+            a, b, correlation = a[alike], b[alike], correlation[alike]
+            patches = (flat[a] - flat[b]).reshape(-1, 8, SIDE // 8, 8, SIDE // 8).mean((2, 4))
+            same = np.abs(patches).max((1, 2), initial=0) <= MAX_LOCAL
+            pairs.append(np.column_stack([a[same], b[same]]))
+            values.append(correlation[same].astype(np.float64))
+            advance(len(chosen))
     return np.concatenate(pairs), np.concatenate(values)
 
 
@@ -103,7 +113,7 @@ def duplicate_groups(*sets: FaceData, cache: str | Path | None = None) -> list[N
 
     def make(folder: Path) -> None:
         equal = (np.column_stack([g[:-1], g[1:]]) for g in exact_groups(*sets))
-        pairs = np.concatenate([*equal, near_pairs(*sets)[0]])
+        pairs = np.concatenate([*equal, near_pairs(*sets, progress=None)[0]])
         groups = grouped(pairs, sum(map(len, sets)))
         rows = np.concatenate([np.zeros(0, dtype=np.int64), *groups])
         np.save(folder / "rows.npy", rows, allow_pickle=False)
@@ -213,4 +223,5 @@ def _candidates(bits: NDArray[np.bool_]) -> NDArray[np.int64]:
             pairs.append(np.column_stack([order[same], order[same + offset]]))
     if not pairs:
         return np.zeros((0, 2), dtype=np.int64)
-    return np.unique(np.sort(np.concatenate(pairs), axis=1), axis=0)
+    low, high = np.sort(np.concatenate(pairs), axis=1).T
+    return np.column_stack(np.divmod(np.unique(low * len(bits) + high), len(bits)))

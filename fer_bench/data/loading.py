@@ -95,7 +95,7 @@ def load_dataset(
     place = _root(reader, root)
     store = cache_folder(cache)
     if isinstance(reader, Renderer):
-        data = _rendered(reader, place, size=size, color=color, store=store, options=options)
+        data = _rendered(reader, place, store, options, progress, size=size, color=color)
     else:
         if place is None:
             hint = f"$FER_BENCH_DATA/{reader.folder}" if reader.folder else "its folder"
@@ -134,14 +134,16 @@ def _root(reader: Reader | Renderer, root: str | Path | None) -> Path | None:
 def _rendered(
     reader: Renderer,
     root: Path | None,
+    store: Path,
+    options: Mapping[str, Any],
+    progress: bool | None,
     *,
     size: int,
     color: bool,
-    store: Path,
-    options: Mapping[str, Any],
 ) -> FaceData:
     def make(folder: Path) -> None:
-        images, table, achieved = reader.render(root, size=size, color=color, **options)
+        told = {"progress": progress} if "progress" in keyword_options(reader.maker()) else {}
+        images, table, achieved = reader.render(root, size=size, color=color, **told, **options)
         info = reader.info.with_notes(*(f"{key}: {value}" for key, value in achieved.items()))
         FaceData(images, table, info=info).save(folder)
 

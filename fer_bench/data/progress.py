@@ -5,9 +5,24 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import ContextVar
+
+from fer_bench.threads import cores
 
 EVERY = 10.0  # seconds between lines
+_QUIET = ContextVar("_QUIET", default=False)
+
+
+@contextmanager
+def quietly(quiet: bool = True) -> Iterator[None]:
+    """Inside, progress is shown only where it is asked for."""
+    before = _QUIET.set(quiet)
+    try:
+        yield
+    finally:
+        _QUIET.reset(before)
 
 
 @contextmanager
@@ -21,7 +36,7 @@ def progress_bar(
         show: True draws the bar anywhere, False is silent; by default the bar is drawn on a
             terminal, and elsewhere a line is written to the error stream every ten seconds.
     """
-    if show is False:
+    if show is False or (show is None and _QUIET.get()):
         yield lambda count: None
     elif show or sys.stderr.isatty():
         from rich.progress import Progress
@@ -33,6 +48,36 @@ def progress_bar(
             yield lambda count: progress.advance(task, count)
     else:
         yield _Lines(what, total)
+
+
+def in_parts(
+    work: Callable[[slice], None],
+    rows: int,
+    step: int,
+    *,
+    what: str,
+    threads: int | None = None,
+    progress: bool | None = None,
+) -> None:
+    """Do a piece of work on all rows, some at a time, in several threads.
+
+    An error, or an interrupt, ends it as soon as the parts that have begun are done.
+
+    Args:
+        work: is given the rows of a part.
+        rows: how many there are.
+        step: rows of a part.
+        what, progress: see `progress_bar`.
+        threads: all cores by default.
+    """
+    parts = [slice(i, min(i + step, rows)) for i in range(0, rows, step)]
+    pool = ThreadPoolExecutor(min(threads or cores(), max(1, len(parts))))
+    try:
+        with progress_bar(what, rows, progress) as advance:
+            for part, _ in zip(parts, pool.map(work, parts), strict=True):
+                advance(part.stop - part.start)
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 class _Lines:

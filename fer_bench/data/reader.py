@@ -126,7 +126,10 @@ class Renderer(ABC):
 
     @abstractmethod
     def maker(self) -> Callable[..., Any]:
-        """The function that makes faces; its keyword arguments are the options."""
+        """The function that makes faces; its keyword arguments are the options.
+
+        It is told `size` and `color` and, if it takes that, `progress`.
+        """
 
     def render(
         self, root: Path | None, *, size: int, color: bool, **options: Any
@@ -139,8 +142,9 @@ class Renderer(ABC):
         return source_hash(Path(inspect.getfile(inspect.unwrap(self.maker()))).parent)
 
     def options(self) -> tuple[str, ...]:
-        """Names of the options of the maker, beside size and color."""
-        return tuple(o for o in keyword_options(self.maker()) if o not in ("size", "color"))
+        """Names of the options of the maker, beside those that every data set has."""
+        common = ("size", "color", "progress")
+        return tuple(o for o in keyword_options(self.maker()) if o not in common)
 
 
 def keyword_options(function: Callable[..., Any]) -> tuple[str, ...]:

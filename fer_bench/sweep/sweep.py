@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from fer_bench.data.progress import quietly
 from fer_bench.data.thumbnails import thumbnails
 from fer_bench.errors import RunError, free_space
 from fer_bench.experiment import Experiment, RunSpec
@@ -86,7 +87,8 @@ def run_experiment(
     store.refuse_other_files("experiment.json")
     if experiment.report.tensorboard:
         require_tensorboard()
-    planned = plan(experiment).only(methods)
+    with quietly(quiet):
+        planned = plan(experiment).only(methods)
     prepare(store, experiment, planned)
     counts = {"done": 0, "kept": 0, "busy": 0}
     failed: dict[str, str] = {}
@@ -160,8 +162,8 @@ def outlook(forecasts: Sequence[Forecast], store: RunStore, options: Options) ->
     seconds = sum(one.runs * one.seconds for one in able) / min(options.workers, max(1, runs))
     size = sum(one.runs * one.size for one in able)
     return (
-        f"{runs} runs to train: at least {duration(seconds)} and {size / 2**20:.1f} MiB, of "
-        f"{free_space(store.root) / 2**20:.0f} MiB that are free"
+        f"{runs:,} run{'s' * (runs != 1)} to train: at least {duration(seconds)} and "
+        f"{size / 2**20:.1f} MiB, of {free_space(store.root) / 2**20:.0f} MiB that are free"
     )
 
 

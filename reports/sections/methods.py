@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from functools import partial
+from statistics import fmean
 from typing import Any
 
 from fer_bench.diagram import plan_svg
@@ -39,10 +41,12 @@ def content(page: Material) -> Mapping[str, Any]:
 def _method(page: Material, i: int, row: Row) -> dict[str, Any]:
     page.progress(f"methods, {i} of {len(page.summary.rows)}")
     record = page.store.record(row.representative)
+    records = [page.store.record(run) for run in row.runs]
     arrays = record.metric_arrays("decoder")
     return {
         "row": row,
-        "figures": _figures(page, row),
+        "figures": _figures(page, row, records),
+        "bounds": bounds(records),
         "diagram": _diagram(record, row),
         "maps": _maps(page, row),
         "probes": probe_matrix(row),
@@ -53,9 +57,8 @@ def _method(page: Material, i: int, row: Row) -> dict[str, Any]:
     }
 
 
-def _figures(page: Material, row: Row) -> dict[str, Any]:
+def _figures(page: Material, row: Row, records: Sequence[RunRecord]) -> dict[str, Any]:
     """The static figures of one row, None where there is nothing to draw."""
-    records = [page.store.record(run) for run in row.runs]
     histories = [record.checksums["history.csv"] for record in records]
     part, label, kept = page.parts[row.label], row.label, page.figures
     faces = _test_files(page, row)
@@ -157,6 +160,23 @@ def _details(record: RunRecord) -> dict[str, Mapping[str, Any]]:
         for metric, outcome in record.outcomes().items()
         for key, score in outcome.scores.items()
     }
+
+
+def bounds(records: Sequence[RunRecord]) -> list[dict[str, Any]]:
+    """Bounds of training at the kept epochs beside their ceilings, means over the runs."""
+    known: dict[tuple[str, str], list[Mapping[str, float | None]]] = defaultdict(list)
+    for record in records:
+        for stage in record.environment.get("stages", ()):
+            for term, bound in stage.get("bounds", {}).items():
+                known[stage["name"], term].append(bound)
+    out = []
+    for (stage, term), of_runs in known.items():
+        line: dict[str, Any] = {"stage": stage, "term": term.replace("_", " ")}
+        for part in ("train", "validation", "ceiling"):
+            values = [value for bound in of_runs if (value := bound[part]) is not None]
+            line[part] = fmean(values) if values else None
+        out.append(line)
+    return out
 
 
 def probe_matrix(row: Row) -> list[dict[str, Any]]:

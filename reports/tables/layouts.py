@@ -19,6 +19,7 @@ from fer_bench.reports.columns import (
     with_unit_in_title,
 )
 from fer_bench.reports.published import published_rows
+from fer_bench.reports.standing import at_null, sound
 from fer_bench.reports.summary import Row, Summary
 from fer_bench.reports.tables.model import Cell, Head, Number, Table
 from fer_bench.score import Style
@@ -43,7 +44,7 @@ def _comparison(summary: Summary, columns: Sequence[Column], *, caption: str) ->
     tie = summary.tie
     heads = [Head("Method"), *([Head(f"Tie of {tie['attribute']}, ρ")] if tie else []),
              *map(_head, columns)]  # fmt: skip
-    marks = {c.key: _marks(summary.of_role("method"), c) for c in columns}
+    marks = {c.key: _marks(summary.of_role("method"), c, summary.use) for c in columns}
     groups = []
     for role, title in ROLE_TITLES.items():
         rows = []
@@ -105,12 +106,18 @@ def _number(score: Estimate | None, style: Style, mark: str, notes: _Notes | Non
     return Number(score.mean, spread, style, mark, said)
 
 
-def _marks(rows: Sequence[Row], column: Column) -> dict[str, str]:
-    """Best and second among the methods, by the printed mean."""
+def _marks(rows: Sequence[Row], column: Column, use: Column | None) -> dict[str, str]:
+    """Best and second by the printed mean, among the methods that are no guesses and no wrecks."""
     if not column.better:
         return {}
     sign = -1 if column.better == "high" else 1
-    able = [row for row in rows if column.key in row.scores]
+    able = [
+        row
+        for row in rows
+        if column.key in row.scores
+        and sound(row.scores, use)
+        and not at_null(row.scores[column.key], column)
+    ]
     ranked = sorted(able, key=lambda row: sign * row.scores[column.key].mean)
     if len(ranked) < 2:
         return {}
@@ -243,17 +250,21 @@ def _ablation(summary: Summary, method: str | None) -> Table:
             "no method appears twice with different parameters: an ablation needs several "
             "[[methods]] entries of one name with labels of their own."
         )
-    settings = [_settings(row) for rows in chosen for row in rows]
-    names = [n for n in dict.fromkeys(k for s in settings for k in s) if _differs(settings, n)]
+    settings = [[_settings(row) for row in rows] for rows in chosen]
+    named = dict.fromkeys(k for variants_of in settings for s in variants_of for k in s)
+    names = [n for n in named if any(_differs(variants_of, n) for variants_of in settings)]
     shown = [*columns_of("ablation"), *(leaderboard_columns()[key] for key in main_columns())]
     columns = [c for c in shown if any(c.key in r.scores for rows in chosen for r in rows)]
     groups = []
-    for rows in chosen:
-        marks = {c.key: _marks(rows, c) for c in columns}
+    for rows, variants_of in zip(chosen, settings, strict=True):
+        marks = {c.key: _marks(rows, c, summary.use) for c in columns}
+        has = set().union(*variants_of)
         body = []
-        for row in rows:
-            settings_of = _settings(row)
-            cells: list[Cell] = [row.label, *(_setting(settings_of.get(n)) for n in names)]
+        for row, of in zip(rows, variants_of, strict=True):
+            cells: list[Cell] = [
+                row.label,
+                *(_setting(of.get(n)) if n in has else "" for n in names),
+            ]
             cells += [
                 _number(row.scores.get(c.key), c.style, marks[c.key].get(row.label, ""))
                 for c in columns

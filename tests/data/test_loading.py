@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from fer_bench.data import FaceData, load_dataset
+from fer_bench import registry
+from fer_bench.data import FaceData, load_dataset, progress
 from fer_bench.errors import DataError, UnknownNameError
 
 
@@ -502,6 +503,39 @@ def test_generated_faces_are_made_once(monkeypatch):
     assert load_dataset("generated", **options).fingerprint == first.fingerprint
     with pytest.raises(DataError, match="did you mean 'subjects'"):
         load_dataset("generated", subjets=3)
+
+
+def test_what_an_interrupted_renderer_leaves_is_no_entry_and_goes(monkeypatch, tmp_path):
+    from fer_bench.data.synthetic import renderer
+
+    options = {"subjects": 2, "images_per_subject": 7, "size": 32, "cache": tmp_path}
+    with monkeypatch.context() as patch:
+        patch.setattr(renderer.Scene, "draw", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            load_dataset("generated", **options)
+    store = tmp_path / "generated"
+    assert [p for p in store.iterdir() if p.is_dir()] == []
+    (lock,) = store.glob("*.lock")
+    killed = store / f".{lock.stem}"  # a kill leaves the folder that was being written
+    killed.mkdir()
+    (killed / "images.npy").write_bytes(b"half")
+    faces = load_dataset("generated", **options)
+    assert len(faces) == 14
+    assert [p.name for p in store.iterdir() if p.is_dir()] == [lock.stem]
+
+
+def interrupted(*_, **__):
+    raise KeyboardInterrupt
+
+
+def test_rendering_shows_how_far_it_is(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(progress, "EVERY", 0.0)
+    options = {"subjects": 1, "images_per_subject": 7, "size": 32}
+    load_dataset("generated", **options, cache=tmp_path / "a")
+    assert "rendering faces: 7 of 7" in capsys.readouterr().err
+    load_dataset("generated", **options, cache=tmp_path / "b", progress=False)
+    assert capsys.readouterr().err == ""
+    assert "progress" not in registry.datasets.get("generated").options()
 
 
 # ------------------------------------------------------------------ decisions

@@ -10,9 +10,10 @@ from fer_bench.baselines.erm.adapter import ERM
 from fer_bench.experiment import parse_experiment
 from fer_bench.method import MethodInfo
 from fer_bench.runs.store import RunStore
-from fer_bench.sweep.forecast import _seconds_from, rehearse
+from fer_bench.sweep.executors import Options
+from fer_bench.sweep.forecast import Forecast, _seconds_from, rehearse
 from fer_bench.sweep.plan import foreign_code, plan
-from fer_bench.sweep.sweep import prepare
+from fer_bench.sweep.sweep import outlook, prepare
 from fer_bench.sweep.worker import execute
 from fer_bench.training.loop import Trainer
 
@@ -125,3 +126,8 @@ def test_code_of_other_distributions_is_named_before_it_runs(monkeypatch):
     monkeypatch.setattr(registry.methods, "origin", lambda name: "torch")
     (line,) = foreign_code(experiment)
     assert line.startswith("the method 'erm' is code of torch 2")
+
+
+@pytest.mark.parametrize(("runs", "said"), [(1, "1 run to train"), (1200, "1,200 runs to train")])
+def test_the_outlook_counts_runs(runs, said, tmp_path):
+    assert outlook([Forecast("ERM", runs, 1.0)], RunStore(tmp_path), Options()).startswith(said)

@@ -16,6 +16,7 @@ from fer_bench.data.synthetic.renderer import render
 
 _VERSION = 1  # raise it when the same parameters give other pixels or labels
 _SHARED = ("classes", "group", "intensity", "style", "nuisance", "noise", "seed")  # by all parts
+_NO_PARAMETERS = ("threads", "progress", "model")  # these change no face, or are named elsewhere
 
 
 def generate(
@@ -37,6 +38,7 @@ def generate(
     noise: float = 0.02,
     seed: int = 0,
     threads: int | None = None,
+    progress: bool | None = False,
 ) -> tuple[NDArray[np.uint8], pd.DataFrame, dict[str, Any]]:
     """Generate faces with exactly known factors; no download, no real person.
 
@@ -56,8 +58,8 @@ def generate(
         See `sample_factors`.
     test_subjects, test_rho, test_reverse
         The test part, if any.
-    threads
-        Rendering threads (default: all cores); the pixels do not depend on it.
+    threads, progress
+        See `render`.
 
     Returns
     -------
@@ -96,7 +98,8 @@ def generate(
         terms="CC0-1.0: drawn by a program, no real person is shown",
         version={"version": _VERSION},
     )
-    return render(table, size=size, color=color, threads=threads), table, info
+    images = render(table, size=size, color=color, threads=threads, progress=progress)
+    return images, table, info
 
 
 def with_facts(
@@ -134,7 +137,7 @@ def with_facts(
     names = np.repeat(["train", "test"], [len(part) for part in parts]) if others else None
     table.insert(4, "split", pd.Series(names, index=table.index, dtype="str"))
     table.insert(5, "sequence", pd.Series(None, index=table.index, dtype="str"))
-    parameters = {key: value for key, value in given.items() if key not in ("threads", "model")}
+    parameters = {key: value for key, value in given.items() if key not in _NO_PARAMETERS}
     parameters |= {key: list(given[key]) for key in ("classes", "intensity")}
     facts = json.dumps({**version, **parameters}, sort_keys=True, default=float)
     by_split = table.groupby("split") if others else [("all", table)]

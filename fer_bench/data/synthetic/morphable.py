@@ -21,7 +21,6 @@ stubble, irises, and the furrows that the action units draw, which are finer tha
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from fer_bench.data.progress import in_parts
 from fer_bench.data.synthetic.development import develop
 from fer_bench.data.synthetic.factors import (
     ACTION_UNITS,
@@ -54,7 +54,6 @@ from fer_bench.data.synthetic.morphable_model import (
 from fer_bench.data.synthetic.rasteriser import rasterise
 from fer_bench.data.synthetic.shapes import BACKGROUND_COLORS, bump, palette
 from fer_bench.errors import DataError
-from fer_bench.threads import cores
 
 Array = NDArray[Any]
 
@@ -146,6 +145,7 @@ def render_morphable(
     size: int = 128,
     color: bool = True,
     threads: int | None = None,
+    progress: bool | None = False,
 ) -> NDArray[np.uint8]:
     """Render one head per row of a table of factors: uint8 [N, size, size, 3 or 1].
 
@@ -161,15 +161,16 @@ def render_morphable(
     images = np.empty((len(factors), size, size, 3 if color else 1), dtype=np.uint8)
     weights = _weights(numbers, model)
 
-    def shoot(i: int) -> None:
+    def shoot(rows: slice) -> None:
+        i = rows.start
         row = {name: values[i] for name, values in numbers.items()}
         vertices, colors = subjects[i]
         canvas = _shoot(row, model, vertices, colors, weights[i], size)
         one = {name: values[i : i + 1] for name, values in numbers.items()}
         images[i] = develop([c[None] for c in canvas], one, color=color)[0]
 
-    with ThreadPoolExecutor(min(threads or cores(), max(1, len(images)))) as pool:
-        list(pool.map(shoot, range(len(images))))
+    what = "rendering 3-D faces"
+    in_parts(shoot, len(images), 1, what=what, threads=threads, progress=progress)
     return images
 
 
@@ -335,6 +336,7 @@ def generate_morphable(
     noise: float = 0.02,
     seed: int = 0,
     threads: int | None = None,
+    progress: bool | None = False,
 ) -> tuple[NDArray[np.uint8], pd.DataFrame, dict[str, Any]]:
     """Render 3-D faces with exactly known factors; the counterpart of `generate`.
 
@@ -348,7 +350,7 @@ def generate_morphable(
         The attribute tied to the expression by `rho`: `skin`, `hair`, `hair_style`, `beard` or
         `subject`.
     subjects, images_per_subject, size, color, classes, rho, reverse, test_subjects, test_rho, \
-test_reverse, intensity, style, nuisance, noise, seed, threads
+test_reverse, intensity, style, nuisance, noise, seed, threads, progress
         See `generate` and `sample_factors`.
 
     Returns
@@ -391,5 +393,7 @@ test_reverse, intensity, style, nuisance, noise, seed, threads
         "no real person is shown",
         version={"version": _VERSION, "model": model.fingerprint},
     )
-    images = render_morphable(table, model, size=size, color=color, threads=threads)
+    images = render_morphable(
+        table, model, size=size, color=color, threads=threads, progress=progress
+    )
     return images, table, info

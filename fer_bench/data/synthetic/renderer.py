@@ -19,13 +19,13 @@ Coordinates are in half image widths, from the image's centre.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from fer_bench.data.progress import in_parts
 from fer_bench.data.synthetic.development import develop
 from fer_bench.data.synthetic.factors import (
     ACTION_UNITS,
@@ -50,7 +50,6 @@ from fer_bench.data.synthetic.shapes import (
     union,
     wave,
 )
-from fer_bench.threads import cores
 
 Array = NDArray[Any]  # float32, unless said otherwise
 Region = tuple[slice, slice]
@@ -60,7 +59,12 @@ _COLUMNS = (*SUBJECT_FACTORS, *ACTION_UNITS, *NUISANCE_FACTORS, "clothes", "nois
 
 
 def render(
-    factors: pd.DataFrame, *, size: int = 64, color: bool = True, threads: int | None = None
+    factors: pd.DataFrame,
+    *,
+    size: int = 64,
+    color: bool = True,
+    threads: int | None = None,
+    progress: bool | None = False,
 ) -> NDArray[np.uint8]:
     """Draw one face per row of a table of factors.
 
@@ -74,6 +78,8 @@ def render(
         Three channels (RGB) or one (luma, ITU-R BT.601).
     threads
         How many threads work on it (default: all cores). The pixels do not depend on it.
+    progress
+        Show how far it is (default: no); None does so on a terminal, see `progress_bar`.
 
     Returns
     -------
@@ -92,8 +98,6 @@ def render(
     check_picture(size, threads)
     numbers, codes = read_factors(factors, _COLUMNS, ATTRIBUTES)
     images = np.empty((len(factors), size, size, 3 if color else 1), dtype=np.uint8)
-    step = max(1, _CHUNK_PIXELS // size**2)
-    chunks = [slice(i, min(i + step, len(images))) for i in range(0, len(images), step)]
 
     def paint(rows: slice) -> None:
         scene = Scene(
@@ -103,9 +107,14 @@ def render(
         )
         images[rows] = scene.draw(color=color)
 
-    workers = min(threads or cores(), max(1, len(chunks)))
-    with ThreadPoolExecutor(workers) as pool:
-        list(pool.map(paint, chunks))
+    in_parts(
+        paint,
+        len(images),
+        max(1, _CHUNK_PIXELS // size**2),
+        what="rendering faces",
+        threads=threads,
+        progress=progress,
+    )
     return images
 
 

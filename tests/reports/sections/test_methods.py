@@ -1,6 +1,10 @@
 """What a method's section says is what was scored."""
 
-from fer_bench.reports.sections.methods import all_scores, information, probe_matrix
+from types import SimpleNamespace
+
+import pytest
+
+from fer_bench.reports.sections.methods import all_scores, bounds, information, probe_matrix
 
 
 def test_probes_stand_in_their_cell_with_chance(summary):
@@ -30,3 +34,21 @@ def test_terms_of_information_come_with_their_ceiling(summary):
 def test_nothing_measured_is_hidden(summary):
     row = summary.row("ERM")
     assert sum(map(len, all_scores(row).values())) == len(row.scores)
+
+
+def test_bounds_of_training_are_means_beside_their_ceiling():
+    def run(train, validation):
+        jsd = {"train": train, "validation": validation, "ceiling": 2.77}
+        stages = [{"name": "expression", "bounds": {"global_jsd": jsd}}, {"name": "classifier"}]
+        return SimpleNamespace(environment={"stages": stages})
+
+    (line,) = bounds([run(1.0, 0.2), run(2.0, None)])
+    assert line == {
+        "stage": "expression",
+        "term": "global jsd",
+        "train": 1.5,
+        "validation": 0.2,
+        "ceiling": pytest.approx(2.77),
+    }
+    assert bounds([run(1.0, None)])[0]["validation"] is None
+    assert bounds([SimpleNamespace(environment={})]) == []

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import pytest
 
+from fer_bench.cautions import Caution
 from fer_bench.errors import FerBenchError, RunError
 from fer_bench.reports.summary import summarise
 from fer_bench.reports.tables import LAYOUTS, RENDERERS, write_table
@@ -111,6 +112,13 @@ def test_ablation_shows_what_differs(summary):
         replace(summary, rows=(*summary.rows, without), experiment=planned), "ablation", "markdown"
     )
     assert text.splitlines()[3].startswith("| EIF, no covariance | 0.0 |")  # as it was planned
+    erm = summary.row("ERM")
+    other = replace(erm, label="ERM, batch", training={**erm.training, "batch_size": 5})
+    text = render(replace(summary, rows=(*summary.rows, without, other)), "ablation", "markdown")
+    assert text.startswith(
+        "| Variant | training.batch\\_size | alpha | CCC V"
+    )  # of one method each
+    assert "| ERM, batch | 5 |  |" in text
 
 
 def _variant(skill):
@@ -198,6 +206,31 @@ def test_latex_of_hostile_text_compiles(tmp_path):
 def test_latex_has_three_footnotes_at_most(summary):
     for layout in PRESENT:
         assert render(summary, layout, "latex").count(r"\item[") <= 3
+
+
+def test_neither_a_guess_nor_a_wreck_is_marked_best(summary):
+    use = summary.use
+
+    def marked(changed):
+        rows = [
+            replace(row, scores={**row.scores, use.key: changed(row.scores[use.key])})
+            if row.label == "DICE-FER"
+            else row
+            for row in summary.rows
+        ]
+        table = leaderboard_table(replace(summary, rows=tuple(rows)))
+        return {
+            row[0]
+            for _, group in table.groups
+            for row in group
+            if any(isinstance(cell, Number) and cell.mark for cell in row)
+        }
+
+    assert "DICE-FER" in marked(lambda value: value)
+    guess = {"floor": None, "low": 0.0}
+    assert "DICE-FER" not in marked(lambda value: replace(value, null=0.14, **guess))
+    wreck = (Caution("collapsed", side="E", rank=1.0),)
+    assert "DICE-FER" not in marked(lambda value: replace(value, cautions=wreck))
 
 
 def test_chosen_columns_make_a_table(results):
