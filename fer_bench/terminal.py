@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import codecs
 import io
+import math
 import re
 import sys
+import threading
+import time
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -18,6 +21,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+SILENT_S = 5.0  # seconds without a line, at most
 
 show_tracebacks = False
 """Whether an expected failure is shown with its traceback: `fer-bench --verbose`."""
@@ -165,19 +170,73 @@ def make_console(*, stderr: bool = False, **options: Any) -> Console:
     return PrintableConsole(file=_Encodable(below), **options)  # type: ignore[arg-type]
 
 
+class Lines:
+    """Lines where there is no terminal; while none comes, what is being done is said again.
+
+    Args:
+        console: where they are printed.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._step = ""
+        self._began = self._last = -math.inf
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._repeat, daemon=True)
+
+    def __enter__(self) -> Lines:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    @property
+    def silent(self) -> bool:
+        """Whether it is long since a line."""
+        return time.monotonic() - self._last >= SILENT_S
+
+    def say(self, text: str) -> None:
+        """Print a line, with markup."""
+        self._last = time.monotonic()
+        self._console.print(text, soft_wrap=True)
+
+    def doing(self, step: str) -> None:
+        """What is being done from now on."""
+        self._step, self._began = step, time.monotonic()
+
+    def _repeat(self) -> None:
+        from rich.markup import escape
+
+        while not self._over.wait(SILENT_S / 5):
+            if self._step and self.silent:
+                spent = duration(time.monotonic() - self._began)
+                self.say(escape(f"{self._step}, {spent} so far ..."))
+
+
 @contextmanager
 def steps_shown(what: str, *, quiet: bool = False) -> Iterator[Callable[[str], None]]:
     """Says on standard error what is done next: in place on a terminal, else line by line.
+
+    The first line comes at once: what takes long to import is imported inside.
 
     Args:
         what: is being made, such as "report"; every line begins with it.
         quiet: say nothing.
     """
-    console = make_console(stderr=True, quiet=quiet)
-    if not console.is_terminal:
-        yield lambda step: console.print(f"{what}: {step} ...", highlight=False, markup=False)
-        return
     from rich.markup import escape
 
+    console = make_console(stderr=True, quiet=quiet, highlight=False)
+    if not console.is_terminal:
+
+        def say(step: str) -> None:
+            lines.doing(step)
+            lines.say(escape(f"{step} ..."))
+
+        with Lines(console) as lines:
+            say(what)
+            yield lambda step: say(f"{what}: {step}")
+        return
     with console.status(f"{what} ...") as status:
         yield lambda step: status.update(f"{what}: {escape(step)} ...")

@@ -6,6 +6,7 @@ import io
 import re
 import subprocess
 import sys
+import time
 
 import pytest
 import typer
@@ -13,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.table import Table
 
-from fer_bench.terminal import encodable, make_console, printable, protected_streams
+from fer_bench import terminal
+from fer_bench.terminal import encodable, make_console, printable, protected_streams, steps_shown
 
 ENCODINGS = ["ascii", "cp1252", "latin-1", "cp437", "utf-8", "utf-16"]
 CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
@@ -89,3 +91,21 @@ def test_commands_end_well_in_every_encoding(encoding):
     assert done.returncode == 0, done.stderr
     assert b"folder" in done.stdout
     done.stdout.decode(encoding)
+
+
+def test_a_step_that_takes_long_is_said_again(capsys, monkeypatch):
+    monkeypatch.setattr(terminal, "SILENT_S", 0.02)
+    with steps_shown("report") as progress:
+        progress("maps [1 of 2]")
+        said = ""
+        while "so far" not in said:
+            said += capsys.readouterr().err
+    assert said.startswith("report ...\nreport: maps [1 of 2] ...\nreport: maps [1 of 2], ")
+
+
+def test_nothing_is_said_when_asked(capsys, monkeypatch):
+    monkeypatch.setattr(terminal, "SILENT_S", 0.01)
+    with steps_shown("report", quiet=True) as progress:
+        progress("maps")
+        time.sleep(0.05)
+    assert capsys.readouterr().err == ""

@@ -155,13 +155,15 @@ def audit(
     options: Options = None,
 ) -> None:
     """Find duplicates, bad pictures, likely wrong labels and hidden dependences."""
-    from fer_bench.data import audit as auditing
     from fer_bench.terminal import steps_shown
 
-    data = _load(name, root, size, ["bad_images=set-aside", *(options or [])])
     with steps_shown("audit") as progress:
+        from fer_bench.data import audit as auditing
+
+        data = _load(name, root, size, ["bad_images=set-aside", *(options or [])])
         result = auditing.audit(data, labels=labels, seed=seed, progress=progress)
-    page = auditing.save(result, data, out)
+        progress("writing the page")
+        page = auditing.save(result, data, out)
     typer.echo(repr(data))
     for line in result.problems or ["Nothing was found."]:
         typer.echo(f"- {line}")

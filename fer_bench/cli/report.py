@@ -37,10 +37,11 @@ def report(
     quiet: Quiet = False,
 ) -> None:
     """Write one self-contained HTML file about a result folder."""
-    from fer_bench.reports.page import write_report
     from fer_bench.terminal import steps_shown
 
     with steps_shown("report", quiet=quiet) as progress:
+        from fer_bench.reports.page import write_report
+
         page = write_report(
             folder,
             out=out,
@@ -80,10 +81,11 @@ def table(
     quiet: Quiet = False,
 ) -> None:
     """Print a table that a paper can include."""
-    from fer_bench.reports.tables import write_table
     from fer_bench.terminal import steps_shown
 
     with steps_shown("table", quiet=quiet) as progress:
+        from fer_bench.reports.tables import write_table
+
         progress("reading the results")
         text = write_table(
             folder,
@@ -105,10 +107,11 @@ def figures(
     quiet: Quiet = False,
 ) -> None:
     """Write every figure as PDF and SVG in a paper's column widths."""
-    from fer_bench.reports.figures.paper import write_figures
     from fer_bench.terminal import counted, steps_shown
 
     with steps_shown("figures", quiet=quiet) as progress:
+        from fer_bench.reports.figures.paper import write_figures
+
         written = write_figures(folder, out=out, maps=maps, progress=progress)  # type: ignore[arg-type]
     typer.echo(
         f"{counted(len(written), 'file')} in {written[0].parent.resolve()}"

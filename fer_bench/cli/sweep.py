@@ -126,10 +126,11 @@ def run(
         )
     _say_outcome(sweep)
     if report and (sweep.failed or sweep.skipped or sweep.records()):
-        from fer_bench.reports.page import write_report
         from fer_bench.terminal import steps_shown
 
         with steps_shown("report", quiet=quiet) as progress:
+            from fer_bench.reports.page import write_report
+
             page = write_report(folder, maps="tsne", progress=progress)
         typer.echo(f"report: {page.resolve()}")
     if sweep.failed:
@@ -271,10 +272,12 @@ def score(
     from fer_bench.sweep import processes
 
     processes.start_early()
-    from fer_bench.metrics.metric import metric_names
-    from fer_bench.runs.store import RunStore
-    from fer_bench.sweep.sweep import score_store
-    from fer_bench.terminal import counted
+    from fer_bench.terminal import counted, steps_shown
+
+    with steps_shown("score", quiet=quiet):
+        from fer_bench.metrics.metric import metric_names
+        from fer_bench.runs.store import RunStore
+        from fer_bench.sweep.sweep import score_store
 
     named = [name.strip() for name in metrics.split(",")] if metrics else None
     names = metric_names(named, attackers=attackers.value)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 import time
+from typing import Any
 
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
 from fer_bench.experiment import RunSpec
-from fer_bench.terminal import make_console, printable
-
-_PLAIN_EVERY_S = 5.0
+from fer_bench.terminal import Lines, counted, make_console
 
 
 class Progress:
@@ -30,7 +28,8 @@ class Progress:
         self._said: set[tuple[str, str]] = set()
         self.console = make_console(stderr=True, highlight=False, quiet=quiet)
         self._live = self.console.is_terminal and not quiet
-        self._last = 0.0
+        self._lines = Lines(self.console)
+        self._lines.doing("  starting")
         self._started = time.monotonic()
         self._bar = Bar(
             TextColumn("{task.description}"),
@@ -40,16 +39,17 @@ class Progress:
             console=self.console,
             disable=not self._live,
         )
+        self._shown: Bar | Lines = self._bar if self._live else self._lines
         self._runs = self._bar.add_task("runs", total=total)
         self._steps = self._bar.add_task("steps", total=None, visible=False)
         self._parts: dict[str, float] = {}  # run id -> how much of its training is done
 
     def __enter__(self) -> Progress:
-        self._bar.start()
+        self._shown.__enter__()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
+    def __exit__(self, *error: Any) -> None:
+        self._shown.__exit__(*error)
 
     def step(self, spec: RunSpec, kind: str, done: int, total: int, text: str) -> None:
         """How far one run is: which "epoch" of all, or "scoring" which metric."""
@@ -60,9 +60,10 @@ class Progress:
                 self._steps, description=escape(line), completed=done, total=total, visible=True
             )
             self._bar.update(self._runs, completed=self.done + sum(self._parts.values()))
-        elif not self.quiet and time.monotonic() - self._last > _PLAIN_EVERY_S:
-            self._last = time.monotonic()
-            print(printable(f"  {line}"), file=sys.stderr, flush=True)
+        else:
+            self._lines.doing(f"  {line}")
+            if self._lines.silent:
+                self._lines.say(escape(f"  {line}"))
 
     def finished(self, spec: RunSpec, state: str, text: str) -> None:
         """One run ended; a failure that has been told already is not told again."""
@@ -73,7 +74,9 @@ class Progress:
         elif state == "failed":
             self._said.add((spec.label, text))
         self._bar.update(self._runs, completed=self.done + sum(self._parts.values()))
-        left = (time.monotonic() - self._started) / self.done * (self.total - self.done)
+        runs = self.total - self.done
+        self._lines.doing(f"  {counted(runs, 'run')} left" if runs else "")
+        left = (time.monotonic() - self._started) / self.done * runs
         when = f", about {left / 60:.0f} min left" if left >= 60 else ""
         self.say(
             f"[{self.done}/{self.total}{when}] {spec.label} {spec.place}: "
@@ -82,5 +85,4 @@ class Progress:
 
     def say(self, text: str) -> None:
         """One line."""
-        self._last = time.monotonic()
-        self.console.print(escape(text), soft_wrap=True)
+        self._lines.say(escape(text))
