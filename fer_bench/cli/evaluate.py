@@ -68,26 +68,26 @@ def evaluate(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
 ) -> None:
     """Score anybody's embeddings: the same page as for trained methods, without training."""
+    from fer_bench.evaluation.front import Options, plan_files, score_planned
     from fer_bench.terminal import steps_shown
 
+    options = Options(
+        classes=classes.split(",") if classes else None,
+        trained_on=trained_on,
+        frames=frames,
+        folds=folds,
+        by_position=by_position,
+        images=images,
+        seed=seed,
+        map=map_ or (),
+        references=reference or (),
+    )
     names = [name.strip() for name in metrics.split(",")] if metrics else None
-    with steps_shown("reading the files", quiet=quiet):
-        from fer_bench.evaluation.front import Options, plan_files, score_planned
+    if names:
         from fer_bench.metrics.metric import load_metrics
 
-        options = Options(
-            classes=classes.split(",") if classes else None,
-            trained_on=trained_on,
-            frames=frames,
-            folds=folds,
-            by_position=by_position,
-            images=images,
-            seed=seed,
-            map=map_ or (),
-            references=reference or (),
-        )
-        load_metrics(names or ())  # a wrong name is told before anything is read
-        planned = plan_files(files, labels, options)
+        load_metrics(names)  # a wrong name is told before anything is read
+    planned = plan_files(files, labels, options)
     for line in planned.describe():
         typer.echo(line, err=True)
     if dry_run:
