@@ -215,6 +215,7 @@ def eraser_curve(
     ]
 
 
+LEFT = ("erased",)  # the table of what an eraser leaves
 SPECS = (
     ScoreSpec(
         "leace.<rank>.leak",
@@ -222,12 +223,14 @@ SPECS = (
         "AUC of the best attacker on validation people once LEACE took so many directions.",
         "",
         range=(0, 1),
+        tables=LEFT,
     ),
     ScoreSpec(
         "leace.<rank>.utility",
         "Utility after LEACE",
         "Balanced accuracy of a linear head once LEACE took so many directions.",
         range=(0, 1),
+        tables=LEFT,
     ),
     ScoreSpec(
         "scores.leak",
@@ -235,12 +238,14 @@ SPECS = (
         "AUC of the best attacker on validation people for what a linear head reads, and no more.",
         "",
         range=(0, 1),
+        tables=LEFT,
     ),
     ScoreSpec(
         "scores.utility",
         "Utility of the class scores",
         "Balanced accuracy of a linear head for what a linear head reads, and no more.",
         range=(0, 1),
+        tables=LEFT,
     ),
 )
 
