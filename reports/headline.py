@@ -127,12 +127,13 @@ def _best(summary: Summary) -> Caution:
 
 def _margins(summary: Summary, verdict: Verdict, use: Column) -> str:
     """By how much the best is over ERM, pixels and chance, where they are there."""
-    levels = {
-        word: row.scores[use.key].mean
-        for name, word in BASELINES.items()
-        for row in summary.rows
-        if row.method == name and row.label != verdict.best and use.key in row.scores
-    }
+    levels = {}
+    best = summary.row(verdict.best).method
+    for name, word in BASELINES.items():
+        rows = [row for row in summary.rows if row.method == name and use.key in row.scores]
+        if rows and name != best:
+            usual = next((row for row in rows if row.label == row.title), rows[0])
+            levels[word] = usual.scores[use.key].mean
     if verdict.value.null is not None:
         levels["chance"] = verdict.value.null
     gains = [_gain(verdict.value.mean - level, word, use) for word, level in levels.items()]

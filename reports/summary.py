@@ -48,6 +48,7 @@ from fer_bench.score import Aspect, Outcome
 
 ROLES = ("method", "reference", "oracle")
 USES: tuple[Aspect, ...] = ("recognition", "affect")  # what methods are for
+ATTACKED = ("claims", "ladder")  # tables of attackers, compared as the leaderboard is
 
 
 @dataclass(frozen=True)
@@ -517,11 +518,13 @@ def _apart(rows: Sequence[Row], use: Column | None) -> set[str]:
 def _with_intervals(
     rows: Sequence[Row], columns: Sequence[str], paired: PairedScores
 ) -> tuple[Row, ...]:
-    """The rows with the intervals of the crossed model in the columns of the leaderboard."""
+    """The rows with the intervals of the crossed model, in leaderboard and tables of attackers."""
     use = next((c for a in USES for c in columns_about(a) if c.key in columns), None)
     labels = [row.label for row in rows]
     apart = _apart(_judged(rows, use, paired), use)
-    compared = {key: paired.compare(key, labels, own_spread=apart) for key in columns}
+    attacked = (column.key for table in ATTACKED for column in columns_of(table))
+    keys = dict.fromkeys((*columns, *attacked))
+    compared = {key: paired.compare(key, labels, own_spread=apart) for key in keys}
     crossed = {key: interval for key, interval in compared.items() if interval is not None}
     return tuple(
         replace(row, scores=with_intervals(row.scores, crossed, row.label)) for row in rows

@@ -64,15 +64,18 @@ def p_text(p: float | None) -> str:
 
 
 def listed(names: Iterable[str], *, most: int = 6) -> str:
-    """Names in a sentence.
+    """Names in a sentence, apart by semicolons where one of them has a comma.
 
-    >>> listed(["a", "b", "c"]), listed("abcdefgh", most=3)
-    ('a, b and c', 'a, b, c and 5 more')
+    >>> listed(["a", "b", "c"]), listed("abcdefgh", most=3), listed(["a", "b, c", "d"])
+    ('a, b and c', 'a, b, c and 5 more', 'a; b, c; and d')
     """
     known = [plain(name, 60) for name in names]
-    if len(known) > most:
-        return f"{', '.join(known[:most])} and {len(known) - most} more"
-    return " and ".join([", ".join(known[:-1]), *known[-1:]] if len(known) > 1 else known)
+    shown, more = known[:most], len(known) - most
+    if more > 0:
+        shown.append(f"{more} more")
+    if len(shown) > 2 and any("," in name for name in shown):
+        return f"{'; '.join(shown[:-1])}; and {shown[-1]}"
+    return " and ".join([", ".join(shown[:-1]), *shown[-1:]] if len(shown) > 1 else shown)
 
 
 def counted(n: int, word: str) -> str:

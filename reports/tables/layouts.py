@@ -250,17 +250,21 @@ def _ablation(summary: Summary, method: str | None) -> Table:
             "no method appears twice with different parameters: an ablation needs several "
             "[[methods]] entries of one name with labels of their own."
         )
-    settings = [_settings(row) for rows in chosen for row in rows]
-    names = [n for n in dict.fromkeys(k for s in settings for k in s) if _differs(settings, n)]
+    settings = [[_settings(row) for row in rows] for rows in chosen]
+    named = dict.fromkeys(k for variants_of in settings for s in variants_of for k in s)
+    names = [n for n in named if any(_differs(variants_of, n) for variants_of in settings)]
     shown = [*columns_of("ablation"), *(leaderboard_columns()[key] for key in main_columns())]
     columns = [c for c in shown if any(c.key in r.scores for rows in chosen for r in rows)]
     groups = []
-    for rows in chosen:
+    for rows, variants_of in zip(chosen, settings, strict=True):
         marks = {c.key: _marks(rows, c, summary.use) for c in columns}
+        has = set().union(*variants_of)
         body = []
-        for row in rows:
-            settings_of = _settings(row)
-            cells: list[Cell] = [row.label, *(_setting(settings_of.get(n)) for n in names)]
+        for row, of in zip(rows, variants_of, strict=True):
+            cells: list[Cell] = [
+                row.label,
+                *(_setting(of.get(n)) if n in has else "" for n in names),
+            ]
             cells += [
                 _number(row.scores.get(c.key), c.style, marks[c.key].get(row.label, ""))
                 for c in columns

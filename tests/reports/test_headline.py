@@ -88,6 +88,17 @@ def test_one_clear_winner(summary):
     assert verdict.troubles == {}
 
 
+def test_variants_of_a_baseline_are_not_the_baseline(summary):
+    won = planted(summary, {**CLEAR, "ERM": (0.9, 0.02)}, separated=True)
+    variant = replace(won.row("ERM"), label="ERM, other batch", scores=won.row("EIF").scores)
+    sentence = headline(replace(won, rows=(variant, *won.rows))).sentences[0]
+    assert "above ERM" not in sentence  # ERM itself is the best
+    assert "above pixels" in sentence
+    won = planted(summary, CLEAR, separated=True)
+    variant = replace(won.row("ERM"), label="ERM, other batch", scores=won.row("DICE-FER").scores)
+    assert "20.0 points above ERM" in headline(replace(won, rows=(variant, *won.rows))).sentences[0]
+
+
 @pytest.mark.parametrize(("pairs", "code"), [(3, "too-few-runs"), (9, "not-separated-from-best")])
 def test_a_tie_names_who_is_tied_and_what_it_takes(summary, pairs, code):
     verdict = headline(planted(summary, CLEAR, separated=False, pairs=pairs))

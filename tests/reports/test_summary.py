@@ -14,9 +14,10 @@ import pytest
 
 from fer_bench.cautions import Caution
 from fer_bench.errors import RunError
-from fer_bench.reports.columns import leaderboard_columns
+from fer_bench.reports.columns import columns_of, leaderboard_columns
+from fer_bench.reports.paired import PairedScores
 from fer_bench.reports.scores import scores_frame
-from fer_bench.reports.summary import _apart, _judged, summarise
+from fer_bench.reports.summary import _apart, _judged, _with_intervals, summarise
 from fer_bench.runs.store import RunStore, seal
 from fer_bench.statistics.crossed import RunScore, compare_crossed
 
@@ -167,3 +168,29 @@ def test_a_row_far_above_chance_is_no_guess_for_its_two_seeds(summary):
     ]
     assert _apart(rows, summary.use) == set(own)
     assert not _apart(_judged(rows, summary.use, paired), summary.use)
+
+
+@pytest.mark.parametrize("table", ["claims", "ladder"])
+def test_attackers_of_a_table_rest_on_people_and_the_seeds_of_all_methods(summary, table):
+    key = columns_of(table)[0].key
+    rng = np.random.default_rng(0)
+
+    class Attacked(PairedScores):
+        deterministic, derived = frozenset(), {}
+
+        def __init__(self):
+            pass
+
+        def runs(self, wanted, labels):
+            return [
+                RunScore.of_mean(label, seed, 0, rng.normal(0.6, 0.1, 40), np.arange(40))
+                for label in labels for seed in (0, 1) if wanted == key
+            ]  # fmt: skip
+
+    methods = summary.of_role("method")
+    wide = replace(methods[0].scores[ACCURACY], mean=0.6, low=0.1, high=1.0, how="two seeds")
+    rows = [replace(row, scores=row.scores | {key: wide}) for row in methods]
+    for row in _with_intervals(rows, [], Attacked()):
+        estimate = row.scores[key]
+        assert estimate.how == "varying people and seeds"
+        assert estimate.high - estimate.low < 0.2

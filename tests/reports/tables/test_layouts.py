@@ -112,6 +112,13 @@ def test_ablation_shows_what_differs(summary):
         replace(summary, rows=(*summary.rows, without), experiment=planned), "ablation", "markdown"
     )
     assert text.splitlines()[3].startswith("| EIF, no covariance | 0.0 |")  # as it was planned
+    erm = summary.row("ERM")
+    other = replace(erm, label="ERM, batch", training={**erm.training, "batch_size": 5})
+    text = render(replace(summary, rows=(*summary.rows, without, other)), "ablation", "markdown")
+    assert text.startswith(
+        "| Variant | training.batch\\_size | alpha | CCC V"
+    )  # of one method each
+    assert "| ERM, batch | 5 |  |" in text
 
 
 def _variant(skill):
