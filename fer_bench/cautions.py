@@ -311,10 +311,10 @@ WORDINGS: dict[str, Wording] = {
         "error",
     ),
     "few-for-search": Wording(
-        "{targets} people (or expressions) can be searched for, and {least} are needed", "error"
+        "fewer than {least} people or expressions ({targets}) can be searched for", "error"
     ),
     "few-for-worst": Wording(
-        "{people} people have enough faces for two halves, and {least} are needed", "error"
+        "fewer than {least} people ({people}) have enough faces for two halves", "error"
     ),
     "few-attacked": Wording(
         "the {part} part has {people} people with {pairs} pairs of one person in two expressions: "
@@ -322,7 +322,7 @@ WORDINGS: dict[str, Wording] = {
     ),
     "attacker-not-fitted": Wording(
         "the attacker {attacker} reads AUC {auc:.3f} on its own training people, no more than the "
-        "cosine ({ignorant:.3f}): it was not fitted"
+        "cosine ({ignorant:.3f}): it learnt nothing"
     ),
     "wide-embedding": Wording(
         "attackers that learn see the first {kept} principal components of {columns} columns, "

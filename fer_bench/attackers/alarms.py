@@ -16,12 +16,21 @@ LEAST_PEOPLE = 20
 LEAST_PAIRS = 100
 ALIKE = 0.3  # by how much training and test E may be less alike than two halves of training E
 OFFSET = 0.03  # of the AUC of permuted people from .5
+FLAT = (
+    0.2  # share of the second moments that tells directions apart; less are noise and class sizes
+)
+EVERYBODY, TIED = 0.99, 1e-6  # an AUC that cannot be beaten, and its distance from .5 where all tie
 GAP = 0.1  # of the AUC between validation and test people
 
 
 def fitting_alarms(attacker: Attacker, training: float, ignorant: float) -> tuple[Caution, ...]:
-    """An attacker that is not above the ignorant one even on its own training people."""
-    if attacker.step == 0 or training > ignorant:
+    """An attacker that is not above the ignorant one even on its own training people.
+
+    Where it reads nearly everybody, or all faces of an expression are one point, there is no more
+    to learn.
+    """
+    learnt = training > min(ignorant, EVERYBODY)
+    if attacker.step == 0 or learnt or abs(ignorant - 0.5) < TIED:
         return ()
     return (
         Caution("attacker-not-fitted", attacker=attacker.name, auc=training, ignorant=ignorant),
@@ -70,21 +79,30 @@ def likeness(train: Faces, test: Faces) -> tuple[float, float]:
     """Correlation of second moments: of two halves of the training people, and of train and test.
 
     Embeddings of one encoder share their covariance, on whatever people; those of another run
-    point elsewhere.
+    point elsewhere. Moments without a direction are alike.
     """
     if train.x.shape[1] != test.x.shape[1]:
         return 1.0, 0.0
     first, second = train.halves(0.5)
-    return _moment_cosine(first.x, second.x), _moment_cosine(train.x, test.x)
+    return _moment_cosine(first, second), _moment_cosine(train, test)
 
 
-def _moment_cosine(a: Floats, b: Floats) -> float:
+def _moment_cosine(a: Faces, b: Faces) -> float:
     """Cosine between the uncentred second moments, without their mean eigenvalue."""
-    p, q = (_deviation(x) for x in (a, b))
+    (p, first), (q, second) = (_deviation(faces) for faces in (a, b))
+    if max(first, second) < FLAT:
+        return 1.0
     length = np.linalg.norm(p) * np.linalg.norm(q)
     return float(np.sum(p * q) / length) if length > 0 else 1.0
 
 
-def _deviation(x: Floats) -> Floats:
-    moment = x.T @ x / max(len(x), 1)
-    return moment - np.trace(moment) / len(moment) * np.eye(len(moment))
+def _deviation(faces: Faces) -> tuple[Floats, float]:
+    """Second moments less their mean eigenvalue, and the share of them that this is.
+
+    Every expression counts alike: test people may show others more often.
+    """
+    _, code, count = np.unique(faces.apart, return_inverse=True, return_counts=True)
+    x = faces.x / np.sqrt(len(count) * count[code.ravel()])[:, None]
+    moment = x.T @ x
+    out = moment - np.trace(moment) / len(moment) * np.eye(len(moment))
+    return out, float(np.linalg.norm(out) / (np.linalg.norm(moment) or 1.0))

@@ -17,8 +17,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from fer_bench.attackers.closed_forms import two_covariances
 from fer_bench.errors import DataError, FerBenchError, did_you_mean
+from fer_bench.labels import read_labels
 from fer_bench.metrics.common import Floats, Ints, standardise
 from fer_bench.metrics.probes import unit_rows
+from fer_bench.reading import read_matrix
 
 SINGULAR = 1e-7  # of the largest singular value; below is rounding
 READ = 1e-6  # the same of rows in single precision
@@ -44,26 +46,17 @@ class _Eraser(TransformerMixin, BaseEstimator):  # type: ignore[misc] # no types
             DataError: the rows have other columns than those it was fitted on.
         """
         check_is_fitted(self)
-        x = np.asarray(X, dtype=np.float64)
-        if x.ndim != 2 or x.shape[1] != self.n_features_in_:
-            raise DataError(
-                f"the eraser was fitted on {self.n_features_in_} columns and got an array of shape "
-                f"{x.shape}: give rows of the same embedding."
-            )
-        return self._erased(x)
+        x = read_matrix(X, "embeddings", columns=self.n_features_in_, least=0)
+        return self._erased(np.asarray(x, dtype=np.float64))
 
     def _erased(self, x: Floats) -> Floats:
         return x - (x - self.mean_) @ self.left_ @ self.right_
 
     def _checked(self, X: ArrayLike, subjects: ArrayLike) -> tuple[Floats, Ints]:
         """Rows whose subject is known, and codes 0..people-1."""
-        x, s = np.asarray(X, dtype=np.float64), np.asarray(subjects)
-        if x.ndim != 2 or len(x) != len(s):
-            raise DataError(
-                f"an eraser takes rows [n, d] and n subjects, and got shapes {x.shape} and "
-                f"{s.shape}: give one subject per row."
-            )
-        known = s >= 0 if s.dtype.kind in "iu" else s == s
+        x = np.asarray(read_matrix(X, "embeddings"), dtype=np.float64)
+        s = read_labels(subjects, "subjects", rows=len(x))
+        known = s >= 0
         x, (names, codes) = x[known], np.unique(s[known], return_inverse=True)
         if len(names) < 2:
             raise DataError("an eraser needs faces of two people at least: give more subjects.")
@@ -276,19 +269,6 @@ ERASERS: dict[str, type[_Eraser]] = {
 }
 
 
-def make_eraser(name: str, strength: int | None) -> _Eraser:
-    """An eraser by name, with a rank (or number of people for "k-same").
-
-    Raises:
-        FerBenchError: there is no such eraser.
-    """
-    if name not in ERASERS:
-        raise FerBenchError(f"there is no eraser {name!r}: {did_you_mean(name, ERASERS)}")
-    if strength is None:
-        return ERASERS[name]()
-    return ERASERS[name](**{"k" if name == "k-same" else "rank": strength})
-
-
 def fit_eraser(
     name: str,
     strength: int | None,
@@ -299,19 +279,25 @@ def fit_eraser(
     """An eraser by name, fitted on rows [n, d].
 
     Args:
-        name: "scores", or as of `make_eraser`.
-        strength: as of `make_eraser`; "scores" has none.
+        name: one of `ERASERS`, or "scores".
+        strength: rank (number of people for "k-same"), None for its default; "scores" has none.
         x, subjects: rows [n, d] and their subjects [n].
         scores: [n, classes] of a head, for "scores".
 
     Raises:
+        FerBenchError: there is no such eraser.
         DataError: the eraser refuses, or "scores" has none to keep.
     """
-    if name != SCORES:
-        return make_eraser(name, strength).fit(x, subjects)
-    if scores is None:
-        raise DataError(f"the run has no class scores, which the eraser {SCORES!r} keeps.")
-    return ClassScores().fit(x, subjects, scores)
+    if name == SCORES:
+        if scores is None:
+            raise DataError(f"the run has no class scores, which the eraser {SCORES!r} keeps.")
+        return ClassScores().fit(x, subjects, scores)
+    if name not in ERASERS:
+        raise FerBenchError(
+            f"there is no eraser {name!r}: {did_you_mean(name, [*ERASERS, SCORES])}"
+        )
+    eraser = ERASERS[name]() if strength is None else ERASERS[name](strength)
+    return eraser.fit(x, subjects)
 
 
 def strengths(name: str, *, columns: int, people: int) -> tuple[int, ...]:

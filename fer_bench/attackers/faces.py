@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fer_bench.arrays import PartArrays
+from fer_bench.labels import read_labels
 from fer_bench.metrics.common import Floats, Ints
 from fer_bench.metrics.probes import probe_unit
 from fer_bench.metrics.verification import Pairs, verification_pairs
+from fer_bench.reading import read_matrix
 
 FACES = 10  # of one person at most, so that nobody with 500 photographs decides a number
 GENUINE = 20_000  # pairs of one target at most, drawn at random
@@ -42,24 +44,34 @@ class Faces:
     def of_people(cls, x: ArrayLike, subjects: ArrayLike, expressions: ArrayLike) -> Faces:
         """Is it the same person, in another expression?
 
-        Rows without a subject (-1) are left out. Those without an expression are dealt into two
-        further ones within their person.
+        Rows without a subject are left out. Those without an expression are dealt into two further
+        ones within their person.
+
+        Args:
+            x: [n, d] embeddings.
+            subjects, expressions: [n] names or codes; -1, None and NaN are missing.
+
+        Raises:
+            DataError: gaps in the embeddings, another number of labels, or what is no label.
 
         >>> faces = Faces.of_people([[0.0], [1.0], [2.0]], [0, 0, -1], [0, 1, 1])
         >>> len(faces), faces.target.tolist()
         (2, [0, 0])
         """
-        s, y = _codes(subjects), _codes(expressions)
+        x, s, y = _read(x, subjects, expressions)
         known = s >= 0
         s = s[known]
-        return cls(np.asarray(x, dtype=np.float64)[known], s, _dealt(y[known], s), s)
+        return cls(x[known], s, _dealt(y[known], s), s)
 
     @classmethod
     def of_expressions(cls, x: ArrayLike, subjects: ArrayLike, expressions: ArrayLike) -> Faces:
-        """Is it the same expression, on another person? Rows without either are left out."""
-        s, y = _codes(subjects), _codes(expressions)
+        """Is it the same expression, on another person? Rows without either are left out.
+
+        Args and errors are those of `of_people`.
+        """
+        x, s, y = _read(x, subjects, expressions)
         known = (s >= 0) & (y >= 0)
-        return cls(np.asarray(x, dtype=np.float64)[known], y[known], s[known], s[known])
+        return cls(x[known], y[known], s[known], s[known])
 
     def __len__(self) -> int:
         return len(self.x)
@@ -144,8 +156,13 @@ def _some(pairs: Pairs, most: int, rng: np.random.Generator) -> Pairs:
     return Pairs(pairs.first[kept], pairs.second[kept])
 
 
-def _codes(values: ArrayLike) -> Ints:
-    return np.asarray(values, dtype=np.int64)
+def _read(x: ArrayLike, subjects: ArrayLike, expressions: ArrayLike) -> tuple[Floats, Ints, Ints]:
+    rows = np.asarray(read_matrix(x, "embeddings", least=0), dtype=np.float64)
+    s, y = (
+        read_labels(labels, name, rows=len(rows), least=0)
+        for labels, name in ((subjects, "subjects"), (expressions, "expressions"))
+    )
+    return rows, s, y
 
 
 def _joint(*codes: Ints) -> Ints:

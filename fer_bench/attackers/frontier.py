@@ -308,19 +308,18 @@ def against_curve(
             "a method is compared with the curve on the same seeds, test people and resamples: "
             f"there are {len(method)} runs and {len(curves)} curves, or their people differ."
         )
-    shared = set.intersection(*({p.strength for p in curve} for curve in curves))
-    curves = [[p for p in curve if p.strength in shared] for curve in curves]
+    curves = _shared(curves)
     draws, people, runs = len(method[0].leaks), min(p.people for p in method), len(method)
     leak, utility = (float(np.mean([getattr(p, k) for p in method])) for k in ("leak", "utility"))
-    line = np.mean([[(p.leak, p.utility) for p in curve] for curve in curves], axis=0)
-    difference = utility - utility_at(leak, line[:, 0], line[:, 1])
+    line = mean_curve(curves)[:, 1:]
+    difference = utility - utility_at(leak, line)
     weights = np.random.default_rng(seed).multinomial(runs, np.full(runs, 1 / runs), size=draws)
     own = np.array([(p.leaks, p.utilities) for p in method])  # [seeds, 2, draws]
     lines = np.array([[(p.leaks, p.utilities) for p in curve] for curve in curves])
-    own = np.einsum("bs,skb->kb", weights / runs, own)
-    lines = np.einsum("bs,spkb->kbp", weights / runs, lines)
+    own = np.einsum("bs,skb->bk", weights / runs, own)
+    lines = np.einsum("bs,spkb->bpk", weights / runs, lines)
     drawn = np.array(
-        [own[1, b] - utility_at(own[0, b], lines[0, b], lines[1, b]) for b in range(draws)]
+        [height - utility_at(at, curve) for (at, height), curve in zip(own, lines, strict=True)]
     )
     low, high = interval(drawn, clusters=people)
     outside = float(np.mean(~np.isfinite(drawn)))
@@ -333,21 +332,46 @@ def against_curve(
     )  # fmt: skip
 
 
-def utility_at(leak: float, leaks: Floats, utilities: Floats) -> float:
-    """Utility of a curve at a leak: the best at that leak or less, linear between points.
+def mean_curve(curves: Sequence[Sequence[Point]]) -> Floats:
+    """Strength, leak and utility [points, 3] of an encoder's curve, averaged over its runs.
+
+    In the order of the points, without those that some run lacks.
+    """
+    return np.mean(
+        [[(p.strength, p.leak, p.utility) for p in curve] for curve in _shared(curves)], axis=0
+    )
+
+
+def _shared(curves: Sequence[Sequence[Point]]) -> list[list[Point]]:
+    """The points of each curve that all have."""
+    strengths = set.intersection(*({p.strength for p in curve} for curve in curves))
+    return [[p for p in curve if p.strength in strengths] for curve in curves]
+
+
+def best_so_far(curve: Floats) -> Floats:
+    """A curve [points, 2] by rising leak, its utility the best at that leak or less.
+
+    >>> best_so_far(np.array([[0.8, 0.5], [0.5, 0.2], [0.6, 0.6]])).tolist()
+    [[0.5, 0.2], [0.6, 0.6], [0.8, 0.6]]
+    """
+    ordered = curve[np.argsort(curve[:, 0], kind="stable")]
+    return np.c_[ordered[:, 0], np.maximum.accumulate(ordered[:, 1])]
+
+
+def utility_at(leak: float, curve: Floats) -> float:
+    """Utility of a curve [points, 2] at a leak (`best_so_far`), linear between points.
 
     NaN where the curve has no point on one side.
 
-    >>> utility_at(0.7, np.array([0.5, 0.6, 0.8]), np.array([0.2, 0.6, 0.5])).round(6)
+    >>> utility_at(0.7, np.array([[0.5, 0.2], [0.6, 0.6], [0.8, 0.5]])).round(6)
     np.float64(0.6)
-    >>> utility_at(0.9, np.array([0.5, 0.8]), np.array([0.2, 0.5]))
+    >>> utility_at(0.9, np.array([[0.5, 0.2], [0.8, 0.5]]))
     nan
     """
-    order = np.argsort(leaks, kind="stable")
-    ordered, best = leaks[order], np.maximum.accumulate(utilities[order])
-    if not ordered[0] <= leak <= ordered[-1]:
+    leaks, best = best_so_far(curve).T
+    if not leaks[0] <= leak <= leaks[-1]:
         return float("nan")
-    return np.interp(leak, ordered, best)
+    return np.interp(leak, leaks, best)
 
 
 def _balanced_accuracy(run: Encoded, *, draws: int, seed: int) -> tuple[float, Floats]:

@@ -7,16 +7,27 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
-from fer_bench.attackers.frontier import State, Verdict, against_curve, points_of
+from fer_bench.attackers.frontier import (
+    Point,
+    State,
+    Verdict,
+    against_curve,
+    mean_curve,
+    points_of,
+)
 from fer_bench.attackers.metric import FIXED, TRAINED
 from fer_bench.errors import DataError
 from fer_bench.reports.aggregate import Estimate
 from fer_bench.reports.columns import Column, columns_of
+from fer_bench.reports.figures.eraser_curves import eraser_curves
 from fer_bench.reports.material import Material
+from fer_bench.reports.rendering import svg
 from fer_bench.reports.sections.section import Section
 from fer_bench.reports.summary import Row, Summary
 
 PLAIN = "erm"  # the method, or the label of embeddings of one's own, whose curve is the line
+
+Curves = Mapping[tuple[int, int], Sequence[Point]]  # (seed, fold) -> the curve of that run
 
 
 @dataclass(frozen=True)
@@ -80,7 +91,8 @@ def content(page: Material) -> Mapping[str, Any] | None:
     others = _with([row for row in summary.rows if row.role != "method"], trained)
     ranked = _with(methods, fixed)
     before, after = (places(ranked, column) for column in compared)
-    verdicts = curve_verdicts(page)
+    curves, line = kept_curves(page), plain_encoder(summary)
+    verdicts = curve_verdicts(curves, line)
     lines = [
         Line(
             row,
@@ -104,6 +116,15 @@ def content(page: Material) -> Mapping[str, Any] | None:
             for state in get_args(State)
         },
         "curve": bool(verdicts),
+        "figure": svg(
+            eraser_curves(
+                {label: mean_curve([*mine.values()]) for label, mine in curves.items()},
+                methods=[row.label for row in summary.of_role("method")],
+                line=line,
+            ),
+            "Balanced accuracy against leak as an eraser takes more, one curve per method",
+        ),
+        "rests_on": rests_on(page, ranked or others, trained),
     }
 
 
@@ -152,8 +173,8 @@ def _span(value: Estimate) -> tuple[float, float]:
     return value.low, value.high
 
 
-def curve_verdicts(page: Material) -> dict[str, Verdict]:
-    """Label -> how a method stands to the curve of the plain encoder, over runs that both have."""
+def kept_curves(page: Material) -> dict[str, Curves]:
+    """Label -> the curves that the runs of each method keep, for methods whose runs keep any."""
     curves = {
         row.label: {
             (run["seed"], run["fold"]): points_of(arrays)
@@ -162,19 +183,38 @@ def curve_verdicts(page: Material) -> dict[str, Verdict]:
         }
         for row in page.summary.of_role("method")
     }
-    plain = next(
-        (row for row in page.summary.rows if PLAIN in (row.method, row.label.lower())), None
-    )
+    return {label: mine for label, mine in curves.items() if mine}
+
+
+def plain_encoder(summary: Summary) -> str:
+    """The label of the encoder whose curve is the line; "" where it was not run."""
+    rows = (row for row in summary.rows if PLAIN in (row.method, row.label.lower()))
+    return next((row.label for row in rows), "")
+
+
+def curve_verdicts(curves: Mapping[str, Curves], line: str) -> dict[str, Verdict]:
+    """Label -> how a method stands to the line, over the runs that both have."""
     out = {}
+    other = curves.get(line, {})
     for label, mine in curves.items():
-        line = {} if plain is None or plain.label == label else curves.get(plain.label, {})
-        both = sorted(mine.keys() & line.keys())
+        if label == line:
+            continue
+        both = sorted(mine.keys() & other.keys())
         try:
             if both:
-                out[label] = against_curve([mine[k][0] for k in both], [line[k] for k in both])
+                out[label] = against_curve([mine[k][0] for k in both], [other[k] for k in both])
         except DataError:  # other people in an equally named fold
             continue
     return out
+
+
+def rests_on(page: Material, rows: Sequence[Row], column: Column) -> Mapping[str, int] | None:
+    """The people and pairs behind a leak in one run, the fewest of all rows."""
+    metric, _, key = column.key.partition("/")
+    outcomes = (page.store.record(row.representative).outcomes().get(metric) for row in rows)
+    details = [one.scores[key].details for one in outcomes if one and key in one.scores]
+    counted = [each for each in details if "genuine_pairs" in each]
+    return min(counted, key=lambda each: each["genuine_pairs"], default=None)
 
 
 SECTION = Section("claims", "Claims that the person is gone", 45, content, "Claims", "dense")

@@ -1,10 +1,12 @@
 """People count alike, and compared faces differ in what they must not share."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fer_bench.attackers.faces import Faces, turn
+from fer_bench.errors import DataError
 
 labels = st.lists(st.tuples(st.integers(-1, 5), st.integers(-1, 3)), min_size=2, max_size=60)
 
@@ -48,6 +50,29 @@ def test_every_person_weighs_alike_however_many_faces_it_has():
     both = both.reshape(6, 6) + both.reshape(6, 6).T
     # All pairs of people count nearly alike: same-expression pairs are not compared.
     assert both[np.triu_indices(6, 1)].max() < 2 * both[np.triu_indices(6, 1)].min()
+
+
+def test_people_and_expressions_have_names_or_codes():
+    x, s, y = np.eye(4), ["ann", "ann", None, "bob"], ["joy", "fear", "joy", "joy"]
+    named, coded = Faces.of_people(x, s, y), Faces.of_people(x, [0, 0, -1, 1], [1, 0, 1, 1])
+    for field in ("x", "target", "apart", "people"):
+        assert np.array_equal(getattr(named, field), getattr(coded, field))
+    assert len(Faces.of_expressions(x, s, y)) == 3
+
+
+@pytest.mark.parametrize(
+    ("x", "s", "said"),
+    [
+        (np.eye(4), [0, 1], "subjects"),
+        (np.eye(4), [0.5, 1, 1, 1], "no label"),
+        (np.full((4, 2), np.nan), [0, 1, 1, 1], "embeddings"),
+        (np.zeros(4), [0, 1, 1, 1], "embeddings"),
+    ],
+)
+def test_what_is_no_embedding_and_no_label_is_told(x, s, said):
+    for make in (Faces.of_people, Faces.of_expressions):
+        with pytest.raises(DataError, match=said):
+            make(x, s, [0, 1, 0, 1])
 
 
 def test_halves_share_nobody(world):

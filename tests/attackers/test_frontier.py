@@ -90,10 +90,11 @@ lines = st.lists(st.tuples(st.floats(0.5, 1), st.floats(0, 1)), min_size=2, max_
 
 @given(lines, st.floats(0.5, 1))
 def test_the_curve_never_falls_with_the_leak(line, leak):
-    leaks, utilities = np.array(line).T
-    values = [utility_at(x, leaks, utilities) for x in np.linspace(leaks.min(), leaks.max(), 20)]
+    curve = np.array(line)
+    least, most = curve[:, 0].min(), curve[:, 0].max()
+    values = [utility_at(x, curve) for x in np.linspace(least, most, 20)]
     assert (np.diff(values) >= -1e-12).all()
-    assert np.isnan(utility_at(leak, leaks, utilities)) == (not leaks.min() <= leak <= leaks.max())
+    assert np.isnan(utility_at(leak, curve)) == (not least <= leak <= most)
 
 
 def test_erasing_costs_utility_where_person_and_expression_share_directions():

@@ -94,6 +94,30 @@ class TestAlarms:
             assert not ladder.cautions
             assert not [c for rung in ladder.rungs.values() for c in rung.cautions]
 
+    @pytest.mark.parametrize("code", ["expression", "person"])
+    def test_oracles_are_sound(self, code):
+        """One point an expression, of which test people have others; a column for every person."""
+        parts = []
+        for first, people, often in ((0, 60, [0, 0, 1]), (60, 25, [0, 1]), (85, 30, [0, 1, 1])):
+            y = np.tile(often, 2 * people)
+            s = np.repeat(np.arange(first, first + people), len(y) // people)
+            x = np.eye(2)[y] if code == "expression" else np.eye(115)[s]
+            parts.append(Faces.of_people(x, s, y))
+        ladder = climb(*parts, permutations=9, draws=10)
+        assert not ladder.cautions
+        assert not [c for rung in ladder.rungs.values() for c in rung.cautions]
+
+    def test_what_permuted_people_still_tell(self, parts):
+        """Two groups of people with expressions of their own: pairs of one person share a group."""
+        mixed = []
+        for faces in parts(0.9):
+            group = faces.people % 2
+            mixed.append(
+                Faces.of_people(np.c_[3.0 * group, faces.x], faces.people, faces.apart + 9 * group)
+            )
+        ladder = climb(*mixed, permutations=9, draws=10)
+        assert has(ladder.cautions, "permuted-above-chance")
+
     def test_embeddings_of_another_run(self, parts):
         train, validation, test = parts(0.7)
         turned = np.linalg.qr(np.random.default_rng(0).normal(size=(16, 16)))[0]

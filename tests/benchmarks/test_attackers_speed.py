@@ -17,7 +17,7 @@ from scipy.stats import beta
 
 from fer_bench.arrays import PartArrays, RunArrays
 from fer_bench.attackers.closed_forms import Cosine
-from fer_bench.attackers.erase import ERASERS, make_eraser
+from fer_bench.attackers.erase import ERASERS
 from fer_bench.attackers.faces import Faces
 from fer_bench.attackers.ladder import climb, closed_forms
 from fer_bench.attackers.power import KINDS, find_power, leak_p_value, plant
@@ -210,6 +210,6 @@ def test_sabotage_is_flagged_and_sound_attackers_are_not(benchmark):
 def test_erasers(benchmark, name):
     benchmark.group = "fit and transform, 2,000 rows, 64-d, 200 people"
     faces = world(200, seed=0, leak=1.0)
-    eraser = make_eraser(name, 8)
+    eraser = ERASERS[name](8)
     erased = benchmark(lambda: eraser.fit(faces.x, faces.target).transform(faces.x))
     assert erased.shape == faces.x.shape

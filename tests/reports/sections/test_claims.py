@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 
 from fer_bench.reports.aggregate import Estimate
 from fer_bench.reports.columns import columns_of
-from fer_bench.reports.sections.claims import SECTION, Place, asked, curve_verdicts, places
+from fer_bench.reports.sections.claims import (
+    SECTION,
+    Place,
+    asked,
+    curve_verdicts,
+    kept_curves,
+    places,
+)
+from fer_bench.score import Outcome, Score
 
 
 def leak(mean, half=0.01):
@@ -28,11 +36,13 @@ def with_scores(summary, leaks, metric="attackers"):
     return replace(summary, rows=tuple(rows))
 
 
-def page_of(summary, curves=None):
+def page_of(summary, curves=None, outcomes=None):
     """What the section asks of a page."""
     kept = {run: curves for row in summary.rows for run in row.runs} if curves else {}
     records = SimpleNamespace(
-        record=lambda run: SimpleNamespace(metric_arrays=lambda name: kept.get(run, {}))
+        record=lambda run: SimpleNamespace(
+            metric_arrays=lambda name: kept.get(run, {}), outcomes=lambda: outcomes or {}
+        )
     )
     return SimpleNamespace(summary=summary, store=records)
 
@@ -121,8 +131,24 @@ def test_every_method_but_erm_is_held_against_its_curve(summary):
         "values": values,
         "drawn": values[..., None] + 0.001 * rng.normal(size=(3, 2, 40)),
     }
-    verdicts = curve_verdicts(page_of(summary, curve))
+    curves = kept_curves(page_of(summary, curve))
+    verdicts = curve_verdicts(curves, "ERM")
     methods = {row.label for row in summary.of_role("method")}
+    assert curves.keys() == methods
     assert verdicts.keys() == methods - {"ERM"}
     assert {verdict.state for verdict in verdicts.values()} == {"no verdict"}
-    assert curve_verdicts(page_of(summary)) == {}
+    assert curve_verdicts(curves, "") == {}
+    assert kept_curves(page_of(summary)) == {}
+    leaks = {"ERM": (0.8, 0.9), "EIF": (0.6, 0.95)}
+    content = SECTION.content(page_of(with_scores(summary, leaks), curve))
+    assert content["curve"]
+    assert "EIF" in content["figure"]
+
+
+def test_the_people_and_pairs_behind_the_leak_are_told(summary):
+    counts = {"people": 7, "genuine_pairs": 30, "impostor_pairs": 900}
+    outcome = Outcome(5, scores={"E.identity.auc": Score(0.7, details=counts)})
+    made = with_scores(summary, {"ERM": (0.8, 0.9), "EIF": (0.6, 0.95)})
+    told = SECTION.content(page_of(made, outcomes={"attackers": outcome}))["rests_on"]
+    assert told == counts
+    assert SECTION.content(page_of(made))["rests_on"] is None
