@@ -228,7 +228,7 @@ WORDINGS: dict[str, Wording] = {
     ),
     "few-steps": Wording("{steps} optimiser steps in all, fewer than {least}"),
     "few-steps-planned": Wording(
-        "{steps} optimiser steps in a stage of full share, fewer than {least}: raise "
+        "a budget of {steps} optimiser steps, fewer than {least}: raise "
         "training.steps or training.epochs"
     ),
     "first-epoch-kept": Wording(
