@@ -110,6 +110,8 @@ def uncoded(text: str) -> Caution:
 
 def as_cautions(items: Iterable[Caution | str]) -> tuple[Caution, ...]:
     """Each of them once, in order; sentences become uncoded cautions."""
+    if items == ():  # as of most scores
+        return ()
     given = tuple(c if isinstance(c, Caution) else uncoded(c) for c in items)
     return tuple(dict.fromkeys(given)) if len(given) > 1 else given
 
@@ -226,7 +228,7 @@ WORDINGS: dict[str, Wording] = {
     ),
     "few-steps": Wording("{steps} optimiser steps in all, fewer than {least}"),
     "few-steps-planned": Wording(
-        "{steps} optimiser steps in a stage of full share, fewer than {least}: raise "
+        "a budget of {steps} optimiser steps, fewer than {least}: raise "
         "training.steps or training.epochs"
     ),
     "first-epoch-kept": Wording(

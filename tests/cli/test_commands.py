@@ -126,7 +126,7 @@ def test_a_dry_run_counts_steps_warns_of_few_and_leaves_no_folder(invoke, tmp_pa
     assert "to run" in out
     assert not (tmp_path / "x").exists()
     assert f"  {steps} steps\n" in out
-    assert (f"caution: {steps} optimiser steps in a stage of full share" in out) == few
+    assert (f"caution: a budget of {steps} optimiser steps" in out) == few
 
 
 def test_run_then_score(invoke, tmp_path):
