@@ -294,6 +294,11 @@ WORDINGS: dict[str, Wording] = {
         "fewer than two subjects have images of two expressions (or sequences)", "error"
     ),
     "subjects-left-out": Wording("{kept} of {total} subjects have images on both sides of the cut"),
+    "uneven-people": Wording(
+        "the faces of {people} people are spread so unevenly that they tell as much as those of "
+        "{effective:.1f} would: none is named or verified here; attackers count all people alike",
+        "error",
+    ),
     "no-validation": Wording(
         "too few images for a validation set: probes at their default setting"
     ),

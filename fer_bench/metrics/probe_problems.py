@@ -16,6 +16,7 @@ from fer_bench.metrics.probes import Split, within_subject_split
 from fer_bench.score import Score
 
 PROBE_ROWS = 50_000  # rows of a part that probes see at most (a random subset, stated)
+LEAST_PEOPLE = 20  # that a closed-set number of many people must rest on
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,11 @@ def _sizes(split: Split) -> dict[str, object]:
 
 
 def identity_problem(part: PartArrays, *, seed: int = 0) -> IdentityProblem | Caution:
-    """The closed-set problem within the subjects of a part, or why there is none."""
+    """The closed-set problem within the subjects of a part, or why there is none.
+
+    There is none where most tested faces are of a few people: with one person of 500 faces among
+    hundreds of two, all probes read the share of that person.
+    """
     part, cautions = _thinned(part, seed)
     if not part.has_subjects:
         return Caution("no-labels", of="subject", where="the test part")
@@ -74,6 +79,9 @@ def identity_problem(part: PartArrays, *, seed: int = 0) -> IdentityProblem | Ca
     people = np.unique(part.s[split.test])
     if len(people) < 2 or not len(split.train):
         return Caution("subjects-on-one-side")
+    effective = effective_people(part.s[split.test])
+    if effective < min(LEAST_PEOPLE, len(people) / 2):
+        return Caution("uneven-people", effective=effective, people=len(people))
     if not len(split.validation):
         cautions.append(Caution("no-validation"))
     if len(people) < len(part.subjects):
@@ -81,6 +89,18 @@ def identity_problem(part: PartArrays, *, seed: int = 0) -> IdentityProblem | Ca
     # Codes of the probed subjects only, so that classes are those that can be guessed.
     s = np.where(np.isin(part.s, people), np.searchsorted(people, part.s), -1)
     return IdentityProblem(part, split, s, len(people), unit, tuple(cautions))
+
+
+def effective_people(s: Ints) -> float:
+    """How many people of equally many faces tell as much: 1 / sum of squared shares of faces [n].
+
+    >>> effective_people(np.array([3, 3, 8, 8]))
+    2.0
+    >>> round(effective_people(np.array([3] * 98 + [8, 9])), 2)
+    1.04
+    """
+    counts = np.unique(s, return_counts=True)[1]
+    return float(counts.sum() ** 2 / np.sum(counts**2))
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,15 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fer_bench.arrays import RunArrays
 from fer_bench.cautions import has
 from fer_bench.metrics import normalised_leak
 from fer_bench.metrics.attacks import centred
 from fer_bench.metrics.leakage import identity_scores, leakage
+from fer_bench.metrics.probe_problems import LEAST_PEOPLE, effective_people
 from fer_bench.score import Score
 
 
@@ -227,3 +230,36 @@ def test_further_embeddings_are_probed_and_change_nothing(planted):
     assert added == {key.replace("I.", "z_exp.", 1) for key in alone if key.startswith("I.")}
     for probe in ("linear", "knn"):
         assert scores[f"z_exp.identity.{probe}"].value == alone[f"I.identity.{probe}"].value
+
+
+def faces_of(planted, counts):
+    """A part with so many faces of each person, in two expressions."""
+    part = planted.run(subjects=len(counts), images=14).test
+    first = np.arange(len(counts)) * 14
+    rows = np.concatenate([f + np.arange(n) % 2 for f, n in zip(first, counts, strict=True)])
+    labels = part.labels.iloc[rows].reset_index(drop=True)
+    return planted.replaced(
+        part,
+        expression=part.expression[rows],
+        identity=None,
+        logits=None,
+        valence_arousal=None,
+        labels=labels,
+    )
+
+
+def test_naming_people_is_left_out_where_a_few_have_most_faces(planted):
+    """As on LFW, where all probes read the share of one person."""
+    part = faces_of(planted, [520, *[4] * 40])
+    scores = identity_scores(part, {"E": part.expression})
+    assert not np.isfinite([score.value for score in scores.values()]).any()
+    for key in ("strongest", "auc"):
+        assert has(scores[f"E.identity.{key}"].cautions, "uneven-people")
+    even = faces_of(planted, [6] * 12)
+    assert np.isfinite(identity_scores(even, {"E": even.expression})["E.identity.auc"].value)
+
+
+@given(st.lists(st.integers(2, 10), min_size=2, max_size=30))
+def test_people_of_a_few_faces_each_are_never_too_uneven(counts):
+    s = np.repeat(np.arange(len(counts)), counts)
+    assert effective_people(s) >= min(LEAST_PEOPLE, len(counts) / 2)
