@@ -110,6 +110,8 @@ def uncoded(text: str) -> Caution:
 
 def as_cautions(items: Iterable[Caution | str]) -> tuple[Caution, ...]:
     """Each of them once, in order; sentences become uncoded cautions."""
+    if items == ():  # as of most scores
+        return ()
     given = tuple(c if isinstance(c, Caution) else uncoded(c) for c in items)
     return tuple(dict.fromkeys(given)) if len(given) > 1 else given
 

@@ -94,8 +94,10 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     "did you mean 'dice-fer'?"
     >>> did_you_mean("x", ["dice-fer", "eif"])
     "known: 'dice-fer', 'eif'."
+    >>> did_you_mean("x", ["eif", "eif"])  # as an option of a reader and of all data sets
+    "known: 'eif'."
     """
-    known = sorted(known)
+    known = sorted(set(known))
     wanted = _bare(name)
     near = [k for k in known if _bare(k) == wanted][:3] or [
         k

@@ -41,6 +41,16 @@ def garbage_kept() -> Iterator[None]:
             gc.enable()
 
 
+@contextmanager
+def objects_frozen() -> Iterator[None]:
+    """What is there now is not garbage: searches inside look at new objects alone."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+
+
 def _prctl(option: int, value: int = 1) -> None:
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(option, int(value), 0, 0, 0)

@@ -57,6 +57,15 @@ def duration(seconds: float) -> str:
     return " ".join(parts[:2])
 
 
+def counted(n: int, word: str) -> str:
+    """A number with its noun.
+
+    >>> counted(1, "run"), counted(1200, "face")
+    ('1 run', '1,200 faces')
+    """
+    return f"{n:,} {word}{'s' * (n != 1)}"
+
+
 def encodable(text: str, encoding: str) -> str:
     """Text with the characters that an encoding lacks replaced by near ones, or by "?".
 

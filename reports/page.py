@@ -15,6 +15,7 @@ from pathlib import Path
 from markupsafe import Markup
 
 from fer_bench.atomic import write_text
+from fer_bench.lifetime import objects_frozen
 from fer_bench.reports.faces import Faces
 from fer_bench.reports.figures.style import drawing
 from fer_bench.reports.maps import MAX_POINTS, Which
@@ -59,7 +60,8 @@ def write_report(
         root, faces=faces, against=against, maps=maps, max_points=max_points, answers=answers,
         progress=progress,
     )  # fmt: skip
-    html = page_of(material)
+    with objects_frozen():  # the scores of a thousand runs
+        html = page_of(material)
     material.figures.save()
     target = Path(out) if out is not None else material.store.root / "report.html"
     write_text(target, html)

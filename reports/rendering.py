@@ -12,8 +12,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from fer_bench.reports.figures.svg import inline_svg
-from fer_bench.reports.text import UNITS, counted, formatted, listed, p_text, plain
-from fer_bench.terminal import duration
+from fer_bench.reports.text import UNITS, formatted, listed, p_text, plain
+from fer_bench.terminal import counted, duration
 
 
 @cache

@@ -64,6 +64,7 @@ def scores_frame(records: Iterable[RunRecord]) -> pd.DataFrame:
     return read_scores(records)[0]
 
 
+@garbage_kept()
 def read_scores(
     records: Iterable[RunRecord],
 ) -> tuple[pd.DataFrame, dict[str, dict[str, Outcome]]]:
@@ -72,17 +73,16 @@ def read_scores(
     without: dict[str, dict[str, Outcome]] = {}
     attacks: list[tuple[dict[str, Any], Score]] = []
     metric_of_leak, key_of_leak = STRONGEST
-    with garbage_kept():  # searching took a seventh of a table
-        for record in records:
-            head = _head(record)
-            outcomes = record.outcomes()
-            without[record.folder.name] = {
-                name: o for name, o in outcomes.items() if o.skipped or o.failed
-            }
-            for metric, outcome in outcomes.items():
-                lines.add(head, {f"{metric}/{key}": score for key, score in outcome.scores.items()})
-                if metric == metric_of_leak and key_of_leak in outcome.scores:
-                    attacks.append((head, outcome.scores[key_of_leak]))
+    for record in records:
+        head = _head(record)
+        outcomes = record.outcomes()
+        without[record.folder.name] = {
+            name: o for name, o in outcomes.items() if o.skipped or o.failed
+        }
+        for metric, outcome in outcomes.items():
+            lines.add(head, {f"{metric}/{key}": score for key, score in outcome.scores.items()})
+            if metric == metric_of_leak and key_of_leak in outcome.scores:
+                attacks.append((head, outcome.scores[key_of_leak]))
     for head, score in _normalised_leaks(attacks):
         lines.add(head, {NORMALISED_LEAK: score})
     return lines.frame(), without

@@ -22,6 +22,7 @@ import pandas as pd
 from fer_bench.cautions import Caution
 from fer_bench.errors import RunError
 from fer_bench.experiment import Experiment
+from fer_bench.lifetime import garbage_kept
 from fer_bench.reports.aggregate import (
     Difference,
     Estimate,
@@ -200,6 +201,7 @@ class Summary:
         return cast(dict[str, Any], _plain(self))
 
 
+@garbage_kept()  # searching took a seventh of a table
 def summarise(store: RunStore, *, without_rows: bool = False) -> Summary:
     """Summarise a result folder and save it there as `summary.json`, where it may be written.
 

@@ -78,15 +78,6 @@ def listed(names: Iterable[str], *, most: int = 6) -> str:
     return " and ".join([", ".join(shown[:-1]), *shown[-1:]] if len(shown) > 1 else shown)
 
 
-def counted(n: int, word: str) -> str:
-    """A number with its noun.
-
-    >>> counted(1, "run"), counted(1200, "face")
-    ('1 run', '1,200 faces')
-    """
-    return f"{n:,} {word}{'s' * (n != 1)}"
-
-
 def capitalised(text: str) -> str:
     """The text with its first letter in upper case, the rest as it is."""
     return text[:1].upper() + text[1:]

@@ -7,11 +7,11 @@ from identity only if it lies above it.
 One point of it has no strength: the class scores alone (`ClassScores`), which keep the utility and
 little of the person. They are the line to beat for accuracy, and hold nothing else of E.
 
-Leak (the axis) is the AUC of the attacker that is best on validation people, in pairs of one
-person's different expressions; utility is the balanced accuracy of a linear head, refitted on the
-training people for every embedding, methods and erased ones alike. The curve is the best utility at
-that leak or less, linear between its points. Both are read on the same test people, resampled
-together.
+Leak (the axis) is the AUC of the closed-form attacker that is best on validation people, in pairs
+of one person's different expressions; what only a network reads is not in it, as none is trained
+for every strength. Utility is the balanced accuracy of a linear head, refitted on the training
+people for every embedding, methods and erased ones alike. The curve is the best utility at that
+leak or less, linear between its points. Both are read on the same test people, resampled together.
 """
 
 from __future__ import annotations
@@ -215,32 +215,39 @@ def eraser_curve(
     ]
 
 
+LEFT = ("erased",)  # the table of what an eraser leaves
 SPECS = (
     ScoreSpec(
         "leace.<rank>.leak",
         "Leak after LEACE",
-        "AUC of the best attacker on validation people once LEACE took so many directions.",
+        "AUC of the closed-form attacker that is best on validation people once LEACE took so many "
+        "directions.",
         "",
         range=(0, 1),
+        tables=LEFT,
     ),
     ScoreSpec(
         "leace.<rank>.utility",
         "Utility after LEACE",
         "Balanced accuracy of a linear head once LEACE took so many directions.",
         range=(0, 1),
+        tables=LEFT,
     ),
     ScoreSpec(
         "scores.leak",
         "Leak of the class scores",
-        "AUC of the best attacker on validation people for what a linear head reads, and no more.",
+        "AUC of the closed-form attacker that is best on validation people for what a linear head "
+        "reads, and no more.",
         "",
         range=(0, 1),
+        tables=LEFT,
     ),
     ScoreSpec(
         "scores.utility",
         "Utility of the class scores",
         "Balanced accuracy of a linear head for what a linear head reads, and no more.",
         range=(0, 1),
+        tables=LEFT,
     ),
 )
 

@@ -106,12 +106,14 @@ def figures(
 ) -> None:
     """Write every figure as PDF and SVG in a paper's column widths."""
     from fer_bench.reports.figures.paper import write_figures
-    from fer_bench.terminal import steps_shown
+    from fer_bench.terminal import counted, steps_shown
 
     with steps_shown("figures", quiet=quiet) as progress:
         written = write_figures(folder, out=out, maps=maps, progress=progress)  # type: ignore[arg-type]
     typer.echo(
-        f"{len(written)} files in {written[0].parent.resolve()}" if written else "no figures"
+        f"{counted(len(written), 'file')} in {written[0].parent.resolve()}"
+        if written
+        else "no figures"
     )
 
 

@@ -169,7 +169,7 @@ def _seconds(written: str | None) -> float | None:
 
 def _say_outcome(sweep: Sweep) -> None:
     """Say what was skipped, what failed and why, and how many runs there are."""
-    from fer_bench.reports.text import counted
+    from fer_bench.terminal import counted
 
     for reason in sorted(set(sweep.skipped.values())):
         typer.echo(f"skipped: {reason}", err=True)
@@ -188,12 +188,11 @@ def _say_plan(
 ) -> None:
     """Say what would run, what it would take, and what would fail."""
     from fer_bench.cautions import Caution, merged
-    from fer_bench.reports.text import counted
     from fer_bench.runs.store import RunStore
     from fer_bench.sweep.forecast import forecast
     from fer_bench.sweep.plan import foreign_code, plan, planned_steps
     from fer_bench.sweep.sweep import outlook
-    from fer_bench.terminal import duration
+    from fer_bench.terminal import counted, duration
     from fer_bench.training.outcome import FEW_STEPS
 
     planned, store, few = plan(experiment).only(methods), RunStore(folder), []
@@ -273,9 +272,9 @@ def score(
 
     processes.start_early()
     from fer_bench.metrics.metric import metric_names
-    from fer_bench.reports.text import counted
     from fer_bench.runs.store import RunStore
     from fer_bench.sweep.sweep import score_store
+    from fer_bench.terminal import counted
 
     named = [name.strip() for name in metrics.split(",")] if metrics else None
     names = metric_names(named, attackers=attackers.value)

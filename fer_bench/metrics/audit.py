@@ -1,9 +1,10 @@
 """How far each measure can be trusted, measured on runs of known quality.
 
-`python -m fer_bench.metrics.audit` prints the rows of the documentation's table as JSON. A run of
-known quality has one dial, its fault: at 0, E holds the expression alone, I the person alone, and
-predictions are right; at 1, both embeddings hold both alike, and predictions are mostly noise. Of
-every column of the leaderboard that such runs have, the table tells
+`fer-bench check-protocol --measures` prints it, `python -m fer_bench.metrics.audit` the rows of the
+documentation's table as JSON. A run of known quality has one dial, its fault: at 0, E holds the
+expression alone, I the person alone, and predictions are right; at 1, both embeddings hold both
+alike, and predictions are mostly noise. Of every column of the leaderboard that such runs have, the
+table tells
 
 - the reseeding noise: standard deviation over scoring seeds on the same arrays, as a share of the
   distance between the best and the worst run;
@@ -52,6 +53,12 @@ class Audited:
     rank: float
     apart: float
     pairs: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.title} ({self.key}): rank correlation {self.rank:.2f}, {self.apart:.0%} of "
+            f"{self.pairs} pairs told apart, reseeding noise {self.noise:.1%}"
+        )
 
 
 def faulty_run(fault: float, *, seed: int = 0) -> RunArrays:

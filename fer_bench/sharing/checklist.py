@@ -16,7 +16,7 @@ from urllib.parse import quote
 from fer_bench import __version__
 from fer_bench.errors import RunError
 from fer_bench.runs.store import RunRecord, RunStore
-from fer_bench.terminal import duration
+from fer_bench.terminal import counted, duration
 
 TODO = "[TODO]"
 
@@ -61,7 +61,7 @@ def checklist(folder: str | Path, *, beside: str | Path | None = None) -> str:
     head = [
         "# NeurIPS paper checklist (draft)",
         "",
-        f"Drafted by FER-Bench {__version__} from {len(facts.records)} runs. Read every answer "
+        f"Drafted by FER-Bench {__version__} from {counted(len(facts.records), 'run')}. Read every answer "
         f"before you hand it in; {TODO} marks what only the authors know.",
         "",
     ]
@@ -190,7 +190,7 @@ QUESTIONS: tuple[Answer | Callable[[_Facts], Answer], ...] = (
     Answer(
         "Experimental result reproducibility",
         "Yes",
-        "Every setting with its default is in experiment.json; each of the {runs} runs keeps its "
+        "Every setting with its default is in experiment.json; each run ({runs} in all) keeps its "
         "specification, seed and versions; `fer-bench verify` trains runs again.",
         ("experiment.json", "plan.json", "verification.json"),
     ),

@@ -38,6 +38,7 @@ from fer_bench.sweep.job import Job
 from fer_bench.sweep.plan import published_folds
 from fer_bench.sweep.processes import Processes
 from fer_bench.sweep.worker import data_of, folds_path, parts_of, train
+from fer_bench.terminal import counted
 from fer_bench.threads import RUN_THREADS, limited_threads
 
 FORMAT = "fer-bench verification 1"
@@ -108,10 +109,13 @@ class Verification:
         """What is shown and what is not, in words."""
         lines = []
         if self.contradictions:
-            lines.append(f"{len(self.contradictions)} contradictions: do not use these numbers.")
+            lines.append(
+                f"{counted(len(self.contradictions), 'contradiction')}: do not use these numbers."
+            )
         elif self.scores:
             lines.append(
-                f"Scores follow from the arrays ({self.scores} numbers of {len(self.runs)} runs)."
+                f"Scores follow from the arrays ({counted(self.scores, 'number')} of "
+                f"{counted(len(self.runs), 'run')})."
             )
         else:
             lines.append("No score was computed again.")

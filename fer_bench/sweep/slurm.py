@@ -28,6 +28,7 @@ from fer_bench.sweep.executors import MOST_DEATHS, Executor, NoSpace, Options, R
 from fer_bench.sweep.local import Local
 from fer_bench.sweep.progress import Progress
 from fer_bench.sweep.worker import line_if_ready
+from fer_bench.terminal import counted
 
 _POLL_S = 5.0
 _GRACE_S = 60.0  # until files of another machine are seen on this one
@@ -224,7 +225,8 @@ class Slurm(Executor):
         file.write_text(script(path, tasks.workers, root, self.request.options), encoding="utf-8")
         job = _call("sbatch", "--parsable", str(file)).strip().partition(";")[0]
         self.progress.say(
-            f"{len(specs)} runs are with the {tasks.workers} tasks of the Slurm job {job}: {file}"
+            f"{counted(len(specs), 'run')} with {counted(tasks.workers, 'task')} of the Slurm job "
+            f"{job}: {file}"
         )
         return _Array(job, tasks, list(specs))
 

@@ -24,7 +24,7 @@ from fer_bench.sweep.plan import Plan, data_card, plan
 from fer_bench.sweep.processes import Processes
 from fer_bench.sweep.progress import Progress
 from fer_bench.sweep.worker import folds_path, metrics_to_do, score_record
-from fer_bench.terminal import duration
+from fer_bench.terminal import counted, duration
 from fer_bench.threads import RUN_THREADS
 from fer_bench.training.scalars import require as require_tensorboard
 from fer_bench.training.shared import announce, first_own_stages
@@ -162,7 +162,7 @@ def outlook(forecasts: Sequence[Forecast], store: RunStore, options: Options) ->
     seconds = sum(one.runs * one.seconds for one in able) / min(options.workers, max(1, runs))
     size = sum(one.runs * one.size for one in able)
     return (
-        f"{runs:,} run{'s' * (runs != 1)} to train: at least {duration(seconds)} and "
+        f"{counted(runs, 'run')} to train: at least {duration(seconds)} and "
         f"{size / 2**20:.1f} MiB, of {free_space(store.root) / 2**20:.0f} MiB that are free"
     )
 

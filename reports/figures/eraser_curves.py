@@ -41,6 +41,9 @@ def eraser_curves(
         axes.plot(*swept.T, linestyle="none", marker=".", markersize=4, color=colour)
         alone = curve[curve[:, 0] == SCORES_ALONE][:, 1:] * (1, 100)
         axes.plot(*alone.T, linestyle="none", marker=marker, color=colour, fillstyle="none")
-    axes.set(xlabel="Trained attacker AUC: less is better", ylabel="Balanced accuracy (%)")
+    axes.set(
+        xlabel="AUC of the best of cosine, LDA and PLDA: less is better",
+        ylabel="Balanced accuracy (%)",
+    )
     axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0)
     return figure

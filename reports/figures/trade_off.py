@@ -71,10 +71,13 @@ def _scale(column: Column) -> float:
 
 
 def _span(rows: Sequence[Row], column: Column) -> Span:
-    """From the lowest to the highest mean, with room for names and whiskers."""
-    values = [_scale(column) * row.scores[column.key].mean for row in rows]
-    room = max(0.18 * (max(values) - min(values)), 0.02 * _scale(column))
-    return min(values) - room, max(values) + room
+    """From the lowest to the highest mean with room for names, and no method's whisker cut off."""
+    means = [row.scores[column.key].mean for row in rows]
+    room = max(0.18 * (max(means) - min(means)), 0.02)
+    seen = [min(means) - room, max(means) + room]
+    for score in (row.scores[column.key] for row in rows if row.role == "method"):
+        seen += [bound for bound in (score.low, score.high) if bound is not None]
+    return _scale(column) * min(seen), _scale(column) * max(seen)
 
 
 def _place(

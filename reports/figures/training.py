@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 
 from fer_bench.reports.figures.style import TEXT_WIDTH, colours, spaced
 from fer_bench.reports.text import plain
-from fer_bench.runs.store import RunRecord
+from fer_bench.runs.store import RunRecord, histories
 
 MEASURES = ("accuracy", "balanced_accuracy", "ccc")
 PANEL = (2.6, 1.9)  # inches
@@ -30,10 +30,7 @@ def term_curves(records: Sequence[RunRecord], *, paper: bool = False) -> Figure 
 def _drawn(
     records: Sequence[RunRecord], panels_of: Callable[[pd.DataFrame], Any], *, paper: bool
 ) -> Figure | None:
-    frames = [record.history for record in records if len(record.history)]
-    if not frames:
-        return None
-    history = pd.concat(frames, ignore_index=True)
+    history = histories(records)
     history["value"] = pd.to_numeric(history["value"], errors="coerce")
     panels = list(panels_of(history))
     if not panels:

@@ -18,7 +18,7 @@ from fer_bench.attackers.frontier import (
 from fer_bench.attackers.metric import FIXED, TRAINED
 from fer_bench.errors import DataError
 from fer_bench.reports.aggregate import Estimate
-from fer_bench.reports.columns import Column, columns_of
+from fer_bench.reports.columns import Column, columns_of, entries
 from fer_bench.reports.figures.eraser_curves import eraser_curves
 from fer_bench.reports.material import Material
 from fer_bench.reports.rendering import svg
@@ -26,7 +26,9 @@ from fer_bench.reports.sections.section import Section
 from fer_bench.reports.summary import Row, Summary
 
 PLAIN = "erm"  # the method, or the label of embeddings of one's own, whose curve is the line
+ALONE = "class scores"
 
+Left = dict[str, Estimate]  # "leak" and "utility"
 Curves = Mapping[tuple[int, int], Sequence[Point]]  # (seed, fold) -> the curve of that run
 
 
@@ -70,6 +72,7 @@ class Line:
         steps: the leak for every attacker, likewise.
         places: among the methods for the fixed and for the trained attacker; None for others.
         verdict: how it stands to the curve of ERM with an eraser, where that was measured.
+        left: what an eraser of each strength leaves (`erased`).
     """
 
     row: Row
@@ -77,6 +80,7 @@ class Line:
     steps: tuple[Estimate | None, ...]
     places: tuple[Place, Place] | None
     verdict: Verdict | None
+    left: Mapping[str, Left]
 
 
 def content(page: Material) -> Mapping[str, Any] | None:
@@ -93,6 +97,7 @@ def content(page: Material) -> Mapping[str, Any] | None:
     before, after = (places(ranked, column) for column in compared)
     curves, line = kept_curves(page), plain_encoder(summary)
     verdicts = curve_verdicts(curves, line)
+    strengths, left = erased(summary.rows)
     lines = [
         Line(
             row,
@@ -100,6 +105,7 @@ def content(page: Material) -> Mapping[str, Any] | None:
             tuple(row.scores.get(column.key) for column in steps),
             (before[row.label], after[row.label]) if row.label in before else None,
             verdicts.get(row.label),
+            left.get(row.label, {}),
         )
         for rows in (methods, others)
         for row in sorted(rows, key=lambda r: _leak(r, trained))
@@ -107,6 +113,7 @@ def content(page: Material) -> Mapping[str, Any] | None:
     return {
         "columns": columns,
         "steps": steps,
+        "strengths": strengths,
         "lines": lines,
         "moved": sum(line.places[0].at != line.places[1].at for line in lines if line.places),
         "readings": [reading(ranked, column) for column in compared] if ranked else [],
@@ -206,6 +213,22 @@ def curve_verdicts(curves: Mapping[str, Curves], line: str) -> dict[str, Verdict
         except DataError:  # other people in an equally named fold
             continue
     return out
+
+
+def erased(rows: Sequence[Row]) -> tuple[list[str], dict[str, dict[str, Left]]]:
+    """What erasers leave of each row: the strengths, and label -> strength -> leak and utility.
+
+    A strength is a rank of LEACE, or "class scores".
+    """
+    left: dict[str, dict[str, Left]] = {}
+    for row in rows:
+        for entry in entries(row.scores, "erased"):
+            strength = entry.words.get("rank", ALONE)
+            kind = entry.key.rpartition(".")[2]
+            left.setdefault(row.label, {}).setdefault(strength, {})[kind] = entry.value
+    strengths = {strength for each in left.values() for strength in each}
+    ranks = sorted(strengths - {ALONE}, key=int)
+    return [*ranks, *(strengths & {ALONE})], left
 
 
 def rests_on(page: Material, rows: Sequence[Row], column: Column) -> Mapping[str, int] | None:

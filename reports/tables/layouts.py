@@ -23,6 +23,7 @@ from fer_bench.reports.standing import at_null, sound
 from fer_bench.reports.summary import Row, Summary
 from fer_bench.reports.tables.model import Cell, Head, Number, Table
 from fer_bench.score import Style
+from fer_bench.terminal import counted
 
 ROLE_TITLES = {"method": "", "reference": "Reference rows", "oracle": "Oracles"}
 
@@ -331,5 +332,5 @@ LAYOUTS: dict[str, Callable[[Summary, str | None], Table]] = {
 
 def _runs(summary: Summary) -> str:
     seeds, folds = len(summary.seeds), len(summary.folds)
-    words = [f"{seeds} seed{'s' * (seeds != 1)}", f"{folds} fold{'s' * (folds != 1)}"]
+    words = [counted(seeds, "seed"), counted(folds, "fold")]
     return " × ".join(words)

@@ -7,8 +7,10 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+import fer_bench.metrics.audit as metric_audit
 import fer_bench.metrics.sanity as sanity
 from fer_bench.cli.protocol import check_protocol as command
+from fer_bench.metrics.audit import Audited
 
 
 @pytest.mark.slow
@@ -68,3 +70,15 @@ def test_command_reports_failures(monkeypatch):
     assert result.exit_code == 1
     assert "FAIL  b: 2" in result.output
     assert "1 of 2 checks passed." in result.output
+
+
+def test_command_tells_how_far_measures_can_be_trusted(monkeypatch):
+    app = typer.Typer()
+    app.command()(command)
+    measured = [Audited("m/a", "A", 0.01, 1.0, 0.9, 24), Audited("m/b", "B", 0.1, 0.8, 0.5, 24)]
+    monkeypatch.setattr(metric_audit, "audit", lambda: measured)
+    result = CliRunner().invoke(app, ["--measures"])
+    assert result.exit_code == 0
+    first, second = result.output.splitlines()  # the least trustworthy first
+    assert first.startswith("B (m/b): rank correlation 0.80, 50% of 24 pairs")
+    assert second.startswith("A (m/a): rank correlation 1.00")

@@ -22,3 +22,12 @@ def test_names_never_hide_each_other(summary):
         boxes = [t.get_window_extent(renderer) for t in axes.texts]
     for i, box in enumerate(boxes):
         assert not any(box.overlaps(other) for other in boxes[i + 1 :])
+
+
+def test_no_whisker_of_a_method_is_cut_off(summary):
+    use = summary.use
+    figure = trade_off(summary)
+    low, high = figure.axes[0].get_ylim()
+    scores = [row.scores[use.key] for row in summary.of_role("method")]
+    assert low <= 100 * min(score.low for score in scores)
+    assert high >= 100 * max(score.high for score in scores)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import pytest
 
+from fer_bench.reports.figures import training
 from fer_bench.reports.figures.style import drawing
 from fer_bench.reports.figures.training import training_curves
-from fer_bench.runs.store import RunStore
+from fer_bench.runs.store import RunStore, histories
 
 
 def test_curves_show_each_player_and_stage(results, summary):
@@ -30,14 +32,19 @@ def test_curves_show_each_player_and_stage(results, summary):
     assert list(drawn) == pytest.approx(list(sum(losses) / len(losses)))
 
 
-def test_stages_without_a_measure_leave_no_empty_panel(results):
+def test_stages_without_a_measure_leave_no_empty_panel(results, monkeypatch):
     records = [r for r in RunStore(results).records() if r.spec.label == "DICE-FER"]
-    for record in records:
-        history = record.history
-        keep = (history["player"] != "prediction") | (history["stage"] != "identity")
-        record.__dict__["history"] = history[keep]
+    history = histories(records)
+    keep = (history["player"] != "prediction") | (history["stage"] != "identity")
+    monkeypatch.setattr(training, "histories", lambda _: history[keep].copy())
     with drawing(paper=False):
         figure = training_curves(records)
     shown = [axes for axes in figure.get_axes() if axes.get_visible()]
     assert len(shown) == 3
     assert all(axes.get_lines() for axes in shown)
+
+
+def test_histories_read_at_once_are_those_read_one_by_one(results):
+    records = RunStore(results).records()[:7]
+    one_by_one = pd.concat([record.history for record in records], ignore_index=True)
+    pd.testing.assert_frame_equal(histories(records), one_by_one)

@@ -19,6 +19,8 @@ from fer_bench.reports.sections.claims import (
 )
 from fer_bench.score import Outcome, Score
 
+LEFT = ("leak", "utility")
+
 
 def leak(mean, half=0.01):
     return Estimate(mean, mean - half, mean + half, 0, 0.5, 1, 40, "", "", (mean,))
@@ -143,6 +145,18 @@ def test_every_method_but_erm_is_held_against_its_curve(summary):
     content = SECTION.content(page_of(with_scores(summary, leaks), curve))
     assert content["curve"]
     assert "EIF" in content["figure"]
+
+
+def test_what_erasers_leave_is_shown_by_rank(summary):
+    made = with_scores(summary, {"ERM": (0.8, 0.9), "EIF": (0.6, 0.95)})
+    kept = {f"frontier/leace.{k}.{what}": leak(0.5 + k / 100) for k in (0, 2, 16) for what in LEFT}
+    made.row("ERM").scores.update(kept)
+    made.row("EIF").scores.update({f"frontier/scores.{what}": leak(0.6) for what in LEFT})
+    content = SECTION.content(page_of(made))
+    assert content["strengths"] == ["0", "2", "16", "class scores"]
+    shown = {line.row.label: line.left for line in content["lines"]}
+    assert {k: v["leak"].mean for k, v in shown["ERM"].items()} == {"0": 0.5, "2": 0.52, "16": 0.66}
+    assert shown["EIF"]["class scores"].keys() == set(LEFT)
 
 
 def test_the_people_and_pairs_behind_the_leak_are_told(summary):
