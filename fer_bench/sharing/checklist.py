@@ -61,8 +61,8 @@ def checklist(folder: str | Path, *, beside: str | Path | None = None) -> str:
     head = [
         "# NeurIPS paper checklist (draft)",
         "",
-        f"Drafted by FER-Bench {__version__} from {counted(len(facts.records), 'run')}. Read every answer "
-        f"before you hand it in; {TODO} marks what only the authors know.",
+        f"Drafted by FER-Bench {__version__} from {counted(len(facts.records), 'run')}. Read every "
+        f"answer before you hand it in; {TODO} marks what only the authors know.",
         "",
     ]
     answers = [*_answers(facts)]
