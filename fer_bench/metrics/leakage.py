@@ -141,7 +141,7 @@ SPECS = (
 )
 
 
-@metric("leakage", scores=SPECS)
+@metric("leakage", version=2, scores=SPECS)
 def leakage(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
     """The 2 x 2 matrix of one run, with probes, verification, retrieval and the label floor."""
     out: dict[str, Score] = {}

@@ -54,7 +54,7 @@ SPECS = (
 )
 
 
-@metric("capacity", scores=SPECS)
+@metric("capacity", version=2, scores=SPECS)
 def probe_curves(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
     """Accuracy of probes of rising capacity for {E, I} x {identity, expression}.
 
