@@ -296,7 +296,7 @@ WORDINGS: dict[str, Wording] = {
     "subjects-left-out": Wording("{kept} of {total} subjects have images on both sides of the cut"),
     "uneven-people": Wording(
         "the faces of {people} people are spread so unevenly that they tell as much as those of "
-        "{effective:.1f} would: none is named or verified here; attackers count all people alike",
+        "{effective:.1f} would: closed-set numbers are left out; attackers count all people alike",
         "error",
     ),
     "no-validation": Wording(

@@ -16,7 +16,7 @@ import threading
 import time
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
@@ -179,8 +179,8 @@ class Lines:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._step = ""
-        self._began = self._last = -math.inf
+        self._step, self._last = ("", 0.0), -math.inf
+        self._lock = threading.Lock()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._repeat, daemon=True)
 
@@ -192,27 +192,26 @@ class Lines:
         self._over.set()
         self._thread.join()
 
-    @property
-    def silent(self) -> bool:
-        """Whether it is long since a line."""
-        return time.monotonic() - self._last >= SILENT_S
-
-    def say(self, text: str) -> None:
-        """Print a line, with markup."""
-        self._last = time.monotonic()
-        self._console.print(text, soft_wrap=True)
+    def say(self, text: str, *, after: float = 0.0) -> None:
+        """Print a line, with markup, if the last one is so many seconds old."""
+        with self._lock:
+            if time.monotonic() - self._last >= after:
+                self._last = time.monotonic()
+                self._console.print(text, soft_wrap=True)
 
     def doing(self, step: str) -> None:
         """What is being done from now on."""
-        self._step, self._began = step, time.monotonic()
+        self._step = step, time.monotonic()
 
     def _repeat(self) -> None:
         from rich.markup import escape
 
         while not self._over.wait(SILENT_S / 5):
-            if self._step and self.silent:
-                spent = duration(time.monotonic() - self._began)
-                self.say(escape(f"{self._step}, {spent} so far ..."))
+            step, began = self._step
+            if step:
+                text = escape(f"{step}, {duration(time.monotonic() - began)} so far ...")
+                with suppress(OSError):  # the command's own lines tell of it
+                    self.say(text, after=SILENT_S)
 
 
 @contextmanager

@@ -16,9 +16,7 @@ LEAST_PEOPLE = 20
 LEAST_PAIRS = 100
 ALIKE = 0.3  # by how much training and test E may be less alike than two halves of training E
 OFFSET = 0.03  # of the AUC of permuted people from .5
-FLAT = (
-    0.2  # share of the second moments that tells directions apart; less are noise and class sizes
-)
+FLAT = 0.2  # share of the second moments that tells directions apart; below it is noise
 EVERYBODY, TIED = 0.99, 1e-6  # an AUC that cannot be beaten, and its distance from .5 where all tie
 GAP = 0.1  # of the AUC between validation and test people
 

@@ -252,7 +252,7 @@ SPECS = (
 )
 
 
-@metric("frontier", version=2, needs=("subjects",), default=False, scores=SPECS)
+@metric("frontier", version=3, needs=("subjects",), default=False, scores=SPECS)
 def frontier(run: RunArrays, *, seed: int = 0) -> Scores:
     """What erasers would leave of this embedding: utility against leak, LEACE's rank swept.
 

@@ -200,7 +200,7 @@ WEAK = 0.4  # an evaluation that misses weaker leaks than this EER says little b
 TRAINED_DRAWS = 10  # planted leaks that a network is trained on
 
 
-@metric("attackers", version=5, needs=("subjects",), scores=SPECS)
+@metric("attackers", version=6, needs=("subjects",), scores=SPECS)
 def attackers(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
     """Is a person recognised in E across expressions? Closed-form attackers on unseen people."""
     out: dict[str, Score] = {}
@@ -211,7 +211,7 @@ def attackers(run: RunArrays, *, seed: int = 0) -> dict[str, Score]:
 
 @metric(
     "attackers-all",
-    version=5,
+    version=6,
     needs=("subjects",),
     default=False,
     scores=(_of_step("network"), *SPECS, POWER),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -31,9 +32,9 @@ def entry(cache: Path, name: str, key: str, make: Callable[[Path], None]) -> Pat
     with FileLock(folder.with_suffix(".lock")):
         if folder.is_dir():  # somebody else made it meanwhile
             return folder
-        aside = folder.with_name(f".{key}")
-        shutil.rmtree(aside, ignore_errors=True)  # of one that was killed
-        aside.mkdir()
+        for left in folder.parent.glob(f".{key}.*"):  # by commands that were killed
+            shutil.rmtree(left, ignore_errors=True)
+        aside = Path(tempfile.mkdtemp(prefix=f".{key}.", dir=folder.parent))
         try:
             make(aside)
             aside.rename(folder)

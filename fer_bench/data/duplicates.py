@@ -57,7 +57,7 @@ def near_pairs(
 
     Args:
         sets: of faces.
-        progress: see `progress_bar`; None on a terminal.
+        progress: show how far it is; None: a bar on a terminal, else lines.
     """
     n = sum(map(len, sets))
     small = np.empty((n, SIDE, SIDE), dtype=np.float32)

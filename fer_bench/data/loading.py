@@ -75,7 +75,7 @@ def load_dataset(
         split, classes, where: keep only the rows of a split, of some expressions, or with given
             attribute values, such as `where={"pose": "forward"}`.
         decisions: a file of decisions from `fer-bench data audit`, which are followed.
-        progress: show a progress bar; by default only on a terminal.
+        progress: show how far it is; by default as a bar on a terminal, else in lines.
         options: those of the data set itself.
 
     Raises:

@@ -11,7 +11,7 @@ from contextvars import ContextVar
 
 from fer_bench.threads import cores
 
-EVERY = 10.0  # seconds between lines
+EVERY = 5.0  # seconds between lines
 _QUIET = ContextVar("_QUIET", default=False)
 
 
@@ -34,9 +34,11 @@ def progress_bar(
     Args:
         what: what is being done, such as "decoding raf-db".
         show: True draws the bar anywhere, False is silent; by default the bar is drawn on a
-            terminal, and elsewhere a line is written to the error stream every ten seconds.
+            terminal that no other one is drawn on, and elsewhere a line is written to the error
+            stream every five seconds.
     """
-    if show is False or (show is None and _QUIET.get()):
+    drawn_on = hasattr(sys.stderr, "rich_proxied_file")  # two bars at once garble the terminal
+    if show is False or (show is None and (_QUIET.get() or drawn_on)):
         yield lambda count: None
     elif show or sys.stderr.isatty():
         from rich.progress import Progress

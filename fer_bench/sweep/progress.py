@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bar
 
 from fer_bench.experiment import RunSpec
-from fer_bench.terminal import Lines, counted, make_console
+from fer_bench.terminal import SILENT_S, Lines, counted, make_console
 
 
 class Progress:
@@ -62,8 +62,7 @@ class Progress:
             self._bar.update(self._runs, completed=self.done + sum(self._parts.values()))
         else:
             self._lines.doing(f"  {line}")
-            if self._lines.silent:
-                self._lines.say(escape(f"  {line}"))
+            self._lines.say(escape(f"  {line}"), after=SILENT_S)
 
     def finished(self, spec: RunSpec, state: str, text: str) -> None:
         """One run ended; a failure that has been told already is not told again."""

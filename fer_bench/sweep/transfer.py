@@ -16,6 +16,7 @@ import pandas as pd
 
 from fer_bench import statistics
 from fer_bench.data.duplicates import copies_between
+from fer_bench.data.progress import quietly
 from fer_bench.errors import RunError
 from fer_bench.experiment import DataSpec
 from fer_bench.runs.store import RunRecord, RunStore, faces_of_part
@@ -55,7 +56,7 @@ def transfer_matrix(
     folders = _named([RunStore(root) for root in roots])
     records = [(name, r) for name, s in folders.items() for r in _concerned(s)]
     lines = []
-    with Progress(len(records), quiet=quiet) as progress:
+    with quietly(quiet), Progress(len(records), quiet=quiet) as progress:
         for home, record in records:
             others = {n: store for n, store in folders.items() if n != home}
             copies = _embed_others(record, others)

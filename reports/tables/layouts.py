@@ -112,17 +112,15 @@ def _marks(rows: Sequence[Row], column: Column, use: Column | None) -> dict[str,
     if not column.better:
         return {}
     sign = -1 if column.better == "high" else 1
+    known = [row for row in rows if column.key in row.scores]
     able = [
         row
-        for row in rows
-        if column.key in row.scores
-        and sound(row.scores, use)
-        and not at_null(row.scores[column.key], column)
+        for row in known
+        if sound(row.scores, use) and not at_null(row.scores[column.key], column)
     ]
     ranked = sorted(able, key=lambda row: sign * row.scores[column.key].mean)
-    if len(ranked) < 2:
-        return {}
-    return {ranked[0].label: "best", ranked[1].label: "second"}
+    marks = ("best", "second") if len(known) > 1 else ()
+    return {row.label: mark for row, mark in zip(ranked, marks, strict=False)}
 
 
 def _full(summary: Summary, method: str | None) -> Table:

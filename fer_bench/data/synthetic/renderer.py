@@ -79,7 +79,7 @@ def render(
     threads
         How many threads work on it (default: all cores). The pixels do not depend on it.
     progress
-        Show how far it is (default: no); None does so on a terminal, see `progress_bar`.
+        Show how far it is (default: no); None: a bar on a terminal, else lines.
 
     Returns
     -------

@@ -53,13 +53,15 @@ def test_every_term_has_a_line_of_its_own():
         )
     ]  # fmt: skip
     columns = ["stage", "epoch", "split", "player", "term", "value"]
-    record = SimpleNamespace(
-        history=pd.DataFrame(rows, columns=columns), folder=SimpleNamespace(name="r")
-    )
-    figure = term_curves([record])
+    history = pd.DataFrame(rows, columns=columns)
+
+    def record(frame):
+        written = frame.to_csv(index=False).encode()
+        return SimpleNamespace(sealed=lambda name: written, folder=SimpleNamespace(name="r"))
+
+    figure = term_curves([record(history)])
     shown = [axes for axes in figure.axes if axes.get_visible()]
     legends = [[t.get_text() for t in axes.get_legend().get_texts()] for axes in shown]
     assert legends == [["l1", "global jsd"], ["adversarial"]]
     assert np.isfinite([line.get_ydata().max() for axes in shown for line in axes.lines]).all()
-    totals = record.history[record.history["term"] == "total"]
-    assert term_curves([SimpleNamespace(history=totals, folder=record.folder)]) is None
+    assert term_curves([record(history[history["term"] == "total"])]) is None
