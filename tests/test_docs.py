@@ -197,9 +197,9 @@ def test_rows_come_from_the_file_of_pytest_benchmark(rerun, tmp_path) -> None:
 
 def test_places_and_verdicts_are_kept_with_claims(rerun) -> None:
     places = (Place(2, 1, 3), Place(1, 1, 1))
-    line = Line(None, (), (), places, SimpleNamespace(state="below"))
+    line = Line(None, (), (), places, SimpleNamespace(state="below"), {})
     assert rerun._standing(line) == {"place": "2 (1 to 3) → 1", "ERM + eraser": "below"}
-    assert set(rerun._standing(Line(None, (), (), None, None)).values()) == {None}
+    assert set(rerun._standing(Line(None, (), (), None, None, {})).values()) == {None}
 
 
 def test_a_command_that_fails_keeps_nothing(rerun, tmp_path, monkeypatch) -> None:
