@@ -141,9 +141,12 @@ def _margins(summary: Summary, verdict: Verdict, use: Column) -> str:
 
 
 def _gain(difference: float, word: str, use: Column) -> str:
+    size = formatted(abs(difference), use.style)
+    if word and size == formatted(0.0, use.style):
+        return f"level with {word}"
     unit = " points" if use.style == "percent" else ""
     side = "above" if difference >= 0 else "below"
-    return f"{formatted(abs(difference), use.style)}{unit} {side} {word}"
+    return f"{size}{unit} {side} {word}"
 
 
 def _leak(summary: Summary, troubles: Mapping[str, Caution]) -> Caution:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import tempfile
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,7 +34,8 @@ def entry(cache: Path, name: str, key: str, make: Callable[[Path], None]) -> Pat
             return folder
         for left in folder.parent.glob(f".{key}.*"):  # by commands that were killed
             shutil.rmtree(left, ignore_errors=True)
-        aside = Path(tempfile.mkdtemp(prefix=f".{key}.", dir=folder.parent))
+        aside = folder.with_name(f".{key}.{uuid.uuid4().hex[:8]}")
+        aside.mkdir()
         try:
             make(aside)
             aside.rename(folder)

@@ -516,7 +516,7 @@ def test_what_an_interrupted_renderer_leaves_is_no_entry_and_goes(monkeypatch, t
     store = tmp_path / "generated"
     assert [p for p in store.iterdir() if p.is_dir()] == []
     (lock,) = store.glob("*.lock")
-    killed = store / f".{lock.stem}"  # a kill leaves the folder that was being written
+    killed = store / f".{lock.stem}.0a1b2c3d"  # a kill leaves the folder that was being written
     killed.mkdir()
     (killed / "images.npy").write_bytes(b"half")
     faces = load_dataset("generated", **options)

@@ -94,6 +94,8 @@ def test_variants_of_a_baseline_are_not_the_baseline(summary):
     sentence = headline(replace(won, rows=(variant, *won.rows))).sentences[0]
     assert "above ERM" not in sentence  # ERM itself is the best
     assert "above pixels" in sentence
+    level = planted(summary, {**CLEAR, "EIF": (0.6004, 0.02)}, separated=False)
+    assert "(level with ERM, " in headline(level).sentences[0]
     won = planted(summary, CLEAR, separated=True)
     variant = replace(won.row("ERM"), label="ERM, other batch", scores=won.row("DICE-FER").scores)
     assert "20.0 points above ERM" in headline(replace(won, rows=(variant, *won.rows))).sentences[0]
