@@ -79,6 +79,6 @@ def test_command_tells_how_far_measures_can_be_trusted(monkeypatch):
     monkeypatch.setattr(metric_audit, "audit", lambda: measured)
     result = CliRunner().invoke(app, ["--measures"])
     assert result.exit_code == 0
-    first, second = result.output.splitlines()  # the least trustworthy first
+    first, second = result.stdout.splitlines()  # the least trustworthy first
     assert first.startswith("B (m/b): rank correlation 0.80, 50% of 24 pairs")
     assert second.startswith("A (m/a): rank correlation 1.00")
