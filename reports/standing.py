@@ -1,4 +1,4 @@
-"""What may be claimed of a row: whether it beats chance, whether its embedding has collapsed."""
+"""What may be claimed of a row: whether it beats chance, has collapsed, or is no evidence."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from fer_bench.reports.columns import Column
 
 ONE_DIRECTION = 1.25  # effective rank: one direction holds more than 94 % of the variance
 SOURCE = "erm"  # registered name of the method whose embedding is erased for comparison
+FAULTY = frozenset({"calibration-bias", "calibration-slope", "not-calibrated"})
 ERASED = "erased"  # registered names of methods that erase the person from another's embedding
 
 
@@ -28,6 +29,14 @@ def at_null(value: Estimate, column: Column) -> bool:
         return False
     known = (bound for bound in (value.floor, value.low, value.mean) if bound is not None)
     return next(known) <= null
+
+
+def may_lead(value: Estimate, column: Column) -> bool:
+    """Whether a value can be called best: shown to be better than none, by a sound estimator.
+
+    Information whose estimator fails its calibration is no evidence, for or against.
+    """
+    return not at_null(value, column) and not any(c.code in FAULTY for c in value.cautions)
 
 
 def collapsed(scores: Mapping[str, Estimate]) -> bool:

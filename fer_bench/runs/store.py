@@ -282,11 +282,11 @@ def histories(records: Sequence[RunRecord]) -> pd.DataFrame:
 
     They are parsed as one file: a thousand small ones would take a second.
     """
-    head, body = b"", []
-    for record in records:
-        head, _, lines = record.sealed("history.csv").partition(b"\n")
-        body.append(lines)
-    return pd.read_csv(BytesIO(b"\n".join([head, b"".join(body)])))
+    parts = [record.sealed("history.csv").partition(b"\n") for record in records]
+    heads = {head for head, *_ in parts}
+    if len(heads) != 1:  # of a version with other columns
+        return pd.concat([record.history for record in records], ignore_index=True)
+    return pd.read_csv(BytesIO(b"\n".join([*heads, *(lines for *_, lines in parts)])))
 
 
 class RunStore:

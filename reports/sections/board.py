@@ -11,7 +11,7 @@ from fer_bench.reports.columns import Column, leaderboard_columns
 from fer_bench.reports.material import Material
 from fer_bench.reports.sections.limits import numbered
 from fer_bench.reports.sections.section import Section
-from fer_bench.reports.standing import at_null, sound
+from fer_bench.reports.standing import may_lead, sound
 from fer_bench.reports.summary import ROLES, Row, Summary
 from fer_bench.reports.text import formatted
 from fer_bench.score import Aspect
@@ -102,12 +102,12 @@ def _decided(verdict: Any) -> bool:
 
 
 def _ranks(summary: Summary, column: Column) -> dict[str, str]:
-    """Marks of the methods: a best one only where it is alone, and is no guess and no wreck."""
+    """Marks of the methods: a best one only where it is alone, sound, and may lead."""
     verdict = summary.verdict(column.key)
     if verdict is None or not _decided(verdict):
         return {}
     best = summary.row(verdict.best)
-    if at_null(verdict.value, column) or not sound(best.scores, summary.use):
+    if not may_lead(verdict.value, column) or not sound(best.scores, summary.use):
         return {}
     if verdict.tied:
         return dict.fromkeys((verdict.best, *verdict.tied), "tied")

@@ -10,6 +10,7 @@ from fer_bench.reports.failed import reasons_of, with_files
 from fer_bench.reports.material import Material
 from fer_bench.reports.remarks import Remark
 from fer_bench.reports.sections.section import Section
+from fer_bench.reports.standing import FAULTY
 from fer_bench.reports.summary import Summary
 
 GROUPS = ("This experiment", "Estimators", "References and oracles")
@@ -33,7 +34,6 @@ EXPECTED_OF_ORACLES = frozenset(
         "too-high-to-check",
     }
 )
-FAULTY = frozenset({"calibration-bias", "calibration-slope", "not-calibrated"})
 
 
 def content(page: Material) -> Mapping[str, Any]:

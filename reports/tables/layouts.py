@@ -19,7 +19,7 @@ from fer_bench.reports.columns import (
     with_unit_in_title,
 )
 from fer_bench.reports.published import published_rows
-from fer_bench.reports.standing import at_null, sound
+from fer_bench.reports.standing import may_lead, sound
 from fer_bench.reports.summary import Row, Summary
 from fer_bench.reports.tables.model import Cell, Head, Number, Table
 from fer_bench.score import Style
@@ -108,15 +108,13 @@ def _number(score: Estimate | None, style: Style, mark: str, notes: _Notes | Non
 
 
 def _marks(rows: Sequence[Row], column: Column, use: Column | None) -> dict[str, str]:
-    """Best and second by the printed mean, among the methods that are no guesses and no wrecks."""
+    """Best and second by the printed mean, among the sound methods whose value may lead."""
     if not column.better:
         return {}
     sign = -1 if column.better == "high" else 1
     known = [row for row in rows if column.key in row.scores]
     able = [
-        row
-        for row in known
-        if sound(row.scores, use) and not at_null(row.scores[column.key], column)
+        row for row in known if sound(row.scores, use) and may_lead(row.scores[column.key], column)
     ]
     ranked = sorted(able, key=lambda row: sign * row.scores[column.key].mean)
     marks = ("best", "second") if len(known) > 1 else ()

@@ -48,3 +48,16 @@ def test_histories_read_at_once_are_those_read_one_by_one(results):
     records = RunStore(results).records()[:7]
     one_by_one = pd.concat([record.history for record in records], ignore_index=True)
     pd.testing.assert_frame_equal(histories(records), one_by_one)
+
+
+def test_histories_of_versions_with_other_columns_are_read_one_by_one(results):
+    class Older:
+        history = pd.DataFrame({"epoch": [1], "term": ["total"], "value": [0.5]})
+
+        def sealed(self, name):
+            return self.history.to_csv(index=False).encode()
+
+    records = [RunStore(results).records()[0], Older()]
+    read = histories(records)
+    assert len(read) == len(records[0].history) + 1
+    assert read["value"].iloc[-1] == 0.5

@@ -8,6 +8,7 @@ import pytest
 
 from fer_bench.cautions import Caution
 from fer_bench.reports.sections.board import _ranks, cells, deciding_columns
+from fer_bench.reports.standing import FAULTY
 
 USE = "classification/test.accuracy"
 
@@ -55,6 +56,14 @@ def test_nobody_separated_is_no_colour(summary):
 def test_a_guess_has_no_star(summary):
     value = replace(summary.verdict(USE).value, mean=0.25, low=0.1, high=0.4, floor=0.1, null=0.2)
     assert ranks(with_verdict(summary, tied=(), value=value)) == {}
+
+
+@pytest.mark.parametrize("code", sorted(FAULTY))
+def test_information_that_failed_its_calibration_has_no_star(summary, code):
+    value = summary.verdict(USE).value
+    made = with_verdict(summary, tied=(), value=replace(value, cautions=(Caution(code),)))
+    assert ranks(made) == {}
+    assert ranks(with_verdict(summary, tied=(), value=value)) == {"DICE-FER": "best"}
 
 
 def test_a_collapsed_embedding_has_no_star(summary):
