@@ -74,6 +74,11 @@ class PartArrays:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def with_rows(self, rows: NDArray[np.int64]) -> PartArrays:
+        """The part with some of its rows, in that order."""
+        arrays = {name: array[rows] for name, array in self.stored.items()}
+        return self.of_stored(self.name, arrays, self.labels.iloc[rows], self.classes)
+
     @cached_property
     def y(self) -> NDArray[np.int64]:
         """[n] expression codes into `classes`, -1 where missing."""

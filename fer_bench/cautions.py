@@ -388,6 +388,10 @@ WORDINGS: dict[str, Wording] = {
         "fails its calibration: on matched problems of known information the estimator reads "
         "{share:.0%} of what is planted"
     ),
+    "gap-at-most": Wording(
+        "at most so much: the estimator reads the second term, I(E_M; I_M), too low on matched "
+        "problems of known information, and passes for the first"
+    ),
     "few-rows-per-label": Wording(
         "{labels} labels in {rows} rows, fewer than {least} each: what tells them apart cannot be "
         "learnt from so few, so the value is a lower bound, and may be far too low"

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from fer_bench.cautions import has
+from fer_bench.information.calibration import FAULTS
 from fer_bench.reports.aggregate import Estimate
 from fer_bench.reports.columns import Column
 
 ONE_DIRECTION = 1.25  # effective rank: one direction holds more than 94 % of the variance
 SOURCE = "erm"  # registered name of the method whose embedding is erased for comparison
-FAULTY = frozenset({"calibration-bias", "calibration-slope", "not-calibrated"})
+FAULTY = FAULTS | {"not-calibrated"}
 ERASED = "erased"  # registered names of methods that erase the person from another's embedding
 
 
@@ -31,12 +32,24 @@ def at_null(value: Estimate, column: Column) -> bool:
     return next(known) <= null
 
 
-def may_lead(value: Estimate, column: Column) -> bool:
-    """Whether a value can be called best: shown to be better than none, by a sound estimator.
+def withheld(value: Estimate) -> bool:
+    """Whether the estimator failed its calibration in some run: no evidence, for or against."""
+    return has(value.cautions, *FAULTY)
 
-    Information whose estimator fails its calibration is no evidence, for or against.
-    """
-    return not at_null(value, column) and not any(c.code in FAULTY for c in value.cautions)
+
+def at_most(value: Estimate) -> bool:
+    """Whether the value is no more than a bound from above, as a leak was read too low."""
+    return has(value.cautions, "gap-at-most")
+
+
+def is_evidence(value: Estimate) -> bool:
+    """Whether rows can be compared by this value."""
+    return not (withheld(value) or at_most(value))
+
+
+def may_lead(value: Estimate, column: Column) -> bool:
+    """Whether a value can be called best: evidence, and shown to be better than no effect."""
+    return is_evidence(value) and not at_null(value, column)
 
 
 def collapsed(scores: Mapping[str, Estimate]) -> bool:

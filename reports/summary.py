@@ -42,7 +42,7 @@ from fer_bench.reports.remarks import (
     said_of_runs,
 )
 from fer_bench.reports.scores import latest_records, of_weakest_tie, read_scores
-from fer_bench.reports.standing import SOURCE, sound
+from fer_bench.reports.standing import SOURCE, is_evidence, sound
 from fer_bench.reports.text import listed
 from fer_bench.runs.store import RunRecord, RunStore, write_json
 from fer_bench.score import Aspect, Outcome
@@ -475,13 +475,14 @@ def _verdicts(
 ) -> Iterable[Verdict]:
     """The best method of every column, and what the comparison says of the others.
 
-    A method that has collapsed or guesses is best only where all do.
+    A method that has collapsed or guesses is best only where all do. Methods whose number is no
+    evidence are not compared by it.
     """
     methods = [row for row in rows if row.role == "method"]
     use = next((c for a in USES for c in columns_about(a) if c.key in columns), None)
     for key in columns:
         column = leaderboard_columns()[key]
-        able = [row for row in methods if key in row.scores]
+        able = [row for row in methods if key in row.scores and is_evidence(row.scores[key])]
         if not able or not column.better:
             continue
         sign = 1 if column.better == "high" else -1

@@ -43,3 +43,12 @@ def test_sequences_of_two_people_are_two_though_their_names_agree():
 
 def test_embeddings_are_those_the_method_has():
     assert list(part(subject=["a"]).embeddings) == ["E"]
+
+
+def test_some_rows_of_a_part_keep_all_that_belongs_to_them():
+    whole = part(subject=["a", "b", "c"], expression=["neutral", "happiness", None])
+    some = whole.with_rows(np.array([2, 0]))
+    assert some.labels["subject"].tolist() == ["c", "a"]
+    assert some.y.tolist() == [-1, 0]
+    assert some.expression.shape == (2, 2)
+    assert some.identity is None

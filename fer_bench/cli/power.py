@@ -1,4 +1,4 @@
-"""`fer-bench plan`: how many people and seeds would decide."""
+"""`fer-bench plan`: how many people, seeds and faces would decide."""
 
 from __future__ import annotations
 
@@ -48,6 +48,14 @@ def plan(
             help="Without a pilot: standard deviation of a run over seeds.", show_default=False
         ),
     ] = None,
+    mig: Annotated[
+        bool,
+        typer.Option(
+            "--mig",
+            help="Instead: how many test faces the calibration of the modified MIG takes, tried "
+            "on parts of the pilot's test people.",
+        ),
+    ] = False,
 ) -> None:
     """Say how many test people and seeds would tell two methods apart.
 
@@ -56,6 +64,9 @@ def plan(
     from fer_bench.errors import FerBenchError
     from fer_bench.statistics.power import power
 
+    if mig:
+        _say_sizes(pilot)
+        return
     if experiment is None and pilot is None:
         raise FerBenchError(
             "there is nothing to plan: give an experiment file, or a result folder with --pilot."
@@ -81,6 +92,33 @@ def plan(
     probability = power(spread, design, difference)
     typer.echo(f"a true difference of {difference:g} would be found {probability:.0%} of the time")
     _say_needed(spread, design, difference, chance)
+
+
+def _say_sizes(pilot: Path | None) -> None:
+    """In how many runs of a pilot the MIG passes its calibration, by the number of test faces."""
+    from fer_bench.errors import FerBenchError, RunError
+    from fer_bench.terminal import steps_shown
+
+    if pilot is None:
+        raise FerBenchError("--mig needs results: give a result folder with --pilot.")
+    with steps_shown("calibration of the MIG") as say:
+        from fer_bench.metrics.mig_sizes import calibration_by_size, lines
+        from fer_bench.runs.store import RunStore
+
+        parts = [
+            record.arrays.test
+            for record in RunStore(pilot).records()
+            if record.environment["method"]["role"] != "oracle"
+        ]
+        parts = [part for part in parts if part.identity is not None and part.has_subjects]
+        if not parts:
+            raise RunError(
+                f"{str(pilot)!r} has no run with an identity embedding and people: no MIG to plan."
+            )
+        sizes = calibration_by_size(parts, say=say)
+    typer.echo("runs in which a term of the MIG passes its calibration, by test faces:\n")
+    for line in lines(sizes):
+        typer.echo(line)
 
 
 def _say_needed(spread: Spread, design: Design, difference: float, chance: float) -> None:

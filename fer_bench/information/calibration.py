@@ -33,6 +33,7 @@ BENT = 3  # further tasks, whose dependence no linear model sees in full
 SEEN = 0.75  # the share of their information that one does see
 MOST = 0.9999  # correlation of the copula
 LEAST_SLOPE = 0.5  # an estimator that reads less of what is planted has failed
+FAULTS = frozenset({"calibration-bias", "calibration-slope"})  # codes of `Calibration.fault`
 
 
 @dataclass(frozen=True)

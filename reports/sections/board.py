@@ -11,7 +11,7 @@ from fer_bench.reports.columns import Column, leaderboard_columns
 from fer_bench.reports.material import Material
 from fer_bench.reports.sections.limits import numbered
 from fer_bench.reports.sections.section import Section
-from fer_bench.reports.standing import may_lead, sound
+from fer_bench.reports.standing import at_most, is_evidence, may_lead, sound, withheld
 from fer_bench.reports.summary import ROLES, Row, Summary
 from fer_bench.reports.text import formatted
 from fer_bench.score import Aspect
@@ -28,7 +28,7 @@ class Cell:
     """How one number is shown.
 
     Attributes:
-        text: the mean, or why there is none.
+        text: the mean, a bound of it ("≤ 0.1"), or why there is none.
         half: half the width of its interval, "" where there is none.
         title: the interval and the value without any effect, in words.
         order: what it is sorted by; NaN for a missing one.
@@ -51,12 +51,15 @@ def content(page: Material) -> Mapping[str, Any]:
     """Both boards by role, and the methods of which every run failed."""
     summary = page.summary
     columns = deciding_columns(summary)
-    more = [c for key, c in leaderboard_columns().items() if key in summary.columns]
-    more = [column for column in more if column not in columns]
+    unfit = {key for row in summary.rows for key, v in row.scores.items() if not is_evidence(v)}
+    more = [
+        column
+        for key, column in leaderboard_columns().items()
+        if key in summary.columns and (column not in columns or key in unfit)
+    ]
     there = {row.label for row in summary.rows}
     gone = {f.label: f for f in summary.failures if f.label not in there}
-    shown = cells(summary, [*columns, *more])
-    deciding = {column.key for column in columns}
+    shown = cells(summary, columns, decides=True)
     return {
         "columns": columns,
         "more": more,
@@ -66,9 +69,10 @@ def content(page: Material) -> Mapping[str, Any]:
             if (rows := summary.of_role(role))
         ],
         "cells": shown,
+        "more_cells": cells(summary, more),
         "flags": _flags(summary),
         "gone": list(gone.values()),
-        "marks": any(cell.rank for (_, key), cell in shown.items() if key in deciding),
+        "marks": any(cell.rank for cell in shown.values()),
         "rivals": len(summary.of_role("method")) > 1,
     }
 
@@ -79,15 +83,24 @@ def deciding_columns(summary: Summary) -> list[Column]:
     return [column for column in columns if column is not None]
 
 
-def cells(summary: Summary, columns: Iterable[Column]) -> dict[tuple[str, str], Cell]:
-    """(label, key) -> cell."""
+def cells(
+    summary: Summary, columns: Iterable[Column], *, decides: bool = False
+) -> dict[tuple[str, str], Cell]:
+    """(label, key) -> cell; what decides leaves out numbers that are no evidence."""
     out = {}
     for column in columns:
         ranks = _ranks(summary, column)
         span = _span(summary.rows, column)
         for row in summary.rows:
             value = row.scores.get(column.key)
-            cell = Cell(_why(row, column)) if value is None else _cell(value, column, span)
+            if value is None:
+                cell = Cell(_why(row, column))
+            elif decides and withheld(value):
+                cell = Cell("fails its calibration")
+            elif decides and at_most(value):
+                cell = _bound(value, column, span)
+            else:
+                cell = _cell(value, column, span)
             out[row.label, column.key] = _ranked(cell, ranks.get(row.label, ""))
     return out
 
@@ -130,6 +143,14 @@ def _cell(value: Estimate, column: Column, span: tuple[float, float]) -> Cell:
         bar=_bar(value.mean, span),
         null=_place(value.null, span) if column.null and value.null is not None else None,
     )
+
+
+def _bound(value: Estimate, column: Column, span: tuple[float, float]) -> Cell:
+    """A number of which only the upper end is known."""
+    most = value.mean if value.high is None else value.high
+    title = "the second term is read too low: the truth is this or less"
+    text = f"≤ {formatted(most, column.style)}"
+    return Cell(text, title=title, order=most, bar=_bar(most, span))
 
 
 def _why(row: Row, column: Column) -> str:

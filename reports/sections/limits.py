@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from fer_bench.reports.aggregate import Estimate
 from fer_bench.reports.columns import columns_of
 from fer_bench.reports.failed import reasons_of, with_files
 from fer_bench.reports.material import Material
 from fer_bench.reports.remarks import Remark
 from fer_bench.reports.sections.section import Section
-from fer_bench.reports.standing import FAULTY
+from fer_bench.reports.standing import FAULTY, at_most, withheld
 from fer_bench.reports.summary import Summary
 
 GROUPS = ("This experiment", "Estimators", "References and oracles")
@@ -47,22 +48,31 @@ def content(page: Material) -> Mapping[str, Any]:
 
 
 def _calibrated(summary: Summary) -> dict[str, Any]:
-    """How many numbers failed their calibration, in which rows, and whose MIG did not."""
+    """How many numbers failed their calibration, in which rows, and what is left of each MIG."""
     faulty = [
         remark
         for remark in summary.cautions
         if remark.kind and remark.kind[0] in FAULTY and not _expected(summary, remark)
     ]
     said = {label for remark in faulty for label in remark.rows}
-    separation = summary.about("separation")
     rows = [row for row in summary.rows if row.role != "oracle"]
-    failed = [row.label for row in rows if row.label in said]
-    passed = [
-        row.label
-        for row in rows
-        if separation and separation.key in row.scores and row.label not in said
-    ]
-    return {"numbers": sum(r.runs for r in faulty), "failed": failed, "passed": passed}
+    migs: dict[str, list[str]] = {"withheld": [], "known from above alone": [], "passed": []}
+    if separation := summary.about("separation"):
+        for row in rows:
+            if value := row.scores.get(separation.key):
+                migs[_state(value)].append(row.label)
+    return {
+        "numbers": sum(remark.runs for remark in faulty),
+        "failed": [row.label for row in rows if row.label in said],
+        "migs": {state: labels for state, labels in migs.items() if labels},
+    }
+
+
+def _state(value: Estimate) -> str:
+    """What is left of a MIG after its calibration."""
+    if withheld(value):
+        return "withheld"
+    return "known from above alone" if at_most(value) else "passed"
 
 
 def numbered(summary: Summary) -> dict[int, Remark]:

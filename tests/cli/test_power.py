@@ -62,7 +62,24 @@ def test_stated_spreads_and_an_experiment(tmp_path, capsys) -> None:
     assert "    3  165" in out
 
 
+def test_a_pilot_tells_how_many_faces_the_mig_takes(tmp_path, capsys) -> None:
+    overrides = [*OVERRIDES[:1], "methods=[{name='supcon'}]", "seeds=[0]", *OVERRIDES[3:]]
+    sweep = run_experiment(load_experiment(None, overrides=overrides), tmp_path, quiet=True)
+    with pytest.raises(FerBenchError, match="no run with an identity embedding"):
+        power.plan(pilot=sweep.store.root, mig=True)
+    overrides[1] = "methods=[{name='eif', parameters={dim=4}}]"
+    sweep = run_experiment(load_experiment(None, overrides=overrides), tmp_path, quiet=True)
+    power.plan(pilot=sweep.store.root, mig=True)
+    said = capsys.readouterr()
+    assert "28  " in said.out
+    assert " of 1" in said.out
+    assert "I(E_M; I_M): " in said.out
+    assert "28 test faces, run 1 of 1" in said.err
+
+
 def test_what_cannot_be_planned_is_said(tmp_path) -> None:
+    with pytest.raises(FerBenchError, match="--mig needs results"):
+        power.plan(mig=True)
     with pytest.raises(FerBenchError, match="nothing to plan"):
         power.plan()
     with pytest.raises(FerBenchError, match="as --pilot"):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from fer_bench import registry
 from fer_bench.arrays import RunArrays
-from fer_bench.cautions import has
+from fer_bench.cautions import Caution, has
 from fer_bench.metrics import (
     expression_pairs,
     label_entropy,
@@ -16,7 +16,15 @@ from fer_bench.metrics import (
     normalised_mig,
 )
 from fer_bench.metrics.mi import conditional_information, mi
-from fer_bench.metrics.modified_mig import mig, mig_estimators, mig_mine, mig_of_part
+from fer_bench.metrics.modified_mig import (
+    _bounded,
+    _difference,
+    mig,
+    mig_estimators,
+    mig_mine,
+    mig_of_part,
+)
+from fer_bench.score import Score
 
 
 @settings(max_examples=100, deadline=None)
@@ -234,6 +242,31 @@ def test_a_poor_estimator_is_found_out():
     scores = modified_mig(e_m, e_n, i_m, estimator="ksg", calibration=6, null=0)
     assert has(scores["mig"].cautions, "calibration-bias", "calibration-slope")
     assert scores["shared"].details["calibration"]["fault"]
+
+
+LOW = Caution("calibration-bias", nats=1.0, direction="low")
+HIGH = Caution("calibration-bias", nats=1.0, direction="high")
+FLAT = Caution("calibration-slope", share=0.3)
+AT_MOST = Caution("gap-at-most")
+
+
+@pytest.mark.parametrize(
+    ("shared", "leaked", "gap"),
+    [
+        ((), (), ()),
+        ((), (LOW,), (AT_MOST,)),
+        ((), (FLAT,), (AT_MOST,)),
+        ((), (HIGH,), (HIGH,)),
+        ((LOW,), (), (LOW,)),
+        ((LOW,), (FLAT,), (LOW, FLAT)),
+        ((FLAT,), (LOW,), (FLAT, LOW)),
+    ],
+)
+def test_a_leak_read_too_low_leaves_a_bound_from_above(shared, leaked, gap):
+    first, second = (Score(1.0, 0.9, 1.1, n=9, unit="nats", cautions=c) for c in (shared, leaked))
+    made = _difference(first, second, estimator="copula", dimension=2)
+    assert made.cautions == gap
+    assert _bounded(made, first, second).cautions == gap
 
 
 def test_a_sound_estimator_passes_its_calibration():

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 from fer_bench.cautions import Caution
-from fer_bench.reports.sections.board import _ranks, cells, deciding_columns
+from fer_bench.reports.sections.board import _ranks, cells, content, deciding_columns
 from fer_bench.reports.standing import FAULTY
 
 USE = "classification/test.accuracy"
@@ -88,6 +89,39 @@ def test_a_cell_is_the_mean_with_half_its_interval(summary):
 def test_a_missing_number_says_why(summary):
     (mig,) = [c for c in deciding_columns(summary) if c.key == "mig/normalised"]
     assert cells(summary, [mig])["ERM", mig.key].text == "no identity embedding"
+
+
+def cautioned(summary, key, **codes):
+    """The summary where rows, by label, carry a caution with the score."""
+    rows = [
+        replace(row, scores=row.scores | {key: replace(row.scores[key], cautions=(Caution(code),))})
+        if (code := codes.get(row.label))
+        else row
+        for row in summary.rows
+    ]
+    return replace(summary, rows=tuple(rows))
+
+
+def test_a_number_that_failed_its_calibration_stands_behind_the_fold(summary):
+    key = "mig/normalised"
+    (mig,) = [c for c in deciding_columns(summary) if c.key == key]
+    made = cautioned(summary, key, EIF="calibration-bias")
+    cell = cells(made, [mig], decides=True)["EIF", key]
+    assert (cell.text, cell.bar) == ("fails its calibration", None)
+    board = content(SimpleNamespace(summary=made))
+    assert board["cells"]["EIF", key] == cell
+    assert mig in board["more"]
+    assert board["more_cells"]["EIF", key] == cells(summary, [mig])["EIF", key]
+    assert mig not in content(SimpleNamespace(summary=summary))["more"]
+
+
+def test_of_a_gap_with_a_leak_read_too_low_the_upper_end_is_shown(summary):
+    key = "mig/normalised"
+    (mig,) = [c for c in deciding_columns(summary) if c.key == key]
+    high = summary.row("EIF").scores[key].high
+    cell = cells(cautioned(summary, key, EIF="gap-at-most"), [mig], decides=True)["EIF", key]
+    assert cell.text == f"≤ {high:.3f}".replace("-", "−")
+    assert (cell.order, cell.half) == (high, "")
 
 
 def test_a_bar_of_a_negative_number_ends_at_zero(summary):

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from fer_bench.cautions import Caution
 from fer_bench.reports.remarks import Remark
 from fer_bench.reports.sections.limits import GROUPS, _calibrated, _group, numbered
 
@@ -44,5 +45,21 @@ def test_what_failed_its_calibration_is_counted(summary):
     oracle = remark("calibration-bias", "Oracle: label", metrics=("mig",))
     faulty = replace(remark("calibration-bias", "Oracle: label", able[0], metrics=("mig",)), runs=6)
     said = _calibrated(with_remarks(summary, oracle, faulty))
-    assert said == {"numbers": 6, "failed": able[:1], "passed": able[1:]}
+    assert said == {"numbers": 6, "failed": able[:1], "migs": {"passed": able}}
     assert _calibrated(with_remarks(summary, oracle))["failed"] == []
+
+
+def test_what_is_left_of_each_mig_is_said(summary):
+    key = summary.about("separation").key
+    first, second, *_ = (r.label for r in summary.of_role("method") if key in r.scores)
+    codes = {first: "calibration-slope", second: "gap-at-most"}
+    rows = [
+        replace(row, scores=row.scores | {key: replace(row.scores[key], cautions=(Caution(code),))})
+        if (code := codes.get(row.label))
+        else row
+        for row in summary.rows
+    ]
+    migs = _calibrated(replace(summary, rows=tuple(rows)))["migs"]
+    assert migs["withheld"] == [first]
+    assert migs["known from above alone"] == [second]
+    assert not {first, second} & set(migs["passed"])

@@ -1,0 +1,45 @@
+"""How many test faces the calibration takes: nested people, and a term that needs more than one."""
+
+from fer_bench.metrics.mig_sizes import SHARES, Passed, calibration_by_size, faces_needed, lines
+
+
+def test_a_term_passes_where_the_rows_suffice(planted):
+    """One column of planted expression is read from some hundred faces, and not from fifty."""
+    parts = [
+        planted.part("test", subjects=32, images=14, dims=1, e_expression=1.0, seed=seed)
+        for seed in (0, 1)
+    ]
+    told: list[str] = []
+    sizes = calibration_by_size(parts, say=told.append)
+    assert [size.faces for size in sizes] == [56, 112, 224, 448]
+    assert [size.runs for size in sizes] == [2] * len(SHARES)
+    assert sizes[-1].terms == {"shared": 2, "leaked": 2}
+    assert sum(sizes[0].terms.values()) < 4
+    assert len(told) == 2 * len(SHARES)
+    assert told[0] == "56 test faces, run 1 of 2"
+
+
+def test_people_stay_whole_and_smaller_sizes_are_part_of_larger_ones(planted):
+    from fer_bench.metrics.mig_sizes import _with_people
+
+    part = planted.part("test", subjects=16, images=14)
+    few, more = (_with_people(part, share, 3) for share in (0.25, 0.5))
+    assert len(few.subjects) == 4
+    assert set(few.subjects) < set(more.subjects) < set(part.subjects)
+    assert len(few) == 56
+    assert (few.expression == part.expression[part.labels["subject"].isin(few.subjects)]).all()
+
+
+def test_what_is_needed_is_the_size_from_which_on_all_passed():
+    def of(*passed):
+        return [Passed(100 * 2**i, 2, {"shared": n, "leaked": 0}) for i, n in enumerate(passed)]
+
+    assert faces_needed(of(0, 2, 2, 2), "shared") == 200
+    assert faces_needed(of(2, 2, 1, 2), "shared") == 800
+    assert faces_needed(of(2, 2, 2, 1), "shared") is None
+    said = list(lines(of(0, 2, 2, 2)))
+    assert said[-2:] == [
+        "I(E_M; E_N): 200 test faces are enough",
+        "I(E_M; I_M): no number up to 800 is enough",
+    ]
+    assert said[2].split() == ["200", "2", "of", "2", "0", "of", "2"]
