@@ -17,11 +17,12 @@ from fer_bench.errors import RunError
 from fer_bench.reports.columns import columns_of, leaderboard_columns
 from fer_bench.reports.paired import PairedScores
 from fer_bench.reports.scores import scores_frame
-from fer_bench.reports.summary import _apart, _judged, _with_intervals, summarise
+from fer_bench.reports.summary import _apart, _judged, _verdicts, _with_intervals, summarise
 from fer_bench.runs.store import RunStore, seal
 from fer_bench.statistics.crossed import RunScore, compare_crossed
 
 ACCURACY = "classification/test.accuracy"
+FAILED = Caution("calibration-bias", nats=1.0, direction="low")
 
 
 def test_means_are_those_of_the_runs(results, summary):
@@ -69,6 +70,23 @@ def test_verdicts_name_the_best_mean_and_never_an_oracle(summary):
         assert verdict.best == pick(means, key=means.get)
         assert set(verdict.tied) <= set(means) - {verdict.best}
         assert set(verdict.against) == set(means) - {verdict.best}
+
+
+def test_nobody_is_ranked_by_a_number_that_is_no_evidence(results, summary):
+    """The best MIG fails its calibration: the verdict is on the others."""
+    key = "mig/mig"
+    known = summary.verdict(key)
+    rows = [
+        replace(row, scores=row.scores | {key: replace(known.value, cautions=(FAILED,))})
+        if row.label == known.best
+        else row
+        for row in summary.rows
+    ]
+    paired = PairedScores.of(RunStore(results))
+    frame = scores_frame(RunStore(results).records())
+    (verdict,) = _verdicts(rows, [key], frame, paired)
+    assert verdict.comparable == known.comparable - 1
+    assert known.best not in {verdict.best, *verdict.against}
 
 
 def test_differences_are_paired_by_person(summary):
