@@ -77,7 +77,9 @@ class PartArrays:
     def with_rows(self, rows: NDArray[np.int64]) -> PartArrays:
         """The part with some of its rows, in that order."""
         arrays = {name: array[rows] for name, array in self.stored.items()}
-        return self.of_stored(self.name, arrays, self.labels.iloc[rows], self.classes)
+        return self.of_stored(
+            self.name, arrays, self.labels.iloc[rows].reset_index(drop=True), self.classes
+        )
 
     @cached_property
     def y(self) -> NDArray[np.int64]:

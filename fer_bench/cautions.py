@@ -389,8 +389,8 @@ WORDINGS: dict[str, Wording] = {
         "{share:.0%} of what is planted"
     ),
     "gap-at-most": Wording(
-        "at most so much: the estimator reads the second term, I(E_M; I_M), too low on matched "
-        "problems of known information, and passes for the first"
+        "at most about so much: the estimator reads the second term, I(E_M; I_M), too low on "
+        "matched problems of known information, and passes for the first"
     ),
     "few-rows-per-label": Wording(
         "{labels} labels in {rows} rows, fewer than {least} each: what tells them apart cannot be "

@@ -11,6 +11,7 @@ import numpy as np
 from fer_bench import statistics
 from fer_bench.reports.columns import Column, leaderboard_columns
 from fer_bench.reports.paired import PairedScores, change_of
+from fer_bench.reports.standing import is_evidence
 from fer_bench.reports.summary import Row, Summary
 
 
@@ -25,7 +26,8 @@ class Shift:
             corrected resampled t-test where runs say nothing of people.
         p: of the same test, Holm-adjusted over all shifts; None where there is none.
         n_pairs: runs of equal seed and fold.
-        may_claim: whether training was repeated often enough for a claim.
+        may_claim: whether training was repeated often enough for a claim, and both numbers are
+            evidence.
         kind: "same" (to the last bit), "better", "worse", "other" (moved, but neither way is
             better), or "unclear".
     """
@@ -139,7 +141,7 @@ def _shift(old: Row, new: Row, column: Column, share: float, *, paired: bool) ->
         high=test.high if np.isfinite(test.high) else None,
         p=None if same or not np.isfinite(test.p) else test.p,
         n_pairs=len(d),
-        may_claim=True,
+        may_claim=is_evidence(old.scores[column.key]) and is_evidence(new.scores[column.key]),
         kind="same" if same else "unclear",
     )
 
@@ -156,7 +158,7 @@ def _by_person(shift: Shift, before: PairedScores, after: PairedScores) -> Shift
         low=moved.low,
         high=moved.high,
         p=moved.p,
-        may_claim=pair.separated,
+        may_claim=shift.may_claim and pair.separated,
     )
 
 

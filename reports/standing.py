@@ -11,7 +11,7 @@ from fer_bench.reports.columns import Column
 
 ONE_DIRECTION = 1.25  # effective rank: one direction holds more than 94 % of the variance
 SOURCE = "erm"  # registered name of the method whose embedding is erased for comparison
-FAULTY = FAULTS | {"not-calibrated"}
+FAULTY = FAULTS | {"not-calibrated"}  # the last where the estimator read no planted rows at all
 ERASED = "erased"  # registered names of methods that erase the person from another's embedding
 
 

@@ -112,7 +112,7 @@ class Verdict:
         value: its estimate.
         tied: labels that cannot be separated from it with the pairs at hand.
         against: label -> paired difference to the best row (best minus other).
-        comparable: how many methods have the number.
+        comparable: how many methods have a number that is evidence.
         ranking: average ranks, and the critical difference where it is allowed.
         missing: sources of variation that the intervals of the differences do not contain.
         outlook: what it would take to tell small differences, where that is known.
@@ -184,7 +184,7 @@ class Summary:
         return next(row for row in self.rows if row.label == label)
 
     def verdict(self, key: str) -> Verdict | None:
-        """The verdict on a column, or None where no method has it."""
+        """The verdict on a column, or None where no method has evidence of it."""
         return next((v for v in self.verdicts if v.key == key), None)
 
     def about(self, aspect: Aspect) -> Column | None:
@@ -463,7 +463,7 @@ def _sorted(rows: tuple[Row, ...], columns: Sequence[str]) -> tuple[Row, ...]:
 
     def order(row: Row) -> tuple[int, float]:
         score = row.scores.get(lead.key) if lead else None
-        if score is None or lead is None:
+        if score is None or lead is None or not is_evidence(score):
             return ROLES.index(row.role), math.inf
         return ROLES.index(row.role), -score.mean if lead.better == "high" else score.mean
 

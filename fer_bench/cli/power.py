@@ -65,6 +65,8 @@ def plan(
     from fer_bench.statistics.power import power
 
     if mig:
+        if experiment is not None or pilot is None:
+            raise FerBenchError("--mig takes the results of a pilot alone: --pilot FOLDER --mig.")
         _say_sizes(pilot)
         return
     if experiment is None and pilot is None:
@@ -94,31 +96,37 @@ def plan(
     _say_needed(spread, design, difference, chance)
 
 
-def _say_sizes(pilot: Path | None) -> None:
+def _say_sizes(pilot: Path) -> None:
     """In how many runs of a pilot the MIG passes its calibration, by the number of test faces."""
-    from fer_bench.errors import FerBenchError, RunError
+    from fer_bench.errors import RunError
     from fer_bench.terminal import steps_shown
 
-    if pilot is None:
-        raise FerBenchError("--mig needs results: give a result folder with --pilot.")
     with steps_shown("calibration of the MIG") as say:
-        from fer_bench.metrics.mig_sizes import calibration_by_size, lines
+        from fer_bench.metrics.mig_sizes import TERMS, calibration_by_size, faces_needed
         from fer_bench.runs.store import RunStore
 
         parts = [
             record.arrays.test
             for record in RunStore(pilot).records()
-            if record.environment["method"]["role"] != "oracle"
+            if record.environment["method"]["role"] == "method"
         ]
         parts = [part for part in parts if part.identity is not None and part.has_subjects]
         if not parts:
             raise RunError(
-                f"{str(pilot)!r} has no run with an identity embedding and people: no MIG to plan."
+                f"{str(pilot)!r} has no run of a method with an identity embedding and people: "
+                "there is no MIG to plan for."
             )
         sizes = calibration_by_size(parts, say=say)
     typer.echo("runs in which a term of the MIG passes its calibration, by test faces:\n")
-    for line in lines(sizes):
-        typer.echo(line)
+    width = max(map(len, TERMS.values()))
+    typer.echo("test faces  " + "  ".join(f"{title:>{width}}" for title in TERMS.values()))
+    for size in sizes:
+        passed = (f"{size.terms[key]} of {size.runs}" for key in TERMS)
+        typer.echo(f"{size.faces:10d}  " + "  ".join(f"{text:>{width}}" for text in passed))
+    for key, title in TERMS.items():
+        need = faces_needed(sizes, key)
+        failed = f"{sizes[-1].faces} test faces were not enough"
+        typer.echo(f"{title}: {failed if need is None else f'{need} test faces were enough'}")
 
 
 def _say_needed(spread: Spread, design: Design, difference: float, chance: float) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,16 +45,18 @@ def calibration_by_size(
         say: is told what is done next.
 
     Returns:
-        One entry a share of the people, from the fewest faces to all.
+        One entry a share of the people, from the fewest faces to all; faces are means of runs.
     """
-    out = []
+    out: list[Passed] = []
     for share in SHARES:
+        smaller = [_with_people(part, share, seed) for part in parts]
+        faces = round(float(np.mean([len(part) for part in smaller])))
+        if out and out[-1].faces == faces:
+            continue
         scored = []
-        for i, part in enumerate(parts, 1):
-            some = _with_people(part, share, seed)
-            say(f"{len(some)} test faces, run {i} of {len(parts)}")
-            scored.append(mig_of_part(some, calibration=CALIBRATION_TASKS, seed=seed))
-        faces = round(share * float(np.mean([len(part) for part in parts])))
+        for i, part in enumerate(smaller, 1):
+            say(f"{len(part)} test faces, run {i} of {len(parts)}")
+            scored.append(mig_of_part(part, calibration=CALIBRATION_TASKS, seed=seed))
         passed = {key: sum(_passes(scores[key]) for scores in scored) for key in TERMS}
         out.append(Passed(faces, len(parts), passed))
     return out
@@ -76,19 +78,6 @@ def faces_needed(sizes: Sequence[Passed], term: str) -> int | None:
     return enough
 
 
-def lines(sizes: Sequence[Passed]) -> Iterator[str]:
-    """The sizes as a table, and what follows."""
-    width = max(map(len, TERMS.values()))
-    yield "test faces  " + "  ".join(f"{title:>{width}}" for title in TERMS.values())
-    for size in sizes:
-        passed = (f"{size.terms[key]} of {size.runs}" for key in TERMS)
-        yield f"{size.faces:10d}  " + "  ".join(f"{text:>{width}}" for text in passed)
-    for key, title in TERMS.items():
-        need = faces_needed(sizes, key)
-        most = f"no number up to {sizes[-1].faces} is enough"
-        yield f"{title}: {most if need is None else f'{need} test faces are enough'}"
-
-
 def _with_people(part: PartArrays, share: float, seed: int) -> PartArrays:
     """The part with a share of its people, always the same first ones of a random order."""
     people = np.random.default_rng(seed).permutation(len(part.subjects))
@@ -97,4 +86,5 @@ def _with_people(part: PartArrays, share: float, seed: int) -> PartArrays:
 
 
 def _passes(score: Score) -> bool:
-    return bool(np.isfinite(score.value)) and not has(score.cautions, *FAULTS)
+    """Whether a term was calibrated, and passed."""
+    return "calibration" in score.details and not has(score.cautions, *FAULTS)

@@ -209,7 +209,9 @@ def _difference(shared: Score, leaked: Score, *, estimator: str, dimension: int)
 def _gap_cautions(shared: Score, leaked: Score) -> tuple[Caution, ...]:
     """What both terms warn of. A leak that is read too low still bounds the gap from above."""
     too_low = {
-        c for c in leaked.cautions if c.code in FAULTS and c.values.get("direction") != "high"
+        caution
+        for caution in leaked.cautions
+        if caution.code == "calibration-bias" and caution.values["direction"] == "low"
     }
     if not too_low or has(shared.cautions, *FAULTS):
         return (*shared.cautions, *leaked.cautions)

@@ -167,19 +167,7 @@ def _thinned(part: PartArrays, seed: int) -> tuple[PartArrays, list[Caution]]:
     rows, cautions = random_rows(
         np.arange(len(part)), PROBE_ROWS, seed=seed, of=f"{part.name} rows, for probes"
     )
-    if not cautions:
-        return part, []
-    thinned = PartArrays(
-        name=part.name,
-        expression=part.expression[rows],
-        identity=None if part.identity is None else part.identity[rows],
-        logits=None,
-        valence_arousal=None,
-        labels=part.labels.iloc[rows].reset_index(drop=True),
-        classes=part.classes,
-        further={name: x[rows] for name, x in part.further.items()},
-    )
-    return thinned, cautions
+    return (part.with_rows(rows), cautions) if cautions else (part, [])
 
 
 def _expression_split(pools: Sequence[PartArrays], seed: int) -> Split:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any, get_args
 
 from fer_bench.reports.aggregate import Estimate
@@ -17,6 +18,7 @@ from fer_bench.reports.text import formatted
 from fer_bench.score import Aspect
 
 TITLES = {"method": "Methods", "reference": "Reference rows", "oracle": "Oracles"}
+FAILED = "fails its calibration"
 NOTES = {
     "reference": "nothing is claimed for them: they show what comes for free",
     "oracle": "they are shown the labels, to pin the ends of every scale",
@@ -31,6 +33,7 @@ class Cell:
         text: the mean, a bound of it ("≤ 0.1"), or why there is none.
         half: half the width of its interval, "" where there is none.
         title: the interval and the value without any effect, in words.
+        remark: what is wrong with a number that is shown all the same.
         order: what it is sorted by; NaN for a missing one.
         rank: "best", "tied" or "".
         bar: where on the column's range the bar from 0 to the mean starts, and how long it is;
@@ -41,6 +44,7 @@ class Cell:
     text: str
     half: str = ""
     title: str = ""
+    remark: str = ""
     order: float = float("nan")
     rank: str = ""
     bar: tuple[float, float] | None = None
@@ -59,7 +63,7 @@ def content(page: Material) -> Mapping[str, Any]:
     ]
     there = {row.label for row in summary.rows}
     gone = {f.label: f for f in summary.failures if f.label not in there}
-    shown = cells(summary, columns, decides=True)
+    shown = cells(summary, columns)
     return {
         "columns": columns,
         "more": more,
@@ -69,7 +73,13 @@ def content(page: Material) -> Mapping[str, Any]:
             if (rows := summary.of_role(role))
         ],
         "cells": shown,
-        "more_cells": cells(summary, more),
+        "more_cells": cells(summary, more, unfit=True),
+        "meanings": [*columns, *(column for column in more if column not in columns)],
+        "bounds": any(
+            at_most(row.scores[c.key])
+            for c, row in product(columns, summary.rows)
+            if c.key in row.scores
+        ),
         "flags": _flags(summary),
         "gone": list(gone.values()),
         "marks": any(cell.rank for cell in shown.values()),
@@ -84,29 +94,34 @@ def deciding_columns(summary: Summary) -> list[Column]:
 
 
 def cells(
-    summary: Summary, columns: Iterable[Column], *, decides: bool = False
+    summary: Summary, columns: Iterable[Column], *, unfit: bool = False
 ) -> dict[tuple[str, str], Cell]:
-    """(label, key) -> cell; what decides leaves out numbers that are no evidence."""
+    """(label, key) -> cell; numbers that are no evidence only where they are asked for."""
     out = {}
     for column in columns:
         ranks = _ranks(summary, column)
-        span = _span(summary.rows, column)
+        values = {r.label: r.scores[column.key] for r in summary.rows if column.key in r.scores}
+        if not unfit:
+            values = {label: value for label, value in values.items() if not withheld(value)}
+        span = _span(values.values(), column)
         for row in summary.rows:
             value = row.scores.get(column.key)
             if value is None:
                 cell = Cell(_why(row, column))
-            elif decides and withheld(value):
-                cell = Cell("fails its calibration")
-            elif decides and at_most(value):
+            elif unfit:
+                cell = replace(_cell(value, column, span), remark=_remark(value))
+            elif withheld(value):
+                cell = Cell(FAILED)
+            elif at_most(value):
                 cell = _bound(value, column, span)
             else:
                 cell = _cell(value, column, span)
-            out[row.label, column.key] = _ranked(cell, ranks.get(row.label, ""))
+            out[row.label, column.key] = replace(cell, rank=ranks.get(row.label, ""))
     return out
 
 
-def _ranked(cell: Cell, rank: str) -> Cell:
-    return Cell(**{**cell.__dict__, "rank": rank})
+def _remark(value: Estimate) -> str:
+    return FAILED if withheld(value) else "at most" if at_most(value) else ""
 
 
 def _decided(verdict: Any) -> bool:
@@ -115,9 +130,14 @@ def _decided(verdict: Any) -> bool:
 
 
 def _ranks(summary: Summary, column: Column) -> dict[str, str]:
-    """Marks of the methods: a best one only where it is alone, sound, and may lead."""
+    """Marks of the methods: a best one only where it is alone, sound, and may lead.
+
+    There is none where a method could not be compared: information that is hard to measure is
+    often much.
+    """
     verdict = summary.verdict(column.key)
-    if verdict is None or not _decided(verdict):
+    measured = [row for row in summary.of_role("method") if column.key in row.scores]
+    if verdict is None or verdict.comparable < len(measured) or not _decided(verdict):
         return {}
     best = summary.row(verdict.best)
     if not may_lead(verdict.value, column) or not sound(best.scores, summary.use):
@@ -146,9 +166,14 @@ def _cell(value: Estimate, column: Column, span: tuple[float, float]) -> Cell:
 
 
 def _bound(value: Estimate, column: Column, span: tuple[float, float]) -> Cell:
-    """A number of which only the upper end is known."""
-    most = value.mean if value.high is None else value.high
-    title = "the second term is read too low: the truth is this or less"
+    """A number of which only the upper end is known, where it has an interval."""
+    most = value.high
+    if most is None:
+        return Cell(FAILED)
+    title = (
+        "the upper end of the 95 % interval: the second term is read too low, so that the truth "
+        "is less, as far as the first term's calibration can tell"
+    )
     text = f"≤ {formatted(most, column.style)}"
     return Cell(text, title=title, order=most, bar=_bar(most, span))
 
@@ -159,12 +184,12 @@ def _why(row: Row, column: Column) -> str:
     return why.removeprefix("the method has ").removeprefix("the method predicts ")
 
 
-def _span(rows: Sequence[Row], column: Column) -> tuple[float, float]:
-    """The range of a column's bars: percent from 0 to 100, else what the means span with 0."""
-    means = [row.scores[column.key].mean for row in rows if column.key in row.scores]
+def _span(values: Iterable[Estimate], column: Column) -> tuple[float, float]:
+    """The range of a column's bars: percent from 0 to 100, else what is drawn spans with 0."""
+    ends = [v.mean if v.high is None or not at_most(v) else v.high for v in values]
     if column.style == "percent":
-        means.append(1.0)
-    return min([0.0, *means]), max([0.0, *means])
+        ends.append(1.0)
+    return min([0.0, *ends]), max([0.0, *ends])
 
 
 def _bar(value: float, span: tuple[float, float]) -> tuple[float, float]:

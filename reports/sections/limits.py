@@ -56,7 +56,7 @@ def _calibrated(summary: Summary) -> dict[str, Any]:
     ]
     said = {label for remark in faulty for label in remark.rows}
     rows = [row for row in summary.rows if row.role != "oracle"]
-    migs: dict[str, list[str]] = {"withheld": [], "known from above alone": [], "passed": []}
+    migs: dict[str, list[str]] = {"withheld": [], "bounded from above only": [], "passed": []}
     if separation := summary.about("separation"):
         for row in rows:
             if value := row.scores.get(separation.key):
@@ -72,7 +72,7 @@ def _state(value: Estimate) -> str:
     """What is left of a MIG after its calibration."""
     if withheld(value):
         return "withheld"
-    return "known from above alone" if at_most(value) else "passed"
+    return "bounded from above only" if at_most(value) else "passed"
 
 
 def numbered(summary: Summary) -> dict[int, Remark]:

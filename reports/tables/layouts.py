@@ -19,7 +19,7 @@ from fer_bench.reports.columns import (
     with_unit_in_title,
 )
 from fer_bench.reports.published import published_rows
-from fer_bench.reports.standing import may_lead, sound
+from fer_bench.reports.standing import is_evidence, may_lead, sound
 from fer_bench.reports.summary import Row, Summary
 from fer_bench.reports.tables.model import Cell, Head, Number, Table
 from fer_bench.score import Style
@@ -113,6 +113,8 @@ def _marks(rows: Sequence[Row], column: Column, use: Column | None) -> dict[str,
         return {}
     sign = -1 if column.better == "high" else 1
     known = [row for row in rows if column.key in row.scores]
+    if not all(is_evidence(row.scores[column.key]) for row in known):
+        return {}  # information that is hard to measure is often much
     able = [
         row for row in known if sound(row.scores, use) and may_lead(row.scores[column.key], column)
     ]

@@ -63,22 +63,26 @@ def test_stated_spreads_and_an_experiment(tmp_path, capsys) -> None:
 
 
 def test_a_pilot_tells_how_many_faces_the_mig_takes(tmp_path, capsys) -> None:
-    overrides = [*OVERRIDES[:1], "methods=[{name='supcon'}]", "seeds=[0]", *OVERRIDES[3:]]
+    faces = "data={name='generated', subjects=24, images_per_subject=14, size=32}"
+    overrides = [faces, "methods=[{name='supcon'}]", "seeds=[0]", *OVERRIDES[3:]]
     sweep = run_experiment(load_experiment(None, overrides=overrides), tmp_path, quiet=True)
-    with pytest.raises(FerBenchError, match="no run with an identity embedding"):
+    with pytest.raises(FerBenchError, match="with an identity embedding and people"):
         power.plan(pilot=sweep.store.root, mig=True)
-    overrides[1] = "methods=[{name='eif', parameters={dim=4}}]"
+    overrides[1] = "methods=[{name='eif', parameters={dim=1}}]"
     sweep = run_experiment(load_experiment(None, overrides=overrides), tmp_path, quiet=True)
     power.plan(pilot=sweep.store.root, mig=True)
     said = capsys.readouterr()
-    assert "28  " in said.out
-    assert " of 1" in said.out
-    assert "I(E_M; I_M): " in said.out
-    assert "28 test faces, run 1 of 1" in said.err
+    counts = {
+        int(line.split()[0]): line.split()[1] for line in said.out.splitlines() if " of 1" in line
+    }
+    assert list(counts) == [28, 56, 112]
+    assert counts[112] == "1"
+    assert "I(E_M; E_N): " in said.out
+    assert "112 test faces, run 1 of 1" in said.err
 
 
 def test_what_cannot_be_planned_is_said(tmp_path) -> None:
-    with pytest.raises(FerBenchError, match="--mig needs results"):
+    with pytest.raises(FerBenchError, match="--mig takes the results"):
         power.plan(mig=True)
     with pytest.raises(FerBenchError, match="nothing to plan"):
         power.plan()

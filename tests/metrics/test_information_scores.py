@@ -255,7 +255,7 @@ AT_MOST = Caution("gap-at-most")
     [
         ((), (), ()),
         ((), (LOW,), (AT_MOST,)),
-        ((), (FLAT,), (AT_MOST,)),
+        ((), (FLAT,), (FLAT,)),  # whatever is planted, it reads the same: no bound
         ((), (HIGH,), (HIGH,)),
         ((LOW,), (), (LOW,)),
         ((LOW,), (FLAT,), (LOW, FLAT)),

@@ -1,6 +1,14 @@
 """How many test faces the calibration takes: nested people, and a term that needs more than one."""
 
-from fer_bench.metrics.mig_sizes import SHARES, Passed, calibration_by_size, faces_needed, lines
+import numpy as np
+
+from fer_bench.metrics.mig_sizes import (
+    SHARES,
+    Passed,
+    _with_people,
+    calibration_by_size,
+    faces_needed,
+)
 
 
 def test_a_term_passes_where_the_rows_suffice(planted):
@@ -20,8 +28,6 @@ def test_a_term_passes_where_the_rows_suffice(planted):
 
 
 def test_people_stay_whole_and_smaller_sizes_are_part_of_larger_ones(planted):
-    from fer_bench.metrics.mig_sizes import _with_people
-
     part = planted.part("test", subjects=16, images=14)
     few, more = (_with_people(part, share, 3) for share in (0.25, 0.5))
     assert len(few.subjects) == 4
@@ -37,9 +43,15 @@ def test_what_is_needed_is_the_size_from_which_on_all_passed():
     assert faces_needed(of(0, 2, 2, 2), "shared") == 200
     assert faces_needed(of(2, 2, 1, 2), "shared") == 800
     assert faces_needed(of(2, 2, 2, 1), "shared") is None
-    said = list(lines(of(0, 2, 2, 2)))
-    assert said[-2:] == [
-        "I(E_M; E_N): 200 test faces are enough",
-        "I(E_M; I_M): no number up to 800 is enough",
-    ]
-    assert said[2].split() == ["200", "2", "of", "2", "0", "of", "2"]
+
+
+def test_faces_are_those_that_were_tried_and_no_size_comes_twice(planted):
+    """An eighth and a quarter of eight people are two, the fewest."""
+    sizes = calibration_by_size([planted.part("test", subjects=8, images=7, dims=1)])
+    assert [size.faces for size in sizes] == [14, 28, 56]
+
+
+def test_a_term_that_was_not_calibrated_has_not_passed(planted):
+    part = planted.part("test", subjects=8, images=7, dims=1)
+    constant = planted.replaced(part, identity=np.zeros_like(part.identity))
+    assert calibration_by_size([constant])[-1].terms["leaked"] == 0

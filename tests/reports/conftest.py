@@ -12,6 +12,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from fer_bench.arrays import PartArrays
+from fer_bench.cautions import Caution
 from fer_bench.experiment import DataSpec, Experiment, RunSpec, SplitSpec, TrainingSpec
 from fer_bench.metrics.affect import affect as affect_metric
 from fer_bench.metrics.classification import classification
@@ -395,6 +396,22 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def summary(results: Path) -> Summary:
     """The summary of `results`."""
     return summarise(RunStore(results))
+
+
+@pytest.fixture(scope="session")
+def cautioned() -> Callable[..., Summary]:
+    """A summary where rows, by label, carry a caution with a score instead of their own."""
+
+    def made(summary: Summary, key: str, **codes: str) -> Summary:
+        rows = []
+        for row in summary.rows:
+            if code := codes.get(row.label):
+                score = replace(row.scores[key], cautions=(Caution(code),))
+                row = replace(row, scores=row.scores | {key: score})
+            rows.append(row)
+        return replace(summary, rows=tuple(rows))
+
+    return made
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,6 @@ from fer_bench.runs.store import RunStore, seal
 from fer_bench.statistics.crossed import RunScore, compare_crossed
 
 ACCURACY = "classification/test.accuracy"
-FAILED = Caution("calibration-bias", nats=1.0, direction="low")
 
 
 def test_means_are_those_of_the_runs(results, summary):
@@ -72,16 +71,11 @@ def test_verdicts_name_the_best_mean_and_never_an_oracle(summary):
         assert set(verdict.against) == set(means) - {verdict.best}
 
 
-def test_nobody_is_ranked_by_a_number_that_is_no_evidence(results, summary):
+def test_nobody_is_ranked_by_a_number_that_is_no_evidence(results, summary, cautioned):
     """The best MIG fails its calibration: the verdict is on the others."""
     key = "mig/mig"
     known = summary.verdict(key)
-    rows = [
-        replace(row, scores=row.scores | {key: replace(known.value, cautions=(FAILED,))})
-        if row.label == known.best
-        else row
-        for row in summary.rows
-    ]
+    rows = cautioned(summary, key, **{known.best: "calibration-bias"}).rows
     paired = PairedScores.of(RunStore(results))
     frame = scores_frame(RunStore(results).records())
     (verdict,) = _verdicts(rows, [key], frame, paired)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
 from fer_bench.cautions import Caution
+from fer_bench.reports.rendering import environment
+from fer_bench.reports.sections import methods
 from fer_bench.reports.sections.board import _ranks, cells, content, deciding_columns
 from fer_bench.reports.standing import FAULTY
 
 USE = "classification/test.accuracy"
+MIG = "mig/normalised"
 
 
 def with_verdict(summary, **changes):
@@ -91,37 +95,81 @@ def test_a_missing_number_says_why(summary):
     assert cells(summary, [mig])["ERM", mig.key].text == "no identity embedding"
 
 
-def cautioned(summary, key, **codes):
-    """The summary where rows, by label, carry a caution with the score."""
-    rows = [
-        replace(row, scores=row.scores | {key: replace(row.scores[key], cautions=(Caution(code),))})
-        if (code := codes.get(row.label))
-        else row
-        for row in summary.rows
-    ]
-    return replace(summary, rows=tuple(rows))
-
-
-def test_a_number_that_failed_its_calibration_stands_behind_the_fold(summary):
-    key = "mig/normalised"
-    (mig,) = [c for c in deciding_columns(summary) if c.key == key]
-    made = cautioned(summary, key, EIF="calibration-bias")
-    cell = cells(made, [mig], decides=True)["EIF", key]
+def test_a_number_that_failed_its_calibration_stands_behind_the_fold(summary, cautioned):
+    (mig,) = [c for c in deciding_columns(summary) if c.key == MIG]
+    made = cautioned(summary, MIG, EIF="calibration-bias")
+    cell = cells(made, [mig])["EIF", MIG]
     assert (cell.text, cell.bar) == ("fails its calibration", None)
     board = content(SimpleNamespace(summary=made))
-    assert board["cells"]["EIF", key] == cell
+    assert board["cells"]["EIF", MIG] == cell
     assert mig in board["more"]
-    assert board["more_cells"]["EIF", key] == cells(summary, [mig])["EIF", key]
+    assert board["meanings"].count(mig) == 1
+    behind, known = board["more_cells"]["EIF", MIG], cells(summary, [mig])["EIF", MIG]
+    assert (behind.text, behind.half, behind.remark) == (known.text, known.half, cell.text)
     assert mig not in content(SimpleNamespace(summary=summary))["more"]
 
 
-def test_of_a_gap_with_a_leak_read_too_low_the_upper_end_is_shown(summary):
-    key = "mig/normalised"
-    (mig,) = [c for c in deciding_columns(summary) if c.key == key]
-    high = summary.row("EIF").scores[key].high
-    cell = cells(cautioned(summary, key, EIF="gap-at-most"), [mig], decides=True)["EIF", key]
+def test_of_a_gap_with_a_leak_read_too_low_the_upper_end_is_shown(summary, cautioned):
+    (mig,) = [c for c in deciding_columns(summary) if c.key == MIG]
+    made = cautioned(summary, MIG, EIF="gap-at-most")
+    high = summary.row("EIF").scores[MIG].high
+    cell = cells(made, [mig])["EIF", MIG]
     assert cell.text == f"≤ {high:.3f}".replace("-", "−")
     assert (cell.order, cell.half) == (high, "")
+    board = content(SimpleNamespace(summary=made))
+    assert board["bounds"]
+    assert board["more_cells"]["EIF", MIG].remark == "at most"
+
+
+def test_a_bound_without_an_interval_is_none(summary, cautioned):
+    (mig,) = [c for c in deciding_columns(summary) if c.key == MIG]
+    made = cautioned(summary, MIG, EIF="gap-at-most")
+    row = made.row("EIF")
+    open_ = replace(row, scores={MIG: replace(row.scores[MIG], low=None, high=None)})
+    rows = tuple(open_ if r is row else r for r in made.rows)
+    assert cells(replace(made, rows=rows), [mig])["EIF", MIG].text == "fails its calibration"
+
+
+def test_bars_are_scaled_by_what_is_drawn(summary, cautioned):
+    """A withheld number a hundred times as large leaves the bars of the others as they are."""
+    (mig,) = [c for c in deciding_columns(summary) if c.key == MIG]
+    made = cautioned(summary, MIG, EIF="calibration-bias")
+    row = made.row("EIF")
+    large = replace(row, scores=row.scores | {MIG: replace(row.scores[MIG], mean=100.0)})
+    rows = tuple(large if r is row else r for r in made.rows)
+    drawn = cells(replace(made, rows=rows), [mig])
+    assert drawn["DICE-FER", MIG].bar == cells(made, [mig])["DICE-FER", MIG].bar
+
+
+def test_nobody_is_best_where_another_could_not_be_compared(summary):
+    alone = with_verdict(summary, tied=())
+    assert ranks(alone) == {"DICE-FER": "best"}
+    fewer = summary.verdict(USE).comparable - 1
+    assert ranks(with_verdict(summary, tied=(), comparable=fewer)) == {}
+
+
+def test_what_is_withheld_is_nowhere_in_the_open(summary, cautioned, monkeypatch):
+    """Neither in the leaderboard nor in the heading of its method."""
+    made = cautioned(summary, MIG, EIF="calibration-bias")
+    monkeypatch.setattr(methods, "_method", lambda *_: None)
+    page = SimpleNamespace(summary=made)
+    assert methods.content(page)["cells"]["EIF", MIG].text == "fails its calibration"
+    html = (
+        environment()
+        .get_template("sections/board.html.j2")
+        .render(
+            s=made,
+            page=SimpleNamespace(slugs=defaultdict(str), confounding=None),
+            **content(page),
+        )
+    )
+    columns = deciding_columns(summary)
+    number = cells(summary, [c for c in columns if c.key == MIG])["EIF", MIG].text
+    open_, _, folded = html.partition("<summary>More measures")
+    row = next(line for line in open_.split("<tr>") if ">EIF<" in line)
+    assert "fails its calibration" in row
+    assert number not in row
+    assert number in folded
 
 
 def test_a_bar_of_a_negative_number_ends_at_zero(summary):

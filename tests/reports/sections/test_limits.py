@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-from fer_bench.cautions import Caution
 from fer_bench.reports.remarks import Remark
 from fer_bench.reports.sections.limits import GROUPS, _calibrated, _group, numbered
 
@@ -49,17 +48,11 @@ def test_what_failed_its_calibration_is_counted(summary):
     assert _calibrated(with_remarks(summary, oracle))["failed"] == []
 
 
-def test_what_is_left_of_each_mig_is_said(summary):
+def test_what_is_left_of_each_mig_is_said(summary, cautioned):
     key = summary.about("separation").key
     first, second, *_ = (r.label for r in summary.of_role("method") if key in r.scores)
     codes = {first: "calibration-slope", second: "gap-at-most"}
-    rows = [
-        replace(row, scores=row.scores | {key: replace(row.scores[key], cautions=(Caution(code),))})
-        if (code := codes.get(row.label))
-        else row
-        for row in summary.rows
-    ]
-    migs = _calibrated(replace(summary, rows=tuple(rows)))["migs"]
+    migs = _calibrated(cautioned(summary, key, **codes))["migs"]
     assert migs["withheld"] == [first]
-    assert migs["known from above alone"] == [second]
+    assert migs["bounded from above only"] == [second]
     assert not {first, second} & set(migs["passed"])
