@@ -600,6 +600,9 @@ WORDINGS: dict[str, Wording] = {
     "none-finished": Wording(
         "no planned run finished ({states}): there is no number to compare", "error"
     ),
+    "no-method-finished": Wording(
+        "no run of a method finished ({states}): there is no number to compare", "error"
+    ),
     "main-reason": Wording("why{share}: {reason}", "error"),
     "run-again": Wording(
         "once that is mended, the same experiment into the same folder starts them again", "note"

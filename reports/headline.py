@@ -53,16 +53,16 @@ class Headline:
 
     @property
     def reasons(self) -> dict[str, list[str]]:
-        """Why nothing can be claimed, in words -> the methods it is said of."""
+        """Why nothing can be claimed, in words without a full stop -> the methods it is said of."""
         out: dict[str, list[str]] = {}
         for label, why in self.troubles.items():
-            out.setdefault(str(why), []).append(label)
+            out.setdefault(str(why).rstrip("."), []).append(label)
         return out
 
 
 def headline(summary: Summary) -> Headline:
     """The headline of a result folder."""
-    if not summary.rows:
+    if not summary.rows or (summary.failures and not summary.of_role("method")):
         return _of_failures(summary)
     troubles = dict(_troubles(summary))
     first = tuple(_said_of(r, summary) for r in summary.cautions if r.kind and r.kind[0] in FIRST)
@@ -70,20 +70,23 @@ def headline(summary: Summary) -> Headline:
 
 
 def _of_failures(summary: Summary) -> Headline:
-    """The headline where no run finished: how many, why, and what next."""
+    """The headline where no run of a method finished: how many, why, and what next."""
     states = Counter(failure.kind for failure in summary.failures)
-    states["not begun"] = max(summary.planned - states.total(), 0)
+    finished = sum(len(row.runs) for row in summary.rows)
+    states["not begun"] = max(summary.planned - finished - states.total(), 0)
     runs = states.total()
-    if states["failed"] == runs:
+    if states["failed"] == runs and not finished:
         state = Caution("all-failed", runs=runs)
     else:
         parts = [f"{n} {name}" for name, n in states.items() if n]
-        state = Caution("none-finished", states=", ".join(parts))
+        code = "no-method-finished" if finished else "none-finished"
+        state = Caution(code, states=", ".join(parts))
     main = reasons_of(summary.failures)[0]
     count = len(main.failures)
     share = f", for {count} of them" if count < runs else ""
     why = Caution("main-reason", share=share, reason=main.text.rstrip("."))
-    return Headline(state, why, Caution("run-again"), {})
+    troubles = dict(_troubles(summary)) if finished else {}  # else a section of its own says them
+    return Headline(state, why, Caution("run-again"), troubles)
 
 
 def _said_of(remark: Remark, summary: Summary) -> str:

@@ -76,9 +76,9 @@ def page_of(material: Material) -> str:
             if not (material.summary.rows or section.without_rows):
                 continue
             material.progress(section.title)
-            html = section.render(material)
-            if html is not None:
-                written.append((section, html))
+            rendered = section.render(material)
+            if rendered is not None:
+                written.append(rendered)
     scripts = _scripts(with_maps=bool(material.maps))
     return (
         environment()

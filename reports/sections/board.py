@@ -70,7 +70,7 @@ def content(page: Material) -> Mapping[str, Any]:
         "groups": [
             {"role": role, "title": TITLES[role], "note": NOTES.get(role, ""), "rows": rows}
             for role in ROLES
-            if (rows := summary.of_role(role))
+            if (rows := summary.of_role(role)) or (role == "method" and gone)
         ],
         "cells": shown,
         "more_cells": cells(summary, more, unfit=True),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from markupsafe import Markup
@@ -22,8 +22,8 @@ class Section:
         name: of its template, and of the fragment that leads to it.
         title: its heading.
         order: where it stands; smaller is further up.
-        content: what its template shows, beside `page` (the material) and `s` (the summary); None
-            leaves the section out.
+        content: what its template shows, beside `page` (the material) and `s` (the summary), and
+            perhaps a "title" for this page; None leaves the section out.
         short: its title in the navigation, where that is another.
         style: further CSS classes.
         without_rows: whether it is also of use where no run finished.
@@ -37,10 +37,12 @@ class Section:
     style: str = ""
     without_rows: bool = False
 
-    def render(self, material: Material) -> Markup | None:
-        """The section without its heading, or None where it has nothing to say."""
+    def render(self, material: Material) -> tuple[Section, Markup] | None:
+        """The section as titled here and its text, or None where it has nothing to say."""
         content = self.content(material)
         if content is None:
             return None
         template = environment().get_template(f"sections/{self.name}.html.j2")
-        return Markup(template.render(page=material, s=material.summary, **content))
+        html = Markup(template.render(page=material, s=material.summary, **content))
+        title = content.get("title")
+        return (self if title is None else replace(self, title=title, short="")), html

@@ -144,7 +144,7 @@ def test_reconstructions_of_several_methods_stand_together(small_results, tmp_pa
     }
     with drawing(paper=False):
         page = {mode: Material(root, maps="none", faces=mode) for mode in ("show", "none")}
-        text = TOGETHER.render(page["show"])
+        _, text = TOGETHER.render(page["show"])
     assert text.count("data:image/webp") == 2 + 3
     assert TOGETHER.render(page["none"]) is None
     figure = drawings_figure(again.lines[PROBE], CLASSES)
@@ -177,7 +177,7 @@ def test_the_page_shows_them_as_its_policy_says(closed_results, tmp_path):
         store.record(row.representative).save_outcomes({"decoder": outcome})
     with drawing(paper=False):
         texts = {
-            mode: SECTION.render(Material(root, maps="none", faces=mode))
+            mode: SECTION.render(Material(root, maps="none", faces=mode))[1]
             for mode in (None, "blur", "show")
         }
     images = {

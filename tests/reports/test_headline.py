@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -13,6 +14,7 @@ from fer_bench.reports.eraser_curve import AboveCurve
 from fer_bench.reports.headline import headline
 from fer_bench.reports.paired import Outlook
 from fer_bench.reports.remarks import Remark
+from fer_bench.reports.sections.board import content
 from fer_bench.reports.standing import sound
 from fer_bench.reports.summary import USES, Failure, Verdict
 
@@ -157,6 +159,19 @@ def test_a_failed_method_stands_with_its_reason(summary):
     verdict = headline(replace(planted(summary, CLEAR, separated=True), failures=(gone,)))
     assert verdict.troubles == {"Broken": Caution("row-failed", reason="the loss is not finite")}
     assert verdict.best.values["best"] == "EIF"
+
+
+def test_where_references_and_oracles_alone_finished_the_failure_comes_first(summary):
+    gone = [Failure(x, x, "erm", 0, 0, "failed", "it took 1 s.") for x in ("ERM", "EIF")]
+    rows = tuple(row for row in summary.rows if row.role != "method")
+    made = replace(summary, rows=rows, failures=tuple(gone), verdicts=(), planned=0)
+    verdict = headline(made)
+    assert verdict.best == Caution("no-method-finished", states="2 failed")
+    assert "it took 1 s" in verdict.sentences[1]
+    assert verdict.reasons == {"failed: it took 1 s": ["ERM", "EIF"]}
+    board = content(SimpleNamespace(summary=made))
+    assert [group["role"] for group in board["groups"]] == ["method", "reference", "oracle"]
+    assert [failure.label for failure in board["gone"]] == ["ERM", "EIF"]
 
 
 def test_a_collapsed_method_leaks_nothing_and_wins_nothing(summary):

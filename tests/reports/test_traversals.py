@@ -68,7 +68,7 @@ def test_the_command_draws_and_the_page_shows(build, two_methods, tmp_path):
     assert "DICE-FER: E, all ones" in called.output
     assert len(list((pictures / "dice-fer" / "e-all-ones").glob("*.png"))) % len(STEPS) == 0
     shown, hidden = (
-        SECTION.render(Material(results, maps="none", faces=faces)) for faces in ("show", "none")
+        SECTION.render(Material(results, maps="none", faces=faces))[1] for faces in ("show", "none")
     )
     for section in (shown, hidden):
         assert "E, all ones" in section

@@ -93,7 +93,7 @@ def test_the_page_says_what_cannot_be_asked(page):
 def test_differences_are_paired_by_what_there_is(small_results, people, unit):
     page = Material(small_results, maps="none")
     page.summary.data["n_subjects"] = people
-    text = SECTION.render(page)
+    _, text = SECTION.render(page)
     assert f"Paired by test {unit}" in text
     assert ("over people" in text) == (unit == "person")
 
