@@ -36,6 +36,7 @@ KINDS: dict[str, tuple[Kind, ...]] = {
 TITLES = {"tsne": "t-SNE", "umap": "UMAP"}
 
 MAX_POINTS = 800  # faces of a map: more take longer than the rest of the page, and hide each other
+_ALL_DISTANCES = 4000  # points whose distances to each other fit in 128 MB
 
 _VERSION = "1"
 _NEIGHBOURS = 15
@@ -161,12 +162,21 @@ def _prepared(vectors: NDArray[np.floating]) -> NDArray[np.float64]:
 
 def _tsne(x: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
     from openTSNE import TSNE
+    from scipy.spatial.distance import cdist
 
     perplexity = min(30.0, max(2.0, (len(x) - 1) / 3))
     start = 1e-4 * x[:, :2] / max(float(x[:, 0].std()), 1e-12)
     start = start + np.random.default_rng(seed).normal(0, 1e-6, start.shape)
-    tsne = TSNE(perplexity=perplexity, initialization=start, random_state=seed, n_jobs=1)
-    return np.asarray(tsne.fit(x))
+    # Asked for neighbours openTSNE imports pynndescent, which compiles for 20 s where it is new.
+    few = len(x) <= _ALL_DISTANCES
+    tsne = TSNE(
+        perplexity=perplexity,
+        initialization=start,
+        metric="precomputed" if few else "euclidean",
+        random_state=seed,
+        n_jobs=1,
+    )
+    return np.asarray(tsne.fit(cdist(x, x) if few else x))
 
 
 def _umap(x: NDArray[np.float64], seed: int) -> NDArray[np.float64]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from collections import Counter
 
 import numpy as np
@@ -28,6 +30,20 @@ def purity(points, codes):
     distance = np.linalg.norm(points[:, None] - points[None], axis=2)
     np.fill_diagonal(distance, np.inf)
     return float((codes[distance.argmin(axis=1)] == codes).mean())
+
+
+def test_few_points_are_mapped_by_all_their_distances_without_compiling_anything(monkeypatch):
+    """Neighbours asked of openTSNE import pynndescent; the map is the same to the last bit."""
+    code = (
+        "import sys, numpy as np; from fer_bench.reports.maps import project; "
+        "project(np.random.default_rng(0).normal(size=(60, 4)), kind='tsne'); "
+        "sys.exit('pynndescent' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    x = np.random.default_rng(1).normal(size=(60, 4))
+    by_distances = project(x, kind="tsne")
+    monkeypatch.setattr(maps_module, "_ALL_DISTANCES", 0)
+    np.testing.assert_array_equal(project(x, kind="tsne"), by_distances)
 
 
 @pytest.mark.parametrize("kind", ["tsne", pytest.param("umap", marks=pytest.mark.slow)])
