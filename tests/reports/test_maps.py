@@ -32,18 +32,14 @@ def purity(points, codes):
     return float((codes[distance.argmin(axis=1)] == codes).mean())
 
 
-def test_few_points_are_mapped_by_all_their_distances_without_compiling_anything(monkeypatch):
-    """Neighbours asked of openTSNE import pynndescent; the map is the same to the last bit."""
+def test_a_map_of_few_points_compiles_nothing():
+    """Neighbours asked of openTSNE would import pynndescent: 20 s in a new environment."""
     code = (
         "import sys, numpy as np; from fer_bench.reports.maps import project; "
         "project(np.random.default_rng(0).normal(size=(60, 4)), kind='tsne'); "
         "sys.exit('pynndescent' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-    x = np.random.default_rng(1).normal(size=(60, 4))
-    by_distances = project(x, kind="tsne")
-    monkeypatch.setattr(maps_module, "_ALL_DISTANCES", 0)
-    np.testing.assert_array_equal(project(x, kind="tsne"), by_distances)
 
 
 @pytest.mark.parametrize("kind", ["tsne", pytest.param("umap", marks=pytest.mark.slow)])
