@@ -64,6 +64,8 @@ def plan(
     from fer_bench.errors import FerBenchError
     from fer_bench.statistics.power import power
 
+    if pilot is not None and not pilot.is_dir():
+        raise FerBenchError(f"there is no folder {str(pilot)!r}: --pilot takes a result folder.")
     if mig:
         if experiment is not None or pilot is None:
             raise FerBenchError("--mig takes the results of a pilot alone: --pilot FOLDER --mig.")

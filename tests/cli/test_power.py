@@ -86,6 +86,8 @@ def test_what_cannot_be_planned_is_said(tmp_path) -> None:
         power.plan(mig=True)
     with pytest.raises(FerBenchError, match="nothing to plan"):
         power.plan()
+    with pytest.raises(FerBenchError, match="there is no folder"):
+        power.plan(pilot=tmp_path / "nowhere", mig=True)
     with pytest.raises(FerBenchError, match="as --pilot"):
         power.plan(tmp_path)
     with pytest.raises(FerBenchError, match="give both --sd-people"):
