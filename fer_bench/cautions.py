@@ -328,8 +328,8 @@ WORDINGS: dict[str, Wording] = {
         "too few to see a leak"
     ),
     "attacker-not-fitted": Wording(
-        "the attacker {attacker} reads AUC {auc:.3f} on its own training people, no more than the "
-        "cosine ({ignorant:.3f}): it learnt nothing"
+        "the attacker {attacker} learnt nothing: AUC {auc:.3f} on its own training people, "
+        "{ignorant:.3f} by the cosine"
     ),
     "wide-embedding": Wording(
         "attackers that learn see the first {kept} principal components of {columns} columns, "
@@ -389,8 +389,8 @@ WORDINGS: dict[str, Wording] = {
         "{share:.0%} of what is planted"
     ),
     "gap-at-most": Wording(
-        "at most about so much: the estimator reads the second term, I(E_M; I_M), too low on "
-        "matched problems of known information, and passes for the first"
+        "at most about so much: the second term, I(E_M; I_M), fails its calibration and is read "
+        "too low"
     ),
     "few-rows-per-label": Wording(
         "{labels} labels in {rows} rows, fewer than {least} each: what tells them apart cannot be "
