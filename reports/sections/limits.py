@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from fer_bench.cautions import has
 from fer_bench.reports.aggregate import Estimate
 from fer_bench.reports.columns import columns_of
 from fer_bench.reports.failed import reasons_of, with_files
@@ -59,7 +60,9 @@ def _calibrated(summary: Summary) -> dict[str, Any]:
     migs: dict[str, list[str]] = {"withheld": [], "bounded from above only": [], "passed": []}
     if separation := summary.about("separation"):
         for row in rows:
-            if value := row.scores.get(separation.key):
+            value = row.scores.get(separation.key)
+            # Of a constant embedding nothing was estimated, and nothing calibrated.
+            if value is not None and not has(value.cautions, "constant-side"):
                 migs[_state(value)].append(row.label)
     return {
         "numbers": sum(remark.runs for remark in faulty),

@@ -56,3 +56,5 @@ def test_what_is_left_of_each_mig_is_said(summary, cautioned):
     assert migs["withheld"] == [first]
     assert migs["bounded from above only"] == [second]
     assert not {first, second} & set(migs["passed"])
+    constant = _calibrated(cautioned(summary, key, **{first: "constant-side"}))["migs"]
+    assert first not in [label for labels in constant.values() for label in labels]
